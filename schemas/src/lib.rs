@@ -1,1 +1,21 @@
-//! Placeholder.
+//! The contracts between Weir's parts: what a column is, how a flow travels, how it is stored.
+//!
+//! There is one table of columns ([`columns`]). The Avro schema and its codec ([`avro`]), the RowBinary writer
+//! ([`rowbinary`]), the ClickHouse tables ([`ddl`]), the lists of dimensions and measures and `docs/columns.md` ([`docs`])
+//! are derived from it, so that a column is added in one place. Nothing here does I/O.
+
+pub mod avro;
+pub mod columns;
+pub mod ddl;
+pub mod docs;
+pub mod enums;
+pub mod frame;
+mod record;
+pub mod rollup;
+pub mod rowbinary;
+pub mod value;
+
+pub use columns::{Batch, Flow};
+pub use enums::*;
+pub use record::{Column, Role, Unit};
+pub use value::{Country, Ip, Mac, Time, U32s};
