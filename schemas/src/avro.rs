@@ -47,7 +47,9 @@ pub enum AvroError {
     #[error("message doesn't start with the wire format's zero byte and a schema id")]
     Framing,
     /// Written with a schema that this build doesn't know.
-    #[error("message was written with schema {0:016x}, which this build doesn't know: upgrade the reader first")]
+    #[error(
+        "message was written with schema {0:016x}, which this build doesn't know: upgrade the reader first"
+    )]
     UnknownSchema(u64),
 }
 
@@ -250,11 +252,8 @@ impl<'a> Iterator for Flows<'a> {
 /// The schema of a `FlowBatch`, made from the table of columns.
 pub fn schema() -> Json {
     let mut named = HashSet::new();
-    let mut flow_fields = fields(Flow::COLUMNS, &mut HashSet::new());
     let mut batch_fields = fields(Batch::COLUMNS, &mut named);
-    for field in &mut flow_fields {
-        reuse(&mut field["type"], &mut named);
-    }
+    let flow_fields = fields(Flow::COLUMNS, &mut named);
     batch_fields.push(json!({
         "name": "flows",
         "doc": "Flows of one or more datagrams of the exporter, in the order received.",
@@ -268,27 +267,23 @@ pub fn schema() -> Json {
         "doc": "Flows of one exporter, decoded and enriched. Made from the table of columns; see docs/columns.md."})
 }
 
-fn fields(columns: &[Column], _named: &mut HashSet<String>) -> Vec<Json> {
-    let mut fields: Vec<Json> = columns
-        .iter()
-        .map(|column| {
-            json!({"name": column.name, "doc": column.doc, "type": (column.avro)(), "default": (column.avro_default)()})
-        })
-        .collect();
-    for field in &mut fields {
-        reuse(&mut field["type"], _named);
-    }
-    fields
+fn fields(columns: &[Column], named: &mut HashSet<String>) -> Vec<Json> {
+    let field = |column: &Column| {
+        let mut schema = (column.avro)();
+        define_once(&mut schema, named);
+        json!({"name": column.name, "doc": column.doc, "type": schema, "default": (column.avro_default)()})
+    };
+    columns.iter().map(field).collect()
 }
 
 /// Avro defines a named type once; later uses say just its name.
-fn reuse(schema: &mut Json, named: &mut HashSet<String>) {
+fn define_once(schema: &mut Json, named: &mut HashSet<String>) {
     if let Json::Array(branches) = schema {
-        branches.iter_mut().for_each(|branch| reuse(branch, named));
-    } else if let Some(name) = schema.get("name").and_then(Json::as_str).map(str::to_owned) {
-        if !named.insert(name.clone()) {
-            *schema = json!(name);
-        }
+        branches.iter_mut().for_each(|branch| define_once(branch, named));
+    } else if let Some(name) = schema.get("name").and_then(Json::as_str).map(str::to_owned)
+        && !named.insert(name.clone())
+    {
+        *schema = json!(name);
     }
 }
 
@@ -300,7 +295,8 @@ pub fn schema_text() -> String {
 /// CRC-64-AVRO fingerprint of the schema's parsing canonical form, as the header carries it.
 pub fn fingerprint() -> u64 {
     static FINGERPRINT: LazyLock<u64> = LazyLock::new(|| {
-        let schema = apache_avro::Schema::parse(&schema()).expect("the table of columns makes a valid schema");
+        let schema =
+            apache_avro::Schema::parse(&schema()).expect("the table of columns makes a valid schema");
         let rabin = schema.fingerprint::<apache_avro::rabin::Rabin>();
         rabin.bytes.iter().rev().fold(0, |n, byte| n << 8 | u64::from(*byte))
     });

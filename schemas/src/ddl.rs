@@ -1,1 +1,69 @@
-//! x
+//! ClickHouse DDL made from the tables of columns.
+//!
+//! Released migrations are frozen as files in `schemas/clickhouse`; this says what the tables look like after all of them. Tests
+//! hold the two together. Engines are placeholders (`{engine}`) so that one text serves a server and a cluster.
+
+use crate::record::{Column, Role, Unit};
+use crate::rollup::{Shape, Table, tables};
+use std::fmt::Write;
+
+/// How many insert tokens each table remembers: enough for the longest outage promised (EXACTLY_ONCE.md, rule 10).
+pub const DEDUPLICATION_WINDOW: u32 = 10_000;
+
+/// `CREATE TABLE` of one table. `{replacing}`, `{summing}` and `{plain}` stand for the engine's family, `{on_cluster}` for the cluster.
+pub fn create_table(table: &Table) -> String {
+    let mut sql = format!("CREATE TABLE IF NOT EXISTS {}{{on_cluster}}\n(\n", table.name);
+    let columns: Vec<String> = table
+        .all_columns()
+        .map(|column| {
+            let codec = codec(column);
+            format!("    {} {}{codec} COMMENT {}", column.name, (column.clickhouse)(), quoted(column.doc))
+        })
+        .collect();
+    let _ = writeln!(sql, "{}\n)", columns.join(",\n"));
+    let _ = match table.shape {
+        Shape::Flows => writeln!(sql, "ENGINE = {{plain}}"),
+        Shape::Latest => writeln!(sql, "ENGINE = {{replacing}}(version)"),
+        _ => {
+            let sums: Vec<_> = table.measures().map(|column| column.name).collect();
+            writeln!(sql, "ENGINE = {{summing}}(({}))", sums.join(", "))
+        }
+    };
+    if !table.partition_by.is_empty() {
+        let _ = writeln!(sql, "PARTITION BY {}", table.partition_by);
+    }
+    let _ = writeln!(sql, "ORDER BY ({})", table.order_by);
+    if table.days > 0 {
+        let _ = writeln!(sql, "TTL {} + toIntervalDay({})", table.age, table.days);
+    }
+    let _ = write!(sql, "SETTINGS non_replicated_deduplication_window = {DEDUPLICATION_WINDOW}");
+    if table.days > 0 {
+        let _ = write!(sql, ", ttl_only_drop_parts = 1");
+    }
+    sql.push('\n');
+    sql
+}
+
+/// Text of the first migration.
+pub fn first_migration() -> String {
+    let mut sql = String::from(
+        "-- The tables of DESIGN.md, Storage. Made from the table of columns (weir-schemas); frozen once released.\n",
+    );
+    for table in tables() {
+        let _ = write!(sql, "\n{};\n", create_table(table).trim_end());
+    }
+    sql
+}
+
+fn codec(column: &Column) -> &'static str {
+    match (column.unit, column.role, column.name) {
+        (Unit::Nanoseconds, Role::Time, _) => " CODEC(Delta(8), ZSTD(1))",
+        (_, Role::Time, _) => " CODEC(Delta(4), ZSTD(1))",
+        (_, Role::Provenance, "raw_offset") => " CODEC(Delta(8), ZSTD(1))",
+        _ => " CODEC(ZSTD(1))",
+    }
+}
+
+fn quoted(text: &str) -> String {
+    format!("'{}'", text.replace('\\', "\\\\").replace('\'', "\\'"))
+}

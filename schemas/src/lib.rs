@@ -10,6 +10,7 @@ pub mod ddl;
 pub mod docs;
 pub mod enums;
 pub mod frame;
+pub mod inventory;
 mod record;
 pub mod rollup;
 pub mod rowbinary;

@@ -76,15 +76,7 @@ pub(crate) const fn column<'a, V: Value<'a>>(
     unit: Unit,
     role: Role,
 ) -> Column {
-    Column {
-        name,
-        doc,
-        unit,
-        role,
-        clickhouse: V::clickhouse,
-        avro: V::avro,
-        avro_default: V::avro_default,
-    }
+    Column { name, doc, unit, role, clickhouse: V::clickhouse, avro: V::avro, avro_default: V::avro_default }
 }
 
 macro_rules! record {

@@ -1,1 +1,307 @@
-//! x
+//! The rollup tables and the tables that queries join, as columns.
+//!
+//! Links are not frozen into rollups: rows keep exporter and interface, and what an interface is *called* or *pays for* is joined
+//! when asked (DESIGN.md, invariant 8). Measures are unscaled; the sampling interval is part of the key.
+
+use crate::enums::*;
+use crate::record::{Column, Role, record};
+use crate::value::{Country, Ip, Slot, Time};
+
+macro_rules! rollup {
+    ($(#[$meta:meta])* pub struct $Name:ident { $($keys:tt)* }) => {
+        record! {
+            $(#[$meta])*
+            pub struct $Name {
+                $($keys)*
+                #[doc = "Thousandths of the sampling interval N; 0: unknown."]
+                sampling_interval: u64, Thousandths, Dimension;
+                #[doc = "Kind of sampling that the interval describes."]
+                sampling_kind: SamplingKind, None, Dimension;
+                #[doc = "Bytes of layer 3, unscaled."]
+                bytes: u64, Bytes, Measure;
+                #[doc = "Bytes of layer 2, unscaled; where the exporter gave none, estimated from layer 3."]
+                bytes_l2: u64, Bytes, Measure;
+                #[doc = "The part of bytes_l2 that is estimated."]
+                bytes_l2_estimated: u64, Bytes, Measure;
+                #[doc = "Packets, unscaled."]
+                packets: u64, Packets, Measure;
+                #[doc = "Flow records that end in the slot."]
+                flows: u64, Flows, Measure;
+                #[doc = "Error term of bytes."]
+                q: u128, SquareBytes, Measure;
+                #[doc = "Error term of bytes_l2."]
+                q_l2: u128, SquareBytes, Measure;
+                #[doc = "Error term of packets under flow sampling: the sum of the squared packets of a record; else 0."]
+                q_packets: u128, None, Measure;
+            }
+        }
+    };
+}
+
+rollup! {
+    /// A side of flows on an interface: the input interface with the source AS, or the output interface with the destination AS.
+    pub struct LinkRow {
+        #[doc = "Start of the slot."]
+        time: Slot, None, Time;
+        #[doc = "Transport source address of the datagrams."]
+        exporter: Ip, None, Dimension;
+        #[doc = "Interface index; 0: not known."]
+        if_index: u32, None, Dimension;
+        #[doc = "Side: in by the input interface, out by the output interface."]
+        direction: Direction, None, Dimension;
+        #[doc = "Where the packets were observed."]
+        observation: Observation, None, Dimension;
+        #[doc = "Address family: 4, 6, or 0 where it is not IP."]
+        family: u8, None, Dimension;
+        #[doc = "Origin AS: in: the source's; out: the destination's; 0: own or unknown."]
+        asn: u32, None, Dimension;
+        #[doc = "Neighbour AS on that side; 0: unknown."]
+        neighbour_as: u32, None, Dimension;
+    }
+}
+
+rollup! {
+    /// Flows between two ASes through a pair of interfaces.
+    pub struct PairRow {
+        #[doc = "Start of the slot."]
+        time: Slot, None, Time;
+        #[doc = "Transport source address of the datagrams."]
+        exporter: Ip, None, Dimension;
+        #[doc = "Input interface index; 0: not known."]
+        in_if: u32, None, Dimension;
+        #[doc = "Output interface index; 0: not known."]
+        out_if: u32, None, Dimension;
+        #[doc = "Where the packets were observed."]
+        observation: Observation, None, Dimension;
+        #[doc = "Address family: 4, 6, or 0 where it is not IP."]
+        family: u8, None, Dimension;
+        #[doc = "Source AS; 0: own or unknown."]
+        src_as: u32, None, Dimension;
+        #[doc = "Destination AS; 0: own or unknown."]
+        dst_as: u32, None, Dimension;
+        #[doc = "Country of the source."]
+        src_country: Country, None, Dimension;
+        #[doc = "Country of the destination."]
+        dst_country: Country, None, Dimension;
+        #[doc = "Class of the transport protocol."]
+        protocol_class: ProtocolClass, None, Dimension;
+    }
+}
+
+rollup! {
+    /// A side of flows on an interface, by the prefix of the far address.
+    pub struct PrefixRow {
+        #[doc = "Start of the slot."]
+        time: Slot, None, Time;
+        #[doc = "Transport source address of the datagrams."]
+        exporter: Ip, None, Dimension;
+        #[doc = "Interface index; 0: not known."]
+        if_index: u32, None, Dimension;
+        #[doc = "Side: in by the input interface, out by the output interface."]
+        direction: Direction, None, Dimension;
+        #[doc = "Where the packets were observed."]
+        observation: Observation, None, Dimension;
+        #[doc = "Address family: 4, 6, or 0 where it is not IP."]
+        family: u8, None, Dimension;
+        #[doc = "Prefix: in: the source's; out: the destination's; as exported, else /24 or /48."]
+        prefix: Ip, None, Dimension;
+        #[doc = "Its length."]
+        prefix_len: u8, Bits, Dimension;
+        #[doc = "Its origin AS; 0: own or unknown."]
+        asn: u32, None, Dimension;
+    }
+}
+
+record! {
+    /// An exporter, as last known.
+    pub struct ExporterRow {
+        #[doc = "Transport source address of the datagrams."]
+        exporter: Ip, None, Dimension;
+        #[doc = "Name."]
+        name: &'a str, None, Dimension;
+        #[doc = "When this was learned; the latest wins."]
+        version: u64, Nanoseconds, Provenance;
+    }
+}
+
+record! {
+    /// An interface, as last known.
+    pub struct InterfaceRow {
+        #[doc = "Transport source address of the datagrams."]
+        exporter: Ip, None, Dimension;
+        #[doc = "Interface index."]
+        if_index: u32, None, Dimension;
+        #[doc = "Name."]
+        name: &'a str, None, Dimension;
+        #[doc = "Description."]
+        description: &'a str, None, Dimension;
+        #[doc = "Speed; 0 where not known."]
+        speed: u64, BitsPerSecond, Dimension;
+        #[doc = "When this was learned; the latest wins."]
+        version: u64, Nanoseconds, Provenance;
+    }
+}
+
+record! {
+    /// An interface's membership in a link, with validity.
+    pub struct LinkMemberRow {
+        #[doc = "Transport source address of the datagrams."]
+        exporter: Ip, None, Dimension;
+        #[doc = "Interface index."]
+        if_index: u32, None, Dimension;
+        #[doc = "From when on the interface is a member."]
+        valid_from: Slot, None, Time;
+        #[doc = "Until when the interface is a member."]
+        valid_to: Slot, None, Time;
+        #[doc = "Name of the link; empty: the interface is on no link."]
+        link: &'a str, None, Dimension;
+        #[doc = "Provider."]
+        provider: &'a str, None, Dimension;
+        #[doc = "What the link is for."]
+        connectivity: Connectivity, None, Dimension;
+        #[doc = "AS at the other end; 0: unknown or many."]
+        neighbour_as: u32, None, Dimension;
+        #[doc = "Capacity that is paid for or usable; 0: unknown."]
+        capacity: u64, BitsPerSecond, Dimension;
+        #[doc = "When this was said; the latest wins."]
+        version: u64, Nanoseconds, Provenance;
+    }
+}
+
+record! {
+    /// An announced sampling interval.
+    pub struct RateRow {
+        #[doc = "Transport source address of the datagrams."]
+        exporter: Ip, None, Dimension;
+        #[doc = "Observation domain."]
+        observation_domain: u32, None, Dimension;
+        #[doc = "What kind of announcement it is."]
+        rate_source: RateSource, None, Dimension;
+        #[doc = "Interface, line card, sampler or template it is for; 0 for the system or domain."]
+        scope: u64, None, Dimension;
+        #[doc = "Sampling interval N."]
+        sampling_interval: u64, Thousandths, Dimension;
+        #[doc = "Kind of sampling."]
+        sampling_kind: SamplingKind, None, Dimension;
+        #[doc = "Receive time from which it applies."]
+        valid_from: Time, Nanoseconds, Time;
+        #[doc = "When this was learned; the latest wins."]
+        version: u64, Nanoseconds, Provenance;
+    }
+}
+
+record! {
+    /// The name of an AS.
+    pub struct AsRow {
+        #[doc = "AS number."]
+        asn: u32, None, Dimension;
+        #[doc = "Name of its holder."]
+        name: &'a str, None, Dimension;
+        #[doc = "When this was loaded; the latest wins."]
+        version: u64, Nanoseconds, Provenance;
+    }
+}
+
+/// What the rows of a table are made of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Shape {
+    /// Flows as they are.
+    Flows,
+    /// Sides by AS.
+    Links,
+    /// AS pairs.
+    Pairs,
+    /// Sides by prefix.
+    Prefixes,
+    /// The latest row of each key counts.
+    Latest,
+}
+
+/// A table of the store: all that its DDL, its writer and the choice of a table for a query need.
+#[derive(Clone, Copy, Debug)]
+pub struct Table {
+    /// Name.
+    pub name: &'static str,
+    /// What its rows are.
+    pub shape: Shape,
+    /// Length of a slot in seconds; 0 where rows are not slots.
+    pub slot: u32,
+    /// Columns; of `flows` without those of the batch.
+    pub columns: &'static [Column],
+    /// What it is partitioned by.
+    pub partition_by: &'static str,
+    /// Order of its rows.
+    pub order_by: &'static str,
+    /// Expression of the time that retention counts from; empty: kept always.
+    pub age: &'static str,
+    /// Days kept unless configured otherwise; 0: always.
+    pub days: u32,
+}
+
+const LINKS: &str = "time, exporter, if_index, direction, observation, family, asn, neighbour_as, sampling_interval, sampling_kind";
+const PAIRS: &str = "time, exporter, in_if, out_if, observation, family, src_as, dst_as, src_country, dst_country, protocol_class, sampling_interval, sampling_kind";
+const PREFIXES: &str = "time, exporter, if_index, direction, observation, family, prefix, prefix_len, asn, sampling_interval, sampling_kind";
+const DAY: &str = "toYYYYMMDD(time)";
+const MONTH: &str = "toYYYYMM(time)";
+
+const fn rollup(name: &'static str, shape: Shape, slot: u32, partition_by: &'static str, days: u32) -> Table {
+    let (columns, order_by) = match shape {
+        Shape::Pairs => (PairRow::COLUMNS, PAIRS),
+        Shape::Prefixes => (PrefixRow::COLUMNS, PREFIXES),
+        _ => (LinkRow::COLUMNS, LINKS),
+    };
+    Table { name, shape, slot, columns, partition_by, order_by, age: "time", days }
+}
+
+const fn latest(name: &'static str, columns: &'static [Column], order_by: &'static str) -> Table {
+    Table { name, shape: Shape::Latest, slot: 0, columns, partition_by: "", order_by, age: "", days: 0 }
+}
+
+/// Flows as they are.
+pub const FLOWS: Table = Table {
+    name: "flows",
+    shape: Shape::Flows,
+    slot: 0,
+    columns: crate::columns::Flow::COLUMNS,
+    partition_by: "toYYYYMMDD(received)",
+    order_by: "toStartOfFiveMinutes(received), exporter, in_if, out_if, received",
+    age: "toDateTime(received)",
+    days: 14,
+};
+
+/// The rollups, in the order in which the sink writes them.
+pub const ROLLUPS: &[Table] = &[
+    rollup("links_1m", Shape::Links, 60, DAY, 35),
+    rollup("links_5m", Shape::Links, 300, MONTH, 400),
+    rollup("links_1h", Shape::Links, 3600, MONTH, 1830),
+    rollup("pairs_5m", Shape::Pairs, 300, DAY, 14),
+    rollup("pairs_1h", Shape::Pairs, 3600, MONTH, 400),
+    rollup("prefixes_1h", Shape::Prefixes, 3600, MONTH, 400),
+];
+
+/// Tables that queries join.
+pub const JOINED: &[Table] = &[
+    latest("exporters", ExporterRow::COLUMNS, "exporter"),
+    latest("interfaces", InterfaceRow::COLUMNS, "exporter, if_index"),
+    latest("links", LinkMemberRow::COLUMNS, "exporter, if_index, valid_from"),
+    latest("rates", RateRow::COLUMNS, "exporter, observation_domain, rate_source, scope, valid_from"),
+    latest("asns", AsRow::COLUMNS, "asn"),
+];
+
+impl Table {
+    /// All columns in order, those of the batch included.
+    pub fn all_columns(&self) -> impl Iterator<Item = &'static Column> + Clone + use<> {
+        let batch = if self.shape == Shape::Flows { crate::columns::Batch::COLUMNS } else { &[] };
+        batch.iter().chain(self.columns)
+    }
+
+    /// Columns that merging adds up.
+    pub fn measures(&self) -> impl Iterator<Item = &'static Column> + use<> {
+        self.columns.iter().filter(|column| column.role == Role::Measure)
+    }
+}
+
+/// Every table, base first.
+pub fn tables() -> impl Iterator<Item = &'static Table> {
+    std::iter::once(&FLOWS).chain(ROLLUPS).chain(JOINED)
+}

@@ -467,7 +467,8 @@ impl<'a> U32s<'a> {
                 first
             }
             Self::Wire(rest) => {
-                let (first, tail) = rest.split_first_chunk().map_or((0, &[][..]), |(n, tail)| (u32::from_be_bytes(*n), tail));
+                let (first, tail) =
+                    rest.split_first_chunk().map_or((0, &[][..]), |(n, tail)| (u32::from_be_bytes(*n), tail));
                 *rest = tail;
                 first
             }
