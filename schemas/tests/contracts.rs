@@ -1,4 +1,5 @@
 //! The committed contracts are what the table of columns says, and foreign readers agree with our codec.
+#![allow(clippy::unwrap_used)]
 
 use apache_avro::Schema;
 use apache_avro::reader::datum::GenericDatumReader;
