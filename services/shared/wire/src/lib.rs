@@ -1,1 +1,13 @@
-//! Placeholder.
+//! Bytes of NetFlow, IPFIX and sFlow to flow records.
+//!
+//! No I/O, no clock, no async: an [`Exporter`] takes datagrams and gives flows, faults and state to an [`Output`]. Wire input is
+//! hostile: no panic, no unbounded memory, no quadratic time, on any bytes. Rates, bytes, time and error terms follow
+//! COUNTING.md; element ids, offsets and layouts are tables.
+
+mod exporter;
+mod options;
+mod output;
+
+pub use exporter::{Exporter, StateError};
+pub use options::{Budget, Options};
+pub use output::{Context, Counts, Fault, Interface, Output, Rate, Reason};

@@ -1,0 +1,105 @@
+//! What decoding may use and believe: limits and plausibility.
+//!
+//! Every limit is there because an address can be spoofed: what one exporter, and all of a partition, can make the decoder keep
+//! is bounded, whatever it sends.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// Limits and plausibility of decoding.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Options {
+    /// Templates kept per exporter, over all ports and observation domains.
+    pub templates: usize,
+    /// Seconds since it was last sent after which a template may make room for a new one.
+    pub template_idle_s: u32,
+    /// Fields in a template.
+    pub template_fields: usize,
+    /// Bytes of a record's fixed-length part.
+    pub record_bytes: usize,
+    /// Bytes of data waiting for a template, per exporter.
+    pub parked_bytes: usize,
+    /// Seconds that data waits for its template, by the receive times of the exporter's own datagrams.
+    pub parked_age_s: u32,
+    /// Sampling rates, and interfaces, kept per exporter; of each this many.
+    pub options_rows: usize,
+    /// Bytes of an interface's name or description; longer ones are cut.
+    pub text_bytes: usize,
+    /// Largest sampling interval that is believed.
+    pub max_sampling_interval: u64,
+    /// Seconds that a flow may end after it was received, before its times count as implausible.
+    pub future_s: u32,
+    /// Seconds that a flow may start before it was received, before its times count as implausible.
+    pub past_s: u32,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            templates: 4096,
+            template_idle_s: 7200,
+            template_fields: 1024,
+            record_bytes: 16 * 1024,
+            parked_bytes: 1024 * 1024,
+            parked_age_s: 1800,
+            options_rows: 65_536,
+            text_bytes: 256,
+            max_sampling_interval: 1 << 32,
+            future_s: 300,
+            past_s: 7200,
+        }
+    }
+}
+
+impl Options {
+    /// Checks what serde can't. The error names the key.
+    pub fn validate(&self) -> Result<(), String> {
+        let positive = [
+            ("templates", self.templates),
+            ("template_fields", self.template_fields),
+            ("record_bytes", self.record_bytes),
+            ("options_rows", self.options_rows),
+            ("text_bytes", self.text_bytes),
+        ];
+        if let Some((key, _)) = positive.iter().find(|(_, value)| *value == 0) {
+            return Err(format!("{key} is 0: nothing could be decoded"));
+        }
+        if self.record_bytes > usize::from(u16::MAX) {
+            return Err(format!("record_bytes is {}: a datagram has at most 65535", self.record_bytes));
+        }
+        if self.max_sampling_interval == 0 || self.max_sampling_interval > 1 << 40 {
+            return Err(format!(
+                "max_sampling_interval is {}: use a value from 1 to 2^40",
+                self.max_sampling_interval
+            ));
+        }
+        Ok(())
+    }
+}
+
+/// What all exporters of a partition may keep together: the second bound, for when source addresses are spoofed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Budget {
+    /// Bytes of data that may wait for templates.
+    pub parked_limit: usize,
+    /// Bytes that wait.
+    pub parked: usize,
+    /// Bytes that templates, rates and interfaces may take.
+    pub state_limit: usize,
+    /// Bytes that they take.
+    pub state: usize,
+}
+
+impl Default for Budget {
+    fn default() -> Self {
+        Self { parked_limit: 64 * 1024 * 1024, parked: 0, state_limit: 512 * 1024 * 1024, state: 0 }
+    }
+}
+
+impl Budget {
+    /// A budget of these limits, with nothing used.
+    pub fn new(parked_limit: usize, state_limit: usize) -> Self {
+        Self { parked_limit, parked: 0, state_limit, state: 0 }
+    }
+}
