@@ -9,6 +9,23 @@ use std::fmt::Write;
 
 /// How many insert tokens each table remembers: enough for the longest outage promised (EXACTLY_ONCE.md, rule 10).
 pub const DEDUPLICATION_WINDOW: u32 = 10_000;
+/// How long replicated tables remember them: a week.
+pub const DEDUPLICATION_SECONDS: u32 = 604_800;
+
+/// A numbered change of the store. Once released, its text never changes.
+#[derive(Clone, Copy, Debug)]
+pub struct Migration {
+    /// Its number; migrations are applied in this order.
+    pub number: u32,
+    /// Name, as in the file's name.
+    pub name: &'static str,
+    /// Statements, each ended by a semicolon at the end of a line.
+    pub sql: &'static str,
+}
+
+/// All migrations in order.
+pub const MIGRATIONS: &[Migration] =
+    &[Migration { number: 1, name: "tables", sql: include_str!("../clickhouse/0001_tables.sql") }];
 
 /// `CREATE TABLE` of one table. `{replacing}`, `{summing}` and `{plain}` stand for the engine's family, `{on_cluster}` for the cluster.
 pub fn create_table(table: &Table) -> String {
@@ -17,7 +34,7 @@ pub fn create_table(table: &Table) -> String {
         .all_columns()
         .map(|column| {
             let codec = codec(column);
-            format!("    {} {}{codec} COMMENT {}", column.name, (column.clickhouse)(), quoted(column.doc))
+            format!("    {} {} COMMENT {}{codec}", column.name, (column.clickhouse)(), quoted(column.doc))
         })
         .collect();
     let _ = writeln!(sql, "{}\n)", columns.join(",\n"));
@@ -36,7 +53,11 @@ pub fn create_table(table: &Table) -> String {
     if table.days > 0 {
         let _ = writeln!(sql, "TTL {} + toIntervalDay({})", table.age, table.days);
     }
-    let _ = write!(sql, "SETTINGS non_replicated_deduplication_window = {DEDUPLICATION_WINDOW}");
+    let _ = write!(
+        sql,
+        "SETTINGS non_replicated_deduplication_window = {DEDUPLICATION_WINDOW}, replicated_deduplication_window = \
+         {DEDUPLICATION_WINDOW}, replicated_deduplication_window_seconds = {DEDUPLICATION_SECONDS}"
+    );
     if table.days > 0 {
         let _ = write!(sql, ", ttl_only_drop_parts = 1");
     }

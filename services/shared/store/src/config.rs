@@ -1,0 +1,147 @@
+//! Where ClickHouse is, and how long it keeps what.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use thiserror::Error;
+
+/// ClickHouse, as client and store see it.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema, PartialEq, Eq)]
+#[serde(default, deny_unknown_fields)]
+pub struct Config {
+    /// URL of ClickHouse's HTTP interface.
+    pub url: String,
+    /// Database that holds Weir's tables. `weir migrate` creates it.
+    pub database: String,
+    /// User.
+    pub user: String,
+    /// File that holds the password; empty: no password. A password itself is never a key, so that it is in no log.
+    pub password_file: Option<PathBuf>,
+    /// Name of the cluster for ON CLUSTER and Replicated tables; absent: one server.
+    pub cluster: Option<String>,
+    /// Seconds after which an unanswered insert counts as failed.
+    pub insert_timeout_s: u64,
+    /// Days kept, by table; a table that is not named here keeps its default, 0 keeps always.
+    pub retention_days: BTreeMap<String, u32>,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            url: "http://127.0.0.1:8123".into(),
+            database: "weir".into(),
+            user: "default".into(),
+            password_file: None,
+            cluster: None,
+            insert_timeout_s: 120,
+            retention_days: BTreeMap::new(),
+        }
+    }
+}
+
+/// The embedded engine.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema, PartialEq, Eq)]
+#[serde(default, deny_unknown_fields)]
+pub struct EngineConfig {
+    /// The engine's library, `libchdb.so`. `make setup` fetches it.
+    pub library: PathBuf,
+    /// Folder of the data. One process uses it at a time.
+    pub data: PathBuf,
+    /// Address of the HTTP interface. It has no users and no encryption, so anything but loopback is refused.
+    pub listen: String,
+    /// Largest request body, in bytes.
+    pub max_body_bytes: usize,
+}
+
+impl Default for EngineConfig {
+    fn default() -> Self {
+        Self {
+            library: ".weir/engine/libchdb.so".into(),
+            data: ".weir/data/engine".into(),
+            listen: "127.0.0.1:8123".into(),
+            max_body_bytes: 1 << 30,
+        }
+    }
+}
+
+/// A key that can't stay as it is.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[error("{key}: {what}")]
+pub struct ConfigError {
+    /// Path of the key below the section.
+    pub key: String,
+    /// What is wrong and what would be right.
+    pub what: String,
+}
+
+fn refuse(key: &str, what: impl Into<String>) -> Result<(), ConfigError> {
+    Err(ConfigError { key: key.into(), what: what.into() })
+}
+
+impl Config {
+    /// Checks what can be checked without asking ClickHouse.
+    pub fn validate(&self) -> Result<(), ConfigError> {
+        if !(self.url.starts_with("http://") || self.url.starts_with("https://")) {
+            return refuse("url", format!("'{}' is no URL; it looks like http://host:8123", self.url));
+        }
+        if self.database.is_empty() || !self.database.chars().all(|c| c.is_ascii_alphanumeric() || c == '_') {
+            return refuse("database", "must be letters, digits and underscores");
+        }
+        if self.insert_timeout_s == 0 {
+            return refuse("insert_timeout_s", "must be at least 1");
+        }
+        for table in self.retention_days.keys() {
+            let known = |t: &&weir_schemas::rollup::Table| t.days > 0;
+            if !weir_schemas::rollup::tables().filter(known).any(|t| t.name == table) {
+                let names: Vec<_> = weir_schemas::rollup::tables().filter(known).map(|t| t.name).collect();
+                return refuse(
+                    &format!("retention_days.{table}"),
+                    format!("there is no such table; those with retention are {}", names.join(", ")),
+                );
+            }
+        }
+        Ok(())
+    }
+}
+
+impl EngineConfig {
+    /// Checks that nothing but this machine can reach the engine.
+    pub fn validate(&self) -> Result<(), ConfigError> {
+        match self.listen.parse::<std::net::SocketAddr>() {
+            Ok(address) if address.ip().is_loopback() => Ok(()),
+            Ok(_) => refuse(
+                "listen",
+                "the engine has no users, so it listens on loopback only, such as 127.0.0.1:8123",
+            ),
+            Err(_) => {
+                refuse("listen", format!("'{}' is no address; it looks like 127.0.0.1:8123", self.listen))
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn defaults_are_valid() {
+        Config::default().validate().unwrap();
+        EngineConfig::default().validate().unwrap();
+    }
+
+    #[test]
+    fn a_bad_key_is_named_with_what_would_be_right() {
+        let config = Config { retention_days: [("flow".to_owned(), 3)].into(), ..Config::default() };
+        assert!(
+            config
+                .validate()
+                .unwrap_err()
+                .to_string()
+                .starts_with("retention_days.flow: there is no such table")
+        );
+        let engine = EngineConfig { listen: "0.0.0.0:8123".into(), ..EngineConfig::default() };
+        assert!(engine.validate().unwrap_err().to_string().starts_with("listen: the engine has no users"));
+    }
+}

@@ -1,0 +1,265 @@
+//! The embedded engine, the client and the migrations together: real parts, one engine for the whole file.
+#![allow(clippy::unwrap_used)]
+
+mod support;
+
+use bytes::Bytes;
+use serde::Deserialize;
+use serde_json::Value as Json;
+use std::collections::BTreeMap;
+use std::io::{Read, Write};
+use weir_schemas::rollup::{FLOWS, ROLLUPS, tables};
+use weir_schemas::value::{MAX_COUNT, MAX_Q};
+use weir_schemas::*;
+use weir_store::migrate::migrate;
+use weir_store::{Config, Store};
+
+#[derive(Debug, Deserialize)]
+struct Count {
+    n: u64,
+}
+
+async fn count(store: &Store, sql: &str) -> u64 {
+    store.query::<Count>(sql, &[]).await.unwrap()[0].n
+}
+
+fn rows(n: u64) -> Bytes {
+    let mut rows = Vec::new();
+    for i in 0..n {
+        Batch::default().put_row(&mut rows);
+        Flow { raw_offset: i, received: Time(1_790_000_000_000_000_000), ..Flow::default() }
+            .put_row(&mut rows);
+    }
+    rows.into()
+}
+
+/// One test function, because one process has one engine and the parts build on each other.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_engine_serves_what_weir_sends() {
+    let folder = tempfile::tempdir().unwrap();
+    let served = support::start(folder.path()).await;
+    let mut store = served.store();
+
+    migrations_are_repeatable_and_make_what_the_table_of_columns_says(&store, &served.url).await;
+    // Rows of the tests are of all times, and the engine drops what is older than the retention as it comes in.
+    store.execute("ALTER TABLE weir.flows REMOVE TTL").await.unwrap();
+    every_column_comes_back_with_extreme_values_and_nulls(&mut store).await;
+    one_insert_is_one_block_and_a_token_is_taken_once(&mut store).await;
+    rows_over_many_days_are_one_insert_too(&mut store).await;
+    a_body_cut_short_inserts_nothing_and_its_token_stays_free(&mut store, &served.url).await;
+    errors_carry_their_code_and_settings_stay_with_their_request(&store).await;
+    bound_parameters_are_never_part_of_the_statement(&store).await;
+
+    served.stop().await;
+}
+
+async fn migrations_are_repeatable_and_make_what_the_table_of_columns_says(store: &Store, url: &str) {
+    assert_eq!(migrate(store).await.unwrap().applied, [1]);
+    let again = migrate(store).await.unwrap();
+    assert!(again.applied.is_empty() && again.retention.is_empty(), "{again:?}");
+    #[derive(Deserialize, PartialEq, Debug)]
+    struct Described {
+        name: String,
+        r#type: String,
+    }
+    for table in tables() {
+        let sql = "SELECT name, type FROM system.columns WHERE database = 'weir' AND table = {table:String} ORDER BY position";
+        let is: Vec<Described> = store.query(sql, &[("table", table.name.to_owned())]).await.unwrap();
+        let wanted: Vec<_> = table
+            .all_columns()
+            .map(|column| Described { name: column.name.to_owned(), r#type: (column.clickhouse)() })
+            .collect();
+        assert_eq!(is, wanted, "{}", table.name);
+    }
+    let config = Config {
+        url: url.to_owned(),
+        retention_days: BTreeMap::from([("flows".to_owned(), 3), ("links_1m".to_owned(), 0)]),
+        ..Config::default()
+    };
+    let other = Store::new(&config).unwrap();
+    assert_eq!(migrate(&other).await.unwrap().retention, ["flows", "links_1m"]);
+    assert!(migrate(&other).await.unwrap().retention.is_empty());
+    assert_eq!(migrate(store).await.unwrap().retention, ["flows", "links_1m"]);
+}
+
+fn extreme() -> Flow<'static> {
+    static PATH: [u32; 3] = [u32::MAX, 0, 64512];
+    Flow {
+        raw_offset: MAX_COUNT,
+        record_index: u32::MAX,
+        // DateTime64(9) ends in 2262.
+        received: Time(i64::MAX),
+        flow_start: Time(0),
+        flow_end: Time(1),
+        protocol: Protocol::SflowV5,
+        exporter_id: Ip([0xff; 16]),
+        exporter_name: "rtr1 \u{1F309} 'quoted' \\ \"x\"\n\t",
+        sampler: MAX_COUNT,
+        in_if: u32::MAX,
+        in_if_speed: MAX_COUNT,
+        in_connectivity: Connectivity::Core,
+        family: 6,
+        src_addr: Ip::v4([192, 0, 2, 1]),
+        dst_addr: Ip([1; 16]),
+        src_port: u16::MAX,
+        src_prefix_len: 128,
+        src_as: u32::MAX,
+        src_as_source: AsSource::Route,
+        src_country: Country(*b"DE"),
+        as_path: U32s::Native(&PATH),
+        mpls_labels: U32s::Wire(&[0, 0, 0, 1]),
+        icmp_type: Some(255),
+        icmp_code: Some(0),
+        flow_label: Some(u32::MAX),
+        fragment_offset: Some(u16::MAX),
+        src_mac: Mac([0xff, 1, 2, 3, 4, 5]),
+        in_vrf: Some(u32::MAX),
+        observation: Observation::Egress,
+        bytes: Some(MAX_COUNT),
+        packets: MAX_COUNT,
+        q: Some(MAX_Q),
+        q_l2: Some(0),
+        sampling_interval: MAX_COUNT,
+        rate_source: RateSource::Override,
+        flags: u32::MAX,
+        ..Flow::default()
+    }
+}
+
+async fn every_column_comes_back_with_extreme_values_and_nulls(store: &mut Store) {
+    let batch = Batch {
+        exporter: Ip::v4([127, 0, 0, 9]),
+        raw_partition: 11,
+        generation: u32::MAX,
+        ..Batch::default()
+    };
+    for (n, flow) in [extreme(), Flow::default()].into_iter().enumerate() {
+        store.execute("TRUNCATE TABLE weir.flows").await.unwrap();
+        let mut rows = Vec::new();
+        batch.put_row(&mut rows);
+        flow.put_row(&mut rows);
+        store.insert(&FLOWS, rows.into(), &format!("column {n}")).await.unwrap();
+        // Everything as text, so that no number is rounded on the way back.
+        let columns: Vec<_> = FLOWS
+            .all_columns()
+            .map(|column| match (column.clickhouse)().as_str() {
+                "DateTime64(9, 'UTC')" => format!("toString(toUnixTimestamp64Nano({0})) AS {0}", column.name),
+                "IPv6" => {
+                    format!("replaceRegexpOne(IPv6NumToString({0}), '^::ffff:', '') AS {0}", column.name)
+                }
+                _ if column.name.ends_with("_mac") => {
+                    format!("lower(MACNumToString({0})) AS {0}", column.name)
+                }
+                _ => format!("toString({0}) AS {0}", column.name),
+            })
+            .collect();
+        let read: Vec<BTreeMap<String, Option<String>>> =
+            store.query(&format!("SELECT {} FROM weir.flows", columns.join(", ")), &[]).await.unwrap();
+        assert_eq!(read.len(), 1);
+        let mut wanted = serde_json::to_value(Flow { q: None, q_l2: None, ..flow }).unwrap();
+        for (name, q) in [("q", flow.q), ("q_l2", flow.q_l2)] {
+            wanted[name] = q.map_or(Json::Null, |q| q.to_string().into());
+        }
+        for column in Flow::COLUMNS {
+            let clickhouse = (column.clickhouse)();
+            let wanted = match &wanted[column.name] {
+                Json::Null if clickhouse == "IPv6" => Some("::".to_owned()),
+                Json::Null if column.name.ends_with("_mac") => Some("00:00:00:00:00:00".to_owned()),
+                Json::Null => None,
+                Json::String(text) => Some(text.clone()),
+                other => Some(other.to_string()),
+            };
+            assert_eq!(read[0][column.name], wanted, "{}", column.name);
+        }
+        assert_eq!(read[0]["exporter"].as_deref(), Some("127.0.0.9"));
+        assert_eq!(read[0]["generation"], Some(u32::MAX.to_string()));
+    }
+    store.execute("TRUNCATE TABLE weir.flows").await.unwrap();
+}
+
+async fn one_insert_is_one_block_and_a_token_is_taken_once(store: &mut Store) {
+    let before = count(store, "SELECT count() AS n FROM system.parts WHERE active AND table = 'flows'").await;
+    for _ in 0..3 {
+        store.insert(&FLOWS, rows(600_000), "token a").await.unwrap();
+    }
+    assert_eq!(count(store, "SELECT count() AS n FROM weir.flows").await, 600_000);
+    let parts =
+        "SELECT count() AS n FROM system.parts WHERE active AND database = 'weir' AND table = 'flows'";
+    assert_eq!(count(store, parts).await, before + 1);
+    store.insert(&FLOWS, rows(600_000), "token b").await.unwrap();
+    assert_eq!(count(store, "SELECT count() AS n FROM weir.flows").await, 1_200_000);
+    store.execute("TRUNCATE TABLE weir.flows").await.unwrap();
+}
+
+/// Rule 12: a batch whose rows fall on more days than ClickHouse's default of partitions must not be refused for ever.
+async fn rows_over_many_days_are_one_insert_too(store: &mut Store) {
+    let mut rows = Vec::new();
+    for day in 0..150i64 {
+        Batch::default().put_row(&mut rows);
+        let received = Time(1_790_000_000_000_000_000 - day * 86_400_000_000_000);
+        Flow { received, ..Flow::default() }.put_row(&mut rows);
+    }
+    for _ in 0..2 {
+        store.insert(&FLOWS, rows.clone().into(), "many days").await.unwrap();
+    }
+    assert_eq!(count(store, "SELECT count() AS n FROM weir.flows").await, 150);
+    store.execute("TRUNCATE TABLE weir.flows").await.unwrap();
+}
+
+/// Rule 11: a token with a cut-off body would be silent loss.
+async fn a_body_cut_short_inserts_nothing_and_its_token_stays_free(store: &mut Store, url: &str) {
+    let mut body = Vec::new();
+    rowbinary::put_header(&mut body, FLOWS.all_columns());
+    body.extend_from_slice(&rows(300));
+    let address = url.trim_start_matches("http://");
+    let path = "/?insert_deduplication_token=cut&query=INSERT%20INTO%20weir.flows%20FORMAT%20RowBinaryWithNamesAndTypes";
+    // Both ways of saying how long a body is, each ended early at a row's border.
+    let cut = body.len() - rows(200).len();
+    let declared = format!("POST {path} HTTP/1.1\r\nHost: h\r\nContent-Length: {}\r\n\r\n", body.len());
+    let chunked =
+        format!("POST {path} HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n{:x}\r\n", cut);
+    for (head, tail) in [(declared, &b""[..]), (chunked, &b"\r\n"[..])] {
+        let mut socket = std::net::TcpStream::connect(address).unwrap();
+        socket.write_all(head.as_bytes()).unwrap();
+        socket.write_all(&body[..cut]).unwrap();
+        socket.write_all(tail).unwrap();
+        socket.shutdown(std::net::Shutdown::Write).unwrap();
+        let mut answer = Vec::new();
+        let _ = socket.read_to_end(&mut answer);
+        assert!(!answer.starts_with(b"HTTP/1.1 200"), "{}", String::from_utf8_lossy(&answer));
+    }
+    assert_eq!(count(store, "SELECT count() AS n FROM weir.flows").await, 0);
+    store.insert(&FLOWS, rows(300), "cut").await.unwrap();
+    assert_eq!(count(store, "SELECT count() AS n FROM weir.flows").await, 300);
+    store.execute("TRUNCATE TABLE weir.flows").await.unwrap();
+}
+
+async fn errors_carry_their_code_and_settings_stay_with_their_request(store: &Store) {
+    let error = store.execute("SELECT throwIf(1)").await.unwrap_err();
+    assert!(error.to_string().contains("Code: 395."), "{error}");
+    let error = store.query::<Count>("SELECT 1 AS n FROM weir.nothing", &[]).await.unwrap_err();
+    assert!(error.to_string().contains("Code: 60.") && !error.is_transient(), "{error}");
+    let away = Store::new(&Config { url: "http://127.0.0.1:1".into(), ..Config::default() }).unwrap();
+    let error = away.execute("SELECT 1").await.unwrap_err();
+    assert!(error.is_transient() && error.to_string().contains("clickhouse.url"), "{error}");
+    let token = "SELECT length(toString(getSetting('insert_deduplication_token'))) AS n";
+    assert_eq!(count(store, token).await, 0);
+}
+
+async fn bound_parameters_are_never_part_of_the_statement(store: &Store) {
+    #[derive(Deserialize)]
+    struct Text {
+        text: String,
+    }
+    for text in ["plain", "'; DROP TABLE weir.flows --", "\\' OR 1=1", "?{x}", "ünï\u{1F309}"] {
+        let read: Vec<Text> =
+            store.query("SELECT {text:String} AS text", &[("text", text.to_owned())]).await.unwrap();
+        assert_eq!(read[0].text, text);
+    }
+    assert_eq!(
+        count(store, "SELECT count() AS n FROM system.tables WHERE database = 'weir' AND name = 'flows'")
+            .await,
+        1
+    );
+    assert_eq!(ROLLUPS.len(), 6);
+}
