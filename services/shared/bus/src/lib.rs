@@ -13,6 +13,7 @@
 
 mod config;
 mod error;
+pub mod kafka;
 pub mod metrics;
 mod partition;
 mod record;
@@ -22,6 +23,7 @@ use std::time::Duration;
 
 pub use config::{Compression, Config, Properties, Retention};
 pub use error::{Error, TxnError};
+pub use kafka::KafkaBus;
 pub use partition::{murmur2, partition};
 pub use record::{Message, Record};
 pub use topics::{Cleanup, Description, TopicSpec, Topics, check_descriptions};

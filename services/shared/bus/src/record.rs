@@ -2,7 +2,8 @@
 //!
 //! A record borrows from the memory that the bus received it in: a copy per record would cost more than decoding a flow.
 
-use rdkafka::message::{BorrowedMessage, Headers as _, Message as _, Timestamp};
+use crate::kafka;
+use rdkafka::message::{BorrowedMessage, Message as _, Timestamp};
 
 /// A record to send.
 #[derive(Clone, Copy, Debug)]
@@ -93,10 +94,7 @@ impl<'a> Record<'a> {
     /// The last header of that name.
     pub fn header(&self, name: &str) -> Option<&[u8]> {
         match &self.0 {
-            Inner::Kafka(record) => {
-                let headers = record.headers()?;
-                headers.iter().filter(|header| header.key == name).last()?.value
-            }
+            Inner::Kafka(record) => kafka::header(record, name),
             Inner::Parts { message, .. } => {
                 message.headers.iter().rev().find(|(key, _)| *key == name).map(|(_, value)| *value)
             }

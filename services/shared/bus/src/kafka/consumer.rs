@@ -1,0 +1,519 @@
+//! A member of a consumer group.
+//!
+//! librdkafka announces rebalances in the middle of a poll; they are queued there and handled outside, where a transaction can be
+//! committed before a partition goes. The group waits until librdkafka is told, so what is queued must always be answered, also
+//! when this is dropped: closing hangs otherwise.
+//!
+//! librdkafka starts a partition when it is assigned. Ours are assigned at their end and paused, so that nothing is delivered and no
+//! offset can be out of range before [`KafkaConsumer::start`] says where to begin.
+
+use super::reports::Reports;
+use super::{failed, list, native, reading, refused};
+use crate::{Committed, Config, Error, Event, GroupConsumer, Position, Record, Result, metrics};
+use rdkafka::ClientContext;
+use rdkafka::config::RDKafkaLogLevel;
+use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer, ConsumerContext};
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::message::Message;
+use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
+use rdkafka::types::RDKafkaRespErr;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+/// A rebalance that librdkafka waits for an answer to.
+#[derive(Debug)]
+enum Rebalance {
+    Assign(Vec<i32>),
+    Revoke(Vec<i32>),
+    Lose(Vec<i32>),
+}
+
+/// What librdkafka's callbacks reach.
+#[derive(Debug, Default)]
+struct Membership {
+    reports: Reports,
+    queued: Mutex<VecDeque<Rebalance>>,
+    closing: AtomicBool,
+}
+
+impl Membership {
+    fn queued(&self) -> MutexGuard<'_, VecDeque<Rebalance>> {
+        self.queued.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl ClientContext for Membership {
+    fn log(&self, level: RDKafkaLogLevel, fac: &str, message: &str) {
+        self.reports.log(level, fac, message);
+    }
+
+    fn error(&self, error: KafkaError, reason: &str) {
+        self.reports.error(error, reason);
+    }
+}
+
+impl ConsumerContext for Membership {
+    fn rebalance(
+        &self,
+        consumer: &BaseConsumer<Self>,
+        kind: RDKafkaRespErr,
+        partitions: &mut TopicPartitionList,
+    ) {
+        let assign = kind == RDKafkaRespErr::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS;
+        if self.closing.load(Ordering::Acquire) {
+            let answer = if assign {
+                consumer.incremental_assign(partitions)
+            } else {
+                consumer.incremental_unassign(partitions)
+            };
+            if let Err(error) = answer {
+                tracing::debug!(%error, "rebalance while closing");
+            }
+            return;
+        }
+        let numbers = partitions.elements().iter().map(|element| element.partition()).collect();
+        self.queued().push_back(if assign {
+            Rebalance::Assign(numbers)
+        } else if consumer.assignment_lost() {
+            Rebalance::Lose(numbers)
+        } else {
+            Rebalance::Revoke(numbers)
+        });
+    }
+}
+
+type Handle = BaseConsumer<Membership>;
+
+/// A partition that is assigned.
+#[derive(Clone, Copy, Debug, Default)]
+struct Held {
+    /// The next offset to deliver, once started.
+    next: Option<i64>,
+    /// librdkafka stopped it for good: its offset was out of range.
+    stopped: bool,
+}
+
+/// [`GroupConsumer`] on Kafka.
+pub struct KafkaConsumer {
+    consumer: Handle,
+    group: Group,
+}
+
+/// Everything but librdkafka's handle, which a record that was polled keeps borrowed.
+#[derive(Debug)]
+struct Group {
+    config: Arc<Config>,
+    group: String,
+    topic: String,
+    instance: String,
+    held: BTreeMap<i32, Held>,
+    /// What a revocation named, and which of that is not yet given up.
+    revoked: Vec<i32>,
+    wanted: BTreeSet<i32>,
+}
+
+impl std::fmt::Debug for KafkaConsumer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.group.fmt(f)
+    }
+}
+
+impl KafkaConsumer {
+    pub(super) fn join(config: &Arc<Config>, group: &str, topic: &str, instance: &str) -> Result<Self> {
+        let consumer: Handle = reading(config, instance, "read_committed")
+            .set("group.id", group)
+            .set("group.instance.id", instance)
+            .set("partition.assignment.strategy", "cooperative-sticky")
+            .set("session.timeout.ms", config.session_timeout_ms.to_string())
+            .set("heartbeat.interval.ms", config.heartbeat_interval_ms.to_string())
+            .set("max.poll.interval.ms", config.poll_interval_ms.to_string())
+            .create_with_context(Membership::default())
+            .map_err(refused)?;
+        consumer
+            .subscribe(&[topic])
+            .map_err(|error| failed(format!("subscribing to {topic}"), error, Duration::ZERO))?;
+        let group = Group {
+            config: Arc::clone(config),
+            group: group.to_owned(),
+            topic: topic.to_owned(),
+            instance: instance.to_owned(),
+            held: BTreeMap::new(),
+            revoked: Vec::new(),
+            wanted: BTreeSet::new(),
+        };
+        Ok(Self { consumer, group })
+    }
+
+    /// Group metadata of this moment, and the topic's positions as librdkafka takes them.
+    pub(super) fn for_transaction(
+        &self,
+        positions: &[Position],
+    ) -> Result<(TopicPartitionList, Option<rdkafka::consumer::ConsumerGroupMetadata>)> {
+        Ok((self.group.positions(positions)?, self.consumer.group_metadata()))
+    }
+}
+
+impl Group {
+    fn place(&mut self, consumer: &Handle, partition: i32, offset: i64) -> Result<()> {
+        let stopped = self.held(partition)?.stopped;
+        let topic = &self.topic;
+        let doing = || format!("starting {topic}/{partition} at offset {offset}");
+        let (begun, limit) = (Instant::now(), self.config.request_timeout());
+        if stopped {
+            // A partition that librdkafka stopped can't be sought. Where it asks for an assignment just now, this would
+            // be taken for the answer; the generation check of commits then still keeps what was promised.
+            let reassigned = consumer
+                .incremental_unassign(&list(topic, [(partition, Offset::Invalid)])?)
+                .and_then(|()| self.assign_standing(consumer, &[partition]));
+            reassigned.map_err(|error| failed(doing(), error, limit))?;
+        }
+        loop {
+            let at = list(topic, [(partition, Offset::Offset(offset))])?;
+            let left = limit.saturating_sub(begun.elapsed());
+            let sought = consumer.seek_partitions(at, left.max(Duration::from_millis(1)));
+            let sought =
+                sought.and_then(|list| list.elements().iter().try_for_each(|element| element.error()));
+            match sought {
+                Ok(()) => break,
+                // Assignment reaches librdkafka's own thread a little later than this one.
+                Err(error)
+                    if begun.elapsed() < limit
+                        && matches!(
+                            error.rdkafka_error_code(),
+                            Some(RDKafkaErrorCode::State | RDKafkaErrorCode::PreviousInProgress)
+                        ) =>
+                {
+                    std::thread::sleep(Duration::from_millis(5));
+                }
+                Err(error) => return Err(failed(doing(), error, begun.elapsed())),
+            }
+        }
+        *self.held(partition)? = Held { next: Some(offset), stopped: false };
+        Ok(())
+    }
+
+    /// Assigns, in a way that delivers nothing.
+    fn assign_standing(&self, consumer: &Handle, partitions: &[i32]) -> std::result::Result<(), KafkaError> {
+        let at_end = |p: &i32| (self.topic.clone(), *p, Offset::End);
+        let list: TopicPartitionList = partitions.iter().map(at_end).collect();
+        consumer.incremental_assign(&list)?;
+        consumer.pause(&list)
+    }
+
+    fn answer(&mut self, consumer: &Handle, rebalance: Rebalance) -> Result<Event<'static>> {
+        let timeout = self.config.request_timeout();
+        match rebalance {
+            Rebalance::Assign(partitions) => {
+                metrics::rebalance("assigned");
+                self.assign_standing(consumer, &partitions)
+                    .map_err(|error| failed("taking assigned partitions", error, timeout))?;
+                for partition in &partitions {
+                    self.held.insert(*partition, Held::default());
+                }
+                Ok(Event::Assigned(partitions))
+            }
+            Rebalance::Revoke(partitions) => {
+                metrics::rebalance("revoked");
+                self.revoked = partitions.clone();
+                self.wanted = partitions.iter().copied().collect();
+                if partitions.is_empty() {
+                    self.unassign(consumer, &[])?;
+                }
+                Ok(Event::Revoked(partitions))
+            }
+            Rebalance::Lose(partitions) => {
+                metrics::rebalance("lost");
+                self.unassign(consumer, &partitions)?;
+                self.revoked.clear();
+                self.wanted.clear();
+                Ok(Event::Lost(partitions))
+            }
+        }
+    }
+
+    fn unassign(&mut self, consumer: &Handle, partitions: &[i32]) -> Result<()> {
+        let gone = list(&self.topic, partitions.iter().map(|p| (*p, Offset::Invalid)))?;
+        self.held.retain(|partition, _| !partitions.contains(partition));
+        consumer
+            .incremental_unassign(&gone)
+            .map_err(|error| failed("giving partitions up", error, self.config.request_timeout()))
+    }
+
+    /// The started partition whose log no longer has its position; librdkafka does not say which it is.
+    fn out_of_range(&mut self, consumer: &Handle) -> Result<Option<Error>> {
+        let started: Vec<(i32, i64)> = self
+            .held
+            .iter()
+            .filter(|(_, held)| !held.stopped)
+            .filter_map(|(partition, held)| Some((*partition, held.next?)))
+            .collect();
+        for (partition, wanted) in started {
+            let (begin, end) = self.bounds(consumer, partition)?;
+            if !(begin..=end).contains(&wanted) {
+                self.held(partition)?.stopped = true;
+                let topic = self.topic.clone();
+                return Ok(Some(Error::OffsetOutOfRange { topic, partition, wanted, begin, end }));
+            }
+        }
+        Ok(None)
+    }
+
+    fn trouble(&mut self, consumer: &Handle, error: KafkaError) -> Result<Event<'static>> {
+        let Group { topic, instance, .. } = &*self;
+        let fatal = matches!(error, KafkaError::MessageConsumptionFatal(_));
+        match error.rdkafka_error_code() {
+            Some(RDKafkaErrorCode::AutoOffsetReset | RDKafkaErrorCode::OffsetOutOfRange) => {
+                self.out_of_range(consumer)?.map_or(Ok(Event::Idle), Err)
+            }
+            Some(RDKafkaErrorCode::FencedInstanceId) => {
+                Err(Error::Fenced { identity: instance.clone(), reason: consumer.context().reports.last() })
+            }
+            Some(RDKafkaErrorCode::UnknownTopicOrPartition | RDKafkaErrorCode::UnknownTopic) => {
+                Err(Error::TopicMissing { topic: topic.clone() })
+            }
+            // The client mends these by itself, and what they mean for partitions comes as an event.
+            Some(
+                RDKafkaErrorCode::AllBrokersDown
+                | RDKafkaErrorCode::BrokerTransportFailure
+                | RDKafkaErrorCode::OperationTimedOut
+                | RDKafkaErrorCode::RequestTimedOut
+                | RDKafkaErrorCode::Resolve
+                | RDKafkaErrorCode::PollExceeded
+                | RDKafkaErrorCode::CoordinatorLoadInProgress
+                | RDKafkaErrorCode::CoordinatorNotAvailable
+                | RDKafkaErrorCode::NotCoordinator
+                | RDKafkaErrorCode::NotLeaderForPartition
+                | RDKafkaErrorCode::LeaderNotAvailable,
+            ) if !fatal => Ok(Event::Idle),
+            _ => Err(Error::Bus {
+                doing: format!("reading {topic} as {instance}"),
+                reason: format!("{error}: {}", consumer.context().reports.last()),
+            }),
+        }
+    }
+
+    fn bounds(&self, consumer: &Handle, partition: i32) -> Result<(i64, i64)> {
+        let Self { topic, config, .. } = self;
+        let timeout = config.request_timeout();
+        consumer
+            .fetch_watermarks(topic, partition, timeout)
+            .map_err(|error| failed(format!("asking for the bounds of {topic}/{partition}"), error, timeout))
+    }
+
+    fn take_queued(&self, consumer: &Handle) -> Option<Rebalance> {
+        // One rebalance is answered before the next is looked at.
+        if !self.wanted.is_empty() {
+            return None;
+        }
+        consumer.context().queued().pop_front()
+    }
+
+    fn no_record(&mut self, consumer: &Handle, polled: Option<KafkaError>) -> Result<Event<'static>> {
+        match (self.take_queued(consumer), polled) {
+            (Some(rebalance), _) => self.answer(consumer, rebalance),
+            (None, Some(error)) => self.trouble(consumer, error),
+            (None, None) => Ok(Event::Idle),
+        }
+    }
+
+    fn held(&mut self, partition: i32) -> Result<&mut Held> {
+        let topic = &self.topic;
+        self.held.get_mut(&partition).ok_or_else(|| Error::NotAssigned { topic: topic.clone(), partition })
+    }
+
+    fn positions(&self, positions: &[Position]) -> Result<TopicPartitionList> {
+        let mut list = TopicPartitionList::with_capacity(positions.len());
+        for Position { partition, offset, metadata } in positions {
+            let mut element = list.add_partition(&self.topic, *partition);
+            element.set_offset(Offset::Offset(*offset)).map_err(|error| {
+                failed(format!("position {offset} of {}/{partition}", self.topic), error, Duration::ZERO)
+            })?;
+            if !metadata.is_empty() {
+                element.set_metadata(metadata);
+            }
+        }
+        Ok(list)
+    }
+}
+
+impl GroupConsumer for KafkaConsumer {
+    fn topic(&self) -> &str {
+        &self.group.topic
+    }
+
+    fn poll(&mut self, timeout: Duration) -> Result<Event<'_>> {
+        let Self { consumer, group } = self;
+        if let Some(rebalance) = group.take_queued(consumer) {
+            return group.answer(consumer, rebalance);
+        }
+        let polled = match consumer.poll(timeout) {
+            Some(Ok(message)) => {
+                let held = group.held.get_mut(&message.partition());
+                return Ok(match held {
+                    Some(Held { next: Some(next), .. }) if message.offset() >= *next => {
+                        *next = message.offset() + 1;
+                        Event::Record(Record::from_kafka(message))
+                    }
+                    _ => Event::Idle,
+                });
+            }
+            Some(Err(error)) => Some(error),
+            None => None,
+        };
+        group.no_record(consumer, polled)
+    }
+
+    fn start(&mut self, partition: i32, offset: i64) -> Result<()> {
+        self.group.place(&self.consumer, partition, offset)?;
+        self.resume(partition)
+    }
+
+    fn seek(&mut self, partition: i32, offset: i64) -> Result<()> {
+        let started = self.group.held(partition)?.next.is_some();
+        if started {
+            self.group.place(&self.consumer, partition, offset)
+        } else {
+            self.start(partition, offset)
+        }
+    }
+
+    fn pause(&mut self, partition: i32) -> Result<()> {
+        self.group.held(partition)?;
+        let topic = &self.group.topic;
+        self.consumer
+            .pause(&list(topic, [(partition, Offset::Invalid)])?)
+            .map_err(|error| failed(format!("pausing {topic}/{partition}"), error, Duration::ZERO))
+    }
+
+    fn resume(&mut self, partition: i32) -> Result<()> {
+        self.group.held(partition)?;
+        let topic = &self.group.topic;
+        self.consumer
+            .resume(&list(topic, [(partition, Offset::Invalid)])?)
+            .map_err(|error| failed(format!("resuming {topic}/{partition}"), error, Duration::ZERO))
+    }
+
+    fn give_up(&mut self, partitions: &[i32]) -> Result<()> {
+        for partition in partitions {
+            self.group.wanted.remove(partition);
+        }
+        if !self.group.wanted.is_empty() || self.group.revoked.is_empty() {
+            return Ok(());
+        }
+        let revoked = std::mem::take(&mut self.group.revoked);
+        self.group.unassign(&self.consumer, &revoked)
+    }
+
+    fn committed(&mut self, partitions: &[i32]) -> Result<Vec<(i32, Option<Committed>)>> {
+        if partitions.is_empty() {
+            return Ok(Vec::new());
+        }
+        let Group { topic, group, config, .. } = &self.group;
+        let timeout = config.request_timeout();
+        let doing = || format!("asking for the positions of group {group} in {topic}");
+        let asked = list(topic, partitions.iter().map(|p| (*p, Offset::Invalid)))?;
+        let answer = self
+            .consumer
+            .committed_offsets(asked, timeout)
+            .map_err(|error| failed(doing(), error, timeout))?;
+        let elements = answer.elements();
+        elements
+            .iter()
+            .zip(native::metadata(&answer))
+            .map(|(element, metadata)| {
+                element.error().map_err(|error| failed(doing(), error, timeout))?;
+                let committed = match element.offset() {
+                    Offset::Offset(offset) => Some(Committed { offset, metadata }),
+                    _ => None,
+                };
+                Ok((element.partition(), committed))
+            })
+            .collect()
+    }
+
+    fn commit(&mut self, positions: &[Position]) -> Result<()> {
+        if positions.is_empty() {
+            return Ok(());
+        }
+        let list = self.group.positions(positions)?;
+        let Group { topic, group, instance, config, .. } = &self.group;
+        self.consumer.commit(&list, CommitMode::Sync).map_err(|error| match error.rdkafka_error_code() {
+            Some(
+                code @ (RDKafkaErrorCode::IllegalGeneration
+                | RDKafkaErrorCode::UnknownMemberId
+                | RDKafkaErrorCode::RebalanceInProgress
+                | RDKafkaErrorCode::AssignmentLost),
+            ) => Error::Rebalanced { doing: "committing positions", reason: code.to_string() },
+            Some(code @ RDKafkaErrorCode::FencedInstanceId) => {
+                Error::Fenced { identity: instance.clone(), reason: code.to_string() }
+            }
+            _ => failed(
+                format!("committing positions of group {group} in {topic}"),
+                error,
+                config.request_timeout(),
+            ),
+        })
+    }
+
+    fn bounds(&mut self, partition: i32) -> Result<(i64, i64)> {
+        self.group.bounds(&self.consumer, partition)
+    }
+
+    fn leave(self) -> Result<()> {
+        // librdkafka leaves for a static member when it unsubscribes, and only then: not when it closes.
+        self.close();
+        self.consumer.unsubscribe();
+        let (begun, limit) = (Instant::now(), self.group.config.request_timeout());
+        let Group { group, instance, .. } = &self.group;
+        let doing = || format!("leaving group {group} as {instance}");
+        while begun.elapsed() < limit {
+            // Records that were still on their way are not this member's any more.
+            drop(self.consumer.poll(Duration::from_millis(50)));
+            let groups = self
+                .consumer
+                .fetch_group_list(Some(group), limit.saturating_sub(begun.elapsed()))
+                .map_err(|error| failed(doing(), error, limit))?;
+            let there = |group: &rdkafka::groups::GroupInfo| {
+                group.members().iter().any(|member| member.client_id() == instance)
+            };
+            if !groups.groups().iter().any(there) {
+                return Ok(());
+            }
+        }
+        Err(Error::Timeout { doing: doing(), waited: limit })
+    }
+}
+
+impl KafkaConsumer {
+    /// From here on librdkafka is answered in its callback; what waits for an answer gets it now.
+    fn close(&self) {
+        let context = self.consumer.context();
+        context.closing.store(true, Ordering::Release);
+        let waiting = std::mem::take(&mut *context.queued());
+        let unanswered =
+            (!self.group.wanted.is_empty()).then(|| Rebalance::Revoke(self.group.revoked.clone()));
+        for rebalance in unanswered.into_iter().chain(waiting) {
+            let of =
+                |partitions: &[i32]| list(&self.group.topic, partitions.iter().map(|p| (*p, Offset::End)));
+            let answer = match rebalance {
+                Rebalance::Assign(partitions) => {
+                    of(&partitions).map(|l| self.consumer.incremental_assign(&l))
+                }
+                Rebalance::Revoke(partitions) | Rebalance::Lose(partitions) => {
+                    of(&partitions).map(|l| self.consumer.incremental_unassign(&l))
+                }
+            };
+            if !matches!(answer, Ok(Ok(()))) {
+                tracing::debug!(?answer, "rebalance while closing");
+            }
+        }
+    }
+}
+
+impl Drop for KafkaConsumer {
+    fn drop(&mut self) {
+        self.close();
+    }
+}

@@ -1,0 +1,165 @@
+//! The bus on Kafka, through librdkafka.
+//!
+//! Everything that exactly-once rests on is set here and cannot be configured away: committed records only, no commit that nobody
+//! asked for, no jump where an offset is gone, idempotent producers that wait for all in-sync replicas.
+
+mod admin;
+mod consumer;
+mod native;
+mod producer;
+mod reader;
+mod reports;
+mod writer;
+
+pub use consumer::KafkaConsumer;
+pub(crate) use native::header;
+pub use producer::KafkaProducer;
+pub use reader::KafkaReader;
+pub use writer::KafkaWriter;
+
+use crate::{Bus, Config, Description, Error, Result, TopicSpec};
+use rdkafka::ClientConfig;
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
+use std::fmt::Display;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Kafka as a [`Bus`].
+#[derive(Clone, Debug)]
+pub struct KafkaBus {
+    config: Arc<Config>,
+}
+
+impl KafkaBus {
+    /// A bus as configured. Nothing is opened yet.
+    ///
+    /// # Errors
+    /// [`Error::Config`].
+    pub fn new(config: Config) -> Result<Self> {
+        config.validate()?;
+        Ok(Self { config: Arc::new(config) })
+    }
+
+    /// Its configuration.
+    pub fn config(&self) -> &Config {
+        &self.config
+    }
+}
+
+impl Bus for KafkaBus {
+    type Consumer = KafkaConsumer;
+    type Producer = KafkaProducer;
+    type Reader = KafkaReader;
+    type Writer = KafkaWriter;
+
+    fn reach(&self) -> Result<()> {
+        admin::reach(&self.config)
+    }
+
+    fn join(&self, group: &str, topic: &str, instance: &str) -> Result<KafkaConsumer> {
+        KafkaConsumer::join(&self.config, group, topic, instance)
+    }
+
+    fn transactional(&self, transactional_id: &str) -> Result<KafkaProducer> {
+        KafkaProducer::open(&self.config, transactional_id)
+    }
+
+    fn reader(&self) -> Result<KafkaReader> {
+        KafkaReader::open(&self.config)
+    }
+
+    fn writer(&self, buffer_bytes: usize) -> Result<KafkaWriter> {
+        KafkaWriter::open(&self.config, buffer_bytes)
+    }
+
+    fn describe(&self, topics: &[&str]) -> Result<Vec<Option<Description>>> {
+        admin::describe(&self.config, topics)
+    }
+
+    fn create(&self, spec: &TopicSpec) -> Result<bool> {
+        admin::create(&self.config, spec)
+    }
+
+    fn delete(&self, topic: &str) -> Result<bool> {
+        admin::delete(&self.config, topic)
+    }
+}
+
+/// What every client has: addresses, the people's own settings, and quick reconnection.
+fn client(config: &Config, name: &str) -> ClientConfig {
+    let mut client = ClientConfig::new();
+    client
+        .set("bootstrap.servers", &config.bootstrap_servers)
+        .set("client.id", name)
+        .set("reconnect.backoff.ms", "50")
+        .set("reconnect.backoff.max.ms", "1000")
+        .set("socket.keepalive.enable", "true")
+        .set("log.connection.close", "false")
+        .set("allow.auto.create.topics", "false");
+    for (name, value) in &config.properties.0 {
+        client.set(name, value);
+    }
+    client
+}
+
+/// What every consumer has on top.
+fn reading(config: &Config, name: &str, isolation: &str) -> ClientConfig {
+    let mut client = client(config, name);
+    client
+        .set("isolation.level", isolation)
+        .set("enable.auto.commit", "false")
+        .set("enable.auto.offset.store", "false")
+        .set("auto.offset.reset", "error")
+        .set("fetch.error.backoff.ms", "100")
+        .set("queued.max.messages.kbytes", (config.fetch_buffer_bytes / 1024).to_string());
+    client
+}
+
+/// What every producer has on top. `buffer_bytes` bounds what is taken and not yet acknowledged.
+fn writing(config: &Config, name: &str, buffer_bytes: usize) -> ClientConfig {
+    let mut client = client(config, name);
+    client
+        .set("enable.idempotence", "true")
+        .set("acks", "all")
+        .set("compression.type", config.compression.name())
+        .set("linger.ms", config.linger_ms.to_string())
+        .set("batch.size", "1000000")
+        .set("queue.buffering.max.messages", "0")
+        .set("queue.buffering.max.kbytes", (buffer_bytes / 1024).max(1).to_string());
+    client
+}
+
+/// A client that cannot be made is a wrong setting: librdkafka opens no connection for it.
+fn refused(error: KafkaError) -> Error {
+    let (key, reason) = match error {
+        KafkaError::ClientConfig(_, reason, name, _) => (format!("bus.properties.{name}"), reason),
+        other => ("bus".to_owned(), other.to_string()),
+    };
+    Error::Config { key, reason }
+}
+
+/// An error of the client as ours; a timeout as what it is.
+fn failed(doing: impl Display, error: KafkaError, waited: Duration) -> Error {
+    match error.rdkafka_error_code() {
+        Some(
+            RDKafkaErrorCode::OperationTimedOut
+            | RDKafkaErrorCode::RequestTimedOut
+            | RDKafkaErrorCode::BrokerTransportFailure
+            | RDKafkaErrorCode::AllBrokersDown
+            | RDKafkaErrorCode::TimedOutQueue,
+        ) => Error::Timeout { doing: doing.to_string(), waited },
+        Some(code) => Error::Bus { doing: doing.to_string(), reason: code.to_string() },
+        None => Error::Bus { doing: doing.to_string(), reason: error.to_string() },
+    }
+}
+
+fn list(topic: &str, partitions: impl IntoIterator<Item = (i32, Offset)>) -> Result<TopicPartitionList> {
+    let mut list = TopicPartitionList::new();
+    for (partition, offset) in partitions {
+        list.add_partition_offset(topic, partition, offset).map_err(|error| {
+            failed(format!("offset {offset:?} of {topic}/{partition}"), error, Duration::ZERO)
+        })?;
+    }
+    Ok(list)
+}

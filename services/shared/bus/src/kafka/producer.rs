@@ -1,0 +1,269 @@
+//! Transactions.
+//!
+//! librdkafka's own distinction is the one that matters, and is kept: an error that wants an abort, one after which the producer is
+//! dead, and one that may be tried again. Tried again for as long as configured, a commit's outcome is then unknown.
+//!
+//! Delivery reports are events here, so somebody must take them while librdkafka waits for them: every wait below polls.
+
+use super::reports::Reports;
+use super::{KafkaConsumer, admin, refused, writing};
+use crate::{Config, Error, GroupConsumer, Message, Position, Result, Transactions, TxnError, metrics};
+use rdkafka::ClientContext;
+use rdkafka::config::RDKafkaLogLevel;
+use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
+use rdkafka::message::{Header, OwnedHeaders};
+use rdkafka::producer::{BaseProducer, BaseRecord, DeliveryResult, Producer, ProducerContext};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// Keeps why a record was not delivered, which the transaction's error does not say.
+#[derive(Debug, Default)]
+struct Sent(Reports);
+
+impl ClientContext for Sent {
+    fn log(&self, level: RDKafkaLogLevel, fac: &str, message: &str) {
+        self.0.log(level, fac, message);
+    }
+
+    fn error(&self, error: KafkaError, reason: &str) {
+        self.0.error(error, reason);
+    }
+}
+
+impl ProducerContext for Sent {
+    type DeliveryOpaque = ();
+
+    fn delivery(&self, result: &DeliveryResult<'_>, _: ()) {
+        use rdkafka::message::Message as _;
+        if let Err((error, record)) = result {
+            self.0.keep(format!("a record for {}/{}: {error}", record.topic(), record.partition()));
+        }
+    }
+}
+
+/// [`Transactions`] on Kafka.
+pub struct KafkaProducer {
+    producer: BaseProducer<Sent>,
+    config: Arc<Config>,
+    identity: String,
+}
+
+impl std::fmt::Debug for KafkaProducer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("KafkaProducer").field("identity", &self.identity).finish_non_exhaustive()
+    }
+}
+
+/// What became of one call into librdkafka.
+enum Failure {
+    Again(String),
+    Abort(String),
+    Dead(TxnError),
+}
+
+impl KafkaProducer {
+    pub(super) fn open(config: &Arc<Config>, identity: &str) -> Result<Self> {
+        let producer: BaseProducer<Sent> = writing(config, identity, config.send_buffer_bytes)
+            .set("transactional.id", identity)
+            .set("transaction.timeout.ms", config.transaction_timeout_ms.to_string())
+            .create_with_context(Sent::default())
+            .map_err(refused)?;
+        let this = Self { producer, config: Arc::clone(config), identity: identity.to_owned() };
+        let limit = config.connect_timeout() + config.request_timeout();
+        admin::reach(config)?;
+        match this.persist(limit, "opening the transactional producer", |producer, left| {
+            producer.init_transactions(left)
+        }) {
+            Ok(()) => Ok(this),
+            Err(Failure::Again(_)) => Err(Error::Timeout {
+                doing: format!("opening the transactional producer {identity}"),
+                waited: limit,
+            }),
+            Err(Failure::Abort(reason)) => {
+                Err(Error::Bus { doing: format!("opening the transactional producer {identity}"), reason })
+            }
+            Err(Failure::Dead(TxnError::Fenced { identity, reason })) => {
+                Err(Error::Fenced { identity, reason })
+            }
+            Err(Failure::Dead(error)) => Err(Error::Bus {
+                doing: format!("opening the transactional producer {identity}"),
+                reason: error.to_string(),
+            }),
+        }
+    }
+
+    /// Tries for as long as librdkafka says that trying again may help, and takes delivery reports meanwhile.
+    fn persist(
+        &self,
+        limit: Duration,
+        doing: &'static str,
+        mut call: impl FnMut(&BaseProducer<Sent>, Duration) -> KafkaResult<()>,
+    ) -> std::result::Result<(), Failure> {
+        let begun = Instant::now();
+        loop {
+            let left = limit.saturating_sub(begun.elapsed());
+            match call(&self.producer, left.clamp(Duration::from_millis(1), Duration::from_millis(250))) {
+                Ok(()) => return Ok(()),
+                Err(error) => match self.judge(doing, error) {
+                    Failure::Again(reason) if left.is_zero() => return Err(Failure::Again(reason)),
+                    Failure::Again(_) => self.producer.poll(Duration::from_millis(5)),
+                    failure => return Err(failure),
+                },
+            }
+        }
+    }
+
+    fn judge(&self, doing: &'static str, error: KafkaError) -> Failure {
+        if let Some((code, reason)) = self.producer.client().fatal_error() {
+            return Failure::Dead(self.dead(doing, code, reason));
+        }
+        let reason = format!("{doing}: {error} ({})", self.producer.context().0.last());
+        match error {
+            KafkaError::Transaction(error) if error.is_fatal() => {
+                Failure::Dead(self.dead(doing, error.code(), error.string()))
+            }
+            KafkaError::Transaction(error) if error.txn_requires_abort() => Failure::Abort(reason),
+            KafkaError::Transaction(error) if error.is_retriable() => Failure::Again(reason),
+            KafkaError::Flush(RDKafkaErrorCode::OperationTimedOut) => Failure::Again(reason),
+            // librdkafka takes no records into a transaction that must be aborted.
+            KafkaError::MessageProduction(RDKafkaErrorCode::State) => Failure::Abort(reason),
+            KafkaError::Transaction(error) => Failure::Dead(self.dead(doing, error.code(), error.string())),
+            other => Failure::Abort(format!("{doing}: {other}")),
+        }
+    }
+
+    fn dead(&self, doing: &'static str, code: RDKafkaErrorCode, reason: String) -> TxnError {
+        use RDKafkaErrorCode as Code;
+        match code {
+            Code::Fenced | Code::InvalidProducerEpoch | Code::ProducerFenced => {
+                metrics::transaction("fenced");
+                TxnError::Fenced { identity: self.identity.clone(), reason }
+            }
+            _ => {
+                metrics::transaction("failed");
+                TxnError::Failed { doing, reason }
+            }
+        }
+    }
+
+    fn limit(&self) -> Duration {
+        self.config.request_timeout()
+    }
+
+    /// Aborts, and says that it did, or what came in between.
+    fn aborted(&mut self, reason: String) -> TxnError {
+        match self.abort() {
+            Ok(()) => TxnError::Aborted { reason },
+            Err(error) => error,
+        }
+    }
+
+    fn failed(&mut self, failure: Failure) -> TxnError {
+        match failure {
+            Failure::Again(reason) | Failure::Abort(reason) => self.aborted(reason),
+            Failure::Dead(error) => error,
+        }
+    }
+}
+
+impl Transactions for KafkaProducer {
+    type Consumer = KafkaConsumer;
+
+    fn begin(&mut self) -> std::result::Result<(), TxnError> {
+        const DOING: &str = "beginning a transaction";
+        self.producer.begin_transaction().map_err(|error| match self.judge(DOING, error) {
+            Failure::Dead(error) => error,
+            Failure::Again(reason) | Failure::Abort(reason) => TxnError::Failed { doing: DOING, reason },
+        })
+    }
+
+    fn send(&mut self, message: &Message<'_>) -> std::result::Result<(), TxnError> {
+        let begun = Instant::now();
+        let mut record =
+            BaseRecord::<[u8], [u8]>::to(message.topic).partition(message.partition).key(message.key);
+        record.payload = message.value;
+        if !message.headers.is_empty() {
+            let headers = OwnedHeaders::new_with_capacity(message.headers.len());
+            record.headers = Some(
+                message
+                    .headers
+                    .iter()
+                    .fold(headers, |all, (key, value)| all.insert(Header { key, value: Some(*value) })),
+            );
+        }
+        loop {
+            match self.producer.send(record) {
+                Ok(()) => return Ok(()),
+                Err((KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull), refused)) => {
+                    metrics::send_wait();
+                    if begun.elapsed() >= self.limit() {
+                        let limit = self.limit();
+                        return Err(self.aborted(format!("the send queue was full for {limit:?}")));
+                    }
+                    self.producer.poll(Duration::from_millis(5));
+                    record = refused;
+                }
+                Err((error, _)) => {
+                    let failure = self.judge("sending a record", error);
+                    return Err(self.failed(failure));
+                }
+            }
+        }
+    }
+
+    fn commit(
+        &mut self,
+        consumer: &mut KafkaConsumer,
+        offsets: &[Position],
+    ) -> std::result::Result<(), TxnError> {
+        if offsets.is_empty() {
+            self.abort()?;
+            return Err(TxnError::NoOffsets);
+        }
+        let limit = self.limit();
+        let sent = self.persist(limit, "sending records", |producer, left| producer.flush(left));
+        if let Err(failure) = sent {
+            return Err(self.failed(failure));
+        }
+        let (positions, metadata) = match consumer.for_transaction(offsets) {
+            Ok((positions, Some(metadata))) => (positions, metadata),
+            Ok((_, None)) => {
+                return Err(self.aborted(format!("no membership in the group of {}", consumer.topic())));
+            }
+            Err(error) => return Err(self.aborted(error.to_string())),
+        };
+        let sent = self.persist(limit, "sending positions", |producer, left| {
+            producer.send_offsets_to_transaction(&positions, &metadata, left)
+        });
+        if let Err(failure) = sent {
+            return Err(self.failed(failure));
+        }
+        match self.persist(limit, "committing", |producer, left| producer.commit_transaction(left)) {
+            Ok(()) => {
+                metrics::transaction("committed");
+                Ok(())
+            }
+            Err(Failure::Again(reason)) => {
+                metrics::transaction("unknown");
+                Err(TxnError::Unknown { waited: limit, reason })
+            }
+            Err(Failure::Abort(reason)) => Err(self.aborted(reason)),
+            Err(Failure::Dead(error)) => Err(error),
+        }
+    }
+
+    fn abort(&mut self) -> std::result::Result<(), TxnError> {
+        const DOING: &str = "aborting";
+        let limit = self.limit();
+        match self.persist(limit, DOING, |producer, left| producer.abort_transaction(left)) {
+            Ok(()) => {
+                metrics::transaction("aborted");
+                Ok(())
+            }
+            Err(Failure::Dead(error)) => Err(error),
+            Err(Failure::Again(reason) | Failure::Abort(reason)) => {
+                Err(TxnError::Failed { doing: DOING, reason })
+            }
+        }
+    }
+}

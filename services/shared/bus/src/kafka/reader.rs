@@ -1,0 +1,211 @@
+//! Restoring state, and following topics by hand.
+//!
+//! The order of a restore is what it is about (rule 1 of EXACTLY_ONCE.md): the high watermark first, from a handle that sees open
+//! transactions; then wait until all below it is stable; only then read to the end. Reading to what happens to be stable loses
+//! state, because a transaction's marker can be in the group's positions before it is in the state topic.
+
+use super::reports::Reports;
+use super::{failed, list, reading, refused};
+use crate::{Config, Error, Reader, Record, Restored, Result, metrics};
+use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::message::Message;
+use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+type Handle = BaseConsumer<Reports>;
+
+/// [`Reader`] on Kafka.
+pub struct KafkaReader {
+    config: Arc<Config>,
+    /// Sees what is not yet committed; asked for watermarks only.
+    ahead: Handle,
+    restoring: Handle,
+    following: Option<Handle>,
+    /// Next offset of what is followed.
+    followed: BTreeMap<(String, i32), i64>,
+}
+
+impl std::fmt::Debug for KafkaReader {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("KafkaReader").field("followed", &self.followed).finish_non_exhaustive()
+    }
+}
+
+fn handle(config: &Config, isolation: &str, ends: bool) -> Result<Handle> {
+    // librdkafka assigns by hand only to a handle with a group, which is never joined and never committed to.
+    reading(config, "weir-reader", isolation)
+        .set("group.id", format!("{}-reader", config.topic_prefix))
+        .set("enable.partition.eof", if ends { "true" } else { "false" })
+        .create_with_context(Reports::default())
+        .map_err(refused)
+}
+
+impl KafkaReader {
+    pub(super) fn open(config: &Arc<Config>) -> Result<Self> {
+        Ok(Self {
+            config: Arc::clone(config),
+            ahead: handle(config, "read_uncommitted", false)?,
+            restoring: handle(config, "read_committed", true)?,
+            following: None,
+            followed: BTreeMap::new(),
+        })
+    }
+
+    fn watermarks(&self, handle: &Handle, topic: &str, partition: i32) -> Result<(i64, i64)> {
+        let timeout = self.config.request_timeout();
+        handle.fetch_watermarks(topic, partition, timeout).map_err(|error| match error.rdkafka_error_code() {
+            Some(RDKafkaErrorCode::UnknownTopicOrPartition | RDKafkaErrorCode::UnknownTopic) => {
+                Error::TopicMissing { topic: topic.to_owned() }
+            }
+            _ => failed(format!("asking for the bounds of {topic}/{partition}"), error, timeout),
+        })
+    }
+
+    /// Waits until everything that is in the log now is committed or aborted; returns where that ends.
+    fn settle(&self, topic: &str, partition: i32) -> Result<i64> {
+        let (_, high) = self.watermarks(&self.ahead, topic, partition)?;
+        let (begun, limit) = (Instant::now(), Duration::from_millis(self.config.restore_timeout_ms));
+        loop {
+            let (_, stable) = self.watermarks(&self.restoring, topic, partition)?;
+            if stable >= high {
+                return Ok(high);
+            }
+            if begun.elapsed() >= limit {
+                let topic = topic.to_owned();
+                return Err(Error::OpenTransaction { topic, partition, stable, high, waited: limit });
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+
+    fn read_to_end(
+        &self,
+        topic: &str,
+        partition: i32,
+        each: &mut dyn FnMut(&Record<'_>),
+    ) -> Result<(Restored, Option<i64>)> {
+        let doing = || format!("restoring from {topic}/{partition}");
+        let silence = self.config.request_timeout();
+        let mut restored = Restored { records: 0, bytes: 0, next_offset: 0 };
+        let mut last = None;
+        let mut heard = Instant::now();
+        loop {
+            match self.restoring.poll(Duration::from_millis(100)) {
+                Some(Ok(message)) if message.partition() == partition && message.topic() == topic => {
+                    heard = Instant::now();
+                    last = Some(message.offset());
+                    let size =
+                        message.key().map_or(0, <[u8]>::len) + message.payload().map_or(0, <[u8]>::len);
+                    restored.records += 1;
+                    restored.bytes += size as u64;
+                    each(&Record::from_kafka(message));
+                }
+                Some(Err(KafkaError::PartitionEOF(ended))) if ended == partition => {
+                    return Ok((restored, last));
+                }
+                Some(Err(error)) if !passing(&error) => return Err(failed(doing(), error, heard.elapsed())),
+                _ if heard.elapsed() >= silence => {
+                    return Err(Error::Timeout { doing: doing(), waited: silence });
+                }
+                _ => {}
+            }
+        }
+    }
+}
+
+/// Whether the client mends this by itself.
+fn passing(error: &KafkaError) -> bool {
+    use RDKafkaErrorCode as Code;
+    matches!(error, KafkaError::PartitionEOF(_))
+        || !matches!(error, KafkaError::MessageConsumptionFatal(_))
+            && matches!(
+                error.rdkafka_error_code(),
+                Some(
+                    Code::AllBrokersDown
+                        | Code::BrokerTransportFailure
+                        | Code::OperationTimedOut
+                        | Code::RequestTimedOut
+                        | Code::Resolve
+                        | Code::NotLeaderForPartition
+                        | Code::LeaderNotAvailable
+                        | Code::CoordinatorNotAvailable
+                        | Code::CoordinatorLoadInProgress
+                        | Code::NotCoordinator
+                )
+            )
+}
+
+impl Reader for KafkaReader {
+    fn restore(
+        &mut self,
+        topic: &str,
+        partition: i32,
+        each: &mut dyn FnMut(&Record<'_>),
+    ) -> Result<Restored> {
+        let doing = || format!("restoring from {topic}/{partition}");
+        let high = self.settle(topic, partition)?;
+        self.restoring
+            .assign(&list(topic, [(partition, Offset::Beginning)])?)
+            .map_err(|error| failed(doing(), error, Duration::ZERO))?;
+        let read = self.read_to_end(topic, partition, each);
+        self.restoring.unassign().map_err(|error| failed(doing(), error, Duration::ZERO))?;
+        let (restored, last) = read?;
+        metrics::restored(restored.records);
+        Ok(Restored { next_offset: last.map_or(high, |last| high.max(last + 1)), ..restored })
+    }
+
+    fn tail(&mut self, topic: &str, from: &[(i32, i64)]) -> Result<()> {
+        self.followed.retain(|(other, _), _| other != topic);
+        self.followed
+            .extend(from.iter().map(|(partition, offset)| ((topic.to_owned(), *partition), *offset)));
+        let handle = match &mut self.following {
+            Some(handle) => handle,
+            none => none.insert(handle(&self.config, "read_committed", false)?),
+        };
+        let all: TopicPartitionList = self
+            .followed
+            .iter()
+            .map(|((topic, partition), next)| (topic.clone(), *partition, Offset::Offset((*next).max(0))))
+            .collect();
+        handle.assign(&all).map_err(|error| failed(format!("following {topic}"), error, Duration::ZERO))
+    }
+
+    fn poll_tail(&mut self, timeout: Duration) -> Result<Option<Record<'_>>> {
+        let Some(handle) = &self.following else { return Ok(None) };
+        let error = match handle.poll(timeout) {
+            None => return Ok(None),
+            Some(Ok(message)) => {
+                // Borrowed look-up by (String, i32) would allocate per record; a tail follows few partitions.
+                let place = self.followed.iter_mut().find(|((topic, partition), _)| {
+                    *partition == message.partition() && topic == message.topic()
+                });
+                return Ok(match place {
+                    Some((_, next)) if message.offset() >= *next => {
+                        *next = message.offset() + 1;
+                        Some(Record::from_kafka(message))
+                    }
+                    _ => None,
+                });
+            }
+            Some(Err(error)) => error,
+        };
+        if matches!(error.rdkafka_error_code(), Some(RDKafkaErrorCode::AutoOffsetReset)) {
+            for ((topic, partition), wanted) in &self.followed {
+                let (begin, end) = self.watermarks(handle, topic, *partition)?;
+                if !(begin..=end).contains(wanted) {
+                    let (topic, partition, wanted) = (topic.clone(), *partition, *wanted);
+                    return Err(Error::OffsetOutOfRange { topic, partition, wanted, begin, end });
+                }
+            }
+            return Ok(None);
+        }
+        if passing(&error) { Ok(None) } else { Err(failed("following topics", error, timeout)) }
+    }
+
+    fn bounds(&mut self, topic: &str, partition: i32) -> Result<(i64, i64)> {
+        self.watermarks(&self.restoring, topic, partition)
+    }
+}
