@@ -90,7 +90,7 @@ impl Kafka {
     /// Starts a broker with its data, settings and output in `dir`, and waits until it answers. What lies in `dir` from before is kept.
     ///
     /// # Errors
-    /// [`Error::Missing`] where Kafka or Java is; any other [`Error`] where it does not come up.
+    /// [`Error::Missing`] where Kafka or Java is; another error where it does not come up.
     pub fn start(dir: &Path, options: Options) -> Result<Self> {
         let libraries = Home::find().part("kafka/lib", "Kafka", "scripts/fetch-kafka.sh")?;
         let port = if options.port == 0 { ports::free()? } else { options.port };

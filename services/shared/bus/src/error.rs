@@ -88,8 +88,8 @@ pub enum Error {
         /// For how long was waited.
         waited: Duration,
     },
-    /// The partition is not assigned to this member.
-    #[error("{topic}/{partition} is not assigned to this member")]
+    /// The partition is not this member's, or is not started.
+    #[error("{topic}/{partition} is not assigned to this member, or not started")]
     NotAssigned {
         /// Topic.
         topic: String,

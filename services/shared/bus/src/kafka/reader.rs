@@ -57,9 +57,11 @@ impl KafkaReader {
     fn watermarks(&self, handle: &Handle, topic: &str, partition: i32) -> Result<(i64, i64)> {
         let timeout = self.config.request_timeout();
         handle.fetch_watermarks(topic, partition, timeout).map_err(|error| match error.rdkafka_error_code() {
-            Some(RDKafkaErrorCode::UnknownTopicOrPartition | RDKafkaErrorCode::UnknownTopic) => {
-                Error::TopicMissing { topic: topic.to_owned() }
-            }
+            Some(
+                RDKafkaErrorCode::UnknownTopicOrPartition
+                | RDKafkaErrorCode::UnknownTopic
+                | RDKafkaErrorCode::UnknownPartition,
+            ) if !exists(handle, topic, timeout) => Error::TopicMissing { topic: topic.to_owned() },
             _ => failed(format!("asking for the bounds of {topic}/{partition}"), error, timeout),
         })
     }
@@ -114,6 +116,11 @@ impl KafkaReader {
             }
         }
     }
+}
+
+fn exists(handle: &Handle, topic: &str, timeout: Duration) -> bool {
+    let metadata = handle.fetch_metadata(Some(topic), timeout);
+    metadata.is_ok_and(|all| all.topics().iter().any(|found| !found.partitions().is_empty()))
 }
 
 /// Whether the client mends this by itself.

@@ -4,7 +4,7 @@ use crate::metrics;
 use rdkafka::ClientContext;
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::consumer::ConsumerContext;
-use rdkafka::error::KafkaError;
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use std::sync::{Mutex, PoisonError};
 
 /// Keeps the last report of one client.
@@ -44,7 +44,10 @@ impl ClientContext for Reports {
         let code = error.rdkafka_error_code().map_or_else(|| "other".to_owned(), |code| format!("{code:?}"));
         tracing::debug!(target: "librdkafka", code, "{reason}");
         metrics::client_error(code);
-        self.keep(reason.to_owned());
+        // That all are down says less than why the last one is.
+        if error.rdkafka_error_code() != Some(RDKafkaErrorCode::AllBrokersDown) {
+            self.keep(reason.to_owned());
+        }
     }
 }
 

@@ -1,0 +1,578 @@
+//! What every bus must keep, whatever it is made of. Each function is one promise; an implementation's test file runs them all
+//! (see `kafka.rs`), each with a name of its own, so that they can run beside each other on one bus.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+use weir_bus::{
+    Bus, Cleanup, Committed, Error, Event, GroupConsumer, Message, Position, Reader, Record, TopicSpec,
+    Transactions, TxnError, Writer,
+};
+
+const SHORT: Duration = Duration::from_millis(100);
+const LONG: Duration = Duration::from_secs(30);
+const DAY: Cleanup = Cleanup::Delete { retention_ms: 86_400_000 };
+
+pub fn topic(bus: &impl Bus, name: &str, partitions: usize, cleanup: Cleanup) -> String {
+    assert!(bus.create(&TopicSpec::new(name, partitions, 1, cleanup)).unwrap(), "{name} is new");
+    name.to_owned()
+}
+
+pub fn message<'a>(topic: &'a str, partition: i32, key: &'a str, value: &'a str) -> Message<'a> {
+    Message { topic, partition, key: key.as_bytes(), value: Some(value.as_bytes()), headers: &[] }
+}
+
+pub fn write<'a>(bus: &impl Bus, topic: &str, partition: i32, values: impl IntoIterator<Item = &'a str>) {
+    let mut writer = bus.writer(8 << 20).unwrap();
+    for value in values {
+        writer.try_send(&message(topic, partition, "k", value), 1).unwrap().unwrap();
+    }
+    assert!(writer.flush(LONG));
+}
+
+/// A member that has all of `count` partitions, none of them started.
+pub fn member<B: Bus>(bus: &B, group: &str, topic: &str, instance: &str, count: usize) -> B::Consumer {
+    let mut consumer = bus.join(group, topic, instance).unwrap();
+    let mut held = BTreeSet::new();
+    let begun = Instant::now();
+    while held.len() < count {
+        assert!(begun.elapsed() < LONG, "{instance} holds {held:?} of {count} partitions");
+        match consumer.poll(SHORT).unwrap() {
+            Event::Assigned(partitions) => held.extend(partitions),
+            Event::Idle => {}
+            other => panic!("{other:?} before everything was assigned"),
+        }
+    }
+    consumer
+}
+
+pub fn text(record: &Record<'_>) -> String {
+    String::from_utf8(record.value().unwrap().to_vec()).unwrap()
+}
+
+/// The next `count` records as (offset, value).
+pub fn read(consumer: &mut impl GroupConsumer, count: usize) -> Vec<(i64, String)> {
+    let begun = Instant::now();
+    let mut records = Vec::new();
+    while records.len() < count {
+        assert!(begun.elapsed() < LONG, "only {records:?} of {count}");
+        if let Event::Record(record) = consumer.poll(SHORT).unwrap() {
+            records.push((record.offset(), text(&record)));
+        }
+    }
+    records
+}
+
+/// Whatever comes within a while in which something would have come.
+fn read_none(consumer: &mut impl GroupConsumer) {
+    let begun = Instant::now();
+    while begun.elapsed() < Duration::from_millis(700) {
+        let event = consumer.poll(SHORT).unwrap();
+        assert!(matches!(event, Event::Idle), "{event:?}");
+    }
+}
+
+fn values(bus: &impl Bus, topic: &str, partition: i32) -> Vec<String> {
+    let mut values = Vec::new();
+    bus.reader().unwrap().restore(topic, partition, &mut |record| values.push(text(record))).unwrap();
+    values
+}
+
+pub fn aborted_transactions_are_never_read<B: Bus>(bus: &B, name: &str) {
+    let input = topic(bus, &format!("{name}.in"), 1, DAY);
+    let output = topic(bus, &format!("{name}.out"), 1, DAY);
+    let mut consumer = member(bus, name, &input, name, 1);
+    let mut producer = bus.transactional(name).unwrap();
+    for (value, keep) in [("a", false), ("b", true), ("c", false), ("d", true)] {
+        producer.begin().unwrap();
+        producer.send(&message(&output, 0, "k", value)).unwrap();
+        if keep {
+            producer.commit(&mut consumer, &[Position::new(0, 0)]).unwrap();
+        } else {
+            producer.abort().unwrap();
+        }
+    }
+    assert_eq!(values(bus, &output, 0), ["b", "d"]);
+    let mut downstream = member(bus, &format!("{name}.down"), &output, &format!("{name}.down"), 1);
+    downstream.start(0, 0).unwrap();
+    let seen: Vec<String> = read(&mut downstream, 2).into_iter().map(|(_, value)| value).collect();
+    assert_eq!(seen, ["b", "d"]);
+    read_none(&mut downstream);
+}
+
+pub fn records_and_offsets_appear_together<B: Bus>(bus: &B, name: &str) {
+    let input = topic(bus, &format!("{name}.in"), 2, DAY);
+    let output = topic(bus, &format!("{name}.out"), 2, DAY);
+    write(bus, &input, 1, ["x", "y"]);
+    let mut consumer = member(bus, name, &input, name, 2);
+    consumer.start(1, 0).unwrap();
+    assert_eq!(read(&mut consumer, 2), [(0, "x".to_owned()), (1, "y".to_owned())]);
+
+    let mut reader = bus.reader().unwrap();
+    reader.tail(&output, &[(1, 0)]).unwrap();
+    let mut producer = bus.transactional(name).unwrap();
+    producer.begin().unwrap();
+    let headers: &[(&str, &[u8])] = &[("schema", b"7"), ("schema", b"8"), ("other", &[0xff])];
+    producer.send(&Message { headers, ..message(&output, 1, "exporter", "flows") }).unwrap();
+    let begun = Instant::now();
+    while begun.elapsed() < Duration::from_millis(700) {
+        assert!(reader.poll_tail(SHORT).unwrap().is_none(), "an open transaction is not read");
+    }
+    assert_eq!(consumer.committed(&[0, 1]).unwrap(), [(0, None), (1, None)]);
+
+    producer.commit(&mut consumer, &[Position::new(1, 2)]).unwrap();
+    let committed = Committed { offset: 2, metadata: String::new() };
+    assert_eq!(consumer.committed(&[0, 1]).unwrap(), [(0, None), (1, Some(committed))]);
+    let begun = Instant::now();
+    loop {
+        assert!(begun.elapsed() < LONG);
+        let Some(record) = reader.poll_tail(SHORT).unwrap() else { continue };
+        assert_eq!((record.topic(), record.partition(), record.offset()), (output.as_str(), 1, 0));
+        assert_eq!((record.key(), record.value()), (Some(&b"exporter"[..]), Some(&b"flows"[..])));
+        assert_eq!(record.header("schema"), Some(&b"8"[..]), "the last of a name");
+        assert_eq!(record.header("absent"), None);
+        break;
+    }
+}
+
+pub fn an_abort_puts_neither_records_nor_offsets<B: Bus>(bus: &B, name: &str) {
+    let input = topic(bus, &format!("{name}.in"), 1, DAY);
+    let output = topic(bus, &format!("{name}.out"), 1, DAY);
+    let mut consumer = member(bus, name, &input, name, 1);
+    let mut producer = bus.transactional(name).unwrap();
+    producer.begin().unwrap();
+    producer.send(&message(&output, 0, "k", "one")).unwrap();
+    producer.abort().unwrap();
+    assert_eq!(consumer.committed(&[0]).unwrap(), [(0, None)]);
+    assert!(values(bus, &output, 0).is_empty());
+    // The producer goes on.
+    producer.begin().unwrap();
+    producer.send(&message(&output, 0, "k", "two")).unwrap();
+    producer.commit(&mut consumer, &[Position::new(0, 0)]).unwrap();
+    assert_eq!(values(bus, &output, 0), ["two"]);
+}
+
+pub fn a_transaction_without_offsets_is_refused_and_leaves_nothing<B: Bus>(bus: &B, name: &str) {
+    let input = topic(bus, &format!("{name}.in"), 1, DAY);
+    let output = topic(bus, &format!("{name}.out"), 1, DAY);
+    let mut consumer = member(bus, name, &input, name, 1);
+    let mut producer = bus.transactional(name).unwrap();
+    producer.begin().unwrap();
+    producer.send(&message(&output, 0, "k", "from a timer")).unwrap();
+    let refused = producer.commit(&mut consumer, &[]);
+    assert!(matches!(refused, Err(TxnError::NoOffsets)), "{refused:?}");
+    assert!(values(bus, &output, 0).is_empty());
+    producer.begin().unwrap();
+    producer.abort().unwrap();
+}
+
+/// Copies a topic into another one, partition by partition, in transactions of seven records: the smallest decoder.
+pub struct Copier<B: Bus> {
+    pub consumer: B::Consumer,
+    producer: B::Producer,
+    output: String,
+    open: BTreeMap<i32, i64>,
+    in_transaction: usize,
+    pub held: BTreeSet<i32>,
+    pub copied: usize,
+}
+
+impl<B: Bus> Copier<B> {
+    pub fn new(bus: &B, group: &str, input: &str, output: &str, instance: &str) -> Self {
+        Self {
+            producer: bus.transactional(instance).unwrap(),
+            consumer: bus.join(group, input, instance).unwrap(),
+            output: output.to_owned(),
+            open: BTreeMap::new(),
+            in_transaction: 0,
+            held: BTreeSet::new(),
+            copied: 0,
+        }
+    }
+
+    pub fn step(&mut self) {
+        match self.consumer.poll(Duration::from_millis(20)).unwrap() {
+            Event::Idle => {}
+            Event::Record(record) => {
+                if self.in_transaction == 0 {
+                    self.producer.begin().unwrap();
+                }
+                let key = std::str::from_utf8(record.key().unwrap()).unwrap();
+                let (partition, value) = (record.partition(), text(&record));
+                self.producer.send(&message(&self.output, partition, key, &value)).unwrap();
+                self.open.insert(partition, record.offset() + 1);
+                self.in_transaction += 1;
+                if self.in_transaction == 7 {
+                    self.commit();
+                }
+            }
+            Event::Assigned(partitions) => {
+                self.held.extend(&partitions);
+                self.rewind(&partitions);
+            }
+            Event::Revoked(partitions) => {
+                // An abort goes back to where partitions were committed; not those that are leaving, whose positions the
+                // next member may hold open.
+                self.held.retain(|partition| !partitions.contains(partition));
+                self.commit();
+                self.consumer.give_up(&partitions).unwrap();
+            }
+            Event::Lost(partitions) => {
+                if self.in_transaction > 0 {
+                    self.producer.abort().unwrap();
+                }
+                self.held.retain(|partition| !partitions.contains(partition));
+                self.forget();
+            }
+        }
+    }
+
+    pub fn in_transaction(&self) -> bool {
+        self.in_transaction > 0
+    }
+
+    pub fn commit(&mut self) {
+        if self.in_transaction == 0 {
+            return;
+        }
+        let positions: Vec<Position> =
+            self.open.iter().map(|(p, offset)| Position::new(*p, *offset)).collect();
+        match self.producer.commit(&mut self.consumer, &positions) {
+            Ok(()) => {
+                self.copied += self.in_transaction;
+                (self.open, self.in_transaction) = (BTreeMap::new(), 0);
+            }
+            Err(TxnError::Aborted { .. }) => self.forget(),
+            Err(other) => panic!("{other}"),
+        }
+    }
+
+    fn forget(&mut self) {
+        (self.open, self.in_transaction) = (BTreeMap::new(), 0);
+        let held: Vec<i32> = self.held.iter().copied().collect();
+        self.rewind(&held);
+    }
+
+    fn rewind(&mut self, partitions: &[i32]) {
+        for (partition, committed) in self.consumer.committed(partitions).unwrap() {
+            let (begin, _) = self.consumer.bounds(partition).unwrap();
+            self.consumer.start(partition, committed.map_or(begin, |committed| committed.offset)).unwrap();
+        }
+    }
+}
+
+pub fn a_rebalance_in_the_middle_of_a_cycle_loses_and_doubles_nothing<B: Bus>(bus: &B, name: &str) {
+    const PARTITIONS: usize = 4;
+    const EACH: usize = 60;
+    let input = topic(bus, &format!("{name}.in"), PARTITIONS, DAY);
+    let output = topic(bus, &format!("{name}.out"), PARTITIONS, DAY);
+    let numbers: Vec<String> = (0..EACH).map(|n| n.to_string()).collect();
+    let send = |half: &[String]| {
+        for partition in 0..PARTITIONS {
+            write(bus, &input, partition as i32, half.iter().map(String::as_str));
+        }
+    };
+    send(&numbers[..EACH / 2]);
+    let mut first = Copier::new(bus, name, &input, &output, &format!("{name}-0"));
+    let begun = Instant::now();
+    while first.held.len() < PARTITIONS || first.copied < 21 || !first.in_transaction() {
+        assert!(begun.elapsed() < LONG);
+        first.step();
+    }
+
+    // The second joins while the first has a transaction open.
+    let done = AtomicBool::new(false);
+    std::thread::scope(|threads| {
+        let second = threads.spawn(|| {
+            let mut second = Copier::new(bus, name, &input, &output, &format!("{name}-1"));
+            let begun = Instant::now();
+            while !done.load(Ordering::Relaxed) || second.held.is_empty() {
+                assert!(begun.elapsed() < LONG);
+                second.step();
+            }
+            second.commit();
+            let copied = second.copied;
+            second.consumer.leave().unwrap();
+            copied
+        });
+        let begun = Instant::now();
+        while first.held.len() == PARTITIONS {
+            assert!(begun.elapsed() < LONG, "the second got nothing");
+            first.step();
+        }
+        send(&numbers[EACH / 2..]);
+        let total = PARTITIONS * EACH;
+        let mut reader = bus.reader().unwrap();
+        let from: Vec<(i32, i64)> = (0..PARTITIONS as i32).map(|partition| (partition, 0)).collect();
+        reader.tail(&output, &from).unwrap();
+        let mut seen: BTreeMap<i32, Vec<String>> = BTreeMap::new();
+        let mut quiet = Instant::now();
+        // A while longer than it takes: what is doubled comes late.
+        while seen.values().map(Vec::len).sum::<usize>() < total
+            || quiet.elapsed() < Duration::from_millis(500)
+        {
+            assert!(begun.elapsed() < LONG, "{:?}", seen.values().map(Vec::len).collect::<Vec<_>>());
+            first.step();
+            if !first.in_transaction() || quiet.elapsed() > Duration::from_millis(100) {
+                first.commit();
+            }
+            while let Some(record) = reader.poll_tail(Duration::ZERO).unwrap() {
+                seen.entry(record.partition()).or_default().push(text(&record));
+                quiet = Instant::now();
+            }
+            if quiet.elapsed() > Duration::from_millis(300) {
+                done.store(true, Ordering::Relaxed);
+            }
+        }
+        for (partition, values) in seen {
+            assert_eq!(values, numbers, "partition {partition}");
+        }
+        done.store(true, Ordering::Relaxed);
+        // It leaves for good, so its partitions come back at once.
+        let begun = Instant::now();
+        while first.held.len() < PARTITIONS {
+            assert!(begun.elapsed() < LONG, "partitions of the one that left: held {:?}", first.held);
+            first.step();
+        }
+        assert!(second.join().unwrap() > 0, "the second did some of the work");
+    });
+}
+
+pub fn a_zombie_of_the_same_transactional_id_is_fenced<B: Bus>(bus: &B, name: &str) {
+    let input = topic(bus, &format!("{name}.in"), 1, DAY);
+    let output = topic(bus, &format!("{name}.out"), 1, DAY);
+    let mut consumer = member(bus, name, &input, name, 1);
+    let mut zombie = bus.transactional(name).unwrap();
+    zombie.begin().unwrap();
+    zombie.send(&message(&output, 0, "k", "zombie")).unwrap();
+    let mut successor = bus.transactional(name).unwrap();
+    successor.begin().unwrap();
+    successor.send(&message(&output, 0, "k", "successor")).unwrap();
+    let fenced = zombie.commit(&mut consumer, &[Position::new(0, 9)]);
+    assert!(matches!(&fenced, Err(TxnError::Fenced { identity, .. }) if identity == name), "{fenced:?}");
+    let still = zombie.begin();
+    assert!(matches!(still, Err(TxnError::Fenced { .. })), "{still:?}");
+    successor.commit(&mut consumer, &[Position::new(0, 1)]).unwrap();
+    assert_eq!(values(bus, &output, 0), ["successor"]);
+    let committed = consumer.committed(&[0]).unwrap();
+    assert!(matches!(&committed[..], [(0, Some(Committed { offset: 1, .. }))]), "{committed:?}");
+}
+
+pub fn a_second_member_of_the_same_instance_fences_the_first<B: Bus>(bus: &B, name: &str) {
+    let input = topic(bus, &format!("{name}.in"), 2, DAY);
+    let mut first = member(bus, name, &input, name, 2);
+    let _second = member(bus, name, &input, name, 2);
+    let begun = Instant::now();
+    loop {
+        assert!(begun.elapsed() < LONG, "the first was not told");
+        match first.poll(SHORT) {
+            Err(Error::Fenced { identity, .. }) => break assert_eq!(identity, name),
+            Err(other) => panic!("{other}"),
+            Ok(_) => {}
+        }
+    }
+}
+
+pub fn a_restore_waits_for_the_open_transaction_of_a_dead_member<B: Bus>(bus: &B, name: &str) {
+    let input = topic(bus, &format!("{name}.in"), 1, DAY);
+    let state = topic(bus, &format!("{name}.state"), 1, Cleanup::Compact);
+    let mut consumer = member(bus, name, &input, name, 1);
+    let cycle = |producer: &mut B::Producer, key: &str| {
+        producer.begin().unwrap();
+        producer.send(&message(&state, 0, key, "1")).unwrap();
+    };
+    let mut producer = bus.transactional(name).unwrap();
+    cycle(&mut producer, "before");
+    producer.commit(&mut consumer, &[Position::new(0, 0)]).unwrap();
+
+    let restore = || {
+        let begun = Instant::now();
+        let mut keys = Vec::new();
+        let mut reader = bus.reader().unwrap();
+        let key = |record: &Record<'_>| String::from_utf8(record.key().unwrap().to_vec()).unwrap();
+        reader.restore(&state, 0, &mut |record| keys.push(key(record))).unwrap();
+        (keys, begun.elapsed())
+    };
+    let wait = Duration::from_millis(1500);
+    // Flushing happens in the background; the record must be in the log for the test to be one.
+    let settle = Duration::from_millis(300);
+
+    cycle(&mut producer, "aborted by the successor");
+    std::thread::sleep(settle);
+    std::thread::scope(|threads| {
+        let restored = threads.spawn(restore);
+        std::thread::sleep(wait);
+        assert!(!restored.is_finished(), "it did not wait");
+        // The member is dead: it neither commits nor aborts. Its successor's start ends what it left.
+        producer = bus.transactional(name).unwrap();
+        assert_eq!(restored.join().unwrap().0, ["before"]);
+    });
+
+    cycle(&mut producer, "committed late");
+    std::thread::sleep(settle);
+    std::thread::scope(|threads| {
+        let restored = threads.spawn(restore);
+        std::thread::sleep(wait);
+        assert!(!restored.is_finished(), "it did not wait");
+        producer.commit(&mut consumer, &[Position::new(0, 0)]).unwrap();
+        let (keys, took) = restored.join().unwrap();
+        assert_eq!(keys, ["before", "committed late"]);
+        assert!(took >= wait);
+    });
+}
+
+pub fn a_restore_sees_the_last_value_of_each_key_and_a_tail_goes_on_from_there<B: Bus>(bus: &B, name: &str) {
+    let state = topic(bus, &format!("{name}.state"), 2, Cleanup::Compact);
+    let mut writer = bus.writer(1 << 20).unwrap();
+    let mut put = |key: &str, value: Option<&str>| {
+        let message = Message { value: value.map(str::as_bytes), ..message(&state, 1, key, "") };
+        writer.try_send(&message, 1).unwrap().unwrap();
+        assert!(writer.flush(LONG));
+    };
+    for (key, value) in [("a", Some("1")), ("b", Some("2")), ("a", Some("3")), ("b", None), ("c", Some(""))] {
+        put(key, value);
+    }
+    let mut reader = bus.reader().unwrap();
+    let mut map = BTreeMap::new();
+    let mut apply = |record: &Record<'_>| {
+        let key = String::from_utf8(record.key().unwrap().to_vec()).unwrap();
+        match record.value() {
+            Some(value) => map.insert(key, value.to_vec()),
+            None => map.remove(&key),
+        };
+    };
+    let restored = reader.restore(&state, 1, &mut apply).unwrap();
+    assert_eq!(map, BTreeMap::from([("a".to_owned(), b"3".to_vec()), ("c".to_owned(), Vec::new())]));
+    assert_eq!((restored.records, restored.bytes), (5, 8));
+    assert_eq!(reader.restore(&state, 0, &mut |_| panic!("an empty partition")).unwrap().records, 0);
+
+    put("d", Some("4"));
+    reader.tail(&state, &[(1, restored.next_offset), (0, 0)]).unwrap();
+    let begun = Instant::now();
+    loop {
+        assert!(begun.elapsed() < LONG);
+        if let Some(record) = reader.poll_tail(SHORT).unwrap() {
+            assert_eq!(record.key(), Some(&b"d"[..]));
+            break;
+        }
+    }
+}
+
+pub fn committed_metadata_comes_back<B: Bus>(bus: &B, name: &str) {
+    let input = topic(bus, &format!("{name}.in"), 2, DAY);
+    let mut consumer = member(bus, name, &input, name, 2);
+    let plan = "v1 to=500 n=499 crc=0011 ü".to_owned();
+    consumer.commit(&[Position { partition: 1, offset: 0, metadata: plan.clone() }]).unwrap();
+    let committed = Some(Committed { offset: 0, metadata: plan });
+    assert_eq!(consumer.committed(&[0, 1]).unwrap(), [(0, None), (1, committed)]);
+
+    let mut producer = bus.transactional(name).unwrap();
+    producer.begin().unwrap();
+    let position = Position { partition: 1, offset: 3, metadata: "in a transaction".to_owned() };
+    producer.commit(&mut consumer, &[position]).unwrap();
+    drop(consumer);
+    // Another member of the group finds it too.
+    let mut other = member(bus, name, &input, name, 2);
+    let committed = Some(Committed { offset: 3, metadata: "in a transaction".to_owned() });
+    assert_eq!(other.committed(&[1]).unwrap(), [(1, committed)]);
+}
+
+pub fn a_partition_starts_where_it_is_told_and_not_before<B: Bus>(bus: &B, name: &str) {
+    let input = topic(bus, &format!("{name}.in"), 1, DAY);
+    write(bus, &input, 0, ["a", "b", "c", "d", "e"]);
+    let mut consumer = member(bus, name, &input, name, 1);
+    assert_eq!(consumer.bounds(0).unwrap(), (0, 5));
+    read_none(&mut consumer);
+    consumer.start(0, 3).unwrap();
+    assert_eq!(read(&mut consumer, 2), [(3, "d".to_owned()), (4, "e".to_owned())]);
+    consumer.seek(0, 1).unwrap();
+    assert_eq!(read(&mut consumer, 1), [(1, "b".to_owned())]);
+    consumer.pause(0).unwrap();
+    read_none(&mut consumer);
+    consumer.resume(0).unwrap();
+    assert_eq!(read(&mut consumer, 1), [(2, "c".to_owned())]);
+    // A seek of what stands still does not make it go.
+    consumer.pause(0).unwrap();
+    consumer.seek(0, 0).unwrap();
+    read_none(&mut consumer);
+    consumer.resume(0).unwrap();
+    assert_eq!(read(&mut consumer, 5).len(), 5);
+    assert!(matches!(consumer.start(7, 0), Err(Error::NotAssigned { partition: 7, .. })));
+}
+
+pub fn an_offset_that_the_log_does_not_have_is_an_error_and_no_jump<B: Bus>(bus: &B, name: &str) {
+    let input = topic(bus, &format!("{name}.in"), 2, DAY);
+    write(bus, &input, 0, ["a", "b"]);
+    write(bus, &input, 1, ["x"]);
+    let mut consumer = member(bus, name, &input, name, 2);
+    consumer.start(0, 100).unwrap();
+    let begun = Instant::now();
+    loop {
+        assert!(begun.elapsed() < LONG);
+        match consumer.poll(SHORT) {
+            Ok(Event::Idle) => {}
+            Ok(other) => panic!("{other:?}"),
+            Err(Error::OffsetOutOfRange { topic, partition, wanted, begin, end }) => {
+                assert_eq!((topic.as_str(), partition, wanted, begin, end), (input.as_str(), 0, 100, 0, 2));
+                break;
+            }
+            Err(other) => panic!("{other}"),
+        }
+    }
+    // The other partition is none the worse, and this one starts anew.
+    consumer.start(1, 0).unwrap();
+    assert_eq!(read(&mut consumer, 1), [(0, "x".to_owned())]);
+    consumer.start(0, 1).unwrap();
+    assert_eq!(read(&mut consumer, 1), [(1, "b".to_owned())]);
+}
+
+pub fn a_topic_that_is_created_again_is_another_incarnation<B: Bus>(bus: &B, name: &str) {
+    let spec = TopicSpec::new(name, 3, 1, Cleanup::Compact);
+    let incarnation = || bus.check(std::slice::from_ref(&spec)).unwrap()[0].incarnation.clone();
+    assert!(
+        matches!(bus.check(std::slice::from_ref(&spec)), Err(Error::TopicMissing { topic }) if topic == name)
+    );
+    assert!(bus.create(&spec).unwrap());
+    assert!(!bus.create(&spec).unwrap(), "it is there already");
+    let first = incarnation();
+    assert_eq!(first, incarnation());
+    assert!(bus.delete(name).unwrap());
+    assert!(!bus.delete(name).unwrap(), "it is gone already");
+    assert!(bus.create(&spec).unwrap());
+    assert_ne!(first, incarnation());
+}
+
+pub fn topics_that_are_not_as_they_must_be_are_refused_by_name<B: Bus>(bus: &B, name: &str) {
+    let raw = topic(bus, &format!("{name}.raw"), 3, DAY);
+    let flows = topic(bus, &format!("{name}.flows"), 4, DAY);
+    let spec = |topic: &str, cleanup| TopicSpec::new(topic, 3, 1, cleanup);
+    let found = bus.check(&[spec(&raw, DAY)]).unwrap();
+    assert_eq!((found[0].partitions, found[0].retention_ms), (3, Some(86_400_000)));
+    match bus.check(&[spec(&raw, DAY), spec(&flows, DAY)]) {
+        Err(Error::PartitionCount { topic, found: 4, expected: 3 }) => assert_eq!(topic, flows),
+        other => panic!("{other:?}"),
+    }
+    match bus.check(&[spec(&raw, Cleanup::Compact)]) {
+        Err(Error::TopicSetting { topic, setting: "cleanup.policy", .. }) => assert_eq!(topic, raw),
+        other => panic!("{other:?}"),
+    }
+}
+
+pub fn a_writer_counts_what_is_acknowledged_and_keeps_order<B: Bus>(bus: &B, name: &str) {
+    let output = topic(bus, name, 1, DAY);
+    let mut writer = bus.writer(8 << 20).unwrap();
+    let numbers: Vec<String> = (0..500).map(|n| n.to_string()).collect();
+    for number in &numbers {
+        writer.try_send(&message(&output, 0, "key", number), 3).unwrap().unwrap();
+    }
+    assert!(writer.flush(LONG));
+    assert_eq!(writer.in_flight(), 0);
+    let delivered = writer.delivered();
+    let bytes: usize = numbers.iter().map(|number| number.len() + 3).sum();
+    assert_eq!(
+        (delivered.acked.records, delivered.acked.units, delivered.acked.bytes),
+        (500, 1500, bytes as u64)
+    );
+    assert!(delivered.failed.is_empty());
+    assert_eq!(values(bus, &output, 0), numbers);
+}

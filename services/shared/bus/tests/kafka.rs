@@ -1,0 +1,256 @@
+//! Kafka keeps what every bus must keep, and what only Kafka has to. One real broker serves all tests of this file.
+
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod contract;
+
+use contract::{Copier, member, message, read, topic, write};
+use rdkafka::ClientConfig;
+use rdkafka::admin::{AdminClient, AdminOptions, ResourceSpecifier};
+use rdkafka::client::DefaultClientContext;
+use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::sync::OnceLock;
+use std::time::{Duration, Instant, SystemTime};
+use weir_bus::{
+    Bus, Cleanup, Config, Error, Event, GroupConsumer, KafkaBus, Position, Reader, TopicSpec, Transactions,
+    TxnError, Writer,
+};
+use weir_stack::Kafka;
+use weir_stack::kafka::Options;
+
+const DAY: Cleanup = Cleanup::Delete { retention_ms: 86_400_000 };
+
+fn broker() -> &'static Kafka {
+    static BROKER: OnceLock<Kafka> = OnceLock::new();
+    BROKER.get_or_init(|| {
+        let dir = Path::new(env!("CARGO_TARGET_TMPDIR")).join("bus-kafka");
+        if dir.exists() {
+            std::fs::remove_dir_all(&dir).unwrap();
+        }
+        Kafka::start(&dir, Options::test()).unwrap_or_else(|error| panic!("{error}"))
+    })
+}
+
+fn config() -> Config {
+    Config {
+        bootstrap_servers: broker().bootstrap(),
+        session_timeout_ms: 6_000,
+        heartbeat_interval_ms: 300,
+        transaction_timeout_ms: 10_000,
+        restore_timeout_ms: 20_000,
+        ..Config::default()
+    }
+}
+
+fn bus() -> KafkaBus {
+    KafkaBus::new(config()).unwrap()
+}
+
+macro_rules! contract {
+    ($($promise:ident)*) => {
+        $(#[test]
+        fn $promise() {
+            contract::$promise(&bus(), stringify!($promise));
+        })*
+    };
+}
+
+contract! {
+    aborted_transactions_are_never_read
+    records_and_offsets_appear_together
+    an_abort_puts_neither_records_nor_offsets
+    a_transaction_without_offsets_is_refused_and_leaves_nothing
+    a_rebalance_in_the_middle_of_a_cycle_loses_and_doubles_nothing
+    a_zombie_of_the_same_transactional_id_is_fenced
+    a_second_member_of_the_same_instance_fences_the_first
+    a_restore_waits_for_the_open_transaction_of_a_dead_member
+    a_restore_sees_the_last_value_of_each_key_and_a_tail_goes_on_from_there
+    committed_metadata_comes_back
+    a_partition_starts_where_it_is_told_and_not_before
+    an_offset_that_the_log_does_not_have_is_an_error_and_no_jump
+    a_topic_that_is_created_again_is_another_incarnation
+    topics_that_are_not_as_they_must_be_are_refused_by_name
+    a_writer_counts_what_is_acknowledged_and_keeps_order
+}
+
+fn admin() -> AdminClient<DefaultClientContext> {
+    ClientConfig::new().set("bootstrap.servers", broker().bootstrap()).create().unwrap()
+}
+
+#[test]
+fn weirs_topics_have_their_settings_and_records_the_time_they_were_appended() {
+    let config = Config { topic_prefix: "settings".to_owned(), partitions: 3, ..config() };
+    let bus = KafkaBus::new(config.clone()).unwrap();
+    let specs = TopicSpec::all(&config);
+    for spec in &specs {
+        bus.create(spec).unwrap();
+    }
+    bus.check(&specs).unwrap();
+    let names: Vec<_> = specs.iter().map(|spec| ResourceSpecifier::Topic(&spec.name)).collect();
+    let found = pollster::block_on(admin().describe_configs(&names, &AdminOptions::new())).unwrap();
+    for (spec, found) in specs.iter().zip(found) {
+        let found = found.unwrap();
+        for (name, value) in &spec.settings {
+            let entry = found.entries.iter().find(|entry| entry.name == *name).unwrap();
+            assert_eq!(entry.value.as_ref(), Some(value), "{name} of {}", spec.name);
+        }
+    }
+    let topics = config.topics();
+    write(&bus, &topics.state, 0, ["now"]);
+    let mut appended = None;
+    bus.reader().unwrap().restore(&topics.state, 0, &mut |record| appended = record.appended()).unwrap();
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_millis() as i64;
+    assert!((0..60_000).contains(&(now - appended.unwrap())));
+}
+
+#[test]
+fn what_retention_removed_is_an_error_with_both_ends_of_the_log() {
+    let bus = bus();
+    let input = topic(&bus, "retention.in", 1, DAY);
+    write(&bus, &input, 0, ["a", "b", "c", "d"]);
+    let mut until = TopicPartitionList::new();
+    until.add_partition_offset(&input, 0, Offset::Offset(3)).unwrap();
+    pollster::block_on(admin().delete_records(&until, &AdminOptions::new())).unwrap();
+    let mut consumer = member(&bus, "retention", &input, "retention", 1);
+    consumer.start(0, 1).unwrap();
+    let begun = Instant::now();
+    let error = loop {
+        assert!(begun.elapsed() < Duration::from_secs(20));
+        match consumer.poll(Duration::from_millis(100)) {
+            Ok(Event::Idle) => {}
+            Ok(other) => panic!("{other:?}"),
+            Err(error) => break error,
+        }
+    };
+    assert_eq!(
+        error.to_string(),
+        "retention.in/0: offset 1 is not in the log, which holds 3 to 4; retention removed it or the topic was re-created"
+    );
+    consumer.start(0, 3).unwrap();
+    assert_eq!(read(&mut consumer, 1), [(3, "d".to_owned())]);
+}
+
+#[test]
+fn a_member_that_slept_too_long_can_commit_nothing_and_is_told_what_it_lost() {
+    let bus =
+        KafkaBus::new(Config { session_timeout_ms: 3_000, poll_interval_ms: 3_000, ..config() }).unwrap();
+    let (input, output) = (topic(&bus, "sleeper.in", 2, DAY), topic(&bus, "sleeper.out", 2, DAY));
+    write(&bus, &input, 0, ["a"]);
+    let mut sleeper = member(&bus, "sleeper", &input, "sleeper-0", 2);
+    sleeper.start(0, 0).unwrap();
+    read(&mut sleeper, 1);
+    let mut producer = bus.transactional("sleeper-0").unwrap();
+    producer.begin().unwrap();
+    producer.send(&message(&output, 0, "k", "from the sleeper")).unwrap();
+
+    // Another member takes everything over while it sleeps.
+    let mut other = Copier::new(&bus, "sleeper", &input, &output, "sleeper-1");
+    let begun = Instant::now();
+    while other.held.len() < 2 {
+        assert!(begun.elapsed() < Duration::from_secs(30));
+        other.step();
+    }
+    let late = producer.commit(&mut sleeper, &[Position::new(0, 1)]);
+    assert!(matches!(late, Err(TxnError::Aborted { .. })), "{late:?}");
+    // The news comes as what was revoked while it slept and is not its any more, or as lost.
+    let mut lost = BTreeSet::new();
+    while lost.len() < 2 {
+        assert!(begun.elapsed() < Duration::from_secs(40), "{lost:?}");
+        other.step();
+        match sleeper.poll(Duration::from_millis(100)) {
+            Ok(Event::Lost(partitions)) => lost.extend(partitions),
+            Ok(Event::Revoked(partitions)) => {
+                sleeper.give_up(&partitions).unwrap();
+                lost.extend(partitions);
+            }
+            Ok(Event::Idle) => {}
+            other => panic!("{other:?}"),
+        }
+    }
+    while other.copied + usize::from(other.in_transaction()) < 1 {
+        other.step();
+    }
+    other.commit();
+    let mut seen = Vec::new();
+    let mut reader = bus.reader().unwrap();
+    reader.restore(&output, 0, &mut |record| seen.push(record.value().unwrap().to_vec())).unwrap();
+    assert_eq!(seen, [b"a".to_vec()], "once, and by the other");
+}
+
+#[test]
+fn a_transaction_that_stays_open_stops_a_restore_with_its_place() {
+    let patient =
+        KafkaBus::new(Config { transaction_timeout_ms: 60_000, restore_timeout_ms: 61_000, ..config() });
+    let state = topic(&bus(), "stuck.state", 1, Cleanup::Compact);
+    let mut producer = patient.unwrap().transactional("stuck").unwrap();
+    producer.begin().unwrap();
+    producer.send(&message(&state, 0, "k", "v")).unwrap();
+    std::thread::sleep(Duration::from_millis(300));
+    let hasty =
+        KafkaBus::new(Config { transaction_timeout_ms: 500, restore_timeout_ms: 800, ..config() }).unwrap();
+    let stuck = hasty.reader().unwrap().restore(&state, 0, &mut |_| {});
+    match stuck {
+        Err(Error::OpenTransaction { topic, partition: 0, stable: 0, high: 1, .. }) => {
+            assert_eq!(topic, state)
+        }
+        other => panic!("{other:?}"),
+    }
+    producer.abort().unwrap();
+    assert_eq!(hasty.reader().unwrap().restore(&state, 0, &mut |_| {}).unwrap().records, 0);
+}
+
+#[test]
+fn a_missing_topic_is_told_by_its_name() {
+    let mut consumer = bus().join("nothing", "no.such.topic", "nothing").unwrap();
+    let begun = Instant::now();
+    loop {
+        assert!(begun.elapsed() < Duration::from_secs(20));
+        match consumer.poll(Duration::from_millis(100)) {
+            Ok(_) => {}
+            Err(Error::TopicMissing { topic }) => break assert_eq!(topic, "no.such.topic"),
+            Err(other) => panic!("{other}"),
+        }
+    }
+    let restored = bus().reader().unwrap().restore("no.such.topic", 0, &mut |_| {});
+    assert!(matches!(restored, Err(Error::TopicMissing { .. })), "{restored:?}");
+}
+
+#[test]
+fn an_unreachable_broker_is_one_clear_sentence_in_bounded_time() {
+    let config =
+        Config { bootstrap_servers: "127.0.0.1:1".to_owned(), connect_timeout_ms: 700, ..Config::default() };
+    let bus = KafkaBus::new(config).unwrap();
+    let spec = TopicSpec::new("t", 1, 1, Cleanup::Compact);
+    let begun = Instant::now();
+    for error in [
+        bus.reach().unwrap_err(),
+        bus.transactional("nobody").unwrap_err(),
+        bus.create(&spec).unwrap_err(),
+        bus.check(std::slice::from_ref(&spec)).unwrap_err(),
+    ] {
+        let words = error.to_string();
+        assert!(matches!(error, Error::Unreachable { .. }), "{words}");
+        assert!(words.starts_with("no Kafka broker answers at 127.0.0.1:1 after 700ms ("), "{words}");
+        assert!(words.contains("Connection refused") && words.contains("bus.bootstrap_servers"), "{words}");
+    }
+    assert!(begun.elapsed() < Duration::from_secs(6), "{:?}", begun.elapsed());
+}
+
+#[test]
+fn a_writer_without_a_broker_fills_its_buffer_then_refuses_and_counts_what_it_gives_up() {
+    let config = Config { bootstrap_servers: "127.0.0.1:1".to_owned(), ..Config::default() };
+    let mut writer = KafkaBus::new(config).unwrap().writer(1 << 20).unwrap();
+    let value = "x".repeat(10_000);
+    let mut taken = 0;
+    while writer.try_send(&message("t", 0, "k", &value), 2).unwrap().is_ok() {
+        taken += 1;
+        assert!(taken < 200, "a mebibyte holds about 104");
+    }
+    assert!((95..=105).contains(&taken), "{taken}");
+    assert!(!writer.flush(Duration::from_millis(100)));
+    let delivered = writer.delivered();
+    let failed: u64 = delivered.failed.iter().map(|(_, count)| count.units).sum();
+    assert_eq!((delivered.acked.records, failed), (0, 2 * taken));
+}
