@@ -7,6 +7,7 @@
 pub mod avro;
 pub mod columns;
 pub mod ddl;
+pub mod deadletter;
 pub mod docs;
 pub mod enums;
 pub mod frame;

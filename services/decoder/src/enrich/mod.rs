@@ -1,0 +1,445 @@
+//! What a flow record is told beyond what the exporter said: names, links, ASes, countries.
+//!
+//! Enrichment never blocks and never drops: what is not known stays empty. Nothing here does I/O on the flow path; databases are
+//! swapped in whole by [`Enricher::reload`].
+
+pub mod database;
+pub mod links;
+pub mod ranges;
+
+use arc_swap::ArcSwap;
+use database::{DatabaseError, Databases};
+use links::{ExportedAs, ExporterConfig, Interface, LinkRule, LinkRules, ObservationWord};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::sync::Arc;
+use weir_schemas::columns::flag;
+use weir_schemas::{AsSource, Flow, Ip, Observation};
+
+/// How flows are enriched.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Config {
+    /// AS and country databases.
+    pub databases: database::Config,
+    /// Seconds between looks at the databases' files; a changed file is read anew.
+    pub reload_s: u64,
+    /// Order in which sources of AS numbers are asked: the first that knows a public AS wins.
+    pub as_order: Vec<AsOrder>,
+    /// What a record counts as that doesn't say where the packet was observed.
+    pub unknown_observation: ObservationWord,
+    /// Order in which sources of interface names, descriptions and speeds are asked.
+    pub interface_order: Vec<InterfaceOrder>,
+    /// Exporters that people know something about.
+    pub exporters: Vec<ExporterConfig>,
+    /// Rules that put interfaces on links; the first that fits decides.
+    pub links: Vec<LinkRule>,
+}
+
+/// A source of AS numbers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum AsOrder {
+    /// The exporter's own fields.
+    Exporter,
+    /// The AS database.
+    Database,
+}
+
+/// A source of interface metadata.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum InterfaceOrder {
+    /// `enrich.exporters` of this configuration.
+    Config,
+    /// Options data of the exporter.
+    Options,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            databases: database::Config::default(),
+            reload_s: 60,
+            as_order: vec![AsOrder::Exporter, AsOrder::Database],
+            unknown_observation: ObservationWord::Ingress,
+            interface_order: vec![InterfaceOrder::Config, InterfaceOrder::Options],
+            exporters: Vec::new(),
+            links: Vec::new(),
+        }
+    }
+}
+
+/// All that enrichment needs, shared by all workers.
+#[derive(Debug)]
+pub struct Enricher {
+    config: Config,
+    exporters: HashMap<Ip, ExporterConfig>,
+    rules: LinkRules,
+    databases: ArcSwap<Databases>,
+}
+
+/// What is known of one exporter, ready for its flows.
+#[derive(Debug, Default)]
+pub struct Known {
+    /// Its name.
+    pub name: String,
+    exported_as: ExportedAs,
+    unknown_observation: Observation,
+    /// What options data said, before the order of sources.
+    options: HashMap<u32, Interface>,
+    interfaces: HashMap<u32, Interface>,
+}
+
+/// Interfaces that are known by nothing but their index in flows, per exporter: bounded, because flows can name any.
+const MAX_SEEN: usize = 4096;
+
+impl Enricher {
+    /// Checks and compiles; reads the databases. Errors name their keys.
+    pub fn new(config: &Config) -> Result<Self, String> {
+        let mut exporters = HashMap::new();
+        for (n, exporter) in config.exporters.iter().enumerate() {
+            let address: IpAddr = exporter.address.parse().map_err(|_| {
+                format!("decoder.enrich.exporters[{n}].address: '{}' is no IP address", exporter.address)
+            })?;
+            if exporters.insert(Ip::from(address), exporter.clone()).is_some() {
+                return Err(format!("decoder.enrich.exporters[{n}].address: {address} is there twice"));
+            }
+        }
+        let rules = LinkRules::new(&config.links).map_err(|error| format!("decoder.enrich.{error}"))?;
+        let databases = Databases::read(&config.databases).map_err(|error| error.to_string())?;
+        Ok(Self { config: config.clone(), exporters, rules, databases: ArcSwap::from_pointee(databases) })
+    }
+
+    /// Reads the databases anew where a file has changed. Says whether it did.
+    pub fn reload(&self) -> Result<bool, DatabaseError> {
+        if !self.databases.load().is_stale(&self.config.databases) {
+            return Ok(false);
+        }
+        self.databases.store(Arc::new(Databases::read(&self.config.databases)?));
+        Ok(true)
+    }
+
+    /// The databases as they are now; taken once per cycle, so that a swap costs flows nothing.
+    pub fn databases(&self) -> Arc<Databases> {
+        self.databases.load_full()
+    }
+
+    /// What configuration knows of an exporter.
+    pub fn known(&self, exporter: &Ip) -> Known {
+        let config = self.exporters.get(exporter);
+        let mut known = Known {
+            name: config.map(|config| config.name.clone()).unwrap_or_default(),
+            exported_as: config.map(|config| config.exported_as).unwrap_or_default(),
+            unknown_observation: config
+                .and_then(|config| config.unknown_observation)
+                .unwrap_or(self.config.unknown_observation)
+                .into(),
+            ..Known::default()
+        };
+        for interface in config.map(|config| config.interfaces.as_slice()).unwrap_or_default() {
+            self.refresh(exporter, &mut known, interface.index);
+        }
+        known
+    }
+
+    /// Takes what options data said of an interface. True where enrichment changed by it.
+    pub fn learn(
+        &self,
+        exporter: &Ip,
+        known: &mut Known,
+        index: u32,
+        name: &str,
+        description: &str,
+        speed: u64,
+    ) -> bool {
+        let interface =
+            Interface { name: name.to_owned(), description: description.to_owned(), speed, link: None };
+        known.options.insert(index, interface);
+        self.refresh(exporter, known, index)
+    }
+
+    /// Computes an interface from all sources and rules. True where it changed.
+    fn refresh(&self, exporter: &Ip, known: &mut Known, index: u32) -> bool {
+        let mut interface = Interface::default();
+        for source in &self.config.interface_order {
+            let (name, description, speed) = match source {
+                InterfaceOrder::Config => {
+                    let configured = self
+                        .exporters
+                        .get(exporter)
+                        .map(|config| config.interfaces.as_slice())
+                        .unwrap_or_default();
+                    let Some(found) = configured.iter().find(|interface| interface.index == index) else {
+                        continue;
+                    };
+                    (&found.name, &found.description, found.speed)
+                }
+                InterfaceOrder::Options => {
+                    let Some(found) = known.options.get(&index) else { continue };
+                    (&found.name, &found.description, found.speed)
+                }
+            };
+            if interface.name.is_empty() {
+                interface.name.clone_from(name);
+            }
+            if interface.description.is_empty() {
+                interface.description.clone_from(description);
+            }
+            if interface.speed == 0 {
+                interface.speed = speed;
+            }
+        }
+        interface.link = self.rules.link(exporter, &known.name, index, &interface);
+        match known.interfaces.get(&index) {
+            Some(before) if *before == interface => false,
+            _ => {
+                known.interfaces.insert(index, interface);
+                true
+            }
+        }
+    }
+
+    /// Meets an interface that flows name. True where that is new and worth telling.
+    #[inline]
+    pub fn meet(&self, exporter: &Ip, known: &mut Known, index: u32) -> bool {
+        index != 0 && !known.interfaces.contains_key(&index) && self.meet_new(exporter, known, index)
+    }
+
+    #[cold]
+    fn meet_new(&self, exporter: &Ip, known: &mut Known, index: u32) -> bool {
+        known.interfaces.len() < MAX_SEEN && self.refresh(exporter, known, index)
+    }
+
+    /// Enriches a flow. The text borrows from what is known of the exporter.
+    #[inline]
+    pub fn enrich<'a>(&self, known: &'a Known, databases: &Databases, flow: &mut Flow<'a>) {
+        flow.exporter_name = &known.name;
+        if flow.observation == Observation::Unknown {
+            flow.observation = known.unknown_observation;
+            flow.flags |= flag::OBSERVATION_ASSUMED;
+        }
+        if known.exported_as == ExportedAs::Peer {
+            for (neighbour, exported) in [
+                (&mut flow.src_neighbour_as, flow.src_as_exported),
+                (&mut flow.dst_neighbour_as, flow.dst_as_exported),
+            ] {
+                if *neighbour == 0 {
+                    *neighbour = public(exported);
+                }
+            }
+        }
+        if let Some(interface) = known.interfaces.get(&flow.in_if) {
+            flow.in_if_name = &interface.name;
+            flow.in_if_description = &interface.description;
+            flow.in_if_speed = interface.speed;
+            if let Some(link) = &interface.link {
+                flow.in_provider = &link.provider;
+                flow.in_connectivity = link.connectivity;
+                if flow.src_neighbour_as == 0 {
+                    flow.src_neighbour_as = link.neighbour_as;
+                }
+            }
+        }
+        if let Some(interface) = known.interfaces.get(&flow.out_if) {
+            flow.out_if_name = &interface.name;
+            flow.out_if_description = &interface.description;
+            flow.out_if_speed = interface.speed;
+            if let Some(link) = &interface.link {
+                flow.out_provider = &link.provider;
+                flow.out_connectivity = link.connectivity;
+                if flow.dst_neighbour_as == 0 {
+                    flow.dst_neighbour_as = link.neighbour_as;
+                }
+            }
+        }
+        if flow.dst_neighbour_as == 0 {
+            flow.dst_neighbour_as = flow.as_path.iter().next().map_or(0, public);
+        }
+        if flow.family != 0 {
+            (flow.src_as, flow.src_as_source) =
+                self.asn(known, databases, &flow.src_addr, flow.src_as_exported);
+            (flow.dst_as, flow.dst_as_source) =
+                self.asn(known, databases, &flow.dst_addr, flow.dst_as_exported);
+            flow.src_country = databases.country(&flow.src_addr);
+            flow.dst_country = databases.country(&flow.dst_addr);
+        }
+    }
+
+    #[inline]
+    fn asn(&self, known: &Known, databases: &Databases, address: &Ip, exported: u32) -> (u32, AsSource) {
+        for source in &self.config.as_order {
+            let (asn, word) = match source {
+                AsOrder::Exporter if known.exported_as == ExportedAs::Origin => {
+                    (public(exported), AsSource::Exporter)
+                }
+                AsOrder::Exporter => continue,
+                AsOrder::Database => (databases.asn(address), AsSource::Database),
+            };
+            if asn != 0 {
+                return (asn, word);
+            }
+        }
+        (0, AsSource::Unknown)
+    }
+}
+
+impl Known {
+    /// An interface as it is now.
+    pub fn interface(&self, index: u32) -> Option<&Interface> {
+        self.interfaces.get(&index)
+    }
+
+    /// All interfaces.
+    pub fn interfaces(&self) -> impl Iterator<Item = (u32, &Interface)> {
+        self.interfaces.iter().map(|(index, interface)| (*index, interface))
+    }
+}
+
+/// AS numbers that say nothing are 0: AS_TRANS (RFC 6793), private (RFC 6996), documentation (RFC 5398) and last ones (RFC 7300)
+/// are looked up, never listed as an AS.
+#[inline]
+fn public(asn: u32) -> u32 {
+    match asn {
+        23_456 | 64_496..=65_535 | 65_536..=65_551 | 4_200_000_000..=u32::MAX => 0,
+        asn => asn,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use weir_schemas::U32s;
+
+    fn enricher(config: Config) -> Enricher {
+        Enricher::new(&config).unwrap()
+    }
+
+    fn with_database(config: Config) -> (tempfile::TempDir, Enricher) {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("asn.csv");
+        std::fs::write(&path, "198.51.100.0,198.51.100.255,4444,Four\n").unwrap();
+        let databases = database::Config { asn: vec![path], ..database::Config::default() };
+        (folder, enricher(Config { databases, ..config }))
+    }
+
+    fn flow() -> Flow<'static> {
+        Flow {
+            family: 4,
+            src_addr: Ip::v4([198, 51, 100, 1]),
+            dst_addr: Ip::v4([203, 0, 113, 1]),
+            in_if: 3,
+            out_if: 4,
+            ..Flow::default()
+        }
+    }
+
+    fn enriched(enricher: &Enricher, known: &Known, flow: Flow<'static>) -> (u32, AsSource, u32, u32) {
+        let mut flow: Flow<'_> = flow;
+        enricher.enrich(known, &enricher.databases(), &mut flow);
+        (flow.src_as, flow.src_as_source, flow.src_neighbour_as, flow.dst_neighbour_as)
+    }
+
+    #[test]
+    fn the_exporters_as_wins_unless_it_says_nothing() {
+        let (_folder, enricher) = with_database(Config::default());
+        let known = enricher.known(&Ip::default());
+        let with = |src_as_exported| Flow { src_as_exported, ..flow() };
+        assert_eq!(enriched(&enricher, &known, with(3320)).0, 3320);
+        for nothing in [0, 23_456, 64_512, 65_535, 4_200_000_001, 64_496] {
+            assert_eq!(enriched(&enricher, &known, with(nothing)).0, 4444, "{nothing}");
+            assert_eq!(enriched(&enricher, &known, with(nothing)).1, AsSource::Database, "{nothing}");
+        }
+    }
+
+    #[test]
+    fn an_exporter_of_peer_ases_gives_neighbours_not_origins() {
+        let exporter = ExporterConfig {
+            address: "192.0.2.9".into(),
+            exported_as: ExportedAs::Peer,
+            ..ExporterConfig::default()
+        };
+        let (_folder, enricher) = with_database(Config { exporters: vec![exporter], ..Config::default() });
+        let known = enricher.known(&Ip::v4([192, 0, 2, 9]));
+        let flow = Flow { src_as_exported: 3320, dst_as_exported: 1299, ..flow() };
+        assert_eq!(enriched(&enricher, &known, flow), (4444, AsSource::Database, 3320, 1299));
+    }
+
+    #[test]
+    fn the_neighbour_comes_from_the_record_then_the_link_then_the_path() {
+        let rule = LinkRule { index: 4, neighbour_as: "1299".into(), ..LinkRule::default() };
+        let enricher = enricher(Config { links: vec![rule], ..Config::default() });
+        let mut known = enricher.known(&Ip::default());
+        assert!(enricher.meet(&Ip::default(), &mut known, 4));
+        assert!(!enricher.meet(&Ip::default(), &mut known, 4));
+        static PATH: [u32; 2] = [174, 3320];
+        let with_path = Flow { as_path: U32s::Native(&PATH), ..flow() };
+        assert_eq!(enriched(&enricher, &known, Flow { dst_neighbour_as: 6939, ..with_path }).3, 6939);
+        assert_eq!(enriched(&enricher, &known, with_path).3, 1299);
+        assert_eq!(enriched(&enricher, &known, Flow { out_if: 5, ..with_path }).3, 174);
+    }
+
+    #[test]
+    fn an_unknown_observation_counts_as_configured_and_is_flagged() {
+        let exporter = ExporterConfig {
+            address: "192.0.2.9".into(),
+            unknown_observation: Some(ObservationWord::Egress),
+            ..ExporterConfig::default()
+        };
+        let enricher = enricher(Config { exporters: vec![exporter], ..Config::default() });
+        let observed = |exporter: Ip, observation| {
+            let known = enricher.known(&exporter);
+            let mut flow: Flow<'_> = Flow { observation, ..flow() };
+            enricher.enrich(&known, &enricher.databases(), &mut flow);
+            (flow.observation, flow.flags & flag::OBSERVATION_ASSUMED != 0)
+        };
+        assert_eq!(observed(Ip::default(), Observation::Unknown), (Observation::Ingress, true));
+        assert_eq!(observed(Ip::v4([192, 0, 2, 9]), Observation::Unknown), (Observation::Egress, true));
+        assert_eq!(observed(Ip::default(), Observation::Egress), (Observation::Egress, false));
+    }
+
+    #[test]
+    fn names_come_from_the_sources_in_their_order_field_by_field() {
+        let exporter = ExporterConfig {
+            address: "192.0.2.9".into(),
+            name: "edge1".into(),
+            interfaces: vec![links::InterfaceConfig {
+                index: 3,
+                description: "Transit: X".into(),
+                ..Default::default()
+            }],
+            ..ExporterConfig::default()
+        };
+        let enricher = enricher(Config { exporters: vec![exporter], ..Config::default() });
+        let address = Ip::v4([192, 0, 2, 9]);
+        let mut known = enricher.known(&address);
+        assert!(enricher.learn(&address, &mut known, 3, "et-0/0/3", "from options", 10));
+        assert!(!enricher.learn(&address, &mut known, 3, "et-0/0/3", "from options", 10));
+        let interface = known.interface(3).unwrap();
+        assert_eq!(
+            (interface.name.as_str(), interface.description.as_str(), interface.speed),
+            ("et-0/0/3", "Transit: X", 10)
+        );
+    }
+
+    #[test]
+    fn a_changed_database_is_taken_and_a_damaged_one_leaves_the_old_in_force() {
+        let (folder, enricher) = with_database(Config::default());
+        let path = folder.path().join("asn.csv");
+        assert!(!enricher.reload().unwrap());
+        let rewrite = |text: &str, later: u64| {
+            std::fs::write(&path, text).unwrap();
+            let later = std::time::SystemTime::now() + std::time::Duration::from_secs(later);
+            std::fs::File::options().append(true).open(&path).unwrap().set_modified(later).unwrap();
+        };
+        rewrite("damaged\nmore\n", 5);
+        assert!(enricher.reload().is_err());
+        let known = enricher.known(&Ip::default());
+        assert_eq!(enriched(&enricher, &known, flow()).0, 4444);
+        rewrite("198.51.100.0,198.51.100.255,5555,Five\n", 10);
+        assert!(enricher.reload().unwrap());
+        assert_eq!(enriched(&enricher, &known, flow()).0, 5555);
+    }
+}
