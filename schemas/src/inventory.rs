@@ -108,12 +108,12 @@ impl Record {
                 key.extend_from_slice(&index.to_be_bytes());
                 key.extend_from_slice(&valid_from.to_be_bytes());
             }
-            Self::Rate { observation_domain, source, scope, valid_from, .. } => {
+            // Without the time: the topic keeps the last rate of each scope, the store all of them.
+            Self::Rate { observation_domain, source, scope, .. } => {
                 key.push(b'r');
                 key.extend_from_slice(&observation_domain.to_be_bytes());
                 key.push(*source as u8);
                 key.extend_from_slice(&scope.to_be_bytes());
-                key.extend_from_slice(&valid_from.to_be_bytes());
             }
         }
         key

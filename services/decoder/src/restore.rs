@@ -1,0 +1,124 @@
+//! Restoring partitions: where to go on reading, and what was known there (EXACTLY_ONCE.md, rule 1).
+//!
+//! The order is the rule: first the stable committed offset, then the state as of after every transaction that was open, and only
+//! then the partition is started, explicitly at that offset. Never inside a rebalance callback.
+
+use crate::cycle::Failure;
+use crate::enrich::Enricher;
+use crate::partition::Partition;
+use crate::pipeline::shared;
+use crate::{Config, metrics as names};
+use std::time::Instant;
+use weir_bus::{GroupConsumer, Reader, Record, Topics};
+
+/// A partition that a worker holds.
+pub struct Held {
+    /// What is known of its exporters.
+    pub state: Partition,
+    /// The next offset to read.
+    pub next: i64,
+}
+
+/// Where to start a partition, from what was committed and what its log holds; and how many offsets retention took.
+///
+/// Without a committed offset it is the log's beginning. Where the log begins later than what was committed, the gap is lost and
+/// counted. Where it ends before, the topic is another one of the same name, and begins anew.
+pub fn start_offset(committed: Option<i64>, (begin, end): (i64, i64)) -> (i64, u64) {
+    match committed {
+        None => (begin, 0),
+        Some(offset) if offset < begin => (begin, begin.abs_diff(offset)),
+        Some(offset) if offset > end => (begin, 0),
+        Some(offset) => (offset, 0),
+    }
+}
+
+/// Restores partitions to where they were committed.
+pub fn restore<C: GroupConsumer, R: Reader>(
+    consumer: &mut C,
+    reader: &mut R,
+    partitions: &[i32],
+    topics: &Topics,
+    config: &Config,
+    enricher: &Enricher,
+) -> Result<Vec<Held>, Failure> {
+    if partitions.is_empty() {
+        return Ok(Vec::new());
+    }
+    let committed = consumer.committed(partitions)?;
+    let databases = enricher.databases();
+    let shared = shared(config, enricher, &databases, topics);
+    let mut all = Vec::new();
+    for (partition, committed) in committed {
+        let begun = Instant::now();
+        let bounds = consumer.bounds(partition)?;
+        let committed = committed.map(|committed| committed.offset);
+        let (next, lost) = start_offset(committed, bounds);
+        if lost > 0 {
+            tracing::error!(
+                topic = topics.raw,
+                partition,
+                ?committed,
+                begin = next,
+                lost,
+                "retention removed what was not decoded yet; it is lost"
+            );
+            metrics::counter!(names::RAW_LOST).increment(lost);
+        }
+        let mut held = Partition::held(partition, config, next);
+        let mut faults = 0u64;
+        let mut fault = |record: &Record<'_>, why: String| {
+            if faults == 0 {
+                tracing::warn!(
+                    topic = record.topic(),
+                    partition,
+                    offset = record.offset(),
+                    why,
+                    "state that can't be restored is learned anew"
+                );
+            }
+            faults += 1;
+        };
+        let state = reader.restore(&topics.state, partition, &mut |record| {
+            if let Err(why) =
+                held.state.restore_state(record.key().unwrap_or_default(), record.value(), &shared)
+            {
+                fault(record, why);
+            }
+        })?;
+        reader.restore(&topics.inventory, partition, &mut |record| {
+            if let Err(why) = held.state.restore_inventory(record.key().unwrap_or_default(), record.value()) {
+                fault(record, why);
+            }
+        })?;
+        metrics::counter!(names::STATE_FAULTS).increment(faults);
+        metrics::histogram!(names::RESTORE_SECONDS).record(begun.elapsed().as_secs_f64());
+        tracing::info!(
+            topic = topics.raw,
+            partition,
+            offset = next,
+            state_records = state.records,
+            "restored"
+        );
+        all.push(held);
+    }
+    Ok(all)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::start_offset;
+
+    #[test]
+    fn a_partition_starts_at_what_was_committed_or_at_the_logs_beginning() {
+        for (committed, bounds, expected) in [
+            (None, (0, 10), (0, 0)),
+            (None, (5, 10), (5, 0)),
+            (Some(7), (5, 10), (7, 0)),
+            (Some(10), (5, 10), (10, 0)),
+            (Some(2), (5, 10), (5, 3)),
+            (Some(20), (0, 10), (0, 0)),
+        ] {
+            assert_eq!(start_offset(committed, bounds), expected, "{committed:?} {bounds:?}");
+        }
+    }
+}
