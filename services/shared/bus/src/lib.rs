@@ -42,6 +42,12 @@ pub trait Bus: Clone + Send + Sync + 'static {
     /// Producer without transactions.
     type Writer: Writer;
 
+    /// Names of the topics, as configured.
+    fn topics(&self) -> Topics;
+
+    /// Partitions that every topic keyed by exporter has, as configured; [`Bus::check`] holds the topics to it.
+    fn partitions(&self) -> usize;
+
     /// Asks for a sign of life, within the configured time.
     ///
     /// # Errors

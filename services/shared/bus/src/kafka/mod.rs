@@ -17,7 +17,7 @@ pub use producer::KafkaProducer;
 pub use reader::KafkaReader;
 pub use writer::KafkaWriter;
 
-use crate::{Bus, Config, Description, Error, Result, TopicSpec};
+use crate::{Bus, Config, Description, Error, Result, TopicSpec, Topics};
 use rdkafka::ClientConfig;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
@@ -52,6 +52,14 @@ impl Bus for KafkaBus {
     type Producer = KafkaProducer;
     type Reader = KafkaReader;
     type Writer = KafkaWriter;
+
+    fn topics(&self) -> Topics {
+        self.config.topics()
+    }
+
+    fn partitions(&self) -> usize {
+        self.config.partitions
+    }
 
     fn reach(&self) -> Result<()> {
         admin::reach(&self.config)

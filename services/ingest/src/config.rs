@@ -1,0 +1,123 @@
+//! Where to listen and how much to hold.
+
+use crate::Error;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::time::Duration;
+
+/// Configuration of ingest.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema, PartialEq)]
+#[serde(default, deny_unknown_fields)]
+pub struct Config {
+    /// Addresses to listen on. The default is loopback; `0.0.0.0` and `::` are all of this machine, for everybody who reaches it.
+    pub addresses: Vec<IpAddr>,
+    /// UDP ports to listen on, at each address. Any protocol may come to any port. 0 takes a free one and logs it.
+    pub ports: Vec<u16>,
+    /// Receiving threads. More than one needs a kernel that steers by source address (Linux 4.5); else one serves all.
+    pub workers: usize,
+    /// Kernel receive buffer of a socket, bytes. Beyond the system's limit (`net.core.rmem_max`) only with CAP_NET_ADMIN.
+    pub receive_buffer_bytes: usize,
+    /// A frame is sent when it would be larger than this, bytes.
+    pub frame_bytes: usize,
+    /// A frame is sent when its first datagram is this old, ms.
+    pub frame_age_ms: u64,
+    /// The most that is held for a slow or absent broker, bytes, all workers together; what comes beyond is dropped and counted.
+    pub buffer_bytes: usize,
+    /// How long the end may wait for the broker to acknowledge what is held, ms.
+    pub drain_timeout_ms: u64,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            addresses: vec![Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()],
+            ports: vec![2055, 4739, 6343],
+            workers: 1,
+            receive_buffer_bytes: 16 << 20,
+            frame_bytes: 64_000,
+            frame_age_ms: 100,
+            buffer_bytes: 256 << 20,
+            drain_timeout_ms: 10_000,
+        }
+    }
+}
+
+impl Config {
+    /// Refuses what cannot work, by the name of the key.
+    ///
+    /// # Errors
+    /// [`Error::Config`].
+    pub fn validate(&self) -> Result<(), Error> {
+        let wrong = |key, reason: String| Err(Error::Config { key, reason });
+        if self.addresses.is_empty() {
+            return wrong("ingest.addresses", "is empty; name at least one address".to_owned());
+        }
+        if self.ports.is_empty() {
+            return wrong("ingest.ports", "is empty; name at least one port".to_owned());
+        }
+        let twice = |i: usize| self.ports[i] != 0 && self.ports[..i].contains(&self.ports[i]);
+        if let Some(i) = (0..self.ports.len()).find(|i| twice(*i)) {
+            return wrong("ingest.ports", format!("{} is named twice", self.ports[i]));
+        }
+        if let Some(i) =
+            (0..self.addresses.len()).find(|i| self.addresses[..*i].contains(&self.addresses[*i]))
+        {
+            return wrong("ingest.addresses", format!("{} is named twice", self.addresses[i]));
+        }
+        if !(1..=64).contains(&self.workers) {
+            return wrong("ingest.workers", format!("{} is not 1 to 64", self.workers));
+        }
+        if !(4096..=1 << 30).contains(&self.receive_buffer_bytes) {
+            let reason = format!("{} is not 4096 to 1 GiB", self.receive_buffer_bytes);
+            return wrong("ingest.receive_buffer_bytes", reason);
+        }
+        if !(1..=500_000).contains(&self.frame_bytes) {
+            let reason = format!(
+                "{} is not 1 to 500000, which is what a Kafka message holds with room",
+                self.frame_bytes
+            );
+            return wrong("ingest.frame_bytes", reason);
+        }
+        if !(1..=60_000).contains(&self.frame_age_ms) {
+            return wrong("ingest.frame_age_ms", format!("{} is not 1 to 60000", self.frame_age_ms));
+        }
+        if self.buffer_bytes / self.workers < 1 << 20 {
+            let reason = format!("{} is less than 1 MiB a worker", self.buffer_bytes);
+            return wrong("ingest.buffer_bytes", reason);
+        }
+        Ok(())
+    }
+
+    pub(crate) fn listeners(&self) -> impl Iterator<Item = SocketAddr> {
+        self.addresses
+            .iter()
+            .flat_map(|address| self.ports.iter().map(|port| SocketAddr::new(*address, *port)))
+    }
+
+    pub(crate) fn frame_age(&self) -> Duration {
+        Duration::from_millis(self.frame_age_ms)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_default_is_loopback_and_valid_and_every_mistake_names_its_key() {
+        let default = Config::default();
+        default.validate().unwrap();
+        assert!(default.listeners().all(|address| address.ip().is_loopback()));
+        let told = |change: &dyn Fn(&mut Config)| {
+            let mut config = Config::default();
+            change(&mut config);
+            config.validate().unwrap_err().to_string()
+        };
+        assert_eq!(told(&|c| c.ports = vec![2055, 1, 2055]), "ingest.ports: 2055 is named twice");
+        assert_eq!(told(&|c| c.workers = 0), "ingest.workers: 0 is not 1 to 64");
+        assert!(told(&|c| c.addresses.clear()).starts_with("ingest.addresses: is empty"));
+        assert!(told(&|c| c.frame_bytes = 2_000_000).starts_with("ingest.frame_bytes: 2000000"));
+        assert!(told(&|c| c.buffer_bytes = 10).starts_with("ingest.buffer_bytes: 10"));
+    }
+}
