@@ -7,9 +7,9 @@ root=$(cd "$(dirname "$0")/.." && pwd)
 home=${WEIR_HOME:-$root/.weir}
 pom=$root/loadtest/stack/kafka/pom.xml
 version=$(sed -n 's:.*<kafka.version>\(.*\)</kafka.version>.*:\1:p' "$pom")
-stamp=$home/kafka/version
+stamp=$home/kafka/pom.xml
 
-if [ -f "$stamp" ] && [ "$(cat "$stamp")" = "$version" ]; then
+if [ -d "$home/kafka/lib" ] && cmp -s "$stamp" "$pom"; then
     exit 0
 fi
 
@@ -30,4 +30,4 @@ mvn -B -q -f "$pom" dependency:copy-dependencies -DincludeScope=runtime \
     exit 1
 }
 mv "$home/kafka/lib.part" "$home/kafka/lib"
-echo "$version" >"$stamp"
+cp "$pom" "$stamp"

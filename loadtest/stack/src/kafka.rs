@@ -16,7 +16,8 @@ use std::time::{Duration, Instant};
 pub struct Options {
     /// Java heap, MB.
     pub heap_mb: u32,
-    /// For tests: starts with half the CPU, runs slower later, and lets groups and transactions time out after a second.
+    /// For tests: starts with half the CPU, runs slower later, is back quickly after a kill, and lets groups
+    /// and transactions time out after a second.
     pub quick: bool,
     /// Port for clients; 0 takes a free one.
     pub port: u16,
@@ -68,6 +69,8 @@ num.io.threads=4
 /// Short times, and the broker's own rounds often enough for them.
 const QUICK: &str = "\
 group.min.session.timeout.ms=1000
+broker.heartbeat.interval.ms=500
+broker.session.timeout.ms=2000
 transaction.abort.timed.out.transaction.cleanup.interval.ms=500
 log.cleaner.backoff.ms=1000
 num.recovery.threads.per.data.dir=1
