@@ -1,75 +1,222 @@
 //! All that is known of one exporter, and the way of a datagram through it.
 
+use crate::call::Call;
+use crate::learned::{Learned, give, take};
 use crate::options::{Budget, Options};
-use crate::output::{Context, Counts, Output};
-use thiserror::Error;
+use crate::output::{Context, Counts, Output, Reason};
+use crate::parked::Parked;
+use crate::sampling::Entry;
+use crate::sflow;
+use crate::state::{self, Key, StateError};
+use crate::template::{Defined, Definition, Refused, Templates};
+use weir_schemas::Protocol;
 use weir_schemas::frame::Datagram;
-
-/// Why a record of kept state can't be read back. The state it held is lost: it is learned again when the exporter resends it.
-#[derive(Clone, Debug, PartialEq, Eq, Error)]
-pub enum StateError {
-    /// The key is none that this build writes.
-    #[error("state key of kind {kind:?} and {length} bytes is not known")]
-    Key {
-        /// First byte of the key.
-        kind: Option<u8>,
-        /// Length of the key.
-        length: usize,
-    },
-    /// The value is of another version.
-    #[error("state value has version {found:?}, this build reads {known}")]
-    Version {
-        /// First byte of the value.
-        found: Option<u8>,
-        /// What this build reads.
-        known: u8,
-    },
-    /// The value contradicts itself, or is beyond a limit.
-    #[error("state value can't be used: {0}")]
-    Value(String),
-}
 
 /// Everything known of one exporter, that is, of one transport source address: compiled templates, sampling rates, interfaces,
 /// and data that waits for its template.
 #[derive(Debug, Default)]
-pub struct Exporter {}
+pub struct Exporter {
+    pub(crate) templates: Templates,
+    pub(crate) parked: Parked,
+    pub(crate) learned: Learned,
+    /// Latest receive time of its datagrams: the clock by which waiting data ages.
+    pub(crate) high_water: i64,
+    /// Where an AS path stays while its flow is given out.
+    pub(crate) path: sflow::Path,
+}
 
 impl Exporter {
     /// Decodes a datagram: flows, faults and state go to `out`. No bytes can make it panic, loop, or keep more than `options` and
     /// `budget` allow.
     pub fn decode(
         &mut self,
-        _context: &Context,
-        _datagram: &Datagram<'_>,
-        _options: &Options,
-        _budget: &mut Budget,
-        _out: &mut impl Output,
+        context: &Context,
+        datagram: &Datagram<'_>,
+        options: &Options,
+        budget: &mut Budget,
+        out: &mut impl Output,
     ) -> Counts {
-        Counts::default()
+        self.high_water = self.high_water.max(datagram.received);
+        let mut call = Call {
+            context: *context,
+            datagram: *datagram,
+            options,
+            budget,
+            out,
+            counts: Counts { datagrams: 1, ..Counts::default() },
+            protocol: Protocol::Unknown,
+            domain: 0,
+            record_index: 0,
+        };
+        self.expire_parked(&mut call);
+        match *datagram.payload {
+            [0, 5, ..] => self.netflow_v5(&mut call),
+            [0, 9, ..] => self.netflow_v9(&mut call),
+            [0, 10, ..] => self.ipfix(&mut call),
+            [0, 0, 0, 5, ..] => self.sflow_v5(&mut call),
+            [0, 0, 0, version @ (2 | 4), ..] => {
+                call.dead(Reason::UnsupportedVersion, format!("sFlow version {version} is not decoded"));
+            }
+            [0, version @ (1 | 6 | 7 | 8), ..] => {
+                call.dead(Reason::UnsupportedVersion, format!("NetFlow version {version} is not decoded"));
+            }
+            [a, b, ..] => {
+                let version = u16::from_be_bytes([a, b]);
+                call.dead(
+                    Reason::UnknownVersion,
+                    format!("the first bytes give version {version}: neither NetFlow, IPFIX nor sFlow"),
+                );
+            }
+            _ => {
+                let sentence = format!("datagram of {} bytes has no version", datagram.payload.len());
+                call.dead(Reason::Truncated, sentence);
+            }
+        }
+        call.counts
     }
 
     /// Gives up what waits longer than `options` allow, by the exporter's own latest receive time. [`decode`](Self::decode) does
     /// it too.
-    pub fn expire(&mut self, _options: &Options, _budget: &mut Budget, _out: &mut impl Output) -> Counts {
-        Counts::default()
+    pub fn expire(
+        &mut self,
+        context: &Context,
+        options: &Options,
+        budget: &mut Budget,
+        out: &mut impl Output,
+    ) -> Counts {
+        let mut call = Self::timer(context, options, budget, out);
+        self.expire_parked(&mut call);
+        call.counts
     }
 
     /// Gives up all that still waits, because no more input will come.
-    pub fn finish(&mut self, _budget: &mut Budget, _out: &mut impl Output) -> Counts {
-        Counts::default()
+    pub fn finish(
+        &mut self,
+        context: &Context,
+        options: &Options,
+        budget: &mut Budget,
+        out: &mut impl Output,
+    ) -> Counts {
+        let mut call = Self::timer(context, options, budget, out);
+        while let Some(place) = self.parked.first() {
+            self.drop_parked(Reason::ParkedAtEnd, &place, &mut call);
+        }
+        call.counts
     }
 
-    /// Takes back a record of state: the inverse of [`Output::state`]. A missing value is a tombstone.
+    fn timer<'c, O: Output>(
+        context: &Context,
+        options: &'c Options,
+        budget: &'c mut Budget,
+        out: &'c mut O,
+    ) -> Call<'c, O> {
+        Call {
+            context: *context,
+            datagram: Datagram { received: 0, listener: 0, source_port: 0, payload: &[] },
+            options,
+            budget,
+            out,
+            counts: Counts::default(),
+            protocol: Protocol::Unknown,
+            domain: 0,
+            record_index: 0,
+        }
+    }
+
+    /// Sets that wait for their template, and the bytes that they take of the budget.
+    pub fn parked(&self) -> (usize, usize) {
+        (self.parked.len(), self.parked.bytes())
+    }
+
+    /// Latest receive time of its datagrams, ns since the epoch; 0 where there were none.
+    pub fn high_water(&self) -> i64 {
+        self.high_water
+    }
+
+    /// Takes back a record of state: the inverse of [`Output::state`]. A missing value is a tombstone. After an error the rest of
+    /// the state is as good as before.
     pub fn restore(
         &mut self,
-        _key: &[u8],
-        _value: Option<&[u8]>,
-        _options: &Options,
-        _budget: &mut Budget,
+        key: &[u8],
+        value: Option<&[u8]>,
+        options: &Options,
+        budget: &mut Budget,
     ) -> Result<(), StateError> {
-        Ok(())
+        let limit = |what: &str| StateError::Limit(what.into());
+        match state::read_key(key)? {
+            Key::Template(group, port) => {
+                if let Some(old) = self.templates.remove(&group, port) {
+                    give(budget, old.cost());
+                }
+                let Some(value) = value else { return Ok(()) };
+                let (is_options, scopes, learned, body) = state::read_template(value)?;
+                let definition = Definition { options: is_options, scopes, body };
+                let room = |bytes: usize| budget.state.saturating_add(bytes) <= budget.state_limit;
+                match self.templates.define(group, port, &definition, learned, options, room) {
+                    Ok(Defined::Changed { freed, cost, .. }) => {
+                        give(budget, freed);
+                        take(budget, cost);
+                        self.high_water = self.high_water.max(learned);
+                        Ok(())
+                    }
+                    Ok(Defined::Known) => Ok(()),
+                    Err(Refused { reason: Reason::BadTemplate, sentence, .. }) => {
+                        Err(StateError::Value(sentence))
+                    }
+                    Err(refused) => {
+                        give(budget, refused.freed);
+                        Err(StateError::Limit(refused.sentence))
+                    }
+                }
+            }
+            Key::Rate(key, port, sampler) => {
+                let value =
+                    value.map(|value| state::read_rate(value, options.max_sampling_interval)).transpose()?;
+                let entry = value.map(|value| Entry { port, sampler, value });
+                let fits = self.learned.restore_rate(key, entry, (port, sampler), options, budget);
+                if fits { Ok(()) } else { Err(limit("no more sampling rates are kept")) }
+            }
+            Key::Interface(index) => {
+                let known = value.map(state::read_interface).transpose()?;
+                let fits = self.learned.restore_interface(index, known, options, budget);
+                if fits { Ok(()) } else { Err(limit("no more interfaces are kept")) }
+            }
+            Key::Init(domain) => {
+                let init = value.map(state::read_init).transpose()?;
+                let fits = self.learned.restore_init(domain, init, options, budget);
+                if fits { Ok(()) } else { Err(limit("no more start times are kept")) }
+            }
+            Key::Parked(place) => {
+                self.parked.remove(&place, budget);
+                let Some(value) = value else { return Ok(()) };
+                let set = state::read_parked(value)?;
+                // Bounds hold when a set is parked. What was promised to wait is not dropped because a bound was lowered since.
+                self.high_water = self.high_water.max(set.received);
+                self.parked.push(place, set, budget);
+                Ok(())
+            }
+        }
     }
 
     /// All state as keys and values, in the order of keys: what [`Output::state`] would have left in a compacted topic.
-    pub fn dump(&self, _out: impl FnMut(&[u8], &[u8])) {}
+    pub fn dump(&self, mut out: impl FnMut(&[u8], &[u8])) {
+        let mut all: Vec<(Vec<u8>, Vec<u8>)> = Vec::new();
+        for (group, template) in self.templates.all() {
+            all.push((state::template_key(group, template.port), state::template_value(template)));
+        }
+        for (key, entry) in self.learned.rates.all() {
+            all.push((state::rate_key(key, entry.port, entry.sampler), state::rate_value(&entry.value)));
+        }
+        for (index, known) in &self.learned.interfaces {
+            all.push((state::interface_key(*index), state::interface_value(known)));
+        }
+        for (domain, init) in &self.learned.inits {
+            all.push((state::init_key(*domain), state::init_value(*init)));
+        }
+        for (place, set) in self.parked.all() {
+            all.push((state::parked_key(place), state::parked_value(set)));
+        }
+        all.sort_unstable();
+        all.iter().for_each(|(key, value)| out(key, value));
+    }
 }

@@ -4,10 +4,25 @@
 //! hostile: no panic, no unbounded memory, no quadratic time, on any bytes. Rates, bytes, time and error terms follow
 //! COUNTING.md; element ids, offsets and layouts are tables.
 
+mod call;
+mod count;
+mod element;
 mod exporter;
+mod learned;
+mod netflow;
 mod options;
 mod output;
+mod packet;
+mod parked;
+mod plan;
+mod record;
+mod sampling;
+mod sflow;
+mod state;
+mod template;
+mod time;
 
-pub use exporter::{Exporter, StateError};
+pub use exporter::Exporter;
 pub use options::{Budget, Options};
 pub use output::{Context, Counts, Fault, Interface, Output, Rate, Reason};
+pub use state::StateError;

@@ -65,8 +65,10 @@ impl Options {
         if let Some((key, _)) = positive.iter().find(|(_, value)| *value == 0) {
             return Err(format!("{key} is 0: nothing could be decoded"));
         }
-        if self.record_bytes > usize::from(u16::MAX) {
-            return Err(format!("record_bytes is {}: a datagram has at most 65535", self.record_bytes));
+        for (key, value) in [("record_bytes", self.record_bytes), ("text_bytes", self.text_bytes)] {
+            if value > usize::from(u16::MAX) {
+                return Err(format!("{key} is {value}: a datagram has at most 65535 bytes"));
+            }
         }
         if self.max_sampling_interval == 0 || self.max_sampling_interval > 1 << 40 {
             return Err(format!(

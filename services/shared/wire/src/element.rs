@@ -1,0 +1,336 @@
+//! The table of information elements: which are wanted, how each is read, and where its value goes.
+//!
+//! Offsets and layouts are data. A record is read into numbered [`Slot`]s of 64 bits by a plan that knows nothing of meanings;
+//! only `record.rs` knows what a slot means. An element that is not in the table costs nothing.
+
+use weir_schemas::Protocol;
+
+macro_rules! slots {
+    ($($Name:ident,)*) => {
+        /// Where the value of an element goes. Addresses take two: the high and then the low eight bytes.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+        #[repr(u8)]
+        pub(crate) enum Slot { $($Name,)* }
+
+        /// All of them, by number.
+        pub(crate) const ALL_SLOTS: &[Slot] = &[$(Slot::$Name),*];
+    };
+}
+
+slots! {
+    Octets, OctetsTotal, OctetsPost, OctetsInitiator, Packets, PacketsTotal, PacketsPost, PacketsInitiator,
+    L2Octets, L2OctetsTotal, FrameSize, IpTotalLength, MinLength, MaxLength,
+    SumSquares, SumSquaresTotal, L2SumSquares, L2SumSquaresTotal,
+    Proto, NextHeader, Tos, Dscp, TcpFlags, SrcPort, DstPort, UdpSrcPort, UdpDstPort, TcpSrcPort, TcpDstPort,
+    SrcV4, DstV4, SrcV6, SrcV6Low, DstV6, DstV6Low,
+    NextHopV4, NextHopV6, NextHopV6Low, BgpHopV4, BgpHopV6, BgpHopV6Low,
+    SrcMaskV4, DstMaskV4, SrcMaskV6, DstMaskV6,
+    InIf, OutIf, InPhysical, OutPhysical, SrcAs, DstAs, NextAs, PrevAs,
+    UptimeStart, UptimeEnd, StartSeconds, EndSeconds, StartMillis, EndMillis, StartMicros, EndMicros,
+    StartNanos, EndNanos, StartDelta, EndDelta, SystemInit, DurationMillis, DurationMicros,
+    ObservedSeconds, ObservedMillis, ObservedMicros, ObservedNanos,
+    FlowLabel, IcmpV4, IcmpV6, IcmpTypeV4, IcmpCodeV4, IcmpTypeV6, IcmpCodeV6,
+    MinTtl, MaxTtl, Ttl, FragmentId, FragmentOffset,
+    SrcMac, PostDstMac, DstMac, PostSrcMac, Vlan, PostVlan, Dot1q, PostDot1q, Ethertype, IpVersion, Direction,
+    Label1, Label2, Label3, Label4, Label5, Label6, Label7, Label8, Label9, Label10,
+    ForwardingStatus, InVrf, OutVrf,
+    ExporterV4, ExporterV6, ExporterV6Low, OriginalV4, OriginalV6, OriginalV6Low, FirewallEvent, NatEvent,
+    Interval, Algorithm, Sampler, SamplerMode, RandomInterval,
+    Selector1, Selector2, Selector3, Selector4, Selector5, Selector6, Selector7, Selector8,
+    Sequence, SelectorAlgorithm, PacketInterval, PacketSpace, TimeInterval, TimeSpace, SampleSize, Population,
+    Probability32, Probability64, HashOutMin, HashOutMax, HashSelectedMin, HashSelectedMax,
+    FlowInterval, FlowSpacing, LineCard,
+    ScopeSystem, ScopeInterface, ScopeLineCard, ScopeCache, ScopeTemplate, ScopeDomain,
+}
+
+/// Bytes that stay where they are, as a range of the record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub(crate) enum Slice {
+    /// IE 82.
+    InterfaceName,
+    /// IE 83.
+    InterfaceDescription,
+    /// A sampled frame: IE 315, 104.
+    Frame,
+    /// A sampled packet from its IP header on: IE 313.
+    Packet,
+}
+
+/// How many [`Slice`]s there are.
+pub(crate) const SLICES: usize = 4;
+
+/// How an element is read, which also says what lengths it may have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Form {
+    /// An unsigned number of one to eight bytes (reduced-size encoding, RFC 7011 section 6.2).
+    Number(Slot),
+    /// Exactly so many bytes, as a number: an IPv4 address, a MAC address, a label.
+    Exact(u8, Slot),
+    /// Sixteen bytes: an IPv6 address in this slot and the next.
+    Wide(Slot),
+    /// A float of four bytes in the first slot, or of eight in the second; bits as they are.
+    Float(Slot, Slot),
+    /// The first, second, … occurrence goes to this slot and the seven after it.
+    Repeated(Slot),
+    /// Left where it is.
+    Bytes(Slice),
+}
+
+/// An element that is wanted.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Element {
+    /// Number in IANA's registry, which v9's field types agree with.
+    pub id: u16,
+    /// How it is read.
+    pub form: Form,
+}
+
+macro_rules! elements {
+    ($( $id:literal $name:literal $form:expr, )*) => {
+        /// The elements wanted, by number.
+        pub(crate) const ELEMENTS: &[Element] = &[$(Element { id: $id, form: $form }),*];
+        /// IANA's names of them, in the same order.
+        #[cfg(test)]
+        pub(crate) const NAMES: &[&str] = &[$($name),*];
+    };
+}
+
+use Form::{Bytes, Exact, Float, Number, Repeated, Wide};
+use Slot::*;
+
+elements! {
+    1 "octetDeltaCount" Number(Octets),
+    2 "packetDeltaCount" Number(Packets),
+    4 "protocolIdentifier" Number(Proto),
+    5 "ipClassOfService" Number(Tos),
+    6 "tcpControlBits" Number(TcpFlags),
+    7 "sourceTransportPort" Number(SrcPort),
+    8 "sourceIPv4Address" Exact(4, SrcV4),
+    9 "sourceIPv4PrefixLength" Number(SrcMaskV4),
+    10 "ingressInterface" Number(InIf),
+    11 "destinationTransportPort" Number(DstPort),
+    12 "destinationIPv4Address" Exact(4, DstV4),
+    13 "destinationIPv4PrefixLength" Number(DstMaskV4),
+    14 "egressInterface" Number(OutIf),
+    15 "ipNextHopIPv4Address" Exact(4, NextHopV4),
+    16 "bgpSourceAsNumber" Number(SrcAs),
+    17 "bgpDestinationAsNumber" Number(DstAs),
+    18 "bgpNextHopIPv4Address" Exact(4, BgpHopV4),
+    21 "flowEndSysUpTime" Number(UptimeEnd),
+    22 "flowStartSysUpTime" Number(UptimeStart),
+    23 "postOctetDeltaCount" Number(OctetsPost),
+    24 "postPacketDeltaCount" Number(PacketsPost),
+    25 "minimumIpTotalLength" Number(MinLength),
+    26 "maximumIpTotalLength" Number(MaxLength),
+    27 "sourceIPv6Address" Wide(SrcV6),
+    28 "destinationIPv6Address" Wide(DstV6),
+    29 "sourceIPv6PrefixLength" Number(SrcMaskV6),
+    30 "destinationIPv6PrefixLength" Number(DstMaskV6),
+    31 "flowLabelIPv6" Number(FlowLabel),
+    32 "icmpTypeCodeIPv4" Number(IcmpV4),
+    34 "samplingInterval" Number(Interval),
+    35 "samplingAlgorithm" Number(Algorithm),
+    48 "samplerId" Number(Sampler),
+    49 "samplerMode" Number(SamplerMode),
+    50 "samplerRandomInterval" Number(RandomInterval),
+    52 "minimumTTL" Number(MinTtl),
+    53 "maximumTTL" Number(MaxTtl),
+    54 "fragmentIdentification" Number(FragmentId),
+    56 "sourceMacAddress" Exact(6, SrcMac),
+    57 "postDestinationMacAddress" Exact(6, PostDstMac),
+    58 "vlanId" Number(Vlan),
+    59 "postVlanId" Number(PostVlan),
+    60 "ipVersion" Number(IpVersion),
+    61 "flowDirection" Number(Direction),
+    62 "ipNextHopIPv6Address" Wide(NextHopV6),
+    63 "bgpNextHopIPv6Address" Wide(BgpHopV6),
+    70 "mplsTopLabelStackSection" Exact(3, Label1),
+    71 "mplsLabelStackSection2" Exact(3, Label2),
+    72 "mplsLabelStackSection3" Exact(3, Label3),
+    73 "mplsLabelStackSection4" Exact(3, Label4),
+    74 "mplsLabelStackSection5" Exact(3, Label5),
+    75 "mplsLabelStackSection6" Exact(3, Label6),
+    76 "mplsLabelStackSection7" Exact(3, Label7),
+    77 "mplsLabelStackSection8" Exact(3, Label8),
+    78 "mplsLabelStackSection9" Exact(3, Label9),
+    79 "mplsLabelStackSection10" Exact(3, Label10),
+    80 "destinationMacAddress" Exact(6, DstMac),
+    81 "postSourceMacAddress" Exact(6, PostSrcMac),
+    82 "interfaceName" Bytes(Slice::InterfaceName),
+    83 "interfaceDescription" Bytes(Slice::InterfaceDescription),
+    85 "octetTotalCount" Number(OctetsTotal),
+    86 "packetTotalCount" Number(PacketsTotal),
+    88 "fragmentOffset" Number(FragmentOffset),
+    89 "forwardingStatus" Number(ForwardingStatus),
+    104 "layer2packetSectionData" Bytes(Slice::Frame),
+    128 "bgpNextAdjacentAsNumber" Number(NextAs),
+    129 "bgpPrevAdjacentAsNumber" Number(PrevAs),
+    130 "exporterIPv4Address" Exact(4, ExporterV4),
+    131 "exporterIPv6Address" Wide(ExporterV6),
+    139 "icmpTypeCodeIPv6" Number(IcmpV6),
+    141 "lineCardId" Number(LineCard),
+    150 "flowStartSeconds" Number(StartSeconds),
+    151 "flowEndSeconds" Number(EndSeconds),
+    152 "flowStartMilliseconds" Number(StartMillis),
+    153 "flowEndMilliseconds" Number(EndMillis),
+    154 "flowStartMicroseconds" Exact(8, StartMicros),
+    155 "flowEndMicroseconds" Exact(8, EndMicros),
+    156 "flowStartNanoseconds" Exact(8, StartNanos),
+    157 "flowEndNanoseconds" Exact(8, EndNanos),
+    158 "flowStartDeltaMicroseconds" Number(StartDelta),
+    159 "flowEndDeltaMicroseconds" Number(EndDelta),
+    160 "systemInitTimeMilliseconds" Number(SystemInit),
+    161 "flowDurationMilliseconds" Number(DurationMillis),
+    162 "flowDurationMicroseconds" Number(DurationMicros),
+    176 "icmpTypeIPv4" Number(IcmpTypeV4),
+    177 "icmpCodeIPv4" Number(IcmpCodeV4),
+    178 "icmpTypeIPv6" Number(IcmpTypeV6),
+    179 "icmpCodeIPv6" Number(IcmpCodeV6),
+    180 "udpSourcePort" Number(UdpSrcPort),
+    181 "udpDestinationPort" Number(UdpDstPort),
+    182 "tcpSourcePort" Number(TcpSrcPort),
+    183 "tcpDestinationPort" Number(TcpDstPort),
+    192 "ipTTL" Number(Ttl),
+    193 "nextHeaderIPv6" Number(NextHeader),
+    195 "ipDiffServCodePoint" Number(Dscp),
+    198 "octetDeltaSumOfSquares" Number(SumSquares),
+    199 "octetTotalSumOfSquares" Number(SumSquaresTotal),
+    224 "ipTotalLength" Number(IpTotalLength),
+    230 "natEvent" Number(NatEvent),
+    231 "initiatorOctets" Number(OctetsInitiator),
+    233 "firewallEvent" Number(FirewallEvent),
+    234 "ingressVRFID" Number(InVrf),
+    235 "egressVRFID" Number(OutVrf),
+    243 "dot1qVlanId" Number(Dot1q),
+    252 "ingressPhysicalInterface" Number(InPhysical),
+    253 "egressPhysicalInterface" Number(OutPhysical),
+    254 "postDot1qVlanId" Number(PostDot1q),
+    256 "ethernetType" Number(Ethertype),
+    298 "initiatorPackets" Number(PacketsInitiator),
+    301 "selectionSequenceId" Number(Sequence),
+    302 "selectorId" Repeated(Selector1),
+    304 "selectorAlgorithm" Number(SelectorAlgorithm),
+    305 "samplingPacketInterval" Number(PacketInterval),
+    306 "samplingPacketSpace" Number(PacketSpace),
+    307 "samplingTimeInterval" Number(TimeInterval),
+    308 "samplingTimeSpace" Number(TimeSpace),
+    309 "samplingSize" Number(SampleSize),
+    310 "samplingPopulation" Number(Population),
+    311 "samplingProbability" Float(Probability32, Probability64),
+    312 "dataLinkFrameSize" Number(FrameSize),
+    313 "ipHeaderPacketSection" Bytes(Slice::Packet),
+    315 "dataLinkFrameSection" Bytes(Slice::Frame),
+    322 "observationTimeSeconds" Number(ObservedSeconds),
+    323 "observationTimeMilliseconds" Number(ObservedMillis),
+    324 "observationTimeMicroseconds" Exact(8, ObservedMicros),
+    325 "observationTimeNanoseconds" Exact(8, ObservedNanos),
+    329 "hashOutputRangeMin" Number(HashOutMin),
+    330 "hashOutputRangeMax" Number(HashOutMax),
+    331 "hashSelectedRangeMin" Number(HashSelectedMin),
+    332 "hashSelectedRangeMax" Number(HashSelectedMax),
+    352 "layer2OctetDeltaCount" Number(L2Octets),
+    353 "layer2OctetTotalCount" Number(L2OctetsTotal),
+    396 "samplingFlowInterval" Number(FlowInterval),
+    397 "samplingFlowSpacing" Number(FlowSpacing),
+    403 "originalExporterIPv4Address" Exact(4, OriginalV4),
+    404 "originalExporterIPv6Address" Wide(OriginalV6),
+    428 "layer2OctetDeltaSumOfSquares" Number(L2SumSquares),
+    429 "layer2OctetTotalSumOfSquares" Number(L2SumSquaresTotal),
+}
+
+/// The element of a number and enterprise, if it is wanted.
+pub(crate) fn element(id: u16, enterprise: u32) -> Option<&'static Element> {
+    if enterprise != 0 {
+        return None;
+    }
+    ELEMENTS.binary_search_by_key(&id, |element| element.id).ok().map(|at| &ELEMENTS[at])
+}
+
+/// v9's scope types (RFC 3954 section 6.1), as slots.
+const V9_SCOPES: &[(u16, Slot)] =
+    &[(1, ScopeSystem), (2, ScopeInterface), (3, ScopeLineCard), (4, ScopeCache), (5, ScopeTemplate)];
+
+/// Elements that mean something else where they are a scope (RFC 7011 section 3.4.2.1).
+const SCOPES: &[(u16, Slot)] = &[
+    (10, ScopeInterface),
+    (14, ScopeInterface),
+    (252, ScopeInterface),
+    (253, ScopeInterface),
+    (141, ScopeLineCard),
+    (143, ScopeSystem),
+    (144, ScopeSystem),
+    (130, ScopeSystem),
+    (131, ScopeSystem),
+    (145, ScopeTemplate),
+    (149, ScopeDomain),
+];
+
+/// Where the value of a scope field goes; none where it has no meaning as a scope of its own.
+pub(crate) fn scope(protocol: Protocol, id: u16, enterprise: u32) -> Option<Slot> {
+    let of = |table: &[(u16, Slot)]| table.iter().find(|(known, _)| *known == id).map(|(_, slot)| *slot);
+    match (protocol, enterprise) {
+        (Protocol::NetflowV9, 0) => of(V9_SCOPES).or_else(|| of(SCOPES)),
+        (_, 0) => of(SCOPES),
+        _ => None,
+    }
+}
+
+/// A NetFlow v5 record as (element, length): its layout is a template like any other. Element 0 is padding.
+pub(crate) const V5_RECORD: &[(u16, u16)] = &[
+    (8, 4),
+    (12, 4),
+    (15, 4),
+    (10, 2),
+    (14, 2),
+    (2, 4),
+    (1, 4),
+    (22, 4),
+    (21, 4),
+    (7, 2),
+    (11, 2),
+    (0, 1),
+    (6, 1),
+    (4, 1),
+    (5, 1),
+    (16, 2),
+    (17, 2),
+    (9, 1),
+    (13, 1),
+    (0, 2),
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn elements_are_sorted_so_that_each_is_found() {
+        assert!(ELEMENTS.is_sorted_by(|a, b| a.id < b.id));
+        for (at, wanted) in ELEMENTS.iter().enumerate() {
+            assert_eq!(element(wanted.id, 0).map(|found| found.id), Some(wanted.id), "{}", NAMES[at]);
+            assert!(element(wanted.id, 9).is_none());
+        }
+    }
+
+    #[test]
+    fn no_two_elements_share_a_slot_or_a_half_of_an_address() {
+        let mut taken = std::collections::BTreeSet::new();
+        for wanted in ELEMENTS {
+            let slots = match wanted.form {
+                Number(slot) | Exact(_, slot) => vec![slot as u8],
+                Wide(slot) => vec![slot as u8, slot as u8 + 1],
+                Float(small, large) => vec![small as u8, large as u8],
+                Repeated(slot) => (0..8).map(|n| slot as u8 + n).collect(),
+                Bytes(_) => vec![],
+            };
+            assert!(slots.into_iter().all(|slot| taken.insert(slot)), "element {}", wanted.id);
+        }
+        assert!(ALL_SLOTS.len() <= 192, "the set of present slots has 192 bits");
+    }
+
+    #[test]
+    fn a_v5_record_has_48_bytes() {
+        assert_eq!(V5_RECORD.iter().map(|(_, length)| usize::from(*length)).sum::<usize>(), 48);
+    }
+}

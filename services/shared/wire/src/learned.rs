@@ -1,0 +1,308 @@
+//! What an exporter says of itself in options data: sampling rates, interfaces, the time of its start.
+
+use crate::element::{Slice, Slot};
+use crate::options::{Budget, Options};
+use crate::output::{Interface, Output, Rate};
+use crate::plan::{Slices, Words};
+use crate::sampling::{self, Announcement, Asked, BadRate, Entry, Put, RateKey, Rates};
+use crate::state;
+use crate::template::Template;
+use ahash::AHashMap;
+use std::borrow::Cow;
+
+/// Bytes of memory that an announcement takes, roughly.
+const RATE_COST: usize = 192;
+const INIT_COST: usize = 64;
+/// What an interface takes beside its text.
+const INTERFACE_COST: usize = 128;
+
+/// What is known of an interface.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Known {
+    pub name: String,
+    pub description: String,
+    pub speed: u64,
+    pub learned: i64,
+}
+
+impl Known {
+    fn cost(&self) -> usize {
+        INTERFACE_COST + self.name.len() + self.description.len()
+    }
+}
+
+/// All of it.
+#[derive(Debug, Default)]
+pub(crate) struct Learned {
+    pub rates: Rates,
+    pub interfaces: AHashMap<u32, Known>,
+    /// Milliseconds since the epoch at which the system started (IE 160), by IPFIX domain.
+    pub inits: AHashMap<u32, u64>,
+}
+
+/// Why a row was not taken.
+pub(crate) enum Refusal {
+    BadRate,
+    Full,
+}
+
+/// Takes bytes from the budget for state, if there are so many.
+pub(crate) fn take(budget: &mut Budget, bytes: usize) -> bool {
+    let fits = budget.state.saturating_add(bytes) <= budget.state_limit;
+    if fits {
+        budget.state += bytes;
+    }
+    fits
+}
+
+/// Gives bytes back to it.
+pub(crate) fn give(budget: &mut Budget, bytes: usize) {
+    budget.state = budget.state.saturating_sub(bytes);
+}
+
+/// Text as sent: padded with NUL or blanks, cut where it is too long, unreadable bytes replaced.
+fn text<'a>(bytes: &'a [u8], limit: usize) -> Cow<'a, str> {
+    let end = bytes.iter().position(|b| *b == 0).unwrap_or(bytes.len());
+    let text = String::from_utf8_lossy(&bytes[..end]);
+    let cut = |text: &str| {
+        let trimmed = text.trim();
+        let end = (0..=limit.min(trimmed.len())).rev().find(|at| trimmed.is_char_boundary(*at)).unwrap_or(0);
+        trimmed[..end].trim_end().len()
+    };
+    match text {
+        Cow::Borrowed(text) => Cow::Borrowed(&text.trim()[..cut(text)]),
+        Cow::Owned(text) => Cow::Owned(text.trim()[..cut(&text)].to_owned()),
+    }
+}
+
+impl Learned {
+    /// Reads a row of options data.
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "a row's words, bytes and origin, and where the outcome goes"
+    )]
+    pub(crate) fn row(
+        &mut self,
+        template: &Template,
+        words: &Words,
+        (buffer, slices): (&[u8], &Slices),
+        asked: &Asked,
+        received: i64,
+        options: &Options,
+        budget: &mut Budget,
+        out: &mut impl Output,
+    ) -> Result<(), Refusal> {
+        let present = &template.plan.present;
+        let word = |slot: Slot| present.has(slot).then(|| words[slot as usize]);
+        let mut outcome = Ok(());
+        let bytes = |slice: Slice| {
+            let (start, end) = slices[slice as usize];
+            buffer.get(start..end).unwrap_or_default()
+        };
+        if template.plan.slices != 0 {
+            let index = [Slot::ScopeInterface, Slot::InIf, Slot::OutIf, Slot::InPhysical, Slot::OutPhysical];
+            let index = index.into_iter().find_map(|slot| word(slot).filter(|index| *index != 0));
+            if let Some(index) = index.and_then(|index| u32::try_from(index).ok()) {
+                let name = text(bytes(Slice::InterfaceName), options.text_bytes);
+                let description = text(bytes(Slice::InterfaceDescription), options.text_bytes);
+                outcome = self.interface(index, &name, &description, received, options, budget, out);
+            }
+        }
+        if let Some(init) = word(Slot::SystemInit).filter(|init| *init != 0 && asked.version == 10) {
+            let known = self.inits.get(&asked.domain);
+            if known.is_none() && (self.inits.len() >= options.options_rows || !take(budget, INIT_COST)) {
+                return Err(Refusal::Full);
+            }
+            if known != Some(&init) {
+                self.inits.insert(asked.domain, init);
+                out.state(&state::init_key(asked.domain), Some(&state::init_value(init)));
+            }
+        }
+        let found = sampling::announcements(present, words, asked, options.max_sampling_interval)
+            .map_err(|BadRate| Refusal::BadRate)?;
+        for (key, sampler, value) in found {
+            self.announce(key, asked.port, sampler, value, received, options, budget, out)?;
+        }
+        outcome
+    }
+
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "an announcement's key and origin, and where the outcome goes"
+    )]
+    fn announce(
+        &mut self,
+        key: RateKey,
+        port: u16,
+        sampler: u64,
+        value: Announcement,
+        received: i64,
+        options: &Options,
+        budget: &mut Budget,
+        out: &mut impl Output,
+    ) -> Result<(), Refusal> {
+        let room = self.rates.len() < options.options_rows
+            && budget.state.saturating_add(RATE_COST) <= budget.state_limit;
+        let before = self.rates.len();
+        let entry = Entry { port, sampler, value: value.clone() };
+        match self.rates.put(key, entry, room) {
+            Put::Known => Ok(()),
+            Put::Full => Err(Refusal::Full),
+            Put::Changed(evicted) => {
+                budget.state += (self.rates.len() - before) * RATE_COST;
+                if let Some((port, sampler)) = evicted {
+                    out.state(&state::rate_key(&key, port, sampler), None);
+                }
+                out.state(&state::rate_key(&key, port, sampler), Some(&state::rate_value(&value)));
+                if let Announcement::Rate(announced) = value {
+                    out.rate(Rate {
+                        observation_domain: key.domain,
+                        source: if announced.inferred {
+                            weir_schemas::RateSource::Inferred
+                        } else {
+                            key.scope.source()
+                        },
+                        scope: key.id,
+                        interval: announced.ratio.thousandths(),
+                        sampling: announced.kind,
+                        valid_from: received,
+                    });
+                }
+                Ok(())
+            }
+        }
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "an interface's columns, and where the outcome goes")]
+    fn interface(
+        &mut self,
+        index: u32,
+        name: &str,
+        description: &str,
+        received: i64,
+        options: &Options,
+        budget: &mut Budget,
+        out: &mut impl Output,
+    ) -> Result<(), Refusal> {
+        let known = self.interfaces.get(&index);
+        let changed = |known: &str, said: &str| !said.is_empty() && known != said;
+        let (before, is_new) = known.map_or((0, true), |known| (known.cost(), false));
+        let news = match known {
+            None => !name.is_empty() || !description.is_empty(),
+            Some(known) => changed(&known.name, name) || changed(&known.description, description),
+        };
+        if !news {
+            return Ok(());
+        }
+        // A row without a description doesn't take back one that another table gave.
+        let mut now = known.cloned().unwrap_or_default();
+        if !name.is_empty() {
+            name.clone_into(&mut now.name);
+        }
+        if !description.is_empty() {
+            description.clone_into(&mut now.description);
+        }
+        now.learned = received;
+        if is_new && self.interfaces.len() >= options.options_rows {
+            return Err(Refusal::Full);
+        }
+        if !take(budget, now.cost().saturating_sub(before)) {
+            return Err(Refusal::Full);
+        }
+        give(budget, before.saturating_sub(now.cost()));
+        out.state(&state::interface_key(index), Some(&state::interface_value(&now)));
+        out.interface(Interface {
+            index,
+            name: &now.name,
+            description: &now.description,
+            speed: now.speed,
+            learned: received,
+        });
+        self.interfaces.insert(index, now);
+        Ok(())
+    }
+
+    /// Takes back an announcement that was kept; false where there is no room.
+    pub(crate) fn restore_rate(
+        &mut self,
+        key: RateKey,
+        entry: Option<Entry>,
+        (port, sampler): (u16, u64),
+        options: &Options,
+        budget: &mut Budget,
+    ) -> bool {
+        let before = self.rates.len();
+        let fits = match entry {
+            None => {
+                self.rates.remove(&key, port, sampler);
+                true
+            }
+            Some(entry) => {
+                let room = before < options.options_rows
+                    && budget.state.saturating_add(RATE_COST) <= budget.state_limit;
+                !matches!(self.rates.put(key, entry, room), Put::Full)
+            }
+        };
+        let after = self.rates.len();
+        budget.state = (budget.state + after.saturating_sub(before) * RATE_COST)
+            .saturating_sub(before.saturating_sub(after) * RATE_COST);
+        fits
+    }
+
+    /// Takes back a start time that was kept; false where there is no room.
+    pub(crate) fn restore_init(
+        &mut self,
+        domain: u32,
+        init: Option<u64>,
+        options: &Options,
+        budget: &mut Budget,
+    ) -> bool {
+        if self.inits.remove(&domain).is_some() {
+            give(budget, INIT_COST);
+        }
+        let Some(init) = init else { return true };
+        if self.inits.len() >= options.options_rows || !take(budget, INIT_COST) {
+            return false;
+        }
+        self.inits.insert(domain, init);
+        true
+    }
+
+    /// Takes back an interface that was kept; false where there is no room.
+    pub(crate) fn restore_interface(
+        &mut self,
+        index: u32,
+        known: Option<Known>,
+        options: &Options,
+        budget: &mut Budget,
+    ) -> bool {
+        if let Some(old) = self.interfaces.remove(&index) {
+            give(budget, old.cost());
+        }
+        let Some(known) = known else { return true };
+        if self.interfaces.len() >= options.options_rows || !take(budget, known.cost()) {
+            return false;
+        }
+        self.interfaces.insert(index, known);
+        true
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn text_is_trimmed_cut_at_a_character_and_readable() {
+        for (bytes, limit, wanted) in [
+            (&b"et-0/0/0\0\0\0"[..], 20, "et-0/0/0"),
+            (b"  IX Frankfurt  ", 20, "IX Frankfurt"),
+            ("Zürich".as_bytes(), 2, "Z"),
+            (b"caf\xe9", 20, "caf\u{fffd}"),
+            (b"", 20, ""),
+            (b"\0name", 20, ""),
+        ] {
+            assert_eq!(text(bytes, limit), wanted);
+        }
+    }
+}

@@ -1,0 +1,438 @@
+//! From the slots of a record to the columns of a flow: what each element means, and which of several counts.
+
+use crate::count::{self, Q};
+use crate::element::{Slice, Slot};
+use crate::packet::{self, LABELS, Link};
+use crate::plan::{Present, Slices, Words};
+use crate::sampling::Resolver;
+use crate::time::{Clock, Plausible, Span, Times};
+use weir_schemas::columns::flag;
+use weir_schemas::value::{MAX_COUNT, MAX_Q};
+use weir_schemas::{Flow, FlowKind, Ip, Mac, Observation, Protocol, SamplingKind, Time, U32s};
+
+/// Bytes of layer 2 around an IP packet: Ethernet and FCS, and a VLAN tag.
+const L2_OVERHEAD: u64 = 18;
+const TAG: u64 = 4;
+/// Lengths of an IP packet where the exporter names none (COUNTING.md, "Error of an estimate").
+const LOW: u64 = 40;
+const HIGH: u64 = 1500;
+
+const ANY_V4: Present = Present::of(&[Slot::SrcV4, Slot::DstV4]);
+const ANY_V6: Present = Present::of(&[Slot::SrcV6, Slot::DstV6]);
+const NEXT_HOPS: Present = Present::of(&[Slot::NextHopV4, Slot::NextHopV6, Slot::BgpHopV4, Slot::BgpHopV6]);
+const PORTS_BY_PROTOCOL: Present =
+    Present::of(&[Slot::UdpSrcPort, Slot::UdpDstPort, Slot::TcpSrcPort, Slot::TcpDstPort]);
+const ICMP: Present = Present::of(&[
+    Slot::IcmpV4,
+    Slot::IcmpV6,
+    Slot::IcmpTypeV4,
+    Slot::IcmpCodeV4,
+    Slot::IcmpTypeV6,
+    Slot::IcmpCodeV6,
+]);
+const TTLS: Present = Present::of(&[Slot::MinTtl, Slot::MaxTtl, Slot::Ttl]);
+const MACS: Present = Present::of(&[Slot::SrcMac, Slot::DstMac, Slot::PostSrcMac, Slot::PostDstMac]);
+const VLANS: Present = Present::of(&[Slot::Vlan, Slot::PostVlan, Slot::Dot1q, Slot::PostDot1q]);
+const RARE: Present = Present::of(&[
+    Slot::FlowLabel,
+    Slot::FragmentId,
+    Slot::FragmentOffset,
+    Slot::Ethertype,
+    Slot::ForwardingStatus,
+    Slot::InVrf,
+    Slot::OutVrf,
+    Slot::NextHeader,
+    Slot::Dscp,
+]);
+const LABELS_PRESENT: Present = Present::of(&[
+    Slot::Label1,
+    Slot::Label2,
+    Slot::Label3,
+    Slot::Label4,
+    Slot::Label5,
+    Slot::Label6,
+    Slot::Label7,
+    Slot::Label8,
+    Slot::Label9,
+    Slot::Label10,
+]);
+const IDENTITY: Present =
+    Present::of(&[Slot::ExporterV4, Slot::ExporterV6, Slot::OriginalV4, Slot::OriginalV6]);
+const LAYER_2: Present = Present::of(&[Slot::L2Octets, Slot::L2OctetsTotal, Slot::FrameSize]);
+const EVENTS: Present = Present::of(&[Slot::FirewallEvent, Slot::NatEvent]);
+const PHYSICAL: Present = Present::of(&[Slot::InPhysical, Slot::OutPhysical]);
+
+/// Which element counts what, by template: the first of each list that it has.
+#[derive(Clone, Copy, Debug, Default)]
+struct Counters {
+    bytes: Option<Slot>,
+    packets: Option<Slot>,
+    squares: Option<Slot>,
+    bytes_l2: Option<Slot>,
+    squares_l2: Option<Slot>,
+}
+
+/// How the records of a template become flows.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Shape {
+    present: Present,
+    slices: u8,
+    times: Times,
+    counters: Counters,
+    kind: FlowKind,
+}
+
+impl Shape {
+    pub(crate) fn of(present: Present, slices: u8) -> Self {
+        let first = |slots: &[Slot]| slots.iter().find(|slot| present.has(**slot)).copied();
+        let counters = Counters {
+            bytes: first(&[Slot::Octets, Slot::OctetsTotal, Slot::OctetsPost, Slot::OctetsInitiator]),
+            packets: first(&[Slot::Packets, Slot::PacketsTotal, Slot::PacketsPost, Slot::PacketsInitiator]),
+            squares: first(&[Slot::SumSquares, Slot::SumSquaresTotal]),
+            bytes_l2: first(&[Slot::L2Octets, Slot::L2OctetsTotal]),
+            squares_l2: first(&[Slot::L2SumSquares, Slot::L2SumSquaresTotal]),
+        };
+        let sampled = slices & (1 << Slice::Frame as u8 | 1 << Slice::Packet as u8) != 0;
+        let kind = if present.any(EVENTS) {
+            FlowKind::Event
+        } else if sampled {
+            FlowKind::Sample
+        } else {
+            FlowKind::Flow
+        };
+        Self { present, slices, times: Times::of(&present), counters, kind }
+    }
+}
+
+/// What is the same for all records of a set.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Setting {
+    /// The columns that don't depend on the record.
+    pub base: Flow<'static>,
+    /// The message's clock.
+    pub clock: Clock,
+    /// What times are believed.
+    pub plausible: Plausible,
+}
+
+#[inline(always)]
+fn v4(word: u64) -> Ip {
+    Ip::v4((word as u32).to_be_bytes())
+}
+
+#[inline(always)]
+fn v6(words: &Words, slot: Slot) -> Ip {
+    let high = u128::from(words[slot as usize]);
+    let low = u128::from(words[slot as usize + 1]);
+    Ip((high << 64 | low).to_be_bytes())
+}
+
+fn mac(word: u64) -> Mac {
+    let [_, _, a, b, c, d, e, f] = word.to_be_bytes();
+    Mac([a, b, c, d, e, f])
+}
+
+impl Shape {
+    /// The flow of a record, and whether its sampling parameters were unusable.
+    #[inline]
+    pub(crate) fn flow<'r>(
+        &self,
+        setting: &Setting,
+        words: &Words,
+        sections: (&[u8], &Slices),
+        resolver: &mut Resolver<'_>,
+        labels: &'r mut [u32; LABELS],
+    ) -> (Flow<'r>, bool) {
+        let has = &self.present;
+        let word = |slot: Slot| words[slot as usize];
+        let mut flow: Flow<'r> = setting.base;
+        flow.flow_kind = self.kind;
+
+        let six = if !has.any(ANY_V6) {
+            false
+        } else if !has.any(ANY_V4) {
+            true
+        } else {
+            match word(Slot::IpVersion) {
+                4 => false,
+                6 => true,
+                _ => word(Slot::SrcV4) | word(Slot::DstV4) == 0,
+            }
+        };
+        if six {
+            flow.family = 6;
+            flow.src_addr = v6(words, Slot::SrcV6);
+            flow.dst_addr = v6(words, Slot::DstV6);
+            flow.src_prefix_len = word(Slot::SrcMaskV6) as u8;
+            flow.dst_prefix_len = word(Slot::DstMaskV6) as u8;
+        } else if has.any(ANY_V4) {
+            flow.family = 4;
+            flow.src_addr = v4(word(Slot::SrcV4));
+            flow.dst_addr = v4(word(Slot::DstV4));
+            flow.src_prefix_len = word(Slot::SrcMaskV4) as u8;
+            flow.dst_prefix_len = word(Slot::DstMaskV4) as u8;
+        }
+        if has.any(NEXT_HOPS) {
+            let hop = |short: Slot, long: Slot| {
+                let long_set = word(long) | words[long as usize + 1] != 0;
+                if long_set && (six || word(short) == 0) {
+                    v6(words, long)
+                } else if word(short) != 0 {
+                    v4(word(short))
+                } else {
+                    Ip::default()
+                }
+            };
+            flow.next_hop = hop(Slot::NextHopV4, Slot::NextHopV6);
+            flow.bgp_next_hop = hop(Slot::BgpHopV4, Slot::BgpHopV6);
+        }
+
+        flow.proto = word(Slot::Proto) as u8;
+        flow.tos = word(Slot::Tos) as u8;
+        flow.tcp_flags = word(Slot::TcpFlags) as u16;
+        flow.src_port = word(Slot::SrcPort) as u16;
+        flow.dst_port = word(Slot::DstPort) as u16;
+        flow.in_if = u32::try_from(word(Slot::InIf)).unwrap_or_default();
+        flow.out_if = u32::try_from(word(Slot::OutIf)).unwrap_or_default();
+        flow.src_as_exported = word(Slot::SrcAs) as u32;
+        flow.dst_as_exported = word(Slot::DstAs) as u32;
+        flow.src_neighbour_as = word(Slot::PrevAs) as u32;
+        flow.dst_neighbour_as = word(Slot::NextAs) as u32;
+        flow.sampler = if has.has(Slot::Sampler) { word(Slot::Sampler) } else { word(Slot::Selector1) };
+        if has.any(PORTS_BY_PROTOCOL) {
+            let either = |a: Slot, b: Slot| if word(a) != 0 { word(a) as u16 } else { word(b) as u16 };
+            if !has.has(Slot::SrcPort) {
+                flow.src_port = either(Slot::TcpSrcPort, Slot::UdpSrcPort);
+            }
+            if !has.has(Slot::DstPort) {
+                flow.dst_port = either(Slot::TcpDstPort, Slot::UdpDstPort);
+            }
+        }
+        if has.any(PHYSICAL) {
+            let or = |index: u32, slot: Slot| if index != 0 { index } else { word(slot) as u32 };
+            flow.in_if = or(flow.in_if, Slot::InPhysical);
+            flow.out_if = or(flow.out_if, Slot::OutPhysical);
+        }
+        if has.any(RARE) {
+            self.rare(&mut flow, words);
+        }
+        self.icmp(&mut flow, words);
+        if has.any(TTLS) {
+            let slot = [Slot::Ttl, Slot::MinTtl, Slot::MaxTtl].into_iter().find(|slot| has.has(*slot));
+            flow.ttl = slot.map(|slot| word(slot) as u8);
+        }
+        if has.any(MACS) {
+            let or = |a: Slot, b: Slot| mac(if word(a) != 0 { word(a) } else { word(b) });
+            flow.src_mac = or(Slot::SrcMac, Slot::PostSrcMac);
+            flow.dst_mac = or(Slot::DstMac, Slot::PostDstMac);
+        }
+        if has.any(VLANS) {
+            let or = |a: Slot, b: Slot| if word(a) != 0 { word(a) as u16 } else { word(b) as u16 };
+            flow.src_vlan = or(Slot::Vlan, Slot::Dot1q);
+            flow.dst_vlan = or(Slot::PostVlan, Slot::PostDot1q);
+        }
+        if has.any(IDENTITY) {
+            let first = [Slot::OriginalV4, Slot::OriginalV6, Slot::ExporterV4, Slot::ExporterV6];
+            let said = first.into_iter().filter(|slot| has.has(*slot)).map(|slot| match slot {
+                Slot::OriginalV4 | Slot::ExporterV4 if word(slot) == 0 => Ip::default(),
+                Slot::OriginalV4 | Slot::ExporterV4 => v4(word(slot)),
+                _ => v6(words, slot),
+            });
+            flow.exporter_id = said.into_iter().find(|ip| !ip.is_none()).unwrap_or(flow.exporter_id);
+        }
+
+        flow.observation = match word(Slot::Direction) {
+            0 if has.has(Slot::Direction) => Observation::Ingress,
+            1 => Observation::Egress,
+            _ => Observation::Unknown,
+        };
+        if flow.observation == Observation::Unknown {
+            flow.flags |= flag::OBSERVATION_ASSUMED;
+        }
+        let observed_on = if flow.observation == Observation::Egress { flow.out_if } else { flow.in_if };
+        let rate = resolver.resolve(words, u64::from(observed_on));
+        flow.sampling_interval = rate.interval;
+        flow.sampling_kind = rate.kind;
+        flow.rate_source = rate.source;
+        flow.flags |= rate.flags;
+
+        self.when(&mut flow, setting, words);
+        self.counters(&mut flow, words);
+        if self.kind == FlowKind::Sample {
+            self.sampled(&mut flow, words, sections, labels);
+        } else if has.any(LABELS_PRESENT) {
+            let mut count = 0;
+            for at in 0..LABELS {
+                let entry = words[Slot::Label1 as usize + at] as u32;
+                if entry != 0 {
+                    labels[count] = entry >> 4;
+                    count += 1;
+                }
+            }
+            flow.mpls_labels = U32s::Native(&labels[..count]);
+        }
+        (flow, rate.bad)
+    }
+
+    fn rare(&self, flow: &mut Flow<'_>, words: &Words) {
+        let get = |slot: Slot| self.present.has(slot).then(|| words[slot as usize]);
+        flow.flow_label = get(Slot::FlowLabel).map(|n| n as u32 & 0xf_ffff);
+        flow.fragment_id = get(Slot::FragmentId).map(|n| n as u32);
+        flow.fragment_offset = get(Slot::FragmentOffset).map(|n| n as u16);
+        flow.ethertype = get(Slot::Ethertype).unwrap_or_default() as u16;
+        flow.forwarding_status = get(Slot::ForwardingStatus).map(|n| n as u8);
+        if flow.forwarding_status.is_some_and(|status| status >> 6 == 2) {
+            flow.flags |= flag::DISCARDED;
+        }
+        flow.in_vrf = get(Slot::InVrf).map(|n| n as u32);
+        flow.out_vrf = get(Slot::OutVrf).map(|n| n as u32);
+        if flow.proto == 0 && !self.present.has(Slot::Proto) {
+            flow.proto = get(Slot::NextHeader).unwrap_or_default() as u8;
+        }
+        if !self.present.has(Slot::Tos) {
+            flow.tos = (get(Slot::Dscp).unwrap_or_default() as u8) << 2;
+        }
+    }
+
+    #[inline]
+    fn icmp(&self, flow: &mut Flow<'_>, words: &Words) {
+        if !matches!(flow.proto, 1 | 58) {
+            return;
+        }
+        if self.present.any(ICMP) {
+            let get = |slot: Slot| self.present.has(slot).then(|| words[slot as usize]);
+            let (both, kind, code) = if flow.proto == 58 {
+                (get(Slot::IcmpV6), get(Slot::IcmpTypeV6), get(Slot::IcmpCodeV6))
+            } else {
+                (get(Slot::IcmpV4), get(Slot::IcmpTypeV4), get(Slot::IcmpCodeV4))
+            };
+            flow.icmp_type = kind.or(both.map(|n| n >> 8)).map(|n| n as u8);
+            flow.icmp_code = code.or(both).map(|n| n as u8);
+        } else if flow.protocol != Protocol::Ipfix && self.present.has(Slot::DstPort) {
+            // NetFlow puts type and code where the port would be.
+            let [kind, code] = flow.dst_port.to_be_bytes();
+            (flow.icmp_type, flow.icmp_code) = (Some(kind), Some(code));
+        }
+    }
+
+    #[inline]
+    fn when(&self, flow: &mut Flow<'_>, setting: &Setting, words: &Words) {
+        let mut clock = setting.clock;
+        if self.present.has(Slot::SystemInit) && flow.protocol == Protocol::Ipfix {
+            clock.uptime = uptime(clock.exported, words[Slot::SystemInit as usize]);
+        }
+        let span: Span = self.times.span(words, &clock);
+        let spread = setting.plausible.spread(span, clock.exported, flow.received.0);
+        flow.flow_start = Time(span.start.unwrap_or_default().max(0));
+        flow.flow_end = Time(span.end.unwrap_or_default().max(0));
+        flow.spread_start = Time(spread.start);
+        flow.spread_end = Time(spread.end);
+        if !spread.plausible {
+            flow.flags |= flag::TIME_IMPLAUSIBLE;
+        }
+    }
+
+    #[inline]
+    fn counters(&self, flow: &mut Flow<'_>, words: &Words) {
+        let get = |slot: Option<Slot>| slot.map(|slot| words[slot as usize]);
+        let has = |slot: Slot| self.present.has(slot).then(|| words[slot as usize]);
+        let clamp = |value: u64| value.min(MAX_COUNT);
+        let over = |slot: Option<Slot>| get(slot).is_some_and(|value| value > MAX_COUNT);
+        flow.packets = clamp(get(self.counters.packets).unwrap_or(u64::from(self.kind == FlowKind::Sample)));
+        flow.bytes = get(self.counters.bytes).map(clamp);
+        if self.present.any(LAYER_2) {
+            // A frame's size is that of its one packet.
+            let frame = has(Slot::FrameSize).filter(|_| flow.packets == 1);
+            flow.bytes_l2 = get(self.counters.bytes_l2).or(frame).map(clamp);
+        }
+        if flow.bytes.is_none() && flow.packets <= 1 && self.kind != FlowKind::Event {
+            flow.bytes = has(Slot::IpTotalLength);
+        }
+        if over(self.counters.bytes) || over(self.counters.packets) || over(self.counters.bytes_l2) {
+            flow.flags |= flag::COUNTER_CLAMPED;
+        }
+        let lengths = (has(Slot::MinLength), has(Slot::MaxLength));
+        set_q(flow, lengths, get(self.counters.squares), get(self.counters.squares_l2));
+    }
+
+    /// Completes a record that carries a sampled header: what the record itself says stays.
+    fn sampled<'r>(
+        &self,
+        flow: &mut Flow<'r>,
+        words: &Words,
+        (buffer, slices): (&[u8], &Slices),
+        labels: &'r mut [u32; LABELS],
+    ) {
+        let (slice, link) = if self.slices & 1 << Slice::Frame as u8 != 0 {
+            (Slice::Frame, Link::Ethernet)
+        } else {
+            (Slice::Packet, Link::Ip)
+        };
+        let (start, end) = slices[slice as usize];
+        let packet = packet::parse(link, buffer.get(start..end).unwrap_or_default());
+        let mut filled = *flow;
+        packet.fill(&mut filled, labels);
+        if flow.family == 0 {
+            *flow = filled;
+        } else {
+            flow.mpls_labels = filled.mpls_labels;
+            flow.src_mac = filled.src_mac;
+            flow.dst_mac = filled.dst_mac;
+        }
+        let length = packet.ip.map(|ip| ip.length).filter(|length| *length > 0);
+        if flow.bytes.is_none() && flow.packets == 1 {
+            flow.bytes = length;
+            let get = |slot: Option<Slot>| slot.map(|slot| words[slot as usize]);
+            set_q(flow, (None, None), get(self.counters.squares), get(self.counters.squares_l2));
+        }
+    }
+}
+
+/// Uptime at export, where the time of the system's start is known.
+pub(crate) fn uptime(exported: i64, init_millis: u64) -> Option<u32> {
+    (init_millis != 0).then(|| (exported / 1_000_000).wrapping_sub_unsigned(init_millis) as u32)
+}
+
+/// Sets Q of layers 3 and 2 from what counters there are.
+#[inline]
+pub(crate) fn set_q(
+    flow: &mut Flow<'_>,
+    (min, max): (Option<u64>, Option<u64>),
+    squares: Option<u64>,
+    squares_l2: Option<u64>,
+) {
+    let packets = flow.packets;
+    let sampled_flows = flow.sampling_kind == SamplingKind::Flow;
+    let square = |bytes: u64| Q { value: u128::from(bytes) * u128::from(bytes), exact: true };
+    let exported = |n: Option<u64>| n.filter(|n| *n != 0).map(|n| Q { value: u128::from(n), exact: true });
+    let mut set = |q: Q| {
+        if !q.exact {
+            flow.flags |= flag::Q_BOUND;
+        }
+        if q.value > MAX_Q {
+            flow.flags |= flag::COUNTER_CLAMPED;
+        }
+        q.value.min(MAX_Q)
+    };
+    let q = flow.bytes.map(|bytes| {
+        if sampled_flows {
+            square(bytes)
+        } else {
+            exported(squares).unwrap_or_else(|| count::bound(bytes, packets, min, max, LOW, HIGH))
+        }
+    });
+    let q_l2 = flow.bytes_l2.map(|l2| match flow.bytes.zip(q) {
+        _ if sampled_flows => square(l2),
+        _ if exported(squares_l2).is_some() => exported(squares_l2).unwrap_or(square(l2)),
+        Some((bytes, q)) if packets > 1 && l2 >= bytes => {
+            count::with_overhead(q, bytes, packets, (l2 - bytes).div_ceil(packets))
+        }
+        _ => {
+            let h = L2_OVERHEAD + if flow.src_vlan != 0 { TAG } else { 0 };
+            let more = |length: Option<u64>| length.map(|length| length.saturating_add(h));
+            count::bound(l2, packets, more(min), more(max), LOW + h, HIGH + h)
+        }
+    });
+    flow.q = q.map(&mut set);
+    flow.q_l2 = q_l2.map(set);
+}

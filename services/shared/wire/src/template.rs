@@ -1,0 +1,285 @@
+//! Templates of an exporter: parsed, compiled when they change, found by port, lent between ports that agree.
+//!
+//! Ids are unique in a transport session and observation domain only (RFC 7011 section 3.4.1). A session over UDP is a source
+//! port; where that has no template of an id, another port's of the same domain serves if all ports agree on it.
+
+use crate::options::Options;
+use crate::output::Reason;
+use crate::plan::{Field, Plan};
+use crate::record::Shape;
+use ahash::AHashMap;
+use smallvec::SmallVec;
+use weir_schemas::Protocol;
+
+/// Ports whose templates of one domain and id are kept: the oldest makes room, as when an exporter restarts on a new port.
+const PORTS: usize = 64;
+
+/// Templates that differ only by port.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct Group {
+    /// 9 or 10.
+    pub version: u8,
+    pub domain: u32,
+    pub id: u16,
+}
+
+impl Group {
+    pub(crate) fn protocol(&self) -> Protocol {
+        if self.version == 9 { Protocol::NetflowV9 } else { Protocol::Ipfix }
+    }
+}
+
+/// What a template says, in the bytes that say it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Definition<'a> {
+    /// Whether it describes options data.
+    pub options: bool,
+    /// Scope fields among the fields.
+    pub scopes: u16,
+    /// Field specifiers as sent.
+    pub body: &'a [u8],
+}
+
+/// A template, compiled.
+#[derive(Clone, Debug)]
+pub(crate) struct Template {
+    pub port: u16,
+    pub options: bool,
+    pub body: Box<[u8]>,
+    /// When this definition was first received.
+    pub learned: i64,
+    /// When it was last received.
+    heard: i64,
+    pub plan: Plan,
+    pub shape: Shape,
+}
+
+/// Why a template is refused.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Refused {
+    pub reason: Reason,
+    pub sentence: String,
+    /// What had to go nevertheless, and the bytes that this made free.
+    pub evicted: SmallVec<[(Group, u16); 1]>,
+    pub freed: usize,
+}
+
+fn refused(reason: Reason, sentence: impl Into<String>) -> Refused {
+    Refused { reason, sentence: sentence.into(), evicted: SmallVec::new(), freed: 0 }
+}
+
+/// Reads `count` field specifiers, or as many as there are. Gives them and the bytes they take; none where they are cut off.
+pub(crate) fn fields(
+    protocol: Protocol,
+    bytes: &[u8],
+    count: usize,
+) -> Option<(SmallVec<[Field; 32]>, usize)> {
+    let mut fields = SmallVec::new();
+    let mut at = 0;
+    while fields.len() < count {
+        let [i0, i1, l0, l1] = *bytes.get(at..)?.first_chunk::<4>()?;
+        at += 4;
+        let (mut id, length) = (u16::from_be_bytes([i0, i1]), u16::from_be_bytes([l0, l1]));
+        let mut enterprise = 0;
+        // RFC 7011 section 3.2. A v9 type has no such bit: ASA's types lie above it.
+        if protocol == Protocol::Ipfix && id & 0x8000 != 0 {
+            id &= 0x7fff;
+            enterprise = u32::from_be_bytes(*bytes.get(at..)?.first_chunk()?);
+            at += 4;
+        }
+        fields.push(Field { id, enterprise, length });
+    }
+    Some((fields, at))
+}
+
+impl Template {
+    fn compile(
+        group: &Group,
+        port: u16,
+        definition: &Definition<'_>,
+        received: i64,
+        options: &Options,
+    ) -> Result<Self, Refused> {
+        let mut specified = SmallVec::<[Field; 32]>::new();
+        let mut rest = definition.body;
+        while !rest.is_empty() {
+            let (field, used) = fields(group.protocol(), rest, 1)
+                .ok_or_else(|| refused(Reason::BadTemplate, "its last field specifier is cut off"))?;
+            specified.extend(field);
+            rest = &rest[used..];
+            if specified.len() > options.template_fields {
+                let limit = options.template_fields;
+                return Err(refused(Reason::TemplateLimit, format!("it has more than {limit} fields")));
+            }
+        }
+        if usize::from(definition.scopes) > specified.len() {
+            let sentence = format!("it has {} fields, {} of them scopes", specified.len(), definition.scopes);
+            return Err(refused(Reason::BadTemplate, sentence));
+        }
+        let scopes = if definition.options { definition.scopes } else { 0 };
+        let plan = Plan::compile(group.protocol(), &specified, scopes);
+        if plan.min_length == 0 {
+            return Err(refused(Reason::BadTemplate, "its records would have no length"));
+        }
+        if plan.min_length > options.record_bytes {
+            let sentence =
+                format!("its records have {} bytes, {} are allowed", plan.min_length, options.record_bytes);
+            return Err(refused(Reason::TemplateLimit, sentence));
+        }
+        let shape = Shape::of(plan.present, plan.slices);
+        let (learned, heard) = (received, received);
+        Ok(Self {
+            port,
+            options: definition.options,
+            body: definition.body.into(),
+            learned,
+            heard,
+            plan,
+            shape,
+        })
+    }
+
+    fn is(&self, definition: &Definition<'_>) -> bool {
+        self.options == definition.options
+            && self.plan.scopes == if definition.options { definition.scopes } else { 0 }
+            && *self.body == *definition.body
+    }
+
+    fn same(&self, other: &Self) -> bool {
+        self.options == other.options && self.plan.scopes == other.plan.scopes && self.body == other.body
+    }
+
+    /// Bytes of memory it takes, roughly.
+    pub(crate) fn cost(&self) -> usize {
+        size_of::<Self>() - size_of::<Plan>() + self.body.len() + self.plan.memory()
+    }
+}
+
+/// All templates of an exporter.
+#[derive(Debug, Default)]
+pub(crate) struct Templates {
+    groups: AHashMap<Group, SmallVec<[Template; 1]>>,
+    count: usize,
+    /// No template is idle before this time, so that a flood of new ones does not look for idle ones each time.
+    none_idle_before: i64,
+}
+
+/// What became of a definition.
+#[derive(Debug)]
+pub(crate) enum Defined {
+    /// As known.
+    Known,
+    /// New or changed, with the number of elements left out. These others had to go.
+    Changed { evicted: SmallVec<[(Group, u16); 1]>, freed: usize, cost: usize, ignored: u32 },
+}
+
+impl Templates {
+    /// Takes a definition. `room` says whether so many bytes more may be kept.
+    pub(crate) fn define(
+        &mut self,
+        group: Group,
+        port: u16,
+        definition: &Definition<'_>,
+        received: i64,
+        options: &Options,
+        room: impl FnOnce(usize) -> bool,
+    ) -> Result<Defined, Refused> {
+        let ports = self.groups.get_mut(&group);
+        let known = ports.and_then(|ports| ports.iter_mut().find(|template| template.port == port));
+        if let Some(known) = known
+            && known.is(definition)
+        {
+            known.heard = known.heard.max(received);
+            return Ok(Defined::Known);
+        }
+        // Whatever becomes of the new definition, the old one is gone: it would decode wrongly what follows.
+        let mut freed = 0;
+        let replaced = self.remove(&group, port).inspect(|old| freed += old.cost()).is_some();
+        let template = Template::compile(&group, port, definition, received, options)
+            .map_err(|refused| Refused { freed, ..refused })?;
+        let (cost, ignored) = (template.cost(), template.plan.ignored);
+        let mut evicted = SmallVec::new();
+        let crowded = !replaced && self.groups.get(&group).is_some_and(|ports| ports.len() >= PORTS);
+        if crowded {
+            let oldest = self.groups.get(&group).and_then(|ports| ports.iter().min_by_key(|t| t.heard));
+            evicted.extend(oldest.map(|template| (group, template.port)));
+        } else if !replaced && self.count >= options.templates {
+            evicted.extend(self.idle(received, options));
+            if evicted.is_empty() {
+                let sentence = format!("the exporter has {} templates, all in use", self.count);
+                return Err(refused(Reason::TemplateLimit, sentence));
+            }
+        }
+        for (group, port) in &evicted {
+            freed += self.remove(group, *port).map_or(0, |old| old.cost());
+        }
+        if cost > freed && !room(cost - freed) {
+            let refused = refused(Reason::StateLimit, "there is no room left for state");
+            return Err(Refused { evicted, freed, ..refused });
+        }
+        self.insert(group, template);
+        Ok(Defined::Changed { evicted, freed, cost, ignored })
+    }
+
+    /// The template that was not heard for longest, where that is long enough to give it up.
+    fn idle(&mut self, now: i64, options: &Options) -> Option<(Group, u16)> {
+        if now < self.none_idle_before {
+            return None;
+        }
+        let idle = i64::from(options.template_idle_s) * 1_000_000_000;
+        let all = self
+            .groups
+            .iter()
+            .flat_map(|(group, ports)| ports.iter().map(move |t| (t.heard, *group, t.port)));
+        let (heard, group, port) = all.min()?;
+        let until = heard.saturating_add(idle);
+        self.none_idle_before = until;
+        (now >= until).then_some((group, port))
+    }
+
+    fn insert(&mut self, group: Group, template: Template) {
+        self.groups.entry(group).or_default().push(template);
+        self.count += 1;
+    }
+
+    /// Forgets a template.
+    pub(crate) fn remove(&mut self, group: &Group, port: u16) -> Option<Template> {
+        let ports = self.groups.get_mut(group)?;
+        let at = ports.iter().position(|template| template.port == port)?;
+        let template = ports.remove(at);
+        if ports.is_empty() {
+            self.groups.remove(group);
+        }
+        self.count -= 1;
+        Some(template)
+    }
+
+    /// A port's own template.
+    pub(crate) fn own(&self, group: &Group, port: u16) -> Option<&Template> {
+        self.groups.get(group)?.iter().find(|template| template.port == port)
+    }
+
+    /// Whether a port has a template of its own.
+    pub(crate) fn has(&self, group: &Group, port: u16) -> bool {
+        self.own(group, port).is_some()
+    }
+
+    /// The template for data of a port, and whether it is another port's.
+    pub(crate) fn find(&self, group: &Group, port: u16) -> Option<(&Template, bool)> {
+        let ports = self.groups.get(group)?;
+        if let Some(own) = ports.iter().find(|template| template.port == port) {
+            return Some((own, false));
+        }
+        self.agree(group).then(|| (&ports[0], true))
+    }
+
+    /// True where there is a template and all ports have the same.
+    pub(crate) fn agree(&self, group: &Group) -> bool {
+        self.groups.get(group).is_some_and(|ports| ports.iter().all(|template| template.same(&ports[0])))
+    }
+
+    /// All, for dumping.
+    pub(crate) fn all(&self) -> impl Iterator<Item = (&Group, &Template)> {
+        self.groups.iter().flat_map(|(group, ports)| ports.iter().map(move |template| (group, template)))
+    }
+}
