@@ -72,6 +72,12 @@ fn read_none(consumer: &mut impl GroupConsumer) {
     }
 }
 
+/// Lets what was sent in a transaction reach the log, which happens in the background: an abort right after would keep it from
+/// ever being there, and prove nothing.
+fn let_it_reach_the_log() {
+    std::thread::sleep(Duration::from_millis(300));
+}
+
 fn values(bus: &impl Bus, topic: &str, partition: i32) -> Vec<String> {
     let mut values = Vec::new();
     bus.reader().unwrap().restore(topic, partition, &mut |record| values.push(text(record))).unwrap();
@@ -89,6 +95,7 @@ pub fn aborted_transactions_are_never_read<B: Bus>(bus: &B, name: &str) {
         if keep {
             producer.commit(&mut consumer, &[Position::new(0, 0)]).unwrap();
         } else {
+            let_it_reach_the_log();
             producer.abort().unwrap();
         }
     }
@@ -142,6 +149,7 @@ pub fn an_abort_puts_neither_records_nor_offsets<B: Bus>(bus: &B, name: &str) {
     let mut producer = bus.transactional(name).unwrap();
     producer.begin().unwrap();
     producer.send(&message(&output, 0, "k", "one")).unwrap();
+    let_it_reach_the_log();
     producer.abort().unwrap();
     assert_eq!(consumer.committed(&[0]).unwrap(), [(0, None)]);
     assert!(values(bus, &output, 0).is_empty());
@@ -159,6 +167,7 @@ pub fn a_transaction_without_offsets_is_refused_and_leaves_nothing<B: Bus>(bus: 
     let mut producer = bus.transactional(name).unwrap();
     producer.begin().unwrap();
     producer.send(&message(&output, 0, "k", "from a timer")).unwrap();
+    let_it_reach_the_log();
     let refused = producer.commit(&mut consumer, &[]);
     assert!(matches!(refused, Err(TxnError::NoOffsets)), "{refused:?}");
     assert!(values(bus, &output, 0).is_empty());
@@ -345,6 +354,7 @@ pub fn a_zombie_of_the_same_transactional_id_is_fenced<B: Bus>(bus: &B, name: &s
     let mut zombie = bus.transactional(name).unwrap();
     zombie.begin().unwrap();
     zombie.send(&message(&output, 0, "k", "zombie")).unwrap();
+    let_it_reach_the_log();
     let mut successor = bus.transactional(name).unwrap();
     successor.begin().unwrap();
     successor.send(&message(&output, 0, "k", "successor")).unwrap();
@@ -394,11 +404,8 @@ pub fn a_restore_waits_for_the_open_transaction_of_a_dead_member<B: Bus>(bus: &B
         (keys, begun.elapsed())
     };
     let wait = Duration::from_millis(1500);
-    // Flushing happens in the background; the record must be in the log for the test to be one.
-    let settle = Duration::from_millis(300);
-
     cycle(&mut producer, "aborted by the successor");
-    std::thread::sleep(settle);
+    let_it_reach_the_log();
     std::thread::scope(|threads| {
         let restored = threads.spawn(restore);
         std::thread::sleep(wait);
@@ -409,7 +416,7 @@ pub fn a_restore_waits_for_the_open_transaction_of_a_dead_member<B: Bus>(bus: &B
     });
 
     cycle(&mut producer, "committed late");
-    std::thread::sleep(settle);
+    let_it_reach_the_log();
     std::thread::scope(|threads| {
         let restored = threads.spawn(restore);
         std::thread::sleep(wait);
