@@ -1,1 +1,161 @@
-//! Placeholder.
+//! The sink: `weir.flows` to ClickHouse, every flow once, in `flows` and in every rollup.
+//!
+//! It plans a batch, commits the plan, inserts under tokens made of the plan, and commits the end. After a crash the same batch is
+//! made again and ClickHouse drops what it has (EXACTLY_ONCE.md, rules 7 to 13).
+
+pub mod batch;
+mod config;
+mod dead;
+mod follow;
+mod insert;
+pub mod inventory;
+pub mod lane;
+pub mod metrics;
+pub mod pipeline;
+pub mod plan;
+pub mod rollup;
+pub mod spread;
+
+pub use config::Config;
+
+use pipeline::Worker;
+use std::sync::Arc;
+use std::time::Duration;
+use thiserror::Error;
+use tokio::runtime::Handle;
+use weir_bus::{Bus, TopicSpec, Topics};
+use weir_runtime::{Readiness, Stop};
+use weir_store::{Store, StoreError};
+
+/// Why the sink can't start or go on.
+#[derive(Debug, Error)]
+pub enum Error {
+    /// A key can't be used.
+    #[error("{0}")]
+    Config(String),
+    /// The bus can't be used.
+    #[error(transparent)]
+    Bus(#[from] weir_bus::Error),
+    /// ClickHouse can't be used.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// A plan can't be carried out.
+    #[error(transparent)]
+    Plan(#[from] plan::PlanError),
+    /// A message of a later release.
+    #[error(
+        "{topic}/{partition}: offset {offset} was written with schema {schema:016x}, which this release doesn't know: upgrade the sink before the decoder"
+    )]
+    Schema {
+        /// Topic.
+        topic: String,
+        /// Partition.
+        partition: i32,
+        /// Offset.
+        offset: i64,
+        /// Fingerprint of the schema.
+        schema: u64,
+    },
+    /// Another process has this identity.
+    #[error("{identity} was taken over by another process of the same identity (sink.instance): {reason}")]
+    Fenced {
+        /// The identity.
+        identity: String,
+        /// The bus's words.
+        reason: String,
+    },
+    /// A thread could not be started or ended badly.
+    #[error("worker {0} ended without a word: a defect; what it had not stored is read again")]
+    Worker(usize),
+}
+
+/// Runs the sink until told to stop, then stores what it holds and returns.
+pub async fn run<B: Bus>(
+    config: Config,
+    bus: B,
+    topics: Topics,
+    specs: Vec<TopicSpec>,
+    store: Store,
+    ready: Readiness,
+    stop: Stop,
+) -> Result<(), Error> {
+    config.validate().map_err(Error::Config)?;
+    let config = Arc::new(config);
+    let Some(incarnation) = wait_for_bus(&bus, specs, &topics, &ready, &stop).await? else { return Ok(()) };
+    wait_for_store(&store, &ready, &stop).await?;
+    let mut workers = Vec::new();
+    for number in 0..config.worker_count() {
+        let (bus, topics, config, incarnation) =
+            (bus.clone(), topics.clone(), Arc::clone(&config), incarnation.clone());
+        let (store, stop, runtime) = (store.clone(), stop.clone(), Handle::current());
+        let (told, ended) = tokio::sync::oneshot::channel();
+        std::thread::Builder::new()
+            .name(format!("sink-{number}"))
+            .spawn(move || {
+                let worker = Worker::open(&bus, &topics, &incarnation, &config, &store, &runtime, number);
+                let _ = told.send(worker.and_then(|worker| worker.run(&stop)));
+            })
+            .map_err(|_| Error::Worker(number))?;
+        workers.push((number, ended));
+    }
+    ready.ready();
+    let mut outcome = Ok(());
+    for (number, ended) in workers {
+        let done = ended.await.unwrap_or(Err(Error::Worker(number)));
+        if done.is_err() {
+            stop.cancel();
+        }
+        outcome = outcome.and(done);
+    }
+    outcome
+}
+
+/// Waits for a bus that is away, with its sentence in the log; topics that are wrong end it. Gives the incarnation of `weir.flows`.
+async fn wait_for_bus<B: Bus>(
+    bus: &B,
+    specs: Vec<TopicSpec>,
+    topics: &Topics,
+    ready: &Readiness,
+    stop: &Stop,
+) -> Result<Option<String>, Error> {
+    while !stop.is_cancelled() {
+        let (bus, specs) = (bus.clone(), specs.clone());
+        match tokio::task::spawn_blocking(move || bus.check(&specs)).await {
+            Ok(Ok(found)) => {
+                return Ok(found
+                    .into_iter()
+                    .find(|topic| topic.name == topics.flows)
+                    .map(|topic| topic.incarnation));
+            }
+            Ok(Err(error @ weir_bus::Error::Unreachable { .. })) => {
+                tracing::warn!("{error}");
+                ready.not_ready(&error.to_string());
+                tokio::time::sleep(Duration::from_secs(1)).await;
+            }
+            Ok(Err(error)) => return Err(error.into()),
+            Err(_) => return Err(Error::Worker(0)),
+        }
+    }
+    Ok(None)
+}
+
+/// Waits for ClickHouse, with its sentence in the log; without tables there is nothing to wait for.
+async fn wait_for_store(store: &Store, ready: &Readiness, stop: &Stop) -> Result<(), Error> {
+    let ask = format!("SELECT count() FROM {}.{}", store.database(), weir_schemas::rollup::FLOWS.name);
+    while !stop.is_cancelled() {
+        match store.execute(&ask).await {
+            Ok(()) => return Ok(()),
+            Err(error) if error.is_transient() => {
+                tracing::warn!("{error}");
+                ready.not_ready(&error.to_string());
+                tokio::time::sleep(Duration::from_secs(1)).await;
+            }
+            Err(StoreError::Refused { url, what, reason }) => {
+                let reason = format!("{reason}; `weir migrate` makes the tables");
+                return Err(StoreError::Refused { url, what, reason }.into());
+            }
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok(())
+}

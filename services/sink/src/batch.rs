@@ -1,0 +1,247 @@
+//! A batch: messages of one partition, turned into the rows of every table.
+//!
+//! No I/O. The same messages always make the same batch, rows and tokens, whichever process reads them, and that is what makes a
+//! retry after a crash safe (EXACTLY_ONCE.md, rules 7 to 9).
+
+use crate::plan::{FORMAT, Plan};
+use crate::rollup::Rollup;
+use bytes::Bytes;
+use weir_schemas::avro::{AvroError, FINGERPRINT_HEADER, fingerprint, read_batch};
+use weir_schemas::rollup::{FLOWS, Table};
+use weir_store::SETTINGS_VERSION;
+
+/// Rows of a rollup table at which a batch is full: one more message can add at most as many as keep it one block.
+const MAX_ROLLUP_ROWS: usize = 400_000;
+
+/// A batch that fills.
+#[derive(Debug, Default)]
+pub struct Batch {
+    first: Option<i64>,
+    last: i64,
+    records: u64,
+    checksum: crc32fast::Hasher,
+    flows: u64,
+    rows: Vec<u8>,
+    rollup: Rollup,
+    oldest: Option<i64>,
+}
+
+/// A batch that is ready to insert.
+#[derive(Clone, Debug)]
+pub struct Ready {
+    /// What is committed before.
+    pub plan: Plan,
+    /// Tables with their rows; those without rows are left out.
+    pub tables: Vec<(&'static Table, Bytes)>,
+    /// Flows in it.
+    pub flows: u64,
+    /// Receive time of its oldest datagram, ns.
+    pub oldest: Option<i64>,
+}
+
+impl Batch {
+    /// Adds a message. One that can't be read adds nothing but its place: it is for the dead letters.
+    pub fn add(
+        &mut self,
+        offset: i64,
+        fingerprint_header: Option<&[u8]>,
+        value: &[u8],
+    ) -> Result<(), AvroError> {
+        self.first.get_or_insert(offset);
+        self.last = offset;
+        self.records += 1;
+        self.checksum.update(&offset.to_be_bytes());
+        self.checksum.update(value);
+        let before = self.rows.len();
+        let flows_before = self.flows;
+        // Read whole before anything is summed: half a message must not reach the rollups.
+        let read = check_schema(fingerprint_header).and_then(|()| self.put_rows(value));
+        if read.is_err() {
+            self.rows.truncate(before);
+            self.flows = flows_before;
+            return read;
+        }
+        let (batch, flows) = read_batch(value)?;
+        for flow in flows.flatten() {
+            self.oldest = Some(self.oldest.map_or(flow.received.0, |oldest| oldest.min(flow.received.0)));
+            self.rollup.add(batch.exporter, &flow);
+        }
+        Ok(())
+    }
+
+    fn put_rows(&mut self, value: &[u8]) -> Result<(), AvroError> {
+        let (batch, flows) = read_batch(value)?;
+        for flow in flows {
+            let flow = flow?;
+            batch.put_row(&mut self.rows);
+            flow.put_row(&mut self.rows);
+            self.flows += 1;
+        }
+        Ok(())
+    }
+
+    /// True where nothing was added.
+    pub fn is_empty(&self) -> bool {
+        self.first.is_none()
+    }
+
+    /// Offset of the last message added.
+    pub fn last(&self) -> Option<i64> {
+        self.first.map(|_| self.last)
+    }
+
+    /// Flows so far.
+    pub fn flows(&self) -> u64 {
+        self.flows
+    }
+
+    /// About how many bytes of memory it takes.
+    pub fn bytes(&self) -> usize {
+        self.rows.capacity() + self.rollup.bytes()
+    }
+
+    /// True where a rollup is so large that the batch must be inserted.
+    pub fn is_wide(&self) -> bool {
+        self.rollup.rows() >= MAX_ROLLUP_ROWS
+    }
+
+    /// Ends it: plan and rows. `None` where nothing was added.
+    pub fn finish(self) -> Option<Ready> {
+        let plan = Plan {
+            format: FORMAT,
+            settings: SETTINGS_VERSION,
+            first: self.first?,
+            last: self.last,
+            records: self.records,
+            checksum: self.checksum.finalize(),
+        };
+        let mut tables = Vec::new();
+        if self.flows > 0 {
+            tables.push((&FLOWS, Bytes::from(self.rows)));
+            tables.extend(self.rollup.finish().into_iter().map(|(table, rows)| (table, Bytes::from(rows))));
+        }
+        Some(Ready { plan, tables, flows: self.flows, oldest: self.oldest })
+    }
+}
+
+fn check_schema(header: Option<&[u8]>) -> Result<(), AvroError> {
+    match header.and_then(|bytes| <[u8; 8]>::try_from(bytes).ok()).map(u64::from_le_bytes) {
+        Some(written) if written != fingerprint() => Err(AvroError::UnknownSchema(written)),
+        Some(_) => Ok(()),
+        // Without a header it must be a registry's schema, which is ours under another number.
+        None => Ok(()),
+    }
+}
+
+impl Ready {
+    /// Bytes of its rows.
+    pub fn bytes(&self) -> usize {
+        self.tables.iter().map(|(_, rows)| rows.len()).sum()
+    }
+}
+
+/// Token of a batch's insert into a table: topic, its incarnation, partition, range, table (rule 8).
+pub fn token(topic: &str, incarnation: &str, partition: i32, plan: &Plan, table: &Table) -> String {
+    format!("{topic}/{incarnation}/{partition}/{}-{}/{}", plan.first, plan.last, table.name)
+}
+
+/// Name of the header that says which schema wrote a message.
+pub const SCHEMA_HEADER: &str = FINGERPRINT_HEADER;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use weir_schemas::avro::BatchWriter;
+    use weir_schemas::{Flow, Ip, Time};
+
+    fn message(n: u32) -> Vec<u8> {
+        let mut writer = BatchWriter::default();
+        for i in 0..n {
+            let received = Time(1_800_000_000_000_000_000 + i64::from(i));
+            writer.push(&Flow {
+                src_as: i,
+                bytes: Some(100),
+                packets: 1,
+                received,
+                spread_start: received,
+                spread_end: received,
+                ..Flow::default()
+            });
+        }
+        let mut out = Vec::new();
+        writer.finish(
+            &weir_schemas::Batch { exporter: Ip::v4([127, 0, 0, 1]), ..Default::default() },
+            0,
+            &mut out,
+        );
+        out
+    }
+
+    #[test]
+    fn the_same_messages_make_the_same_batch() {
+        let make = || {
+            let mut batch = Batch::default();
+            for (offset, n) in [(5, 3), (6, 2), (9, 4)] {
+                batch.add(offset, None, &message(n)).unwrap();
+            }
+            batch.finish().unwrap()
+        };
+        let (a, b) = (make(), make());
+        assert_eq!(a.plan, b.plan);
+        assert_eq!((a.plan.first, a.plan.last, a.plan.records, a.flows), (5, 9, 3, 9));
+        assert_eq!(a.tables.len(), 7);
+        for ((table, rows), (_, other)) in a.tables.iter().zip(&b.tables) {
+            assert_eq!(rows, other, "{}", table.name);
+        }
+    }
+
+    #[test]
+    fn another_record_or_another_byte_is_another_checksum() {
+        let plan = |messages: &[(i64, &[u8])]| {
+            let mut batch = Batch::default();
+            messages.iter().for_each(|(offset, value)| {
+                let _ = batch.add(*offset, None, value);
+            });
+            batch.finish().unwrap().plan
+        };
+        let (a, b) = (message(3), message(4));
+        assert_ne!(plan(&[(1, &a)]).checksum, plan(&[(1, &b)]).checksum);
+        assert_ne!(plan(&[(1, &a)]).checksum, plan(&[(2, &a)]).checksum);
+        assert_eq!(plan(&[(1, &a), (2, &b)]), plan(&[(1, &a), (2, &b)]));
+    }
+
+    #[test]
+    fn an_unreadable_message_leaves_no_half_rows_and_keeps_its_place_in_the_plan() {
+        let mut batch = Batch::default();
+        batch.add(1, None, &message(2)).unwrap();
+        let whole = message(3);
+        assert!(batch.add(2, None, &whole[..whole.len() - 40]).is_err());
+        assert!(batch.add(3, Some(&7u64.to_le_bytes()), &whole).is_err());
+        batch.add(4, Some(&fingerprint().to_le_bytes()), &message(1)).unwrap();
+        let ready = batch.finish().unwrap();
+        assert_eq!((ready.flows, ready.plan.records, ready.plan.last), (3, 4, 4));
+        let mut clean = Batch::default();
+        clean.add(1, None, &message(2)).unwrap();
+        clean.add(4, None, &message(1)).unwrap();
+        for ((table, rows), (_, other)) in clean.finish().unwrap().tables.iter().zip(&ready.tables) {
+            assert_eq!(rows, other, "{}", table.name);
+        }
+    }
+
+    #[test]
+    fn tokens_differ_by_topic_incarnation_partition_range_and_table() {
+        let plan = |first, last| Plan { format: 1, settings: 1, first, last, records: 1, checksum: 0 };
+        let rollup = &weir_schemas::rollup::ROLLUPS[0];
+        let tokens = [
+            token("t", "A", 0, &plan(0, 1), &FLOWS),
+            token("u", "A", 0, &plan(0, 1), &FLOWS),
+            token("t", "B", 0, &plan(0, 1), &FLOWS),
+            token("t", "A", 1, &plan(0, 1), &FLOWS),
+            token("t", "A", 0, &plan(1, 1), &FLOWS),
+            token("t", "A", 0, &plan(0, 2), &FLOWS),
+            token("t", "A", 0, &plan(0, 1), rollup),
+        ];
+        let distinct: std::collections::HashSet<_> = tokens.iter().collect();
+        assert_eq!(distinct.len(), tokens.len());
+    }
+}

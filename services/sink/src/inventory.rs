@@ -1,0 +1,156 @@
+//! `weir.inventory` to the tables that queries join.
+//!
+//! These rows are upserts: the latest version of a key counts, so reading the topic again from its beginning after every
+//! assignment is harmless, and nothing needs a token.
+
+use std::collections::BTreeMap;
+use weir_schemas::inventory::{Entry, InventoryError, Record};
+use weir_schemas::rollup::{ExporterRow, InterfaceRow, JOINED, LinkMemberRow, RateRow, Table};
+use weir_schemas::value::Slot;
+use weir_schemas::{Ip, Time};
+
+/// Rows that wait to be stored, by table.
+#[derive(Debug, Default)]
+pub struct Rows {
+    tables: BTreeMap<&'static str, Vec<u8>>,
+    records: u64,
+}
+
+impl Rows {
+    /// Adds a record. A tombstone takes nothing back here: what was known stays until something else is said.
+    pub fn add(&mut self, key: &[u8], value: Option<&[u8]>) -> Result<(), InventoryError> {
+        let Some(value) = value else { return Ok(()) };
+        let (exporter, entry) = Entry::read(key, value)?;
+        self.put(exporter, &entry);
+        self.records += 1;
+        Ok(())
+    }
+
+    fn put(&mut self, exporter: Ip, entry: &Entry) {
+        let version = entry.learned;
+        match &entry.record {
+            Record::Exporter { name } => {
+                ExporterRow { exporter, name, version, ..ExporterRow::default() }
+                    .put_row(self.table("exporters"));
+            }
+            Record::Interface { index, name, description, speed } => {
+                let row = InterfaceRow {
+                    exporter,
+                    if_index: *index,
+                    name,
+                    description,
+                    speed: *speed,
+                    version,
+                    ..InterfaceRow::default()
+                };
+                row.put_row(self.table("interfaces"));
+            }
+            Record::Link {
+                index,
+                valid_from,
+                valid_to,
+                link,
+                provider,
+                connectivity,
+                neighbour_as,
+                capacity,
+            } => {
+                let row = LinkMemberRow {
+                    exporter,
+                    if_index: *index,
+                    valid_from: Slot(*valid_from),
+                    valid_to: Slot(*valid_to),
+                    link,
+                    provider,
+                    connectivity: *connectivity,
+                    neighbour_as: *neighbour_as,
+                    capacity: *capacity,
+                    version,
+                    ..LinkMemberRow::default()
+                };
+                row.put_row(self.table("links"));
+            }
+            Record::Rate { observation_domain, source, scope, interval, sampling, valid_from } => {
+                let row = RateRow {
+                    exporter,
+                    observation_domain: *observation_domain,
+                    rate_source: *source,
+                    scope: *scope,
+                    sampling_interval: *interval,
+                    sampling_kind: *sampling,
+                    valid_from: Time(*valid_from),
+                    version,
+                    ..RateRow::default()
+                };
+                row.put_row(self.table("rates"));
+            }
+        }
+    }
+
+    fn table(&mut self, name: &'static str) -> &mut Vec<u8> {
+        self.tables.entry(name).or_default()
+    }
+
+    /// Records that wait.
+    pub fn len(&self) -> u64 {
+        self.records
+    }
+
+    /// True where none waits.
+    pub fn is_empty(&self) -> bool {
+        self.records == 0
+    }
+
+    /// The rows, by table.
+    pub fn take(&mut self) -> Vec<(&'static Table, Vec<u8>)> {
+        self.records = 0;
+        let tables = std::mem::take(&mut self.tables);
+        tables
+            .into_iter()
+            .filter_map(|(name, rows)| Some((JOINED.iter().find(|table| table.name == name)?, rows)))
+            .collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use weir_schemas::{Connectivity, RateSource, SamplingKind};
+
+    #[test]
+    fn every_kind_of_record_has_its_table() {
+        let records = [
+            Record::Exporter { name: "edge1".into() },
+            Record::Interface { index: 1, name: "a".into(), description: "b".into(), speed: 3 },
+            Record::Link {
+                index: 1,
+                valid_from: 0,
+                valid_to: u32::MAX,
+                link: "l".into(),
+                provider: "p".into(),
+                connectivity: Connectivity::Ix,
+                neighbour_as: 1,
+                capacity: 2,
+            },
+            Record::Rate {
+                observation_domain: 0,
+                source: RateSource::System,
+                scope: 0,
+                interval: 1000,
+                sampling: SamplingKind::Packet,
+                valid_from: 5,
+            },
+        ];
+        let mut rows = Rows::default();
+        for record in records {
+            let exporter = Ip::v4([192, 0, 2, 1]);
+            rows.add(&record.key(&exporter), Some(&Entry::new(record, 9).value())).unwrap();
+        }
+        rows.add(b"key", None).unwrap();
+        assert!(rows.add(b"key", Some(b"{}")).is_err());
+        assert_eq!(rows.len(), 4);
+        let names: Vec<_> = rows.take().into_iter().map(|(table, _)| table.name).collect();
+        assert_eq!(names, ["exporters", "interfaces", "links", "rates"]);
+        assert!(rows.is_empty());
+    }
+}

@@ -1,0 +1,227 @@
+//! One partition on its way into the store: a batch that fills and a batch that is being inserted.
+//!
+//! No I/O. The states are the rule: a batch is planned, inserted, and committed, in this order, one at a time, and a plan that was
+//! left behind is repeated to the letter before anything new (EXACTLY_ONCE.md, rule 7).
+
+use crate::batch::{Batch, Ready};
+use crate::config::Config;
+use crate::plan::{FORMAT, Plan, PlanError};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use weir_schemas::avro::AvroError;
+
+/// What became of a batch's insert.
+#[derive(Clone, Debug)]
+pub enum Flight {
+    /// To be planned and sent.
+    Waiting {
+        /// Not before this time: after a failure there is a pause.
+        since: Instant,
+        /// Tries so far.
+        tries: u32,
+    },
+    /// Its plan is committed, and its insert under way.
+    Flying {
+        /// Tries before.
+        tries: u32,
+    },
+    /// Every table has acknowledged; to be committed.
+    Landed,
+}
+
+/// A partition.
+pub struct Lane {
+    number: i32,
+    filling: Batch,
+    begun: Option<Instant>,
+    /// The plan that has to be repeated before anything else.
+    repeat: Option<Plan>,
+    /// The batch that is inserted.
+    pub sent: Option<(Arc<Ready>, Flight)>,
+    /// Whether reading stands still.
+    pub paused: bool,
+}
+
+/// Where a plan is repeated, for its errors.
+#[derive(Clone, Copy, Debug)]
+pub struct Place<'a> {
+    /// Topic.
+    pub topic: &'a str,
+    /// Consumer group.
+    pub group: &'a str,
+}
+
+impl Lane {
+    /// A partition that repeats `plan` first, where there is one.
+    pub fn new(number: i32, plan: Option<Plan>, topic: &str) -> Result<Self, PlanError> {
+        if let Some(found) = plan.as_ref().map(|plan| plan.format).filter(|found| *found != FORMAT) {
+            return Err(PlanError::Format { topic: topic.to_owned(), partition: number, found });
+        }
+        Ok(Self { number, filling: Batch::default(), begun: None, repeat: plan, sent: None, paused: false })
+    }
+
+    /// Its number.
+    pub fn number(&self) -> i32 {
+        self.number
+    }
+
+    /// Adds a message. The inner result is that of reading it.
+    pub fn add(
+        &mut self,
+        offset: i64,
+        schema: Option<&[u8]>,
+        value: &[u8],
+        place: Place<'_>,
+    ) -> Result<Result<(), AvroError>, PlanError> {
+        if let Some(plan) = &self.repeat {
+            let starts = !self.filling.is_empty() || offset == plan.first;
+            if !starts || offset > plan.last {
+                return Err(self.mismatch(
+                    plan,
+                    place,
+                    format!("offset {offset} came where {} was planned", plan.first),
+                ));
+            }
+        }
+        self.begun.get_or_insert_with(Instant::now);
+        Ok(self.filling.add(offset, schema, value))
+    }
+
+    fn mismatch(&self, plan: &Plan, place: Place<'_>, what: String) -> PlanError {
+        PlanError::Mismatch {
+            topic: place.topic.to_owned(),
+            partition: self.number,
+            first: plan.first,
+            last: plan.last,
+            group: place.group.to_owned(),
+            what,
+        }
+    }
+
+    /// Moves a batch that is full or old enough on to be inserted, where none is. A repeated one is held against its plan.
+    pub fn close(&mut self, config: &Config, draining: bool, place: Place<'_>) -> Result<bool, PlanError> {
+        if self.sent.is_some() || self.filling.is_empty() || !self.is_due(config, draining) {
+            return Ok(false);
+        }
+        let Some(ready) = std::mem::take(&mut self.filling).finish() else { return Ok(false) };
+        self.begun = None;
+        if let Some(plan) = self.repeat.take() {
+            let is = &ready.plan;
+            if (is.records, is.checksum, is.last) != (plan.records, plan.checksum, plan.last) {
+                let what = format!(
+                    "{} records with checksum {:08x}, planned were {} with {:08x}",
+                    is.records, is.checksum, plan.records, plan.checksum
+                );
+                return Err(self.mismatch(&plan, place, what));
+            }
+            metrics::counter!(crate::metrics::REPEATED).increment(1);
+        }
+        self.sent = Some((Arc::new(ready), Flight::Waiting { since: Instant::now(), tries: 0 }));
+        Ok(true)
+    }
+
+    fn is_due(&self, config: &Config, draining: bool) -> bool {
+        if let Some(plan) = &self.repeat {
+            return self.filling.last() == Some(plan.last);
+        }
+        draining
+            || self.is_full(config)
+            || self.begun.is_some_and(|begun| begun.elapsed() >= Duration::from_millis(config.batch_ms))
+    }
+
+    /// True where the filling batch takes no more. One that repeats a plan takes what was planned.
+    pub fn is_full(&self, config: &Config) -> bool {
+        match &self.repeat {
+            Some(plan) => self.filling.last() == Some(plan.last),
+            None => {
+                self.filling.flows() >= config.batch_rows as u64
+                    || self.filling.bytes() >= config.batch_bytes
+                    || self.filling.is_wide()
+            }
+        }
+    }
+
+    /// About how many bytes of memory it takes.
+    pub fn bytes(&self) -> usize {
+        self.filling.bytes() + self.sent.as_ref().map_or(0, |(ready, _)| ready.bytes())
+    }
+
+    /// True where nothing is on its way.
+    pub fn is_idle(&self) -> bool {
+        self.sent.is_none() && self.filling.is_empty()
+    }
+}
+
+/// Pause before the next try of a failed insert.
+pub fn back_off(tries: u32) -> Duration {
+    Duration::from_millis(200 << tries.min(6))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use weir_schemas::Flow;
+    use weir_schemas::avro::BatchWriter;
+
+    const PLACE: Place<'_> = Place { topic: "weir.flows", group: "weir-sink" };
+
+    fn message() -> Vec<u8> {
+        let mut writer = BatchWriter::default();
+        writer.push(&Flow::default());
+        let mut out = Vec::new();
+        writer.finish(&weir_schemas::Batch::default(), 0, &mut out);
+        out
+    }
+
+    fn lane(plan: Option<Plan>, offsets: &[i64]) -> Result<Lane, PlanError> {
+        let mut lane = Lane::new(3, plan, PLACE.topic)?;
+        for offset in offsets {
+            lane.add(*offset, None, &message(), PLACE)?.unwrap();
+        }
+        Ok(lane)
+    }
+
+    fn closed(offsets: &[i64]) -> Plan {
+        let mut lane = lane(None, offsets).unwrap();
+        assert!(lane.close(&Config::default(), true, PLACE).unwrap());
+        lane.sent.unwrap().0.plan.clone()
+    }
+
+    #[test]
+    fn one_batch_is_inserted_at_a_time() {
+        let mut lane = lane(None, &[1, 2]).unwrap();
+        assert!(!lane.close(&Config::default(), false, PLACE).unwrap(), "neither full nor old");
+        assert!(lane.close(&Config::default(), true, PLACE).unwrap());
+        lane.add(3, None, &message(), PLACE).unwrap().unwrap();
+        assert!(!lane.close(&Config::default(), true, PLACE).unwrap(), "one is on its way");
+    }
+
+    #[test]
+    fn a_plan_is_repeated_to_the_letter_and_ends_at_its_last_data_offset() {
+        // 4 and 5 are transaction markers: they never arrive.
+        let plan = closed(&[1, 2, 3, 6]);
+        let mut again = lane(Some(plan.clone()), &[1, 2, 3]).unwrap();
+        assert!(
+            !again.close(&Config::default(), true, PLACE).unwrap(),
+            "the last record is missing, drain or not"
+        );
+        again.add(6, None, &message(), PLACE).unwrap().unwrap();
+        assert!(again.is_full(&Config::default()));
+        assert!(again.close(&Config::default(), false, PLACE).unwrap());
+        assert_eq!(again.sent.unwrap().0.plan, plan);
+    }
+
+    #[test]
+    fn what_is_not_there_as_planned_any_more_stops_with_the_range_and_the_mend() {
+        let plan = closed(&[1, 2, 3]);
+        for offsets in [&[2, 3][..], &[1, 4]] {
+            let error = lane(Some(plan.clone()), offsets).err().unwrap().to_string();
+            assert!(error.starts_with("weir.flows/3: offsets 1 to 3 were being inserted"), "{error}");
+        }
+        let mut gap = lane(Some(plan.clone()), &[1, 3]).unwrap();
+        let error = gap.close(&Config::default(), false, PLACE).unwrap_err().to_string();
+        assert!(error.contains("2 records with checksum") && error.contains("group weir-sink"), "{error}");
+        let newer = Plan { format: FORMAT + 1, ..plan };
+        assert!(matches!(lane(Some(newer), &[]), Err(PlanError::Format { partition: 3, .. })));
+    }
+}

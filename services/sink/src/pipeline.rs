@@ -1,0 +1,336 @@
+//! The sink's whole path: poll → fill → plan → insert → commit, partition by partition.
+//!
+//! A plan is committed before its insert, so a process that lost the partition meanwhile is refused *before* it writes. Inserts
+//! run beside the reading; memory is bounded, and reading stands still where ClickHouse is slower than the flows.
+
+use crate::batch::SCHEMA_HEADER;
+use crate::insert::{Origin, insert};
+use crate::lane::{Flight, Lane, Place, back_off};
+use crate::plan::{Metadata, resume};
+use crate::{Config, Error, dead, follow::Follower, metrics as names};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::mpsc;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use tokio::runtime::Handle;
+use tokio::sync::Semaphore;
+use weir_bus::{Bus, Event, GroupConsumer, Position, Topics};
+use weir_runtime::Stop;
+use weir_schemas::avro::AvroError;
+use weir_store::{Store, StoreError};
+
+/// What an insert came to: partition, first offset of its batch, result.
+type Landing = (i32, i64, Result<(), StoreError>);
+
+/// How long a poll may wait.
+const PATIENCE: Duration = Duration::from_millis(50);
+/// How long a partition that is wanted by others waits for its insert.
+const GIVE_UP_AFTER: Duration = Duration::from_secs(5);
+
+/// One chain: a consumer and the partitions that it holds.
+pub struct Worker<B: Bus> {
+    config: Arc<Config>,
+    origin: Origin,
+    identity: String,
+    store: Store,
+    runtime: Handle,
+    permits: Arc<Semaphore>,
+    consumer: B::Consumer,
+    follower: Follower<B>,
+    dead: dead::Letters<B>,
+    lanes: BTreeMap<i32, Lane>,
+    landings: (mpsc::Sender<Landing>, mpsc::Receiver<Landing>),
+}
+
+impl<B: Bus> Worker<B> {
+    /// Joins the group under the worker's stable identity.
+    pub fn open(
+        bus: &B,
+        topics: &Topics,
+        incarnation: &str,
+        config: &Arc<Config>,
+        store: &Store,
+        runtime: &Handle,
+        number: usize,
+    ) -> Result<Self, Error> {
+        let identity = format!("{}-{number}", config.instance);
+        Ok(Self {
+            config: Arc::clone(config),
+            origin: Origin { topic: topics.flows.clone(), incarnation: incarnation.to_owned() },
+            store: store.clone(),
+            runtime: runtime.clone(),
+            permits: Arc::new(Semaphore::new(config.inserts)),
+            consumer: bus.join(&config.group, &topics.flows, &identity)?,
+            follower: Follower::new(bus.reader()?, topics, store, runtime),
+            dead: dead::Letters::new(bus, topics),
+            identity,
+            lanes: BTreeMap::new(),
+            landings: mpsc::channel(),
+        })
+    }
+
+    /// Works until told to stop, then inserts and commits what it holds.
+    pub fn run(mut self, stop: &Stop) -> Result<(), Error> {
+        while !stop.is_cancelled() {
+            self.turn()?;
+            self.advance(false)?;
+            self.follower.turn();
+        }
+        while !self.lanes.values().all(Lane::is_idle) {
+            // A plan that is being repeated ends with its last record, which a drain must still read.
+            self.turn()?;
+            self.advance(true)?;
+        }
+        if self.config.leave_on_stop {
+            self.consumer.leave()?;
+        }
+        Ok(())
+    }
+
+    fn place(&self) -> (String, String) {
+        (self.origin.topic.clone(), self.config.group.clone())
+    }
+
+    /// Takes the next event.
+    fn turn(&mut self) -> Result<(), Error> {
+        let (topic, group) = self.place();
+        let place = Place { topic: &topic, group: &group };
+        match self.consumer.poll(PATIENCE) {
+            Ok(Event::Idle) => Ok(()),
+            Ok(Event::Record(record)) => {
+                let Some(lane) = self.lanes.get_mut(&record.partition()) else { return Ok(()) };
+                let value = record.value().unwrap_or_default();
+                match lane.add(record.offset(), record.header(SCHEMA_HEADER), value, place)? {
+                    Ok(()) => Ok(()),
+                    // Good data that this release can't read yet must wait for one that can.
+                    Err(AvroError::UnknownSchema(schema)) => Err(Error::Schema {
+                        topic,
+                        partition: record.partition(),
+                        offset: record.offset(),
+                        schema,
+                    }),
+                    Err(error) => self.dead.bury(&record, &error.to_string()),
+                }
+            }
+            Ok(Event::Assigned(partitions)) => self.take(&partitions),
+            Ok(Event::Revoked(partitions)) => self.give_up(&partitions),
+            Ok(Event::Lost(partitions)) => {
+                partitions.iter().for_each(|partition| drop(self.lanes.remove(partition)));
+                self.follow()
+            }
+            Err(weir_bus::Error::Fenced { identity, reason }) => Err(Error::Fenced { identity, reason }),
+            Err(error @ weir_bus::Error::OffsetOutOfRange { .. }) => self.out_of_range(error),
+            Err(error) => {
+                tracing::warn!("{error}");
+                Ok(())
+            }
+        }
+    }
+
+    /// Starts partitions where they were committed, or at the plan that was left behind.
+    fn take(&mut self, partitions: &[i32]) -> Result<(), Error> {
+        for (partition, committed) in retried(|| self.consumer.committed(partitions))? {
+            let bounds = retried(|| self.consumer.bounds(partition))?;
+            let committed =
+                committed.as_ref().map(|committed| (committed.offset, committed.metadata.as_str()));
+            let resume = resume(committed, &self.origin.incarnation, bounds);
+            if resume.lost > 0 {
+                tracing::error!(
+                    topic = self.origin.topic,
+                    partition,
+                    lost = resume.lost,
+                    "retention removed what was not stored yet; it is lost"
+                );
+                metrics::counter!(names::LOST).increment(resume.lost);
+            }
+            tracing::info!(
+                topic = self.origin.topic,
+                partition,
+                offset = resume.offset,
+                repeats = resume.plan.is_some(),
+                "assigned"
+            );
+            self.lanes.insert(partition, Lane::new(partition, resume.plan, &self.origin.topic)?);
+            match self.consumer.start(partition, resume.offset) {
+                Err(weir_bus::Error::NotAssigned { .. }) => drop(self.lanes.remove(&partition)),
+                other => other?,
+            }
+        }
+        self.follow()
+    }
+
+    fn follow(&mut self) -> Result<(), Error> {
+        let held: Vec<i32> = self.lanes.keys().copied().collect();
+        metrics::gauge!(names::PARTITIONS, "worker" => self.identity.clone()).set(held.len() as f64);
+        self.follower.follow(&held);
+        Ok(())
+    }
+
+    /// Lets go of partitions, after what is being inserted has landed or had its time. Its plan stays for the next owner.
+    fn give_up(&mut self, partitions: &[i32]) -> Result<(), Error> {
+        let until = Instant::now() + GIVE_UP_AFTER;
+        let flying = |lane: &Lane| matches!(lane.sent, Some((_, Flight::Flying { .. } | Flight::Landed)));
+        while Instant::now() < until && partitions.iter().filter_map(|p| self.lanes.get(p)).any(flying) {
+            self.land(PATIENCE);
+            self.commit_landed();
+        }
+        partitions.iter().for_each(|partition| drop(self.lanes.remove(partition)));
+        self.consumer.give_up(partitions)?;
+        self.follow()
+    }
+
+    fn out_of_range(&mut self, error: weir_bus::Error) -> Result<(), Error> {
+        let weir_bus::Error::OffsetOutOfRange { partition, wanted, begin, .. } = error else {
+            return Err(error.into());
+        };
+        tracing::error!("{error}");
+        metrics::counter!(names::LOST).increment(begin.saturating_sub(wanted).unsigned_abs());
+        Ok(self.consumer.start(partition, begin)?)
+    }
+
+    /// Moves every partition on as far as it goes.
+    fn advance(&mut self, draining: bool) -> Result<(), Error> {
+        self.land(Duration::ZERO);
+        self.commit_landed();
+        let (topic, group) = self.place();
+        for lane in self.lanes.values_mut() {
+            lane.close(&self.config, draining, Place { topic: &topic, group: &group })?;
+        }
+        self.plan_and_send()?;
+        self.hold_memory();
+        Ok(())
+    }
+
+    /// Commits the plans of batches that wait, and sends off those whose plan was taken.
+    fn plan_and_send(&mut self) -> Result<(), Error> {
+        let now = Instant::now();
+        for lane in self.lanes.values_mut() {
+            let number = lane.number();
+            let Some((ready, flight)) = &mut lane.sent else { continue };
+            let Flight::Waiting { since, tries } = *flight else { continue };
+            if since > now {
+                continue;
+            }
+            let metadata =
+                Metadata { incarnation: self.origin.incarnation.clone(), plan: Some(ready.plan.clone()) };
+            let plan = Position { partition: number, offset: ready.plan.first, metadata: metadata.text() };
+            // Dead letters of the batch are acknowledged before it can be left behind.
+            let planned = self.dead.settle().and_then(|()| self.consumer.commit(&[plan]));
+            if let Err(error) = planned {
+                tracing::warn!(partition = number, "the plan of a batch was not taken: {error}");
+                *flight = Flight::Waiting { since: now + back_off(tries), tries: tries + 1 };
+                continue;
+            }
+            *flight = Flight::Flying { tries };
+            let (done, first) = (self.landings.0.clone(), ready.plan.first);
+            let work = insert(
+                self.store.clone(),
+                Arc::clone(ready),
+                self.origin.clone(),
+                number,
+                Arc::clone(&self.permits),
+            );
+            self.runtime.spawn(async move {
+                let _ = done.send((number, first, work.await));
+            });
+        }
+        Ok(())
+    }
+
+    /// Takes the results of inserts.
+    fn land(&mut self, patience: Duration) {
+        let mut next = self.landings.1.recv_timeout(patience).ok();
+        while let Some((partition, first, result)) = next {
+            // One that was given up meanwhile is the next owner's business.
+            if let Some((ready, flight)) = self.lanes.get_mut(&partition).and_then(|lane| lane.sent.as_mut())
+                && ready.plan.first == first
+                && let Flight::Flying { tries } = *flight
+            {
+                *flight = match result {
+                    Ok(()) => Flight::Landed,
+                    Err(error) => {
+                        tracing::warn!(
+                            partition,
+                            tries,
+                            "an insert failed and is tried again under the same token: {error}"
+                        );
+                        metrics::counter!(names::FAILED).increment(1);
+                        Flight::Waiting { since: Instant::now() + back_off(tries), tries: tries + 1 }
+                    }
+                };
+            }
+            next = self.landings.1.try_recv().ok();
+        }
+    }
+
+    /// Commits the ends of batches that every table has acknowledged.
+    fn commit_landed(&mut self) {
+        let landed: Vec<Position> = self
+            .lanes
+            .values()
+            .filter_map(|lane| match &lane.sent {
+                Some((ready, Flight::Landed)) => {
+                    let metadata =
+                        Metadata { incarnation: self.origin.incarnation.clone(), plan: None }.text();
+                    Some(Position { partition: lane.number(), offset: ready.plan.last + 1, metadata })
+                }
+                _ => None,
+            })
+            .collect();
+        if landed.is_empty() {
+            return;
+        }
+        if let Err(error) = self.consumer.commit(&landed) {
+            tracing::warn!("the end of stored batches was not taken and is tried again: {error}");
+            std::thread::sleep(PATIENCE);
+            return;
+        }
+        for position in landed {
+            let Some((ready, _)) = self.lanes.get_mut(&position.partition).and_then(|lane| lane.sent.take())
+            else {
+                continue;
+            };
+            metrics::counter!(names::BATCHES).increment(1);
+            metrics::counter!(names::FLOWS).increment(ready.flows);
+            if let Some(oldest) = ready.oldest {
+                let now =
+                    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_nanos() as i64);
+                metrics::histogram!(names::FRESHNESS).record(now.saturating_sub(oldest).max(0) as f64 / 1e9);
+            }
+        }
+    }
+
+    /// Stops reading where memory is full, and goes on where there is room.
+    fn hold_memory(&mut self) {
+        let bytes: usize = self.lanes.values().map(Lane::bytes).sum();
+        metrics::gauge!(names::MEMORY, "worker" => self.identity.clone()).set(bytes as f64);
+        let full = bytes >= self.config.memory_bytes;
+        metrics::gauge!(names::PAUSED, "worker" => self.identity.clone()).set(f64::from(u8::from(full)));
+        for lane in self.lanes.values_mut() {
+            // A full batch behind one that is being inserted waits; memory alone would let it grow beyond one block.
+            let wanted = full || lane.is_full(&self.config);
+            if wanted != lane.paused {
+                let done = if wanted {
+                    self.consumer.pause(lane.number())
+                } else {
+                    self.consumer.resume(lane.number())
+                };
+                match done {
+                    Ok(()) => lane.paused = wanted,
+                    Err(error) => tracing::debug!("{error}"),
+                }
+            }
+        }
+    }
+}
+
+/// Asks again while the bus does not answer; a partition that is lost meanwhile is announced by the next poll.
+fn retried<T>(mut ask: impl FnMut() -> weir_bus::Result<T>) -> weir_bus::Result<T> {
+    for _ in 0..5 {
+        match ask() {
+            Err(error @ weir_bus::Error::Timeout { .. }) => tracing::warn!("{error}"),
+            other => return other,
+        }
+    }
+    ask()
+}
