@@ -141,6 +141,11 @@ impl Lane {
         }
     }
 
+    /// True while a plan that was left behind is being read again: it must come whole, whatever memory says.
+    pub fn repeats(&self) -> bool {
+        self.repeat.is_some()
+    }
+
     /// About how many bytes of memory it takes.
     pub fn bytes(&self) -> usize {
         self.filling.bytes() + self.sent.as_ref().map_or(0, |(ready, _)| ready.bytes())

@@ -24,8 +24,19 @@ type Landing = (i32, i64, Result<(), StoreError>);
 
 /// How long a poll may wait.
 const PATIENCE: Duration = Duration::from_millis(50);
+/// How long events are taken before anything else is looked at.
+const MOMENT: Duration = Duration::from_millis(10);
 /// How long a partition that is wanted by others waits for its insert.
 const GIVE_UP_AFTER: Duration = Duration::from_secs(5);
+
+/// What an event means for what comes next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Turn {
+    /// More may be there.
+    More,
+    /// Something else is due.
+    Pause,
+}
 
 /// One chain: a consumer and the partitions that it holds.
 pub struct Worker<B: Bus> {
@@ -72,13 +83,13 @@ impl<B: Bus> Worker<B> {
     /// Works until told to stop, then inserts and commits what it holds.
     pub fn run(mut self, stop: &Stop) -> Result<(), Error> {
         while !stop.is_cancelled() {
-            self.turn()?;
+            self.read()?;
             self.advance(false)?;
             self.follower.turn();
         }
         while !self.lanes.values().all(Lane::is_idle) {
             // A plan that is being repeated ends with its last record, which a drain must still read.
-            self.turn()?;
+            self.read()?;
             self.advance(true)?;
         }
         if self.config.leave_on_stop {
@@ -87,21 +98,28 @@ impl<B: Bus> Worker<B> {
         Ok(())
     }
 
+    /// Takes events for a moment: what else is to do costs more than a message.
+    fn read(&mut self) -> Result<(), Error> {
+        let until = Instant::now() + MOMENT;
+        while self.turn()? == Turn::More && Instant::now() < until {}
+        Ok(())
+    }
+
     fn place(&self) -> (String, String) {
         (self.origin.topic.clone(), self.config.group.clone())
     }
 
     /// Takes the next event.
-    fn turn(&mut self) -> Result<(), Error> {
+    fn turn(&mut self) -> Result<Turn, Error> {
         let (topic, group) = self.place();
         let place = Place { topic: &topic, group: &group };
         match self.consumer.poll(PATIENCE) {
-            Ok(Event::Idle) => Ok(()),
+            Ok(Event::Idle) => Ok(Turn::Pause),
             Ok(Event::Record(record)) => {
-                let Some(lane) = self.lanes.get_mut(&record.partition()) else { return Ok(()) };
+                let Some(lane) = self.lanes.get_mut(&record.partition()) else { return Ok(Turn::More) };
                 let value = record.value().unwrap_or_default();
                 match lane.add(record.offset(), record.header(SCHEMA_HEADER), value, place)? {
-                    Ok(()) => Ok(()),
+                    Ok(()) => Ok(if lane.is_full(&self.config) { Turn::Pause } else { Turn::More }),
                     // Good data that this release can't read yet must wait for one that can.
                     Err(AvroError::UnknownSchema(schema)) => Err(Error::Schema {
                         topic,
@@ -109,20 +127,23 @@ impl<B: Bus> Worker<B> {
                         offset: record.offset(),
                         schema,
                     }),
-                    Err(error) => self.dead.bury(&record, &error.to_string()),
+                    Err(error) => self.dead.bury(&record, &error.to_string()).map(|()| Turn::More),
                 }
             }
-            Ok(Event::Assigned(partitions)) => self.take(&partitions),
-            Ok(Event::Revoked(partitions)) => self.give_up(&partitions),
+            Ok(Event::Assigned(partitions)) => self.take(&partitions).map(|()| Turn::Pause),
+            Ok(Event::Revoked(partitions)) => self.give_up(&partitions).map(|()| Turn::Pause),
             Ok(Event::Lost(partitions)) => {
                 partitions.iter().for_each(|partition| drop(self.lanes.remove(partition)));
-                self.follow()
+                self.follow();
+                Ok(Turn::Pause)
             }
             Err(weir_bus::Error::Fenced { identity, reason }) => Err(Error::Fenced { identity, reason }),
-            Err(error @ weir_bus::Error::OffsetOutOfRange { .. }) => self.out_of_range(error),
+            Err(error @ weir_bus::Error::OffsetOutOfRange { .. }) => {
+                self.out_of_range(error).map(|()| Turn::Pause)
+            }
             Err(error) => {
                 tracing::warn!("{error}");
-                Ok(())
+                Ok(Turn::Pause)
             }
         }
     }
@@ -156,14 +177,14 @@ impl<B: Bus> Worker<B> {
                 other => other?,
             }
         }
-        self.follow()
+        self.follow();
+        Ok(())
     }
 
-    fn follow(&mut self) -> Result<(), Error> {
+    fn follow(&mut self) {
         let held: Vec<i32> = self.lanes.keys().copied().collect();
         metrics::gauge!(names::PARTITIONS, "worker" => self.identity.clone()).set(held.len() as f64);
         self.follower.follow(&held);
-        Ok(())
     }
 
     /// Lets go of partitions, after what is being inserted has landed or had its time. Its plan stays for the next owner.
@@ -176,7 +197,8 @@ impl<B: Bus> Worker<B> {
         }
         partitions.iter().for_each(|partition| drop(self.lanes.remove(partition)));
         self.consumer.give_up(partitions)?;
-        self.follow()
+        self.follow();
+        Ok(())
     }
 
     fn out_of_range(&mut self, error: weir_bus::Error) -> Result<(), Error> {
@@ -196,28 +218,47 @@ impl<B: Bus> Worker<B> {
         for lane in self.lanes.values_mut() {
             lane.close(&self.config, draining, Place { topic: &topic, group: &group })?;
         }
-        self.plan_and_send()?;
-        self.hold_memory();
+        self.plan_and_send();
+        self.hold_memory(draining);
         Ok(())
     }
 
-    /// Commits the plans of batches that wait, and sends off those whose plan was taken.
-    fn plan_and_send(&mut self) -> Result<(), Error> {
+    /// Commits the plans of batches that wait, and sends the batches off once they are taken.
+    fn plan_and_send(&mut self) {
         let now = Instant::now();
-        for lane in self.lanes.values_mut() {
+        let waits =
+            |lane: &Lane| matches!(lane.sent, Some((_, Flight::Waiting { since, .. })) if since <= now);
+        let plans: Vec<Position> = self
+            .lanes
+            .values()
+            .filter(|lane| waits(lane))
+            .filter_map(|lane| {
+                let (ready, _) = lane.sent.as_ref()?;
+                let metadata =
+                    Metadata { incarnation: self.origin.incarnation.clone(), plan: Some(ready.plan.clone()) };
+                Some(Position {
+                    partition: lane.number(),
+                    offset: ready.plan.first,
+                    metadata: metadata.text(),
+                })
+            })
+            .collect();
+        if plans.is_empty() {
+            return;
+        }
+        // Dead letters of a batch are acknowledged before it can be left behind.
+        let planned = self.dead.settle().and_then(|()| self.consumer.commit(&plans));
+        if let Err(error) = &planned {
+            tracing::warn!(
+                "the plans of {} batches were not taken and are tried again: {error}",
+                plans.len()
+            );
+        }
+        for lane in self.lanes.values_mut().filter(|lane| waits(lane)) {
             let number = lane.number();
             let Some((ready, flight)) = &mut lane.sent else { continue };
-            let Flight::Waiting { since, tries } = *flight else { continue };
-            if since > now {
-                continue;
-            }
-            let metadata =
-                Metadata { incarnation: self.origin.incarnation.clone(), plan: Some(ready.plan.clone()) };
-            let plan = Position { partition: number, offset: ready.plan.first, metadata: metadata.text() };
-            // Dead letters of the batch are acknowledged before it can be left behind.
-            let planned = self.dead.settle().and_then(|()| self.consumer.commit(&[plan]));
-            if let Err(error) = planned {
-                tracing::warn!(partition = number, "the plan of a batch was not taken: {error}");
+            let Flight::Waiting { tries, .. } = *flight else { continue };
+            if planned.is_err() {
                 *flight = Flight::Waiting { since: now + back_off(tries), tries: tries + 1 };
                 continue;
             }
@@ -234,12 +275,15 @@ impl<B: Bus> Worker<B> {
                 let _ = done.send((number, first, work.await));
             });
         }
-        Ok(())
     }
 
     /// Takes the results of inserts.
     fn land(&mut self, patience: Duration) {
-        let mut next = self.landings.1.recv_timeout(patience).ok();
+        let mut next = if patience.is_zero() {
+            self.landings.1.try_recv().ok()
+        } else {
+            self.landings.1.recv_timeout(patience).ok()
+        };
         while let Some((partition, first, result)) = next {
             // One that was given up meanwhile is the next owner's business.
             if let Some((ready, flight)) = self.lanes.get_mut(&partition).and_then(|lane| lane.sent.as_mut())
@@ -301,14 +345,14 @@ impl<B: Bus> Worker<B> {
     }
 
     /// Stops reading where memory is full, and goes on where there is room.
-    fn hold_memory(&mut self) {
+    fn hold_memory(&mut self, draining: bool) {
         let bytes: usize = self.lanes.values().map(Lane::bytes).sum();
         metrics::gauge!(names::MEMORY, "worker" => self.identity.clone()).set(bytes as f64);
         let full = bytes >= self.config.memory_bytes;
         metrics::gauge!(names::PAUSED, "worker" => self.identity.clone()).set(f64::from(u8::from(full)));
         for lane in self.lanes.values_mut() {
             // A full batch behind one that is being inserted waits; memory alone would let it grow beyond one block.
-            let wanted = full || lane.is_full(&self.config);
+            let wanted = lane.is_full(&self.config) || ((full || draining) && !lane.repeats());
             if wanted != lane.paused {
                 let done = if wanted {
                     self.consumer.pause(lane.number())
