@@ -8,35 +8,42 @@ use crate::enrich::database::Databases;
 use crate::partition::{Emit, RawRecord, Tally, To};
 use crate::pipeline::{IDLE, shared};
 use crate::restore::Held;
-use crate::{Config, Error, metrics as names};
+use crate::{Config, metrics as names};
 use std::collections::{BTreeMap, BTreeSet};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use thiserror::Error;
 use weir_bus::{Message, Position, Topics, Transactions, TxnError};
 
 /// Why a cycle did not end well.
-#[derive(Debug)]
+#[derive(Debug, Error)]
 pub enum Failure {
     /// The transaction is gone; the producer is fine.
+    #[error("aborted: {0}")]
     Aborted(String),
     /// The producer is of no more use; a new one settles what became of the transaction.
+    #[error("the producer failed: {0}")]
     Producer(String),
     /// Partitions were lost under an open cycle.
+    #[error("partitions were lost under an open cycle")]
     Lost,
     /// Decoding panicked at this partition and offset: a defect, caught so that it costs one record.
+    #[error("decoding panicked at partition {0}, offset {1}")]
     Panic(i32, i64),
     /// The bus had trouble outside the transaction.
+    #[error(transparent)]
     Bus(weir_bus::Error),
     /// Waiting can't help.
-    Fatal(Error),
+    #[error(transparent)]
+    Fatal(crate::Error),
 }
 
 impl From<TxnError> for Failure {
     fn from(error: TxnError) -> Self {
         match error {
             TxnError::Aborted { reason } => Self::Aborted(reason),
-            TxnError::Fenced { identity, reason } => Self::Fatal(Error::Fenced { identity, reason }),
+            TxnError::Fenced { identity, reason } => Self::Fatal(crate::Error::Fenced { identity, reason }),
             TxnError::NoOffsets => Self::Aborted("a transaction had no offsets".into()),
             error => Self::Producer(error.to_string()),
         }
@@ -46,7 +53,9 @@ impl From<TxnError> for Failure {
 impl From<weir_bus::Error> for Failure {
     fn from(error: weir_bus::Error) -> Self {
         match error {
-            weir_bus::Error::Fenced { identity, reason } => Self::Fatal(Error::Fenced { identity, reason }),
+            weir_bus::Error::Fenced { identity, reason } => {
+                Self::Fatal(crate::Error::Fenced { identity, reason })
+            }
             error => Self::Bus(error),
         }
     }

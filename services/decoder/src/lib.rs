@@ -115,7 +115,10 @@ async fn wait_for_bus<B: Bus>(
 
 /// Looks at the databases' files now and then.
 async fn reload(enricher: Arc<Enricher>, every_s: u64, stop: Stop) {
-    while every_s > 0 {
+    if every_s == 0 {
+        return;
+    }
+    loop {
         tokio::select! {
             () = stop.cancelled() => return,
             () = tokio::time::sleep(Duration::from_secs(every_s)) => {}

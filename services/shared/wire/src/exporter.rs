@@ -3,7 +3,7 @@
 use crate::call::Call;
 use crate::learned::{Learned, give, take};
 use crate::options::{Budget, Options};
-use crate::output::{Context, Counts, Output, Reason};
+use crate::output::{Context, Counts, Interface, Output, Reason};
 use crate::parked::Parked;
 use crate::sampling::Entry;
 use crate::sflow;
@@ -196,6 +196,26 @@ impl Exporter {
                 Ok(())
             }
         }
+    }
+
+    /// All interfaces that options data described: after a restore, what [`Output::interface`] had told.
+    pub fn interfaces(&self) -> impl Iterator<Item = Interface<'_>> {
+        self.learned.interfaces.iter().map(|(index, known)| Interface {
+            index: *index,
+            name: &known.name,
+            description: &known.description,
+            speed: known.speed,
+            learned: known.learned,
+        })
+    }
+
+    /// True where nothing is known that a fresh one would not know: it can be forgotten.
+    pub fn is_empty(&self) -> bool {
+        self.templates.all().next().is_none()
+            && self.parked.is_empty()
+            && self.learned.rates.all().next().is_none()
+            && self.learned.interfaces.is_empty()
+            && self.learned.inits.is_empty()
     }
 
     /// All state as keys and values, in the order of keys: what [`Output::state`] would have left in a compacted topic.
