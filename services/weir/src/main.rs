@@ -1,2 +1,95 @@
-//! Placeholder.
-fn main() {}
+//! The one binary: a subcommand a service, and the command-line tools. It only wires.
+//!
+//! What must stay true: every failure is one sentence on standard error and a non-zero exit; nothing here knows how anything is done.
+
+mod capture;
+mod config;
+mod places;
+mod query;
+mod services;
+
+use anyhow::Result;
+use clap::{Parser, Subcommand};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+/// Flow analytics for peering engineers: NetFlow, IPFIX and sFlow to answers about ASes and links.
+#[derive(Parser)]
+#[command(name = "weir", version, max_term_width = 100)]
+struct Arguments {
+    /// Configuration file (TOML).
+    #[arg(long, short, global = true, env = "WEIR_CONFIG")]
+    config: Option<PathBuf>,
+    /// Sets a key, such as bus.partitions=24; wins over file and environment.
+    #[arg(long = "set", global = true, value_name = "KEY=VALUE")]
+    set: Vec<String>,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// UDP to weir.raw.
+    Ingest,
+    /// weir.raw to weir.flows.
+    Decoder,
+    /// weir.flows to ClickHouse.
+    Sink,
+    /// The embedded ClickHouse engine behind ClickHouse's HTTP interface, on loopback.
+    Engine,
+    /// Creates the topics that are missing, and checks those that are there.
+    Topics {
+        /// Checks, and creates nothing.
+        #[arg(long)]
+        check: bool,
+    },
+    /// Brings ClickHouse to this release's tables, retention and AS names.
+    Migrate,
+    /// Decodes a capture (pcap, pcapng, one datagram, v5 or IPFIX messages) to JSON lines; a summary goes to standard error.
+    Decode {
+        /// The file; - is standard input.
+        file: PathBuf,
+    },
+    /// Sends a capture's datagrams, each source from a 127.x.y.z address of its own, and prints which is which.
+    Replay(capture::Replay),
+    /// The top ASes, links, providers or whatever else, from ClickHouse.
+    Query(query::Arguments),
+    /// Checks, prints or describes the configuration.
+    Config {
+        #[command(subcommand)]
+        what: config::Command,
+    },
+}
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    match run(arguments) {
+        Ok(()) => ExitCode::SUCCESS,
+        // A reader that has seen enough, such as `head`, is no failure.
+        Err(error) if is_closed_pipe(&error) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("weir: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn is_closed_pipe(error: &anyhow::Error) -> bool {
+    error.downcast_ref::<std::io::Error>().is_some_and(|error| error.kind() == std::io::ErrorKind::BrokenPipe)
+}
+
+fn run(arguments: Arguments) -> Result<()> {
+    let load = || config::load(arguments.config.as_deref(), &arguments.set);
+    match arguments.command {
+        Command::Ingest => services::ingest(load()?),
+        Command::Decoder => services::decoder(load()?),
+        Command::Sink => services::sink(load()?),
+        Command::Engine => services::engine(load()?),
+        Command::Topics { check } => places::topics(&load()?, check),
+        Command::Migrate => places::migrate(&load()?),
+        Command::Decode { file } => capture::decode(&load()?, &file),
+        Command::Replay(replay) => capture::replay(&replay),
+        Command::Query(query) => query::run(&load()?, &query),
+        Command::Config { what } => config::run(what, arguments.config.as_deref(), &arguments.set),
+    }
+}

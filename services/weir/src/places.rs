@@ -1,0 +1,59 @@
+//! Making the places that data goes to: topics and tables.
+
+use crate::config::Config;
+use anyhow::{Context, Result};
+use std::time::UNIX_EPOCH;
+use weir_bus::{Bus, KafkaBus, TopicSpec};
+use weir_decoder::enrich::database::Databases;
+use weir_schemas::rollup::JOINED;
+use weir_store::Store;
+use weir_store::migrate::{load_as_names, migrate as apply};
+
+/// `weir topics`.
+pub fn topics(config: &Config, check: bool) -> Result<()> {
+    let bus = KafkaBus::new(config.bus.clone())?;
+    let specs = TopicSpec::all(&config.bus);
+    for spec in specs.iter().filter(|_| !check) {
+        if bus.create(spec)? {
+            println!("created {} with {} partitions", spec.name, spec.partitions);
+        }
+    }
+    for topic in bus.check(&specs)? {
+        println!("{}: {} partitions, {}", topic.name, topic.partitions, topic.cleanup);
+    }
+    Ok(())
+}
+
+/// `weir migrate`.
+pub fn migrate(config: &Config) -> Result<()> {
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_all().build().context("no event loop")?;
+    runtime.block_on(async {
+        let mut store = Store::new(&config.clickhouse)?;
+        let done = apply(&store).await?;
+        for number in &done.applied {
+            println!("applied migration {number}");
+        }
+        for table in &done.retention {
+            println!("changed the retention of {table}");
+        }
+        let databases = &config.decoder.enrich.databases;
+        let table =
+            JOINED.iter().find(|table| table.name == "asns").context("there is no table of AS names")?;
+        if !databases.asn.is_empty() {
+            // The files' own time, so that the same files make the same rows and loading them again changes nothing.
+            let modified = |path: &std::path::PathBuf| {
+                let time = std::fs::metadata(path).and_then(|data| data.modified()).ok()?;
+                time.duration_since(UNIX_EPOCH).ok().map(|since| since.as_nanos() as u64)
+            };
+            let version = databases.asn.iter().filter_map(modified).max().unwrap_or_default();
+            let read = Databases::read(databases)?;
+            let mut names: Vec<_> = read.names().iter().map(|(asn, name)| (*asn, name.clone())).collect();
+            names.sort_unstable();
+            let count = load_as_names(&mut store, table, names.into_iter(), version).await?;
+            println!("{count} names of ASes");
+        }
+        println!("{} is up to date", store.database());
+        Ok(())
+    })
+}
