@@ -114,6 +114,9 @@ struct Held {
 /// [`GroupConsumer`] on Kafka.
 pub struct KafkaConsumer {
     consumer: Handle,
+    /// Asks for bounds, and never fetches: a broker answers a connection's requests in turn, so that a question behind a fetch that
+    /// waits for data would wait as long.
+    asking: BaseConsumer<Reports>,
     group: Group,
 }
 
@@ -159,7 +162,10 @@ impl KafkaConsumer {
             revoked: Vec::new(),
             wanted: BTreeSet::new(),
         };
-        Ok(Self { consumer, group })
+        let asking = reading(config, instance, "read_committed")
+            .create_with_context(Reports::default())
+            .map_err(refused)?;
+        Ok(Self { consumer, asking, group })
     }
 
     /// Group metadata of this moment, and the topic's positions as librdkafka takes them.
@@ -311,7 +317,7 @@ impl Group {
         }
     }
 
-    fn bounds(&self, consumer: &Handle, partition: i32) -> Result<(i64, i64)> {
+    fn bounds<C: ConsumerContext>(&self, consumer: &BaseConsumer<C>, partition: i32) -> Result<(i64, i64)> {
         let Self { topic, config, .. } = self;
         let timeout = config.request_timeout();
         consumer
@@ -367,7 +373,7 @@ impl GroupConsumer for KafkaConsumer {
     }
 
     fn poll(&mut self, timeout: Duration) -> Result<Event<'_>> {
-        let Self { consumer, group } = self;
+        let Self { consumer, group, .. } = self;
         if let Some(rebalance) = group.take_queued(consumer) {
             return group.answer(consumer, rebalance);
         }
@@ -476,7 +482,7 @@ impl GroupConsumer for KafkaConsumer {
     }
 
     fn bounds(&mut self, partition: i32) -> Result<(i64, i64)> {
-        self.group.bounds(&self.consumer, partition)
+        self.group.bounds(&self.asking, partition)
     }
 
     fn leave(self) -> Result<()> {

@@ -22,6 +22,8 @@ pub struct KafkaReader {
     config: Arc<Config>,
     /// Sees what is not yet committed; asked for watermarks only.
     ahead: Handle,
+    /// Sees what is stable; asked for watermarks only: behind a fetch that waits for data a question would wait as long.
+    stable: Handle,
     restoring: Handle,
     following: Option<Handle>,
     /// Next offset of what is followed.
@@ -39,6 +41,8 @@ fn handle(config: &Config, isolation: &str, ends: bool) -> Result<Handle> {
     reading(config, "weir-reader", isolation)
         .set("group.id", format!("{}-reader", config.topic_prefix))
         .set("enable.partition.eof", if ends { "true" } else { "false" })
+        // The end of a log is an answer without records, and a restore waits for it.
+        .set("fetch.wait.max.ms", if ends { "10" } else { "500" })
         .create_with_context(Reports::default())
         .map_err(refused)
 }
@@ -48,6 +52,7 @@ impl KafkaReader {
         Ok(Self {
             config: Arc::clone(config),
             ahead: handle(config, "read_uncommitted", false)?,
+            stable: handle(config, "read_committed", false)?,
             restoring: handle(config, "read_committed", true)?,
             following: None,
             followed: BTreeMap::new(),
@@ -71,7 +76,7 @@ impl KafkaReader {
         let (_, high) = self.watermarks(&self.ahead, topic, partition)?;
         let (begun, limit) = (Instant::now(), Duration::from_millis(self.config.restore_timeout_ms));
         loop {
-            let (_, stable) = self.watermarks(&self.restoring, topic, partition)?;
+            let (_, stable) = self.watermarks(&self.stable, topic, partition)?;
             if stable >= high {
                 return Ok(high);
             }
@@ -154,6 +159,9 @@ impl Reader for KafkaReader {
     ) -> Result<Restored> {
         let doing = || format!("restoring from {topic}/{partition}");
         let high = self.settle(topic, partition)?;
+        if self.watermarks(&self.stable, topic, partition)?.0 >= high {
+            return Ok(Restored { records: 0, bytes: 0, next_offset: high });
+        }
         self.restoring
             .assign(&list(topic, [(partition, Offset::Beginning)])?)
             .map_err(|error| failed(doing(), error, Duration::ZERO))?;
@@ -213,6 +221,6 @@ impl Reader for KafkaReader {
     }
 
     fn bounds(&mut self, topic: &str, partition: i32) -> Result<(i64, i64)> {
-        self.watermarks(&self.restoring, topic, partition)
+        self.watermarks(&self.stable, topic, partition)
     }
 }
