@@ -140,6 +140,8 @@ pub struct Row {
     pub packets: u64,
     /// Flow records, in and out, as exported.
     pub flows: u64,
+    /// Packets that were really seen: what the interval rests on.
+    pub samples: u64,
     /// Half-width of the 95 % interval of bytes in.
     pub error_in: f64,
     /// Half-width of the 95 % interval of bytes out.

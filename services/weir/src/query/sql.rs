@@ -86,6 +86,7 @@ const MEASURES: &str = "\
     toUInt64(intDiv(sumIf(toUInt128(s.bytes) * rate, s.direction = 'out'), 1000)) AS bytes_out, \
     toUInt64(intDiv(sum(toUInt128(s.packets) * rate), 1000)) AS packets, \
     toUInt64(sum(s.flows)) AS flows, \
+    toUInt64(sumIf(s.packets, rate > 0)) AS samples, \
     1.96 * sqrt(sumIf(toFloat64(s.q) * (rate / 1000) * greatest(rate / 1000 - 1, 0), s.direction = 'in')) AS error_in, \
     1.96 * sqrt(sumIf(toFloat64(s.q) * (rate / 1000) * greatest(rate / 1000 - 1, 0), s.direction = 'out')) AS error_out, \
     toUInt64(intDiv(sumIf(toUInt128(s.bytes) * rate, s.sampling_interval = 0), 1000)) AS bytes_late_rate, \

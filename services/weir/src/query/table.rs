@@ -3,6 +3,9 @@
 use super::{Answer, Question, Row, Scope};
 use std::fmt::Write;
 
+/// Samples below which no normal interval is claimed (COUNTING.md, "Error of an estimate").
+const FEW: u64 = 300;
+
 /// Bits a second with an SI prefix.
 fn rate(bytes: u64, seconds: f64) -> String {
     let mut value = bytes as f64 * 8.0 / seconds;
@@ -29,6 +32,10 @@ fn size(bytes: u64) -> String {
 
 fn error(row: &Row) -> String {
     let bytes = (row.bytes_in + row.bytes_out) as f64;
+    // Below this the normal interval is too narrow to be shown.
+    if row.error_in + row.error_out > 0.0 && row.samples < FEW {
+        return "few samples".to_owned();
+    }
     // In and out of one sum can be the same packets (COUNTING.md), so the bound adds half-widths.
     if bytes == 0.0 {
         String::new()
@@ -115,6 +122,7 @@ mod tests {
             bytes_out,
             packets: 10,
             flows: 5,
+            samples: bytes_in / 1000,
             error_in: bytes_in as f64 / 100.0,
             error_out: 0.0,
             bytes_late_rate: 0,
@@ -143,7 +151,7 @@ mod tests {
             by: vec!["as".into(), "link".into()],
             rows: vec![
                 row(&["AS3320 Deutsche Telekom", "transit-A"], 900_000_000_000, 100_000_000_000),
-                row(&["AS174 Cogent", "LAN-IX"], 45_000_000, 0),
+                row(&["AS174 Cogent", "LAN-IX"], 45_000, 0),
             ],
             total: Row {
                 bytes_unknown_rate: 5000,

@@ -1,0 +1,33 @@
+# Two commands matter: `make run` and `make test`. Each does all of its own set-up.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+export WEIR_HOME ?= $(CURDIR)/.weir
+TARGET := $(or $(CARGO_TARGET_DIR),$(CURDIR)/target)
+export WEIR_BIN ?= $(TARGET)/release/weir
+
+.PHONY: help setup run stop test lint build bench clean
+
+help: ## Says what there is
+	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 12
+
+setup: ## Installs and fetches what is missing: packages, Kafka, the ClickHouse engine, AS data
+	@scripts/setup.sh
+
+build: setup ## Builds everything that runs
+	cargo build --release --locked -p weir -p weir-loadtest
+
+run: build ## Starts the path with generated traffic (DEMO=0: without) until Ctrl-C
+	@scripts/run.sh
+
+test: setup ## Everything that CI runs, with real Kafka and ClickHouse engine
+	@scripts/test.sh
+
+lint: setup ## Formatting, clippy, dependency rules, licences
+	@scripts/lint.sh
+
+bench: setup ## Benchmarks
+	cargo bench --locked -p weir-wire
+
+clean: ## Removes what was built and fetched, and the data of `make run`
+	rm -rf target .weir

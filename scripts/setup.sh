@@ -1,0 +1,37 @@
+#!/usr/bin/env bash
+# Installs and fetches all that building, running and testing need, once. As root on Debian or Ubuntu it installs what is missing;
+# otherwise it says in a sentence what to install.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+export WEIR_HOME="${WEIR_HOME:-$PWD/.weir}"
+
+command -v cargo >/dev/null || { echo "setup: cargo is missing; install rustup (rust-toolchain.toml names the toolchain)" >&2; exit 1; }
+
+# Debian package for each command or header.
+missing=()
+need() { [ "$1" = 1 ] || missing+=("$2"); }
+has() { command -v "$1" >/dev/null 2>&1 && echo 1 || echo 0; }
+file() { for f in "$@"; do [ -e "$f" ] && { echo 1; return; }; done; echo 0; }
+need "$(has cc)" build-essential
+need "$(has make)" make
+need "$(has pkg-config)" pkg-config
+need "$(file /usr/include/openssl/ssl.h)" libssl-dev
+need "$(file /usr/include/zlib.h)" zlib1g-dev
+need "$(has java)" openjdk-17-jre-headless
+need "$(has mvn)" maven
+need "$(has npm)" npm
+need "$(has curl)" curl
+if [ ${#missing[@]} -gt 0 ]; then
+    if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
+        echo "setup: installing ${missing[*]}"
+        apt-get update -qq
+        DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
+    else
+        echo "setup: install these packages (Debian's names), then try again: ${missing[*]}" >&2
+        exit 1
+    fi
+fi
+
+scripts/fetch-kafka.sh
+scripts/fetch-engine.sh
+scripts/fetch-asn.sh
