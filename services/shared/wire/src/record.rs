@@ -276,7 +276,8 @@ impl Shape {
 
     fn rare(&self, flow: &mut Flow<'_>, words: &Words) {
         let get = |slot: Slot| self.present.has(slot).then(|| words[slot as usize]);
-        flow.flow_label = get(Slot::FlowLabel).map(|n| n as u32 & 0xf_ffff);
+        // Templates for both families give IPv4's records a label that means nothing.
+        flow.flow_label = get(Slot::FlowLabel).filter(|_| flow.family == 6).map(|n| n as u32 & 0xf_ffff);
         flow.fragment_id = get(Slot::FragmentId).map(|n| n as u32);
         flow.fragment_offset = get(Slot::FragmentOffset).map(|n| n as u16);
         flow.ethertype = get(Slot::Ethertype).unwrap_or_default() as u16;

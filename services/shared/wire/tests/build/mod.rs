@@ -1,5 +1,8 @@
 //! Builds datagrams of every protocol, field by field, for tests and benchmarks.
-#![allow(dead_code, reason = "each test uses some of it")]
+#![allow(dead_code, unused_imports, missing_docs, reason = "each test uses some of it")]
+
+mod sink;
+pub use sink::*;
 
 /// Receive time of the datagrams: 2023-11-14T22:13:20Z, in ns.
 pub const RECEIVED: i64 = 1_700_000_000_000_000_000;

@@ -1,0 +1,440 @@
+//! What the elements of NetFlow and IPFIX mean as columns: bytes, Q, times, observation, and everything else.
+#![allow(missing_docs, reason = "tests read as sentences")]
+
+mod build;
+
+use build::*;
+use weir_schemas::value::{MAX_COUNT, MAX_Q};
+use weir_schemas::{FlowKind, Ip, Mac, Observation, Protocol, Time};
+use weir_wire::Reason;
+
+const SECOND: i64 = 1_000_000_000;
+
+/// The one flow of an IPFIX record of these fields.
+fn ipfix_flow(fields: &[F], value: impl AsRef<[u8]>) -> Kept {
+    one(&ipfix(1, &[set(2, template(256, fields)), set(256, value)]))
+}
+
+/// The one flow of a v9 record of these fields.
+fn v9_flow(fields: &[F], value: impl AsRef<[u8]>) -> Kept {
+    one(&v9(1, &[set(0, template(256, fields)), set(256, value)]))
+}
+
+fn v6(last: u8) -> [u8; 16] {
+    let mut address = [0; 16];
+    address[..4].copy_from_slice(&[0x20, 1, 0xd, 0xb8]);
+    address[15] = last;
+    address
+}
+
+#[test]
+fn a_v5_record_fills_its_columns() {
+    let first = UPTIME - 10_000;
+    let flow = one(&v5(0x4000 | 64, &[v5_record(3, 3000, first, UPTIME - 1000)]));
+    let exported = i64::from(EXPORTED) * SECOND + SECOND / 2;
+    assert_eq!((flow.protocol, flow.flow_kind, flow.family), (Protocol::NetflowV5, FlowKind::Flow, 4));
+    assert_eq!((flow.raw_offset, flow.frame_index, flow.record_index), (0, 3, 0));
+    assert_eq!((flow.received, flow.exported), (Time(RECEIVED), Time(exported)));
+    assert_eq!((flow.flow_start, flow.flow_end), (Time(exported - 10 * SECOND), Time(exported - SECOND)));
+    assert_eq!((flow.spread_start, flow.spread_end), (Time(RECEIVED - 10 * SECOND), Time(RECEIVED - SECOND)));
+    assert_eq!((flow.exporter_id, flow.observation_domain), (Ip::v4([192, 0, 2, 1]), 0x0102));
+    assert_eq!((flow.src_addr, flow.dst_addr), (Ip::v4([10, 0, 0, 1]), Ip::v4([10, 0, 0, 2])));
+    assert_eq!((flow.next_hop, flow.bgp_next_hop), (Ip::v4([10, 0, 0, 254]), Ip::default()));
+    assert_eq!((flow.src_port, flow.dst_port, flow.in_if, flow.out_if), (1024, 443, 3, 7));
+    assert_eq!((flow.proto, flow.tcp_flags, flow.tos), (6, 0x1b, 0x20));
+    assert_eq!((flow.src_as_exported, flow.dst_as_exported), (64500, 64501));
+    assert_eq!((flow.src_prefix_len, flow.dst_prefix_len), (24, 16));
+    assert_eq!((flow.bytes, flow.packets, flow.bytes_l2, flow.q_l2), (Some(3000), 3, None, None));
+    assert_eq!(flow.q, Some(1540 * 3000 - 3 * 40 * 1500));
+    assert_eq!(flags(&flow), ["observation_assumed", "q_bound"]);
+    // What enrichment fills is left alone.
+    assert_eq!((flow.src_as, flow.dst_as, flow.in_if_name, flow.src_country.as_str()), (0, 0, "", ""));
+}
+
+#[test]
+fn a_v5_datagram_that_lacks_records_gives_the_whole_ones_and_a_fault() {
+    let whole = v5(0, &[v5_record(1, 60, 0, 0), v5_record(2, 120, 0, 0)]);
+    let out = decode(&whole[..whole.len() - 1]);
+    assert_eq!((out.flows.len(), out.faults.len()), (1, 1));
+    assert_eq!((out.faults[0].reason, out.faults[0].offset), (Reason::Truncated, 72));
+    let out = decode(&[&whole[..], &[1, 2, 3]].concat());
+    assert_eq!((out.flows.len(), out.faults[0].reason), (2, Reason::TrailingBytes));
+    let out = decode(&whole[..30]);
+    assert_eq!(
+        (out.flows.len(), out.faults[0].reason, out.faults[0].bytes.len()),
+        (0, Reason::Truncated, 30)
+    );
+}
+
+#[test]
+fn a_record_of_22_fields_fills_its_columns_in_both_protocols() {
+    let n = 0x1234;
+    let v9 = v9_flow(FIELDS_22, record_22(n, false));
+    let ipfix = ipfix_flow(FIELDS_22_IPFIX, record_22(n, true));
+    for flow in [&v9, &ipfix] {
+        assert_eq!(
+            (flow.src_addr, flow.dst_addr),
+            (Ip::v4([10, 0, 0x12, 0x34]), Ip::v4([198, 51, 100, 0x34]))
+        );
+        assert_eq!((flow.next_hop, flow.bgp_next_hop), (Ip::v4([192, 0, 2, 1]), Ip::v4([192, 0, 2, 2])));
+        assert_eq!((flow.in_if, flow.out_if), (3, 7 + n % 4));
+        assert_eq!((flow.src_port, flow.dst_port, flow.proto), (1024 + n as u16, 443, 6));
+        assert_eq!((flow.tcp_flags, flow.tos), (0x1b, 0));
+        assert_eq!((flow.src_as_exported, flow.dst_as_exported), (64500, 64501 + n % 100));
+        assert_eq!((flow.src_prefix_len, flow.dst_prefix_len, flow.sampler), (24, 16, 1));
+        assert_eq!((flow.observation, flow.forwarding_status), (Observation::Ingress, Some(64)));
+        let packets = u64::from(1 + n % 13);
+        assert_eq!((flow.packets, flow.bytes), (packets, Some(packets * u64::from(60 + n * 97 % 1400))));
+        assert_eq!(flow.spread_end.0 - flow.spread_start.0, 30 * SECOND - i64::from(n % 1000) * 1_000_000);
+        assert_eq!(flow.spread_end.0, RECEIVED - i64::from(n % 1000) * 1_000_000);
+    }
+    assert_eq!((v9.protocol, ipfix.protocol), (Protocol::NetflowV9, Protocol::Ipfix));
+}
+
+#[test]
+fn ipv6_records_and_records_of_templates_for_both_families_are_told_apart() {
+    let six = [f(27, 16), f(28, 16), f(29, 1), f(30, 1), f(31, 3), f(62, 16), f(63, 16), f(139, 2), f(4, 1)];
+    let value = bytes().raw(v6(1)).raw(v6(2)).raw([48, 64]).raw([1, 2, 3]).raw(v6(3)).raw(v6(4));
+    let flow = ipfix_flow(&six, value.raw([128, 0, 58]).0);
+    assert_eq!((flow.family, flow.src_addr, flow.dst_addr), (6, Ip(v6(1)), Ip(v6(2))));
+    assert_eq!((flow.src_prefix_len, flow.dst_prefix_len, flow.flow_label), (48, 64, Some(0x0001_0203)));
+    assert_eq!((flow.next_hop, flow.bgp_next_hop), (Ip(v6(3)), Ip(v6(4))));
+    assert_eq!((flow.icmp_type, flow.icmp_code), (Some(128), Some(0)));
+
+    let both = [f(8, 4), f(12, 4), f(27, 16), f(28, 16), f(31, 4)];
+    let four = v9_flow(&both, bytes().raw([10, 0, 0, 1, 10, 0, 0, 2]).raw([0; 36]).0);
+    assert_eq!((four.family, four.src_addr, four.flow_label), (4, Ip::v4([10, 0, 0, 1]), None));
+    let six = v9_flow(&both, bytes().raw([0; 8]).raw(v6(1)).raw(v6(2)).u32(5).0);
+    assert_eq!((six.family, six.src_addr, six.flow_label), (6, Ip(v6(1)), Some(5)));
+    let none = v9_flow(&[f(56, 6), f(1, 4)], [2, 0, 0, 0, 0, 1, 0, 0, 0, 64]);
+    assert_eq!((none.family, none.src_addr, none.src_mac), (0, Ip::default(), Mac([2, 0, 0, 0, 0, 1])));
+}
+
+#[test]
+fn layer_2_columns_come_from_their_elements() {
+    let fields = [
+        f(56, 6),
+        f(80, 6),
+        f(58, 2),
+        f(59, 2),
+        f(256, 2),
+        f(70, 3),
+        f(71, 3),
+        f(72, 3),
+        f(234, 4),
+        f(235, 4),
+    ];
+    let value = bytes()
+        .raw([2, 0, 0, 0, 0, 1, 2, 0, 0, 0, 0, 2])
+        .u16(100)
+        .u16(200)
+        .u16(0x0800)
+        .raw([0x00, 0x06, 0x40, 0x00, 0x0c, 0x81, 0, 0, 0])
+        .u32(5)
+        .u32(6);
+    let flow = ipfix_flow(&fields, value.0);
+    assert_eq!((flow.src_mac, flow.dst_mac), (Mac([2, 0, 0, 0, 0, 1]), Mac([2, 0, 0, 0, 0, 2])));
+    assert_eq!((flow.src_vlan, flow.dst_vlan, flow.ethertype), (100, 200, 0x0800));
+    assert_eq!(flow.labels, [100, 200]);
+    assert_eq!((flow.in_vrf, flow.out_vrf), (Some(5), Some(6)));
+    let post = ipfix_flow(
+        &[f(81, 6), f(57, 6), f(243, 2), f(254, 2)],
+        [2, 0, 0, 0, 0, 1, 2, 0, 0, 0, 0, 2, 0, 7, 0, 8],
+    );
+    assert_eq!((post.src_mac, post.dst_mac), (flow.src_mac, flow.dst_mac));
+    assert_eq!((post.src_vlan, post.dst_vlan), (7, 8));
+}
+
+#[test]
+fn the_rest_of_the_columns_come_from_their_elements() {
+    let fields =
+        [f(128, 4), f(129, 4), f(252, 4), f(253, 4), f(54, 4), f(88, 2), f(52, 1), f(302, 8), f(89, 1)];
+    let value = bytes().u32(64510).u32(64511).u32(11).u32(12).u32(99).u16(185).u8(63).u64(1 << 40).u8(0x82);
+    let flow = ipfix_flow(&fields, value.0);
+    assert_eq!((flow.dst_neighbour_as, flow.src_neighbour_as), (64510, 64511));
+    assert_eq!((flow.in_if, flow.out_if), (11, 12));
+    assert_eq!((flow.fragment_id, flow.fragment_offset, flow.ttl), (Some(99), Some(185), Some(63)));
+    assert_eq!((flow.sampler, flow.forwarding_status), (1 << 40, Some(0x82)));
+    assert!(flags(&flow).contains(&"discarded"));
+    let logical = ipfix_flow(&[f(10, 4), f(252, 4)], bytes().u32(1).u32(2).0);
+    assert_eq!(logical.in_if, 1, "the logical interface is the interface");
+    let ports = ipfix_flow(&[f(180, 2), f(181, 2), f(182, 2), f(183, 2)], bytes().u16(53).u16(99).u32(0).0);
+    assert_eq!((ports.src_port, ports.dst_port), (53, 99));
+}
+
+#[test]
+fn icmp_type_and_code_come_from_their_own_elements_or_in_netflow_from_the_port() {
+    let own = ipfix_flow(&[f(4, 1), f(32, 2)], [1, 3, 4]);
+    assert_eq!((own.icmp_type, own.icmp_code), (Some(3), Some(4)));
+    let apart = ipfix_flow(&[f(4, 1), f(178, 1), f(179, 1)], [58, 135, 0]);
+    assert_eq!((apart.icmp_type, apart.icmp_code), (Some(135), Some(0)));
+    let port = v9_flow(&[f(4, 1), f(11, 2)], [1, 8, 0]);
+    assert_eq!((port.icmp_type, port.icmp_code, port.dst_port), (Some(8), Some(0), 0x0800));
+    let not_icmp = v9_flow(&[f(4, 1), f(11, 2), f(32, 2)], [6, 8, 0, 0, 0]);
+    assert_eq!((not_icmp.icmp_type, not_icmp.icmp_code), (None, None));
+    let ipfix = ipfix_flow(&[f(4, 1), f(11, 2)], [1, 8, 0]);
+    assert_eq!(ipfix.icmp_type, None, "IPFIX has elements of its own for it");
+}
+
+#[test]
+fn who_the_exporter_says_it_is_is_a_column() {
+    let behind = ipfix_flow(&[f(130, 4), f(1, 4)], [192, 0, 2, 77, 0, 0, 0, 9]);
+    assert_eq!(behind.exporter_id, Ip::v4([192, 0, 2, 77]));
+    let mediated = ipfix_flow(&[f(130, 4), f(403, 4)], [192, 0, 2, 77, 192, 0, 2, 88]);
+    assert_eq!(mediated.exporter_id, Ip::v4([192, 0, 2, 88]), "the original one counts");
+    let six = ipfix_flow(&[f(403, 4), f(404, 16)], bytes().u32(0).raw(v6(9)).0);
+    assert_eq!(six.exporter_id, Ip(v6(9)));
+    let silent = ipfix_flow(&[f(130, 4), f(1, 4)], [0; 8]);
+    assert_eq!(silent.exporter_id, Ip::v4([192, 0, 2, 1]));
+}
+
+#[test]
+fn observation_is_as_exported_and_else_assumed() {
+    for (value, wanted, assumed) in [
+        (0, Observation::Ingress, false),
+        (1, Observation::Egress, false),
+        (255, Observation::Unknown, true),
+        (7, Observation::Unknown, true),
+    ] {
+        let flow = v9_flow(&[f(61, 1), f(1, 4), f(2, 4)], bytes().u8(value).u32(60).u32(1).0);
+        assert_eq!(flow.observation, wanted, "IE 61 = {value}");
+        assert_eq!(flags(&flow).contains(&"observation_assumed"), assumed, "IE 61 = {value}");
+    }
+}
+
+#[test]
+fn times_of_every_form_are_anchored_at_the_receive_time() {
+    let seconds = u64::from(EXPORTED);
+    let ntp = |ms: u64| ((seconds + 2_208_988_800) << 32) - (ms << 32) / 1000;
+    let forms: &[(&str, [F; 2], u64, u64)] = &[
+        ("seconds", [f(150, 4), f(151, 4)], seconds - 10, seconds - 2),
+        ("milliseconds", [f(152, 8), f(153, 8)], seconds * 1000 - 10_000, seconds * 1000 - 2000),
+        ("microseconds", [f(154, 8), f(155, 8)], ntp(10_000), ntp(2000)),
+        ("nanoseconds", [f(156, 8), f(157, 8)], ntp(10_000), ntp(2000)),
+        ("deltas", [f(158, 4), f(159, 4)], 10_000_000, 2_000_000),
+    ];
+    for (name, fields, start, end) in forms {
+        let put = |bytes: Bytes, F(_, length, _): F, n: u64| {
+            if length == 4 { bytes.u32(n as u32) } else { bytes.u64(n) }
+        };
+        let value = put(put(bytes(), fields[0], *start), fields[1], *end);
+        let flow = ipfix_flow(fields, value.0);
+        assert_eq!(flow.spread_start.0, RECEIVED - 10 * SECOND, "{name}");
+        assert_eq!(flow.spread_end.0, RECEIVED - 2 * SECOND, "{name}");
+        assert_eq!(flow.flow_end.0, (i64::from(EXPORTED) - 2) * SECOND, "{name}");
+    }
+}
+
+#[test]
+fn uptimes_of_ipfix_need_the_systems_start_from_the_record_or_from_options_data() {
+    let init = u64::from(EXPORTED) * 1000 - u64::from(UPTIME);
+    let uptimes = bytes().u32(UPTIME - 10_000).u32(UPTIME - 2000);
+    let own = ipfix_flow(&[f(22, 4), f(21, 4), f(160, 8)], uptimes.clone().u64(init).0);
+    assert_eq!((own.spread_start.0, own.spread_end.0), (RECEIVED - 10 * SECOND, RECEIVED - 2 * SECOND));
+
+    let mut router = Router::default();
+    let data = ipfix(1, &[set(2, template(256, &[f(22, 4), f(21, 4)])), set(256, uptimes.0)]);
+    let without = router.send(&data).flows[0].clone();
+    assert_eq!(
+        (without.spread_end.0, without.flow_end.0, flags(&without)),
+        (RECEIVED, 0, vec!["observation_assumed"])
+    );
+    let options = ipfix_options_template(300, &[f(149, 4)], &[f(160, 8)]);
+    router.send(&ipfix(1, &[set(3, options), set(300, bytes().u32(1).u64(init).0)]));
+    let with = &router.send(&data).flows[0];
+    assert_eq!((with.spread_start.0, with.spread_end.0), (RECEIVED - 10 * SECOND, RECEIVED - 2 * SECOND));
+}
+
+#[test]
+fn a_duration_stands_in_for_a_missing_start_or_end() {
+    let ms = u64::from(EXPORTED) * 1000;
+    let ended = ipfix_flow(&[f(153, 8), f(161, 4)], bytes().u64(ms - 2000).u32(8000).0);
+    assert_eq!((ended.spread_start.0, ended.spread_end.0), (RECEIVED - 10 * SECOND, RECEIVED - 2 * SECOND));
+    let started = ipfix_flow(&[f(152, 8), f(162, 4)], bytes().u64(ms - 10_000).u32(8_000_000).0);
+    assert_eq!(
+        (started.spread_start.0, started.spread_end.0),
+        (RECEIVED - 10 * SECOND, RECEIVED - 2 * SECOND)
+    );
+    let only_end = ipfix_flow(&[f(153, 8)], bytes().u64(ms - 2000).0);
+    assert_eq!(
+        (only_end.spread_start, only_end.spread_end),
+        (Time(RECEIVED - 2 * SECOND), Time(RECEIVED - 2 * SECOND))
+    );
+}
+
+#[test]
+fn implausible_times_are_kept_flagged_and_spread_at_the_receive_time() {
+    let ms = u64::from(EXPORTED) * 1000;
+    let flow = ipfix_flow(&[f(152, 8), f(153, 8)], bytes().u64(ms - 10 * 3_600_000).u64(ms).0);
+    assert_eq!((flow.spread_start, flow.spread_end), (Time(RECEIVED), Time(RECEIVED)));
+    assert_eq!(flow.flow_start.0, (ms as i64 - 10 * 3_600_000) * 1_000_000);
+    assert!(flags(&flow).contains(&"time_implausible"));
+    let never = ipfix_flow(&[f(152, 8), f(153, 8)], bytes().u64(u64::MAX).u64(u64::MAX).0);
+    assert!(flags(&never).contains(&"time_implausible"));
+
+    let mut router = Router::default();
+    router.options.past_s = 100_000;
+    let out = router.send(&ipfix(
+        1,
+        &[
+            set(2, template(256, &[f(152, 8), f(153, 8)])),
+            set(256, bytes().u64(ms - 10 * 3_600_000).u64(ms).0),
+        ],
+    ));
+    assert!(!flags(&out.flows[0]).contains(&"time_implausible"), "the window is configurable");
+}
+
+#[test]
+fn bytes_are_layer_3_or_layer_2_by_their_element() {
+    let l3 = ipfix_flow(&[f(1, 8), f(2, 8)], bytes().u64(500).u64(1).0);
+    assert_eq!((l3.bytes, l3.bytes_l2, l3.packets, l3.q, l3.q_l2), (Some(500), None, 1, Some(250_000), None));
+    assert!(!flags(&l3).contains(&"q_bound"), "one packet is exact");
+    let l2 = ipfix_flow(&[f(352, 8), f(2, 8)], bytes().u64(518).u64(1).0);
+    assert_eq!((l2.bytes, l2.bytes_l2, l2.q, l2.q_l2), (None, Some(518), None, Some(518 * 518)));
+    let both = ipfix_flow(&[f(1, 4), f(352, 4), f(2, 4)], bytes().u32(2000).u32(2036).u32(2).0);
+    let q = 1540 * 2000 - 2 * 40 * 1500;
+    assert_eq!((both.q, both.q_l2), (Some(q), Some(q + 2 * 18 * 2000 + 18 * 18 * 2)));
+    let total = ipfix_flow(&[f(85, 8), f(86, 8)], bytes().u64(500).u64(2).0);
+    assert_eq!((total.bytes, total.packets), (Some(500), 2));
+    let delta =
+        ipfix_flow(&[f(85, 8), f(86, 8), f(1, 8), f(2, 8)], bytes().u64(500).u64(5).u64(100).u64(1).0);
+    assert_eq!((delta.bytes, delta.packets), (Some(100), 1), "a delta is a delta");
+    let out = ipfix_flow(&[f(23, 4), f(24, 4)], bytes().u32(60).u32(1).0);
+    assert_eq!((out.bytes, out.packets), (Some(60), 1));
+    let none = ipfix_flow(&[f(8, 4)], [10, 0, 0, 1]);
+    assert_eq!((none.bytes, none.packets, none.q), (None, 0, None));
+}
+
+#[test]
+fn q_is_exact_where_it_is_exported_and_bounded_by_the_lengths_that_are() {
+    let exact =
+        ipfix_flow(&[f(1, 4), f(2, 4), f(198, 8)], bytes().u32(1600).u32(2).u64(2_250_000 + 10_000).0);
+    assert_eq!((exact.q, flags(&exact)), (Some(2_260_000), vec!["observation_assumed"]));
+    let total = ipfix_flow(&[f(85, 4), f(86, 4), f(199, 8)], bytes().u32(1600).u32(2).u64(7).0);
+    assert_eq!(total.q, Some(7));
+    let l2 = ipfix_flow(&[f(352, 4), f(2, 4), f(428, 8)], bytes().u32(1600).u32(2).u64(9).0);
+    assert_eq!(l2.q_l2, Some(9));
+    let lengths =
+        ipfix_flow(&[f(1, 4), f(2, 4), f(25, 2), f(26, 2)], bytes().u32(1000).u32(4).u16(100).u16(600).0);
+    assert_eq!(lengths.q, Some(700 * 1000 - 4 * 100 * 600));
+    assert!(flags(&lengths).contains(&"q_bound"));
+    let small = v9_flow(&[f(1, 4), f(2, 4)], bytes().u32(60).u32(2).0);
+    assert_eq!(small.q, Some((30 + 1500) * 60 - 2 * 30 * 1500), "no packet is above the mean below 40");
+    let jumbo = v9_flow(&[f(1, 4), f(2, 4)], bytes().u32(18_000).u32(2).0);
+    assert_eq!(jumbo.q, Some((40 + 9000) * 18_000 - 2 * 40 * 9000));
+}
+
+#[test]
+fn under_flow_sampling_q_is_the_square_of_the_records_bytes() {
+    let fields = [f(1, 4), f(2, 4), f(352, 4), f(396, 4), f(397, 4)];
+    let flow = ipfix_flow(&fields, bytes().u32(3000).u32(3).u32(3054).u32(1).u32(9).0);
+    assert_eq!((flow.q, flow.q_l2), (Some(9_000_000), Some(3054 * 3054)));
+    assert!(!flags(&flow).contains(&"q_bound"));
+}
+
+#[test]
+fn counters_and_q_are_clamped_and_flagged() {
+    let flow = ipfix_flow(&[f(1, 8), f(2, 8), f(352, 8)], bytes().u64(u64::MAX).u64(1).u64(u64::MAX).0);
+    assert_eq!((flow.bytes, flow.bytes_l2), (Some(MAX_COUNT), Some(MAX_COUNT)));
+    assert_eq!((flow.q, flow.q_l2), (Some(MAX_Q), Some(MAX_Q)));
+    assert!(flags(&flow).contains(&"counter_clamped"));
+    let fine = ipfix_flow(&[f(1, 8), f(2, 8)], bytes().u64(1 << 40).u64(1).0);
+    assert_eq!((fine.q, flags(&fine)), (Some(1 << 80), vec!["observation_assumed"]));
+}
+
+#[test]
+fn a_sampled_header_in_ipfix_fills_the_flow() {
+    let frame = tcp4(1400);
+    let fields = [f(10, 4), f(14, 4), f(312, 2), f(315, VARIABLE)];
+    let value = bytes().u32(3).u32(7).u16(1418).u8(frame.len() as u8).raw(&frame).0;
+    let flow = ipfix_flow(&fields, value);
+    assert_eq!((flow.flow_kind, flow.family, flow.packets), (FlowKind::Sample, 4, 1));
+    assert_eq!((flow.src_addr, flow.dst_port, flow.tcp_flags), (Ip::v4([192, 0, 2, 10]), 443, 0x18));
+    assert_eq!((flow.bytes, flow.bytes_l2), (Some(1400), Some(1418)));
+    assert_eq!((flow.q, flow.q_l2), (Some(1400 * 1400), Some(1418 * 1418)));
+    assert_eq!((flow.src_mac, flow.in_if), (Mac([2, 0, 0, 0, 0, 2]), 3));
+
+    let packet = &frame[14..];
+    let flow = ipfix_flow(&[f(313, packet.len() as u16)], packet);
+    assert_eq!((flow.src_port, flow.bytes, flow.bytes_l2), (50000, Some(1400), None));
+}
+
+#[test]
+fn firewall_and_nat_records_are_events() {
+    assert_eq!(v9_flow(&[f(8, 4), f(233, 1)], [10, 0, 0, 1, 2]).flow_kind, FlowKind::Event);
+    assert_eq!(ipfix_flow(&[f(8, 4), f(230, 1)], [10, 0, 0, 1, 1]).flow_kind, FlowKind::Event);
+    let nsel = v9_flow(&[f(8, 4), f(231, 4), f(298, 4), f(233, 1)], bytes().u32(9).u32(640).u32(4).u8(2).0);
+    assert_eq!((nsel.bytes, nsel.packets), (Some(640), 4));
+}
+
+#[test]
+fn garbage_and_other_versions_are_faults_with_the_whole_datagram() {
+    for (payload, reason) in [
+        (&b""[..], Reason::Truncated),
+        (b"\0", Reason::Truncated),
+        (b"GET / HTTP/1.1", Reason::UnknownVersion),
+        (b"\0\x0b\0\0", Reason::UnknownVersion),
+        (b"\0\x01\0\x01", Reason::UnsupportedVersion),
+        (b"\0\x07\0\x01", Reason::UnsupportedVersion),
+        (b"\0\x08\0\x01", Reason::UnsupportedVersion),
+        (b"\0\0\0\x04\0\0\0\x01", Reason::UnsupportedVersion),
+        (b"\0\x05\0\x01", Reason::Truncated),
+        (b"\0\x09\0\x01", Reason::Truncated),
+        (b"\0\x0a\0\x10", Reason::Truncated),
+        (b"\0\0\0\x05\0\0\0\x01", Reason::Truncated),
+    ] {
+        let mut router = Router::default();
+        let out = router.send(payload);
+        assert_eq!(out.faults.len(), 1, "{payload:?}");
+        assert_eq!((out.faults[0].reason, &out.faults[0].bytes[..]), (reason, payload), "{payload:?}");
+        assert_eq!((router.counts.datagrams, router.counts.datagrams_dead), (1, 1), "{payload:?}");
+        assert!(!out.faults[0].sentence.is_empty());
+    }
+}
+
+#[test]
+fn an_ipfix_message_shorter_or_longer_than_its_datagram_gives_what_is_whole_and_a_fault() {
+    let whole = ipfix(1, &[set(2, template(256, &[f(1, 4)])), set(256, [0, 0, 0, 7])]);
+    let mut longer = whole.clone();
+    longer[2..4].copy_from_slice(&500_u16.to_be_bytes());
+    let out = decode(&longer);
+    assert_eq!((out.flows.len(), out.faults[0].reason), (1, Reason::Truncated));
+    let out = decode(&[&whole[..], b"tail"].concat());
+    assert_eq!(
+        (out.flows.len(), out.faults[0].reason, &out.faults[0].bytes[..]),
+        (1, Reason::TrailingBytes, &b"tail"[..])
+    );
+    let mut shorter = whole;
+    shorter[2..4].copy_from_slice(&3_u16.to_be_bytes());
+    assert_eq!(decode(&shorter).faults[0].reason, Reason::BadSetLength);
+}
+
+#[test]
+fn interface_names_are_learned_from_options_data_of_every_shape() {
+    let mut router = Router::default();
+    let mut out = Sink::default();
+    // By interface scope, and by a system-scoped row whose value is the interface (IOS XR).
+    let shapes = [
+        v9_options_template(300, &[f(2, 4)], &[f(82, 8)]),
+        v9_options_template(301, &[f(1, 4)], &[f(10, 4), f(83, 8)]),
+    ];
+    router.from(
+        1,
+        &v9(
+            5,
+            &[
+                set(1, shapes.concat()),
+                set(300, bytes().u32(3).raw(b"xe-0/0/1").u32(4).raw(b"xe-0/0/2").0),
+                set(301, bytes().u32(9).u32(3).raw(b"transit\0").0),
+                set(300, bytes().u32(3).raw(b"xe-0/0/1").0),
+            ],
+        ),
+        &mut out,
+    );
+    let text = |index, name: &str, description: &str| (index, name.to_owned(), description.to_owned());
+    assert_eq!(
+        out.interfaces,
+        [text(3, "xe-0/0/1", ""), text(4, "xe-0/0/2", ""), text(3, "xe-0/0/1", "transit")],
+        "a table of names does not take the description back, and what is known is not told again"
+    );
+}

@@ -1,0 +1,386 @@
+//! COUNTING.md, "Sampling rate": each row of the table, and who wins.
+#![allow(missing_docs, reason = "tests read as sentences")]
+
+mod build;
+
+use build::*;
+use weir_schemas::{RateSource, SamplingKind};
+use weir_wire::Reason;
+
+/// A flow record's fields and value, on interfaces 3 to 7.
+const FLOW: &[F] = &[f(8, 4), f(12, 4), f(10, 4), f(14, 4), f(2, 4), f(1, 4)];
+
+fn flow() -> Bytes {
+    bytes().raw([10, 0, 0, 1, 10, 0, 0, 2]).u32(3).u32(7).u32(2).u32(3000)
+}
+
+/// What a flow's columns say of its rate.
+fn rate(flow: &Kept) -> (u64, SamplingKind, RateSource) {
+    (flow.sampling_interval, flow.sampling_kind, flow.rate_source)
+}
+
+const UNKNOWN: (u64, SamplingKind, RateSource) = (0, SamplingKind::Unknown, RateSource::Unknown);
+
+fn packet(thousandths: u64, source: RateSource) -> (u64, SamplingKind, RateSource) {
+    (thousandths, SamplingKind::Packet, source)
+}
+
+/// A flow whose own record has these fields beside its usual ones.
+fn in_record(fields: &[F], values: &[u8]) -> Sink {
+    let all = [FLOW, fields].concat();
+    decode(&ipfix(1, &[set(2, template(256, &all)), set(256, flow().raw(values).0)]))
+}
+
+/// Each row of the table: fields, value, interval in thousandths, flags.
+fn rows() -> Vec<(&'static str, Vec<F>, Vec<u8>, u64, SamplingKind, Vec<&'static str>)> {
+    use SamplingKind::{Flow, Packet};
+    vec![
+        ("IE 34", vec![f(34, 4)], bytes().u32(1000).0, 1_000_000, Packet, vec![]),
+        ("IE 50", vec![f(50, 2)], bytes().u16(512).0, 512_000, Packet, vec![]),
+        ("IE 34 of 1 is 1", vec![f(34, 4)], bytes().u32(1).0, 1000, Packet, vec![]),
+        ("305 and 306", vec![f(305, 4), f(306, 4)], bytes().u32(10).u32(990).0, 100_000, Packet, vec![]),
+        ("305 and 306, rounded", vec![f(305, 4), f(306, 4)], bytes().u32(3).u32(7).0, 3333, Packet, vec![]),
+        ("309 and 310", vec![f(309, 4), f(310, 4)], bytes().u32(7).u32(1000).0, 142_857, Packet, vec![]),
+        ("311 of float64", vec![f(311, 8)], bytes().u64(0.001_f64.to_bits()).0, 1_000_000, Packet, vec![]),
+        ("311 of float32", vec![f(311, 4)], bytes().u32(0.001_f32.to_bits()).0, 1_000_000, Packet, vec![]),
+        ("311 of 1", vec![f(311, 8)], bytes().u64(1_f64.to_bits()).0, 1000, Packet, vec![]),
+        (
+            "307 and 308",
+            vec![f(307, 4), f(308, 4)],
+            bytes().u32(100).u32(400).0,
+            5000,
+            Packet,
+            vec!["rate_approximate"],
+        ),
+        (
+            "329 to 332",
+            vec![f(329, 8), f(330, 8), f(331, 8), f(332, 8)],
+            bytes().u64(0).u64(u64::MAX).u64(0).u64((1 << 56) - 1).0,
+            256_000,
+            Packet,
+            vec![],
+        ),
+        ("396 and 397", vec![f(396, 4), f(397, 4)], bytes().u32(1).u32(9).0, 10_000, Flow, vec![]),
+    ]
+}
+
+#[test]
+fn each_row_of_the_table_gives_its_interval_in_the_record() {
+    for (name, fields, values, interval, kind, words) in rows() {
+        let out = in_record(&fields, &values);
+        assert_eq!(rate(&out.flows[0]), (interval, kind, RateSource::Record), "{name}");
+        let told: Vec<_> = flags(&out.flows[0]).into_iter().filter(|word| word.starts_with("rate")).collect();
+        assert_eq!(told, words, "{name}");
+    }
+}
+
+#[test]
+fn each_row_of_the_table_gives_its_interval_from_options_data() {
+    for (name, fields, values, interval, kind, words) in rows() {
+        let options = ipfix_options_template(300, &[f(144, 4)], &fields);
+        let row = bytes().u32(1).raw(&values).0;
+        let sets = [set(3, options), set(2, template(256, FLOW)), set(300, row), set(256, flow().0)];
+        let out = decode(&ipfix(1, &sets));
+        assert_eq!(rate(&out.flows[0]), (interval, kind, RateSource::System), "{name}");
+        assert_eq!((out.rates.len(), out.rates[0].interval), (1, interval), "{name}");
+        let told: Vec<_> = flags(&out.flows[0]).into_iter().filter(|word| word.starts_with("rate")).collect();
+        assert_eq!(told, words, "{name}");
+    }
+}
+
+#[test]
+fn an_unknown_interval_is_0_and_never_1() {
+    let sets = [set(2, template(256, FLOW)), set(256, flow().0)];
+    assert_eq!(rate(&one(&ipfix(1, &sets))), UNKNOWN);
+    assert_eq!(rate(&one(&v5(0, &[v5_record(1, 60, 0, 0)]))), UNKNOWN);
+    assert_eq!(rate(&in_record(&[f(34, 4)], &bytes().u32(0).0).flows[0]), UNKNOWN);
+    assert_eq!(rate(&one(&sflow(&[flow_sample(3, 0, 3, 7, &[])]))), UNKNOWN);
+}
+
+#[test]
+fn a_v5_header_gives_its_low_14_bits() {
+    let of = |sampling| rate(&one(&v5(sampling, &[v5_record(1, 60, 0, 0)])));
+    assert_eq!(of(0x4000 | 100), packet(100_000, RateSource::Header));
+    assert_eq!(of(0xc000 | 0x3fff), packet(16_383_000, RateSource::Header));
+    assert_eq!(of(1), packet(1000, RateSource::Header));
+    assert_eq!(of(0x8000), UNKNOWN);
+}
+
+#[test]
+fn an_sflow_sample_gives_its_rate() {
+    let flow = one(&sflow(&[flow_sample(3, 2048, 3, 7, &[])]));
+    assert_eq!(rate(&flow), packet(2_048_000, RateSource::Record));
+}
+
+#[test]
+fn parameters_that_give_no_interval_are_a_fault_and_the_flow_stays() {
+    for (fields, values) in [
+        (vec![f(311, 8)], bytes().u64(0_f64.to_bits()).0),
+        (vec![f(311, 8)], bytes().u64((-0.5_f64).to_bits()).0),
+        (vec![f(311, 8)], bytes().u64(1.5_f64.to_bits()).0),
+        (vec![f(311, 8)], bytes().u64(f64::NAN.to_bits()).0),
+        (vec![f(311, 8)], bytes().u64(1e-300_f64.to_bits()).0),
+        (vec![f(311, 8)], bytes().u64(f64::MIN_POSITIVE.to_bits() - 1).0),
+        (vec![f(305, 4), f(306, 4)], bytes().u32(0).u32(10).0),
+        (vec![f(309, 4), f(310, 4)], bytes().u32(10).u32(5).0),
+        (vec![f(329, 4), f(330, 4), f(331, 4), f(332, 4)], bytes().u32(9).u32(1).u32(0).u32(1).0),
+        (vec![f(34, 8)], bytes().u64(1 << 50).0),
+    ] {
+        let out = in_record(&fields, &values);
+        assert_eq!(out.faults.iter().map(|f| f.reason).collect::<Vec<_>>(), [Reason::BadRate], "{fields:?}");
+        assert_eq!(rate(&out.flows[0]), UNKNOWN, "{fields:?}");
+    }
+}
+
+#[test]
+fn parameters_count_where_the_algorithm_contradicts_them() {
+    for (fields, values, contradicted) in [
+        (vec![f(304, 2), f(309, 4), f(310, 4)], bytes().u16(1).u32(1).u32(64).0, true),
+        (vec![f(304, 2), f(309, 4), f(310, 4)], bytes().u16(3).u32(1).u32(64).0, false),
+        (vec![f(304, 2), f(305, 4), f(306, 4)], bytes().u16(3).u32(1).u32(63).0, true),
+        (vec![f(304, 2), f(305, 4), f(306, 4)], bytes().u16(1).u32(1).u32(63).0, false),
+        (vec![f(35, 1), f(309, 4), f(310, 4)], bytes().u8(1).u32(1).u32(64).0, true),
+        (vec![f(49, 1), f(305, 4), f(306, 4)], bytes().u8(2).u32(1).u32(63).0, true),
+        (vec![f(35, 1), f(34, 4)], bytes().u8(2).u32(64).0, false),
+    ] {
+        let out = in_record(&fields, &values);
+        assert_eq!(rate(&out.flows[0]), packet(64_000, RateSource::Record), "{fields:?}");
+        assert_eq!(flags(&out.flows[0]).contains(&"rate_contradicted"), contradicted, "{fields:?}");
+    }
+}
+
+#[test]
+fn a_packet_interval_alone_is_inferred_and_below_any_other_evidence() {
+    let alone = in_record(&[f(305, 4)], &bytes().u32(100).0);
+    assert_eq!(rate(&alone.flows[0]), packet(100_000, RateSource::Inferred));
+    let one = in_record(&[f(305, 4)], &bytes().u32(1).0);
+    assert_eq!(rate(&one.flows[0]), UNKNOWN);
+
+    let fields = [FLOW, &[f(305, 4)]].concat();
+    let options = ipfix_options_template(300, &[f(144, 4)], &[f(34, 4)]);
+    let sets = [
+        set(3, options),
+        set(2, template(256, &fields)),
+        set(300, bytes().u32(1).u32(64).0),
+        set(256, flow().u32(100).0),
+    ];
+    assert_eq!(rate(&decode(&ipfix(1, &sets)).flows[0]), packet(64_000, RateSource::System));
+}
+
+/// A row of options data that gives this interval under this scope.
+fn announce(id: u16, scope: F, value: &[u8], interval: u32) -> [Vec<u8>; 2] {
+    let row = bytes().raw(value).u32(interval).0;
+    [set(3, ipfix_options_template(id, &[scope], &[f(34, 4)])), set(id, row)]
+}
+
+#[test]
+fn the_closest_announcement_wins() {
+    // From the widest to the closest: each that comes beats all before it.
+    let ladder = [
+        (RateSource::System, announce(300, f(144, 4), &bytes().u32(0).0, 10)),
+        (RateSource::Domain, announce(301, f(149, 4), &bytes().u32(1).0, 20)),
+        (RateSource::Template, announce(302, f(145, 2), &bytes().u16(256).0, 30)),
+        (RateSource::LineCard, announce(303, f(141, 4), &bytes().u32(5).0, 40)),
+        (RateSource::Interface, announce(304, f(10, 4), &bytes().u32(3).0, 50)),
+        (RateSource::Sampler, announce(305, f(302, 8), &bytes().u64(77).0, 60)),
+    ];
+    let fields = [FLOW, &[f(141, 4), f(302, 8)]].concat();
+    let record = flow().u32(5).u64(77).0;
+    let mut router = Router::default();
+    router.send(&ipfix(1, &[set(2, template(256, &fields))]));
+    for (n, (source, sets)) in ladder.into_iter().enumerate() {
+        router.send(&ipfix(1, &sets));
+        let flow = &router.send(&ipfix(1, &[set(256, record.clone())])).flows[0];
+        assert_eq!(rate(flow), packet((n as u64 + 1) * 10_000, source));
+    }
+    let with_own = [&fields[..], &[f(34, 4)]].concat();
+    let sets = [set(2, template(257, &with_own)), set(257, bytes().raw(record).u32(70).0)];
+    assert_eq!(rate(&router.send(&ipfix(1, &sets)).flows[0]), packet(70_000, RateSource::Record));
+}
+
+#[test]
+fn announcements_for_others_are_not_taken() {
+    let others = [
+        announce(301, f(149, 4), &bytes().u32(2).0, 20),
+        announce(302, f(145, 2), &bytes().u16(257).0, 30),
+        announce(303, f(141, 4), &bytes().u32(6).0, 40),
+        announce(304, f(10, 4), &bytes().u32(4).0, 50),
+        announce(305, f(302, 8), &bytes().u64(78).0, 60),
+    ];
+    let fields = [FLOW, &[f(141, 4), f(302, 8)]].concat();
+    let mut router = Router::default();
+    router.send(&ipfix(1, &[set(2, template(256, &fields))]));
+    others.iter().for_each(|sets| {
+        router.send(&ipfix(1, sets));
+    });
+    let flow = &router.send(&ipfix(1, &[set(256, flow().u32(5).u64(77).0)])).flows[0];
+    assert_eq!(rate(flow), UNKNOWN);
+    assert_eq!(flow.sampler, 77);
+}
+
+#[test]
+fn v9_scopes_are_known_by_their_types() {
+    for (scope, value, source) in [
+        (1, 0, RateSource::System),
+        (2, 3, RateSource::Interface),
+        (4, 0, RateSource::Cache),
+        (5, 256, RateSource::Template),
+    ] {
+        let sets = [
+            set(0, template(256, FLOW)),
+            set(1, v9_options_template(300, &[f(scope, 4)], &[f(34, 4), f(35, 1)])),
+            set(300, bytes().u32(value).u32(128).u8(2).0),
+            set(256, flow().0),
+        ];
+        let out = decode(&v9(9, &sets));
+        assert_eq!(rate(&out.flows[0]), packet(128_000, source), "scope {scope}");
+        assert_eq!((out.rates[0].source, out.rates[0].scope), (source, u64::from(value)));
+    }
+}
+
+#[test]
+fn an_interface_scope_counts_where_the_packet_was_observed() {
+    let fields = [FLOW, &[f(61, 1)]].concat();
+    let sets = [
+        set(0, template(256, &fields)),
+        set(1, v9_options_template(300, &[f(2, 4)], &[f(34, 4)])),
+        set(300, bytes().u32(3).u32(100).u32(7).u32(200).0),
+        set(256, flow().u8(0).raw(flow().u8(1).0).0),
+    ];
+    let out = decode(&v9(9, &sets));
+    assert_eq!(rate(&out.flows[0]), packet(100_000, RateSource::Interface));
+    assert_eq!(rate(&out.flows[1]), packet(200_000, RateSource::Interface));
+}
+
+#[test]
+fn a_row_that_names_a_sampler_outside_its_scope_is_that_samplers_and_never_the_systems() {
+    let with_sampler = [FLOW, &[f(48, 1)]].concat();
+    let sets = [
+        set(0, [template(256, FLOW), template(257, &with_sampler)].concat()),
+        set(1, v9_options_template(300, &[f(1, 4)], &[f(48, 1), f(49, 1), f(50, 4)])),
+        set(300, bytes().u32(0).u8(1).u8(2).u32(100).u32(0).u8(2).u8(2).u32(1000).0),
+        set(256, flow().0),
+        set(257, flow().u8(1).raw(flow().u8(2).0).raw(flow().u8(3).0).0),
+    ];
+    let out = decode(&v9(9, &sets));
+    let rates: Vec<_> = out.flows.iter().map(rate).collect();
+    let sampler = |interval| packet(interval, RateSource::Sampler);
+    assert_eq!(rates, [UNKNOWN, sampler(100_000), sampler(1_000_000), UNKNOWN]);
+}
+
+#[test]
+fn two_samplers_of_one_interface_do_not_replace_each_other() {
+    let sets = [
+        set(0, template(256, FLOW)),
+        set(1, v9_options_template(300, &[f(2, 4)], &[f(48, 1), f(34, 4)])),
+        set(300, bytes().u32(3).u8(1).u32(100).0),
+        set(256, flow().0),
+        set(300, bytes().u32(3).u8(2).u32(200).0),
+        set(256, flow().0),
+    ];
+    let out = decode(&v9(9, &sets));
+    assert_eq!(rate(&out.flows[0]), packet(100_000, RateSource::Interface));
+    assert_eq!(rate(&out.flows[1]), UNKNOWN, "which of the two is not known");
+    assert_eq!(out.state.keys().filter(|key| key[0] == b'r').count(), 4);
+}
+
+#[test]
+fn records_before_the_options_row_keep_what_was_known_then() {
+    let row = |interval| set(300, bytes().u32(0).u32(interval).0);
+    let sets = [
+        set(0, template(256, FLOW)),
+        set(1, v9_options_template(300, &[f(1, 4)], &[f(34, 4)])),
+        set(256, flow().0),
+        row(100),
+        set(256, flow().0),
+        row(200),
+        set(256, flow().0),
+    ];
+    let intervals: Vec<_> = decode(&v9(9, &sets)).flows.iter().map(|f| f.sampling_interval).collect();
+    assert_eq!(intervals, [0, 100_000, 200_000]);
+}
+
+#[test]
+fn options_from_another_port_of_the_exporter_hold_unless_ports_disagree() {
+    let row = |interval| {
+        let template = v9_options_template(300, &[f(1, 4)], &[f(34, 4)]);
+        v9(9, &[set(1, template), set(300, bytes().u32(0).u32(interval).0)])
+    };
+    let data = v9(9, &[set(0, template(256, FLOW)), set(256, flow().0)]);
+    let mut router = Router::default();
+    let mut out = Sink::default();
+    router.from(2000, &row(100), &mut out);
+    router.from(1000, &data, &mut out);
+    router.from(3000, &row(200), &mut out);
+    router.from(1000, &data, &mut out);
+    router.from(3000, &data, &mut out);
+    router.from(1000, &row(300), &mut out);
+    router.from(1000, &data, &mut out);
+    let intervals: Vec<_> = out.flows.iter().map(|f| f.sampling_interval).collect();
+    assert_eq!(intervals, [100_000, 0, 200_000, 300_000]);
+}
+
+#[test]
+fn selectors_of_a_chain_multiply_and_are_rounded_once() {
+    // 10/3 and 10/3: each rounded first would give 11 108.889, which is not 100/9.
+    let selector = ipfix_options_template(300, &[f(302, 8)], &[f(305, 4), f(306, 4)]);
+    let chain = ipfix_options_template(301, &[f(301, 8)], &[f(302, 8), f(302, 8)]);
+    let fields = [FLOW, &[f(301, 8)]].concat();
+    let mut router = Router::default();
+    router.send(&ipfix(
+        1,
+        &[
+            set(3, [selector, chain].concat()),
+            set(2, template(256, &fields)),
+            set(301, bytes().u64(9).u64(1).u64(2).0),
+            set(300, bytes().u64(1).u32(3).u32(7).0),
+        ],
+    ));
+    let data = ipfix(1, &[set(256, flow().u64(9).0)]);
+    assert_eq!(rate(&router.send(&data).flows[0]), UNKNOWN, "one selector is not known yet");
+    router.send(&ipfix(1, &[set(300, bytes().u64(2).u32(3).u32(7).0)]));
+    assert_eq!(rate(&router.send(&data).flows[0]), packet(11_111, RateSource::Sampler));
+
+    let direct = [FLOW, &[f(302, 8), f(302, 8)]].concat();
+    let sets = [set(2, template(257, &direct)), set(257, flow().u64(1).u64(2).0)];
+    assert_eq!(rate(&router.send(&ipfix(1, &sets)).flows[0]), packet(11_111, RateSource::Sampler));
+}
+
+#[test]
+fn ipfix_domain_0_speaks_for_the_whole_process_and_v9_source_0_does_not() {
+    let options = |id| ipfix_options_template(id, &[f(144, 4)], &[f(34, 4)]);
+    let mut router = Router::default();
+    router.send(&ipfix(0, &[set(3, options(300)), set(300, bytes().u32(1).u32(64).0)]));
+    let data = ipfix(7, &[set(2, template(256, FLOW)), set(256, flow().0)]);
+    assert_eq!(rate(&router.send(&data).flows[0]), packet(64_000, RateSource::System));
+
+    let mut router = Router::default();
+    let options = v9_options_template(300, &[f(1, 4)], &[f(34, 4)]);
+    router.send(&v9(0, &[set(1, options), set(300, bytes().u32(1).u32(64).0)]));
+    let data = v9(7, &[set(0, template(256, FLOW)), set(256, flow().0)]);
+    assert_eq!(rate(&router.send(&data).flows[0]), UNKNOWN);
+}
+
+#[test]
+fn a_rate_that_is_announced_again_is_written_once_and_one_that_changes_is_written_again() {
+    let row = |interval: u32| bytes().u32(0).u32(interval).0;
+    let mut router = Router::default();
+    let mut out = Sink::default();
+    router.from(1, &v9(9, &[set(1, v9_options_template(300, &[f(1, 4)], &[f(34, 4)]))]), &mut out);
+    for interval in [100, 100, 100, 200] {
+        router.from(1, &v9(9, &[set(300, row(interval))]), &mut out);
+    }
+    assert_eq!(out.rates.iter().map(|rate| rate.interval).collect::<Vec<_>>(), [100_000, 200_000]);
+    assert_eq!(out.state_writes, 3, "one template and two rates");
+}
+
+#[test]
+fn options_rows_are_bounded_and_what_is_refused_is_a_fault() {
+    let mut router = Router::default();
+    router.options.options_rows = 10;
+    router.send(&v9(9, &[set(1, v9_options_template(300, &[f(2, 4)], &[f(34, 4)]))]));
+    let rows: Vec<u8> = (1..=11).flat_map(|n| bytes().u32(n).u32(100).0).collect();
+    let out = router.send(&v9(9, &[set(300, rows)]));
+    assert_eq!(out.rates.len(), 10);
+    assert_eq!(out.faults.iter().map(|f| f.reason).collect::<Vec<_>>(), [Reason::StateLimit]);
+}

@@ -1,0 +1,231 @@
+//! sFlow version 5: samples, their records, and what is broken in them.
+#![allow(missing_docs, reason = "tests read as sentences")]
+
+mod build;
+
+use build::*;
+use weir_schemas::{FlowKind, Ip, Mac, Observation, Protocol, Time};
+use weir_wire::Reason;
+
+fn expanded(
+    source: (u32, u32),
+    rate: u32,
+    input: (u32, u32),
+    output: (u32, u32),
+    records: &[Vec<u8>],
+) -> Vec<u8> {
+    let head = bytes().u32(1).u32(source.0).u32(source.1).u32(rate).u32(1000).u32(0);
+    let head = head.u32(input.0).u32(input.1).u32(output.0).u32(output.1);
+    tagged(3, head.u32(records.len() as u32).raw(records.concat()).0)
+}
+
+fn gateway(segments: &[(u32, &[u32])]) -> Vec<u8> {
+    let mut body =
+        bytes().u32(1).raw([192, 0, 2, 99]).u32(64496).u32(64500).u32(64501).u32(segments.len() as u32);
+    for (kind, path) in segments {
+        body = path.iter().fold(body.u32(*kind).u32(path.len() as u32), |body, asn| body.u32(*asn));
+    }
+    tagged(1003, body.u32(1).u32(0xfde8_0001).u32(100).0)
+}
+
+#[test]
+fn a_raw_header_fills_the_flow() {
+    let flow = one(&sflow(&[flow_sample(3, 2000, 3, 7, &[raw_header(1418, 4, &tcp4(1400))])]));
+    assert_eq!((flow.protocol, flow.flow_kind, flow.family), (Protocol::SflowV5, FlowKind::Sample, 4));
+    assert_eq!((flow.exporter_id, flow.observation_domain), (Ip::v4([192, 0, 2, 9]), 4));
+    assert_eq!((flow.exported, flow.flow_start, flow.flow_end), (Time(0), Time(0), Time(0)));
+    assert_eq!((flow.spread_start, flow.spread_end), (Time(RECEIVED), Time(RECEIVED)));
+    assert_eq!((flow.in_if, flow.out_if, flow.observation), (3, 7, Observation::Ingress));
+    assert_eq!((flow.src_addr, flow.dst_addr), (Ip::v4([192, 0, 2, 10]), Ip::v4([198, 51, 100, 20])));
+    assert_eq!((flow.src_port, flow.dst_port, flow.proto, flow.tcp_flags), (50000, 443, 6, 0x18));
+    assert_eq!((flow.src_mac, flow.dst_mac), (Mac([2, 0, 0, 0, 0, 2]), Mac([2, 0, 0, 0, 0, 1])));
+    assert_eq!((flow.ethertype, flow.ttl), (0x0800, Some(64)));
+    assert_eq!((flow.bytes, flow.bytes_l2, flow.packets), (Some(1400), Some(1418), 1));
+    assert_eq!((flow.q, flow.q_l2), (Some(1400 * 1400), Some(1418 * 1418)));
+    assert_eq!((flow.sampling_interval, flags(&flow)), (2_000_000, vec![]));
+}
+
+#[test]
+fn observation_is_the_data_source_where_it_is_one_of_the_interfaces() {
+    let of = |source, input, output| {
+        let flow = one(&sflow(&[flow_sample(source, 1, input, output, &[])]));
+        (flow.observation, flags(&flow).contains(&"observation_assumed"))
+    };
+    assert_eq!(of(3, 3, 7), (Observation::Ingress, false));
+    assert_eq!(of(7, 3, 7), (Observation::Egress, false));
+    assert_eq!(of(5, 3, 7), (Observation::Unknown, true));
+    assert_eq!(of(1 << 24 | 3, 3, 7), (Observation::Unknown, true), "a VLAN is no interface");
+    assert_eq!(of(0, 0, 7), (Observation::Unknown, true));
+}
+
+#[test]
+fn the_two_top_bits_of_an_interface_are_its_format() {
+    let of = |input, output| {
+        let flow = one(&sflow(&[flow_sample(3, 1, input, output, &[])]));
+        (flow.in_if, flow.out_if, flags(&flow))
+    };
+    assert_eq!(of(3, 7), (3, 7, vec![]));
+    assert_eq!(of(3, 1 << 30 | 258), (3, 0, vec!["discarded"]));
+    assert_eq!(of(3, 2 << 30 | 4), (3, 0, vec!["multiple_outputs"]));
+    assert_eq!(of(3, 0x3fff_ffff), (3, 0x3fff_ffff, vec![]), "the device itself");
+    assert_eq!(of(3, 0), (3, 0, vec![]));
+}
+
+#[test]
+fn an_expanded_sample_says_the_same_at_length() {
+    let record = raw_header(1418, 4, &tcp4(1400));
+    let short = one(&sflow(&[flow_sample(3, 2000, 3, 7, std::slice::from_ref(&record))]));
+    let long = one(&sflow(&[expanded((0, 3), 2000, (0, 3), (0, 7), std::slice::from_ref(&record))]));
+    assert_eq!(short, long);
+    let wide = one(&sflow(&[expanded((0, 1 << 25), 1, (0, 1 << 25), (1, 2), &[])]));
+    assert_eq!((wide.in_if, wide.out_if, wide.observation), (1 << 25, 0, Observation::Ingress));
+    assert_eq!(flags(&wide), ["discarded"]);
+}
+
+#[test]
+fn padding_of_a_short_frame_is_not_layer_3() {
+    let flow = one(&sflow(&[flow_sample(3, 1, 3, 7, &[raw_header(64, 4, &tcp4(40))])]));
+    assert_eq!((flow.bytes, flow.bytes_l2, flags(&flow)), (Some(40), Some(64), vec!["padded"]));
+    let fits = one(&sflow(&[flow_sample(3, 1, 3, 7, &[raw_header(64, 4, &tcp4(46))])]));
+    assert_eq!((fits.bytes, flags(&fits)), (Some(46), vec![]));
+}
+
+#[test]
+fn a_packet_whose_header_leaves_its_length_open_has_that_of_the_frame() {
+    let flow = one(&sflow(&[flow_sample(3, 1, 3, 7, &[raw_header(9018, 4, &tcp4(0))])]));
+    assert_eq!((flow.bytes, flow.bytes_l2), (Some(9000), Some(9018)));
+}
+
+#[test]
+fn a_header_cut_off_before_its_ports_is_flagged() {
+    let flow = one(&sflow(&[flow_sample(3, 1, 3, 7, &[raw_header(1418, 4, &tcp4(1400)[..36])])]));
+    assert_eq!((flow.bytes, flow.src_port, flags(&flow)), (Some(1400), 0, vec!["header_truncated"]));
+}
+
+#[test]
+fn headers_that_begin_with_ip_have_no_layer_2() {
+    let packet = &tcp4(1400)[14..];
+    let record = tagged(1, bytes().u32(11).u32(1400).u32(0).u32(packet.len() as u32).raw(packet).0);
+    let flow = one(&sflow(&[flow_sample(3, 1, 3, 7, &[record])]));
+    assert_eq!((flow.bytes, flow.bytes_l2, flow.dst_port), (Some(1400), None, 443));
+}
+
+#[test]
+fn a_frame_that_is_not_ip_has_layer_2_only() {
+    let arp = bytes().raw([0xff; 6]).raw([2, 0, 0, 0, 0, 2, 8, 6]).raw([0; 28]).0;
+    let flow = one(&sflow(&[flow_sample(3, 1, 3, 7, &[raw_header(64, 4, &arp)])]));
+    assert_eq!((flow.family, flow.bytes, flow.bytes_l2, flow.ethertype), (0, None, Some(64), 0x0806));
+    assert_eq!((flow.q, flow.q_l2), (None, Some(64 * 64)));
+}
+
+#[test]
+fn sampled_ethernet_ipv4_and_ipv6_records_fill_the_flow() {
+    let ethernet =
+        tagged(2, bytes().u32(1414).raw([2, 0, 0, 0, 0, 2, 0, 0]).raw([2, 0, 0, 0, 0, 1, 0, 0]).u32(0x800).0);
+    let four = bytes()
+        .u32(1400)
+        .u32(6)
+        .raw([192, 0, 2, 10, 198, 51, 100, 20])
+        .u32(50000)
+        .u32(443)
+        .u32(0x18)
+        .u32(0x20);
+    let flow = one(&sflow(&[flow_sample(3, 1, 3, 7, &[ethernet, tagged(3, &four.0)])]));
+    assert_eq!((flow.family, flow.src_addr, flow.src_port), (4, Ip::v4([192, 0, 2, 10]), 50000));
+    assert_eq!((flow.proto, flow.tcp_flags, flow.tos, flow.ethertype), (6, 0x18, 0x20, 0x800));
+    assert_eq!((flow.bytes, flow.bytes_l2, flow.src_mac), (Some(1400), Some(1414), Mac([2, 0, 0, 0, 0, 2])));
+    let six = bytes().u32(1400).u32(17).raw([0x20; 16]).raw([0x30; 16]).u32(53).u32(99).u32(0).u32(0);
+    let flow = one(&sflow(&[flow_sample(3, 1, 3, 7, &[tagged(4, &six.0)])]));
+    assert_eq!((flow.family, flow.dst_addr, flow.dst_port, flow.bytes), (6, Ip([0x30; 16]), 99, Some(1400)));
+}
+
+#[test]
+fn switch_and_router_records_fill_the_flow() {
+    let switch = tagged(1001, bytes().u32(100).u32(0).u32(200).u32(0).0);
+    let router = tagged(1002, bytes().u32(2).raw([0x20; 16]).u32(48).u32(32).0);
+    let mut frame = tcp4(1400);
+    frame.splice(12..12, [0x81, 0, 0, 5]);
+    let records = [switch.clone(), raw_header(1422, 4, &frame), router];
+    let flow = one(&sflow(&[flow_sample(3, 1, 3, 7, &records)]));
+    assert_eq!((flow.src_vlan, flow.dst_vlan), (100, 200), "the switch knows better than the tag");
+    assert_eq!((flow.next_hop, flow.src_prefix_len, flow.dst_prefix_len), (Ip([0x20; 16]), 48, 32));
+    let untold = one(&sflow(&[flow_sample(3, 1, 3, 7, &records[1..2])]));
+    assert_eq!((untold.src_vlan, untold.dst_vlan, untold.bytes), (5, 0, Some(1400)));
+
+    // Agents are out there that give this record's length as 6.
+    let mut short = switch;
+    short[4..8].copy_from_slice(&6_u32.to_be_bytes());
+    let flow = one(&sflow(&[flow_sample(3, 1, 3, 7, &[short, raw_header(1418, 4, &tcp4(1400))])]));
+    assert_eq!((flow.src_vlan, flow.dst_vlan, flow.bytes), (100, 200, Some(1400)));
+}
+
+#[test]
+fn a_gateway_record_gives_path_neighbours_and_ases() {
+    let flow = one(&sflow(&[flow_sample(3, 1, 3, 7, &[gateway(&[(2, &[64502, 64503, 64504])])])]));
+    assert_eq!(flow.path, [64502, 64503, 64504]);
+    assert_eq!((flow.src_as_exported, flow.dst_as_exported), (64500, 64504));
+    assert_eq!((flow.src_neighbour_as, flow.dst_neighbour_as), (64501, 64502));
+    assert_eq!(flow.bgp_next_hop, Ip::v4([192, 0, 2, 99]));
+
+    let flow = one(&sflow(&[flow_sample(3, 1, 3, 7, &[gateway(&[(2, &[1, 2]), (1, &[3, 4]), (2, &[5])])])]));
+    assert_eq!((&flow.path[..], flow.dst_as_exported, flow.dst_neighbour_as), (&[1, 2, 3, 4, 5][..], 5, 1));
+    let own = one(&sflow(&[flow_sample(3, 1, 3, 7, &[gateway(&[])])]));
+    assert_eq!((&own.path[..], own.dst_as_exported, own.dst_neighbour_as), (&[][..], 0, 0));
+    let twice = one(&sflow(&[flow_sample(3, 1, 3, 7, &[gateway(&[(2, &[1])]), gateway(&[(2, &[9, 9])])])]));
+    assert_eq!(twice.path, [1], "of several the first counts");
+}
+
+#[test]
+fn counter_samples_and_samples_of_vendors_are_skipped_and_counted() {
+    let mut router = Router::default();
+    let sample = flow_sample(3, 1, 3, 7, &[]);
+    let vendor = 8800 << 12 | 1;
+    let samples = [tagged(2, [0; 40]), tagged(4, [0; 44]), tagged(vendor, [0; 8]), sample];
+    let out = router.send(&sflow(&samples));
+    assert_eq!((out.flows.len(), out.faults.len()), (1, 0));
+    let c = router.counts;
+    assert_eq!((c.counter_samples, c.other_samples, c.flow_samples, c.sets), (2, 1, 1, 4));
+}
+
+#[test]
+fn a_discarded_packet_is_a_flow_of_its_own_kind_without_a_rate() {
+    let head = bytes().u32(1).u32(0).u32(3).u32(0).u32(3).u32(0).u32(262).u32(1);
+    let sample = tagged(5, head.raw(raw_header(1418, 4, &tcp4(1400))).0);
+    let flow = one(&sflow(&[sample]));
+    assert_eq!((flow.flow_kind, flow.in_if, flow.bytes), (FlowKind::Discard, 3, Some(1400)));
+    assert_eq!((flow.sampling_interval, flags(&flow)), (0, vec!["discarded"]));
+}
+
+#[test]
+fn one_broken_sample_or_record_loses_no_other() {
+    let good = || flow_sample(3, 1, 3, 7, &[raw_header(1418, 4, &tcp4(1400))]);
+    let cut = tagged(1, [0; 12]);
+    let out = decode(&sflow(&[good(), cut, good()]));
+    assert_eq!(out.flows.len(), 2);
+    assert_eq!(out.faults.iter().map(|f| f.reason).collect::<Vec<_>>(), [Reason::BadSample]);
+
+    let mut record = raw_header(1418, 4, &tcp4(1400));
+    record[20..24].copy_from_slice(&9999_u32.to_be_bytes());
+    let out = decode(&sflow(&[flow_sample(3, 1, 3, 7, &[record, gateway(&[(2, &[7])])]), good()]));
+    assert_eq!(
+        (out.flows.len(), out.flows[0].path[..].to_vec(), out.flows[1].bytes),
+        (2, vec![7], Some(1400))
+    );
+    assert_eq!(out.faults.iter().map(|f| f.reason).collect::<Vec<_>>(), [Reason::BadSample]);
+
+    let whole = sflow(&[good(), good()]);
+    let out = decode(&whole[..whole.len() - 20]);
+    assert_eq!((out.flows.len(), out.faults[0].reason), (1, Reason::Truncated));
+    assert_eq!(out.faults[0].offset, 28 + good().len());
+}
+
+#[test]
+fn agents_of_every_address_family_are_read() {
+    let sample = flow_sample(3, 1, 3, 7, &[]);
+    let tail = bytes().u32(4).u32(77).u32(UPTIME).u32(1).raw(&sample).0;
+    let six = one(&bytes().u32(5).u32(2).raw([0x20; 16]).raw(&tail).0);
+    assert_eq!(six.exporter_id, Ip([0x20; 16]));
+    let unknown = one(&bytes().u32(5).u32(0).raw(&tail).0);
+    assert_eq!(unknown.exporter_id, Ip::v4([192, 0, 2, 1]));
+    assert_eq!(decode(&bytes().u32(5).u32(3).raw(&tail).0).faults[0].reason, Reason::Truncated);
+}
