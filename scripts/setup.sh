@@ -20,6 +20,7 @@ need "$(file /usr/include/zlib.h)" zlib1g-dev
 need "$(has java)" openjdk-17-jre-headless
 need "$(has mvn)" maven
 need "$(has npm)" npm
+need "$(has python3)" python3
 need "$(has curl)" curl
 if [ ${#missing[@]} -gt 0 ]; then
     if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then

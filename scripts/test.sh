@@ -1,0 +1,16 @@
+#!/usr/bin/env bash
+# Everything that CI runs: lints, and all tests with a real Kafka and a real ClickHouse engine.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+export WEIR_HOME="${WEIR_HOME:-$PWD/.weir}" RUST_BACKTRACE="${RUST_BACKTRACE:-0}"
+export WEIR_BIN="${WEIR_BIN:-${CARGO_TARGET_DIR:-$PWD/target}/release/weir}"
+started=$SECONDS
+step() { echo "== $1 ($((SECONDS - started)) s)"; }
+step "lint"
+scripts/lint.sh
+step "build"
+cargo build --release --locked -p weir -p weir-loadtest
+step "test"
+# Tests of one crate start real servers, so crates go one after another, as cargo does.
+cargo test --release --locked --workspace
+step "done"
