@@ -16,10 +16,6 @@ const INTERNAL: u32 = 0x3fff_ffff;
 /// Bytes of the frame check sequence.
 const FCS: u64 = 4;
 
-/// Format and length of the extended switch record.
-const SWITCH: u32 = 1001;
-const SWITCH_BYTES: usize = 16;
-
 /// A cursor over XDR.
 #[derive(Clone, Copy)]
 struct Xdr<'a>(&'a [u8]);
@@ -200,7 +196,8 @@ fn flow_record(
             (flow.tcp_flags, flow.tos) = (body.u32()? as u16, body.u32()? as u8);
             flow.bytes = flow.bytes.or(Some(u64::from(length)));
         }
-        SWITCH => {
+        // Extended switch.
+        1001 => {
             let (src, _priority, dst) = (body.u32()?, body.u32()?, body.u32()?);
             found.vlans = Some((src as u16, dst as u16));
         }
@@ -375,8 +372,6 @@ impl Exporter {
             let record = (|| {
                 let format = body.u32()?;
                 let length = body.u32()? as usize;
-                // Agents are out there that give the length of this record as 6 and send all of its 16 bytes.
-                let length = if format == SWITCH { length.max(SWITCH_BYTES) } else { length };
                 Some((format, body.opaque(length)?))
             })();
             let Some((format, record)) = record else {

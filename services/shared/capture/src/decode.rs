@@ -1,0 +1,231 @@
+//! All that `weir decode` does: captured datagrams through the decoder, a JSON line for each flow record, and a summary.
+
+use crate::{Capture, Captured};
+use serde_json::Value as Json;
+use std::collections::BTreeMap;
+use std::fmt;
+use std::io;
+use weir_schemas::frame::Datagram;
+use weir_schemas::{Flow, Ip, RateSource};
+use weir_wire::{Budget, Context, Counts, Exporter, Fault, Interface, Options, Output, Rate, Reason};
+
+/// Errors and faults of which the summary keeps the sentence.
+const SENTENCES: usize = 20;
+
+/// What a capture had in it.
+#[derive(Clone, Debug, Default)]
+pub struct Summary {
+    /// What the decoder counted.
+    pub counts: Counts,
+    /// Datagrams by source address.
+    pub sources: BTreeMap<Ip, u64>,
+    /// Packets that were no UDP datagrams.
+    pub other_packets: u64,
+    /// Faults by reason.
+    pub faults: BTreeMap<Reason, u64>,
+    /// Data sets that found no template in the whole capture.
+    pub sets_without_template: u64,
+    /// Errors of the capture itself.
+    pub capture_errors: u64,
+    /// The first errors and faults, in words.
+    pub sentences: Vec<String>,
+    /// Layer 3 bytes of all flow records, unscaled.
+    pub bytes: u128,
+    /// Layer 2 bytes of all flow records, unscaled.
+    pub bytes_l2: u128,
+    /// Packets of all flow records, unscaled.
+    pub packets: u128,
+    /// Flow records by where their sampling interval came from.
+    pub rate_sources: BTreeMap<RateSource, u64>,
+    /// Interfaces of which a name or description was learned.
+    pub interfaces: u64,
+    /// Sampling intervals that were learned from options data.
+    pub rates: u64,
+}
+
+impl Summary {
+    fn say(&mut self, sentence: String) {
+        if self.sentences.len() < SENTENCES {
+            self.sentences.push(sentence);
+        }
+    }
+}
+
+impl fmt::Display for Summary {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Counts { datagrams, flows, option_records, templates, options_templates, .. } = self.counts;
+        writeln!(
+            f,
+            "{datagrams} datagrams of {} sources, {} other packets",
+            self.sources.len(),
+            self.other_packets
+        )?;
+        writeln!(
+            f,
+            "{flows} flow records: {} bytes, {} bytes of layer 2, {} packets",
+            self.bytes, self.bytes_l2, self.packets
+        )?;
+        writeln!(
+            f,
+            "{option_records} option records, {templates} templates, {options_templates} options templates"
+        )?;
+        if self.rates + self.interfaces > 0 {
+            writeln!(
+                f,
+                "{} sampling intervals and {} interfaces from options data",
+                self.rates, self.interfaces
+            )?;
+        }
+        let nonzero = self.counts.all().filter(|(name, _, n)| {
+            *n > 0
+                && !["datagrams", "flows", "option_records", "templates", "options_templates", "faults"]
+                    .contains(name)
+        });
+        for (name, doc, n) in nonzero {
+            writeln!(f, "  {name} {n}: {doc}")?;
+        }
+        for (source, n) in &self.rate_sources {
+            writeln!(f, "  sampling interval from {}: {n} flow records", source.word())?;
+        }
+        for (reason, n) in &self.faults {
+            writeln!(f, "  fault {} {n}: {}", reason.word(), reason.doc())?;
+        }
+        if self.capture_errors > 0 {
+            writeln!(f, "  {} errors of the capture itself", self.capture_errors)?;
+        }
+        for sentence in &self.sentences {
+            writeln!(f, "    {sentence}")?;
+        }
+        Ok(())
+    }
+}
+
+/// Writes lines and sums up.
+struct Lines<'w, W> {
+    lines: &'w mut W,
+    summary: Summary,
+    exporter: Ip,
+    defaults: serde_json::Map<String, Json>,
+    error: Option<io::Error>,
+}
+
+/// Columns that stand in every line, also where they are 0.
+const ALWAYS: &[&str] = &["packets", "record_index"];
+
+fn columns(flow: &Flow<'_>) -> serde_json::Map<String, Json> {
+    // serde_json's values end at 64 bits; Q, which does not, is written apart.
+    let flow = Flow { q: None, q_l2: None, ..*flow };
+    match serde_json::to_value(flow) {
+        Ok(Json::Object(columns)) => columns,
+        _ => serde_json::Map::new(),
+    }
+}
+
+impl<W: io::Write> Lines<'_, W> {
+    fn line(&mut self, flow: &Flow<'_>) -> io::Result<()> {
+        let columns = columns(flow);
+        write!(self.lines, "{{\"exporter\":\"{}\"", self.exporter)?;
+        for column in Flow::COLUMNS {
+            let q = match column.name {
+                "q" => flow.q,
+                "q_l2" => flow.q_l2,
+                _ => None,
+            };
+            if let Some(q) = q {
+                write!(self.lines, ",\"{}\":{q}", column.name)?;
+                continue;
+            }
+            let Some(value) = columns.get(column.name) else { continue };
+            if self.defaults.get(column.name) != Some(value) || ALWAYS.contains(&column.name) {
+                write!(self.lines, ",\"{}\":{value}", column.name)?;
+            }
+        }
+        writeln!(self.lines, "}}")
+    }
+}
+
+impl<W: io::Write> Output for Lines<'_, W> {
+    fn flow(&mut self, flow: Flow<'_>) {
+        self.summary.bytes += u128::from(flow.bytes.unwrap_or_default());
+        self.summary.bytes_l2 += u128::from(flow.bytes_l2.unwrap_or_default());
+        self.summary.packets += u128::from(flow.packets);
+        *self.summary.rate_sources.entry(flow.rate_source).or_default() += 1;
+        if self.error.is_none() {
+            self.error = self.line(&flow).err();
+        }
+    }
+
+    fn fault(&mut self, fault: Fault<'_>) {
+        *self.summary.faults.entry(fault.reason).or_default() += 1;
+        let place = format!("datagram {} of {}", fault.context.raw_offset, fault.context.exporter);
+        self.summary.say(format!("{place}: {}: {}", fault.reason.word(), fault.sentence));
+    }
+
+    fn state(&mut self, _: &[u8], _: Option<&[u8]>) {}
+
+    fn interface(&mut self, _: Interface<'_>) {
+        self.summary.interfaces += 1;
+    }
+
+    fn rate(&mut self, _: Rate) {
+        self.summary.rates += 1;
+    }
+}
+
+/// Decodes a capture: a JSON line for each flow record, of all columns that are not empty, under the columns' names. No data waits
+/// in vain for a template: all bytes of the capture may wait until its end, and what is left then is a fault.
+pub fn decode(
+    mut capture: Capture<'_>,
+    options: &Options,
+    lines: &mut impl io::Write,
+) -> io::Result<Summary> {
+    let options = Options { parked_bytes: usize::MAX, parked_age_s: u32::MAX, ..options.clone() };
+    let mut budget = Budget::new(usize::MAX, usize::MAX);
+    let mut exporters: BTreeMap<Ip, Exporter> = BTreeMap::new();
+    let mut out = Lines {
+        lines,
+        summary: Summary::default(),
+        exporter: Ip::default(),
+        defaults: columns(&Flow::default()),
+        error: None,
+    };
+    let mut raw_offset = 0;
+    for next in capture.by_ref() {
+        let captured = match next {
+            Ok(captured) => captured,
+            Err(error) => {
+                out.summary.capture_errors += 1;
+                out.summary.say(error.to_string());
+                continue;
+            }
+        };
+        *out.summary.sources.entry(captured.source).or_default() += 1;
+        out.exporter = captured.source;
+        let context = Context { exporter: captured.source, raw_offset, frame_index: 0 };
+        let exporter = exporters.entry(captured.source).or_default();
+        let counts = exporter.decode(&context, &datagram(&captured), &options, &mut budget, &mut out);
+        out.summary.counts += counts;
+        raw_offset += 1;
+        if let Some(error) = out.error.take() {
+            return Err(error);
+        }
+    }
+    for (source, exporter) in &mut exporters {
+        out.exporter = *source;
+        let context = Context { exporter: *source, raw_offset, frame_index: 0 };
+        let counts = exporter.finish(&context, &options, &mut budget, &mut out);
+        out.summary.sets_without_template += counts.expired;
+        out.summary.counts += counts;
+    }
+    out.summary.other_packets = capture.others();
+    Ok(out.summary)
+}
+
+fn datagram<'a>(captured: &'a Captured<'_>) -> Datagram<'a> {
+    Datagram {
+        received: captured.time,
+        listener: captured.destination_port,
+        source_port: captured.source_port,
+        payload: &captured.payload,
+    }
+}
