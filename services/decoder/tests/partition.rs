@@ -1,0 +1,238 @@
+//! Frames in, records out, without a bus: what a partition keeps is what it wrote.
+#![allow(clippy::unwrap_used)]
+
+mod support;
+
+use proptest::prelude::*;
+use std::collections::BTreeMap;
+use support::{data, frame, interface_options, template};
+use weir_decoder::Config;
+use weir_decoder::enrich::links::LinkRule;
+use weir_decoder::enrich::{Enricher, database::Databases};
+use weir_decoder::partition::{Emit, Partition, RawRecord, Shared, Tally, To};
+use weir_schemas::avro::read_batch;
+use weir_schemas::inventory::{Entry, Record};
+use weir_schemas::{Connectivity, Ip, deadletter};
+
+const EXPORTER: [u8; 16] = Ip::v4([192, 0, 2, 9]).0;
+
+type Written = (To, Vec<u8>, Option<Vec<u8>>);
+
+#[derive(Default)]
+struct Topics(Vec<Written>);
+
+impl Emit for Topics {
+    fn emit(&mut self, to: To, key: &[u8], value: Option<&[u8]>, _: &[(&str, &[u8])]) {
+        self.0.push((to, key.to_vec(), value.map(<[u8]>::to_vec)));
+    }
+}
+
+impl Topics {
+    fn of(&self, wanted: To) -> impl Iterator<Item = (&[u8], Option<&[u8]>)> {
+        self.0.iter().filter(move |(to, ..)| *to == wanted).map(|(_, key, value)| (key.as_slice(), value.as_deref()))
+    }
+
+    /// What compaction leaves.
+    fn compacted(&self, wanted: To) -> BTreeMap<Vec<u8>, Vec<u8>> {
+        let mut left = BTreeMap::new();
+        for (key, value) in self.of(wanted) {
+            match value {
+                Some(value) => left.insert(key.to_vec(), value.to_vec()),
+                None => left.remove(key),
+            };
+        }
+        left
+    }
+
+    fn packets(&self) -> Vec<u64> {
+        let batches = self.of(To::Flows).map(|(_, value)| value.unwrap());
+        batches.flat_map(|value| read_batch(value).unwrap().1.map(|flow| flow.unwrap().packets)).collect()
+    }
+}
+
+struct Bench {
+    config: Config,
+    enricher: Enricher,
+    databases: Databases,
+    partition: Partition,
+    topics: Topics,
+    tally: Tally,
+    offset: i64,
+}
+
+impl Bench {
+    fn new(config: Config) -> Self {
+        Self {
+            enricher: Enricher::new(&config.enrich).unwrap(),
+            databases: Databases::default(),
+            partition: Partition::new(7, &config),
+            topics: Topics::default(),
+            tally: Tally::default(),
+            offset: 0,
+            config,
+        }
+    }
+
+    fn feed(&mut self, key: &[u8], value: &[u8]) {
+        let shared = Shared {
+            config: &self.config,
+            enricher: &self.enricher,
+            databases: &self.databases,
+            raw_topic: "weir.raw",
+        };
+        let record = RawRecord { offset: self.offset, key: Some(key), value: Some(value) };
+        self.partition.frame(&record, &shared, &mut self.tally, &mut self.topics);
+        self.partition.flush(&shared, &mut self.tally, &mut self.topics);
+        self.offset += 1;
+    }
+
+    /// Another process takes over from what was written, perhaps under another configuration.
+    fn taken_over(&self, config: Config) -> Self {
+        let mut next = Self { offset: self.offset, ..Self::new(config) };
+        let shared = Shared {
+            config: &next.config,
+            enricher: &next.enricher,
+            databases: &next.databases,
+            raw_topic: "weir.raw",
+        };
+        for (key, value) in self.topics.compacted(To::State) {
+            next.partition.restore_state(&key, Some(&value), &shared).unwrap();
+        }
+        for (key, value) in self.topics.compacted(To::Inventory) {
+            next.partition.restore_inventory(&key, Some(&value)).unwrap();
+        }
+        next.partition.restored(&shared, 5, &mut next.topics);
+        next
+    }
+
+    fn links(&self) -> Vec<(String, Connectivity)> {
+        let entries = self.topics.of(To::Inventory).map(|(key, value)| Entry::read(key, value.unwrap()).unwrap().1.record);
+        entries
+            .filter_map(|record| match record {
+                Record::Link { provider, connectivity, .. } => Some((provider, connectivity)),
+                _ => None,
+            })
+            .collect()
+    }
+}
+
+fn transit(provider: &str) -> Config {
+    let rule = LinkRule {
+        description: "^Transit".into(),
+        provider: provider.into(),
+        connectivity: "transit".into(),
+        ..LinkRule::default()
+    };
+    let mut config = Config::default();
+    config.enrich.links = vec![rule];
+    config
+}
+
+#[test]
+fn data_before_its_template_waits_and_is_decoded_in_order_when_it_comes() {
+    let mut bench = Bench::new(Config::default());
+    bench.feed(&EXPORTER, &frame(&[data(256, &[1, 2]), data(256, &[3])]));
+    assert!(bench.topics.packets().is_empty());
+    bench.feed(&EXPORTER, &frame(&[template(256), data(256, &[4])]));
+    assert_eq!(bench.topics.packets(), [1, 2, 3, 4]);
+    let parked_left = bench.topics.compacted(To::State).len();
+    assert_eq!(parked_left, 1, "the template stays, what waited is gone");
+}
+
+#[test]
+fn whoever_takes_over_decodes_what_waited_and_what_comes_without_a_new_template() {
+    let mut first = Bench::new(Config::default());
+    first.feed(&EXPORTER, &frame(&[template(256), data(257, &[7])]));
+    let mut second = first.taken_over(Config::default());
+    second.feed(&EXPORTER, &frame(&[data(256, &[1])]));
+    second.feed(&EXPORTER, &frame(&[template(257)]));
+    assert_eq!(second.topics.packets(), [1, 7]);
+}
+
+#[test]
+fn a_rule_that_changed_is_written_at_the_next_start_and_only_then() {
+    let mut first = Bench::new(transit("Old"));
+    first.feed(&EXPORTER, &frame(&interface_options(3, "et-0/0/3", "Transit: somebody")));
+    assert_eq!(first.links(), [("Old".to_owned(), Connectivity::Transit)]);
+    assert!(first.taken_over(transit("Old")).topics.0.is_empty(), "nothing changed, nothing is written");
+    assert_eq!(first.taken_over(transit("New")).links(), [("New".to_owned(), Connectivity::Transit)]);
+    assert_eq!(first.taken_over(Config::default()).links(), [(String::new(), Connectivity::Unknown)]);
+}
+
+#[test]
+fn an_interface_known_by_its_index_alone_is_on_its_link_too() {
+    let rule = LinkRule { index: 4, provider: "LAN-IX".into(), connectivity: "ix".into(), ..LinkRule::default() };
+    let mut config = Config::default();
+    config.enrich.links = vec![rule];
+    let mut bench = Bench::new(config.clone());
+    bench.feed(&EXPORTER, &frame(&[template(256), data(256, &[1])]));
+    assert_eq!(bench.links(), [("LAN-IX".to_owned(), Connectivity::Ix)]);
+    config.enrich.links[0].provider = "Other-IX".into();
+    assert_eq!(bench.taken_over(config).links(), [("Other-IX".to_owned(), Connectivity::Ix)]);
+}
+
+#[test]
+fn what_cannot_be_decoded_is_dead_lettered_whole_and_its_neighbours_are_not() {
+    let mut bench = Bench::new(Config::default());
+    let garbage = vec![0xee; 40];
+    bench.feed(&EXPORTER, &frame(&[template(256), garbage.clone(), data(256, &[5])]));
+    assert_eq!(bench.topics.packets(), [5]);
+    let dead: Vec<_> = bench.topics.of(To::DeadLetter).map(|(key, value)| (key.to_vec(), value.unwrap().to_vec())).collect();
+    assert_eq!(dead.len(), 1);
+    let (about, bytes) = deadletter::read(&dead[0].1).unwrap();
+    assert_eq!((dead[0].0.as_slice(), bytes), (&EXPORTER[..], garbage.as_slice()));
+    assert_eq!((about.reason.as_str(), about.partition, about.frame_index), ("unknown_version", 7, 1));
+
+    bench.feed(&[1, 2, 3], b"frame");
+    bench.feed(&EXPORTER, &[9, 9, 9]);
+    let reasons: Vec<_> =
+        bench.topics.of(To::DeadLetter).map(|(_, value)| deadletter::read(value.unwrap()).unwrap().0.reason).collect();
+    assert_eq!(reasons, ["unknown_version", "bad_key", "bad_frame"]);
+}
+
+#[test]
+fn a_batch_is_cut_before_it_is_too_large_for_a_message() {
+    let mut bench = Bench::new(Config::default());
+    let many: Vec<u64> = (0..1500).collect();
+    let datagrams: Vec<_> = std::iter::once(template(256)).chain((0..10).map(|_| data(256, &many))).collect();
+    bench.feed(&EXPORTER, &frame(&datagrams));
+    assert_eq!(bench.topics.packets().len(), 15_000);
+    let sizes: Vec<_> = bench.topics.of(To::Flows).map(|(_, value)| value.unwrap().len()).collect();
+    assert!(sizes.len() > 3 && sizes.iter().all(|size| *size <= weir_schemas::avro::MAX_BATCH_BYTES), "{sizes:?}");
+}
+
+#[test]
+fn spoofed_addresses_do_not_fill_memory() {
+    let mut bench = Bench::new(Config { exporters: 10, ..Config::default() });
+    bench.feed(&EXPORTER, &frame(&[template(256)]));
+    for n in 0..200u8 {
+        bench.feed(&Ip::v4([203, 0, 113, n]).0, &frame(&[vec![0xee; 8]]));
+    }
+    // The one of which something is known was kept.
+    bench.feed(&EXPORTER, &frame(&[data(256, &[1])]));
+    assert_eq!(bench.topics.packets(), [1]);
+}
+
+fn datagram() -> impl Strategy<Value = Vec<Vec<u8>>> {
+    prop_oneof![
+        (256u16..259).prop_map(|id| vec![template(id)]),
+        (256u16..259, prop::collection::vec(1u64..9, 1..4)).prop_map(|(id, packets)| vec![data(id, &packets)]),
+        (1u32..4, "[a-z]{1,4}", "[a-z]{0,4}").prop_map(|(n, name, text)| interface_options(n, &name, &text)),
+        prop::collection::vec(any::<u8>(), 0..60).prop_map(|bytes| vec![bytes]),
+    ]
+}
+
+proptest! {
+    /// Rule 2 rests on this: memory can be thrown away, because what was written makes it again.
+    #[test]
+    fn what_is_kept_is_what_was_written(frames in prop::collection::vec((0u8..3, datagram()), 1..20)) {
+        let mut bench = Bench::new(transit("T"));
+        for (exporter, payloads) in frames {
+            bench.feed(&Ip::v4([192, 0, 2, exporter]).0, &frame(&payloads));
+        }
+        prop_assert_eq!(bench.partition.dump(), bench.topics.compacted(To::State));
+        let next = bench.taken_over(transit("T"));
+        prop_assert_eq!(next.partition.dump(), bench.partition.dump());
+        prop_assert!(next.topics.0.is_empty(), "a take-over without a change writes nothing: {:?}", next.topics.0);
+    }
+}
