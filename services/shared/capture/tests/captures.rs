@@ -3,10 +3,9 @@
 //! The captures lie beside the project, not in it: where the folder is missing the tests say so and pass. Each disagreement
 //! stands in [`EXCEPTIONS`] and, with its reason, in docs/captures.md; one that does not fails the test, and so does an
 //! exception that is none any more.
-
-use serde_json::{Value as Json, json};
 #![allow(clippy::unwrap_used, reason = "a test that meets no value has failed")]
 
+use serde_json::{Value as Json, json};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use weir_capture::decode::{Summary, decode};

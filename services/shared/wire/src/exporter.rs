@@ -5,7 +5,7 @@ use crate::learned::{Learned, give, take};
 use crate::options::{Budget, Options};
 use crate::output::{Context, Counts, Interface, Output, Reason};
 use crate::parked::Parked;
-use crate::sampling::Entry;
+use crate::rates::Entry;
 use crate::sflow;
 use crate::state::{self, Key, StateError};
 use crate::template::{Defined, Definition, Refused, Templates};

@@ -1,10 +1,11 @@
 //! What an exporter says of itself in options data: sampling rates, interfaces, the time of its start.
 
 use crate::element::{Slice, Slot};
+use crate::interval::BadRate;
 use crate::options::{Budget, Options};
 use crate::output::{Interface, Output, Rate};
 use crate::plan::{Slices, Words};
-use crate::sampling::{self, Announcement, Asked, BadRate, Entry, Put, RateKey, Rates};
+use crate::rates::{self, Announcement, Asked, Entry, Put, RateKey, Rates};
 use crate::state;
 use crate::template::Template;
 use ahash::AHashMap;
@@ -118,7 +119,7 @@ impl Learned {
                 out.state(&state::init_key(asked.domain), Some(&state::init_value(init)));
             }
         }
-        let found = sampling::announcements(present, words, asked, options.max_sampling_interval)
+        let found = rates::announcements(present, words, asked, options.max_sampling_interval)
             .map_err(|BadRate| Refusal::BadRate)?;
         for (key, sampler, value) in found {
             self.announce(key, asked.port, sampler, value, received, options, budget, out)?;

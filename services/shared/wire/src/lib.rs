@@ -6,21 +6,26 @@
 
 mod call;
 mod count;
+mod data;
 mod element;
 mod exporter;
+mod interval;
 mod learned;
 mod netflow;
+mod netflow5;
 mod options;
 mod output;
 mod packet;
 mod parked;
 mod plan;
+mod rates;
 mod record;
-mod sampling;
+mod resolve;
 mod sflow;
 mod state;
 mod template;
 mod time;
+mod waiting;
 
 pub use exporter::Exporter;
 pub use options::{Budget, Options};

@@ -4,7 +4,7 @@ use crate::count::{self, Q};
 use crate::element::{Slice, Slot};
 use crate::packet::{self, LABELS, Link};
 use crate::plan::{Present, Slices, Words};
-use crate::sampling::Resolver;
+use crate::resolve::Resolver;
 use crate::time::{Clock, Plausible, Span, Times};
 use weir_schemas::columns::flag;
 use weir_schemas::value::{MAX_COUNT, MAX_Q};

@@ -3,9 +3,10 @@
 //! A key names everything that tells two pieces of state apart, so that neither two ports' templates nor several samplers under
 //! one scope compact into one. Values begin with a version. Kept state is read as carefully as wire input.
 
+use crate::interval::{Announced, Ratio};
 use crate::learned::Known;
 use crate::parked::{Place, Set};
-use crate::sampling::{Announced, Announcement, RateKey, Ratio, Scope};
+use crate::rates::{Announcement, RateKey, Scope};
 use crate::template::{Group, Template};
 use smallvec::SmallVec;
 use thiserror::Error;

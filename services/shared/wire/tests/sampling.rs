@@ -31,8 +31,11 @@ fn in_record(fields: &[F], values: &[u8]) -> Sink {
     decode(&ipfix(1, &[set(2, template(256, &all)), set(256, flow().raw(values).0)]))
 }
 
-/// Each row of the table: fields, value, interval in thousandths, flags.
-fn rows() -> Vec<(&'static str, Vec<F>, Vec<u8>, u64, SamplingKind, Vec<&'static str>)> {
+/// Name, fields, value, interval in thousandths, kind, flags.
+type Row = (&'static str, Vec<F>, Vec<u8>, u64, SamplingKind, Vec<&'static str>);
+
+/// Each row of the table.
+fn rows() -> Vec<Row> {
     use SamplingKind::{Flow, Packet};
     vec![
         ("IE 34", vec![f(34, 4)], bytes().u32(1000).0, 1_000_000, Packet, vec![]),

@@ -229,10 +229,12 @@ fn a_tombstone_takes_state_back() {
         &mut out,
     );
     assert_eq!(router.dump().len(), 5);
+    assert!(!router.exporter.is_empty());
     for key in out.state.keys() {
         router.exporter.restore(key, None, &router.options, &mut router.budget).unwrap();
     }
     assert_eq!(router.dump().len(), 0);
+    assert!(router.exporter.is_empty());
     assert_eq!((router.budget.state, router.budget.parked), (0, 0));
 }
 

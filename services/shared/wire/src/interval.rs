@@ -1,0 +1,179 @@
+//! Sampling intervals from their parameters: COUNTING.md's table ("Sampling rate").
+//!
+//! An interval is a ratio until it is stored, so that chains multiply exactly and it is rounded once. What is not known is 0,
+//! never 1.
+
+use crate::element::Slot;
+use crate::plan::{Present, Words};
+use weir_schemas::SamplingKind;
+use weir_schemas::columns::flag;
+
+/// An interval as a ratio, at least 1.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Ratio {
+    pub num: u128,
+    pub den: u128,
+}
+
+impl Ratio {
+    /// None unless `num / den` is from 1 to `bound`.
+    pub(crate) fn new(num: u128, den: u128, bound: u64) -> Option<Self> {
+        if den == 0 || num < den || num / den > u128::from(bound) {
+            return None;
+        }
+        let divisor = gcd(num, den);
+        Some(Self { num: num / divisor, den: den / divisor })
+    }
+
+    /// 1 / p, where p is in ]0, 1] and 1 / p within the bound.
+    fn inverse(p: f64, bound: u64) -> Option<Self> {
+        if !(p > 0.0 && p <= 1.0 && 1.0 / p <= bound as f64) {
+            return None;
+        }
+        // A float is mantissa · 2^exponent exactly. With p from 2^-40 to 1 the exponent is from -92 to -52.
+        let bits = p.to_bits();
+        let exponent = (bits >> 52 & 0x7ff) as i64 - 1075;
+        let mantissa = u128::from(bits & ((1 << 52) - 1) | 1 << 52);
+        let shift = u32::try_from(-exponent).ok().filter(|shift| *shift < 120)?;
+        Self::new(1 << shift, mantissa, bound)
+    }
+
+    pub(crate) fn times(&self, other: &Self, bound: u64) -> Option<Self> {
+        let (a, b) = (gcd(self.num, other.den), gcd(other.num, self.den));
+        let num = (self.num / a).checked_mul(other.num / b)?;
+        let den = (self.den / b).checked_mul(other.den / a)?;
+        Self::new(num, den, bound)
+    }
+
+    /// Thousandths, rounded half up.
+    pub(crate) fn thousandths(&self) -> u64 {
+        let (whole, rest) = (self.num / self.den, self.num % self.den);
+        // A denominator below 2^116 times 2000 still fits; a larger one can be shortened without harm to the thousandths.
+        let shift = (128 - self.den.leading_zeros()).saturating_sub(116);
+        let (rest, den) = (rest >> shift, (self.den >> shift).max(1));
+        let thousandths = (rest * 2000 + den) / (2 * den);
+        u64::try_from(whole.saturating_mul(1000).saturating_add(thousandths)).unwrap_or(u64::MAX)
+    }
+}
+
+fn gcd(mut a: u128, mut b: u128) -> u128 {
+    while b != 0 {
+        (a, b) = (b, a % b);
+    }
+    a.max(1)
+}
+
+/// An interval with what is said of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Announced {
+    pub ratio: Ratio,
+    pub kind: SamplingKind,
+    /// Bits of the column `flags`.
+    pub flags: u32,
+    /// From IE 305 alone: below any other evidence.
+    pub inferred: bool,
+}
+
+/// The parameters are there and give no interval.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct BadRate;
+
+/// Elements that say something about an interval by themselves.
+pub(crate) const PARAMETERS: Present = Present::of(&[
+    Slot::Interval,
+    Slot::RandomInterval,
+    Slot::PacketInterval,
+    Slot::PacketSpace,
+    Slot::TimeInterval,
+    Slot::TimeSpace,
+    Slot::SampleSize,
+    Slot::Population,
+    Slot::Probability32,
+    Slot::Probability64,
+    Slot::HashOutMin,
+    Slot::HashOutMax,
+    Slot::HashSelectedMin,
+    Slot::HashSelectedMax,
+    Slot::FlowInterval,
+    Slot::FlowSpacing,
+]);
+
+/// A family of parameters, one row of COUNTING.md's table.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Family {
+    Plain,
+    Count,
+    Size,
+    Probability,
+    Time,
+    Hash,
+    Flow,
+}
+
+/// The interval that a record's parameters give: the first family of the table that is there and not zero.
+pub(crate) fn announced(present: &Present, words: &Words, bound: u64) -> Result<Option<Announced>, BadRate> {
+    let get = |slot: Slot| present.has(slot).then(|| words[slot as usize]);
+    let both = |a: Slot, b: Slot| get(a).zip(get(b)).map(|(a, b)| (u128::from(a), u128::from(b)));
+    let plain = get(Slot::Interval).filter(|n| *n > 0).or(get(Slot::RandomInterval).filter(|n| *n > 0));
+    let probability = get(Slot::Probability64)
+        .filter(|bits| *bits != 0)
+        .map(f64::from_bits)
+        .or(get(Slot::Probability32).map(|bits| f64::from(f32::from_bits(bits as u32))))
+        .or(get(Slot::Probability64).map(f64::from_bits));
+    let hash =
+        both(Slot::HashOutMin, Slot::HashOutMax).zip(both(Slot::HashSelectedMin, Slot::HashSelectedMax));
+    let ratio = |num, den| Ratio::new(num, den, bound).ok_or(BadRate);
+    let (family, ratio) = if let Some(n) = plain {
+        (Family::Plain, ratio(u128::from(n), 1)?)
+    } else if let Some((interval, space)) = both(Slot::PacketInterval, Slot::PacketSpace) {
+        (Family::Count, ratio(interval + space, interval)?)
+    } else if let Some((size, population)) = both(Slot::SampleSize, Slot::Population) {
+        (Family::Size, ratio(population, size)?)
+    } else if let Some(p) = probability {
+        (Family::Probability, Ratio::inverse(p, bound).ok_or(BadRate)?)
+    } else if let Some((interval, space)) = both(Slot::TimeInterval, Slot::TimeSpace) {
+        (Family::Time, ratio(interval + space, interval)?)
+    } else if let Some(((out_min, out_max), (min, max))) = hash {
+        let range = |min: u128, max: u128| max.checked_sub(min).map(|n| n + 1).ok_or(BadRate);
+        (Family::Hash, ratio(range(out_min, out_max)?, range(min, max)?)?)
+    } else if let Some((interval, spacing)) = both(Slot::FlowInterval, Slot::FlowSpacing) {
+        (Family::Flow, ratio(interval + spacing, interval)?)
+    } else {
+        // An interval without a space says little, but exporters do send their N in it.
+        let inferred = get(Slot::PacketInterval).filter(|n| *n > 1);
+        return Ok(inferred.and_then(|n| Ratio::new(u128::from(n), 1, bound)).map(|ratio| Announced {
+            ratio,
+            kind: SamplingKind::Packet,
+            flags: 0,
+            inferred: true,
+        }));
+    };
+    let mut flags = if family == Family::Time { flag::RATE_APPROXIMATE } else { 0 };
+    if contradicts(family, get(Slot::SelectorAlgorithm), get(Slot::Algorithm).or(get(Slot::SamplerMode))) {
+        flags |= flag::RATE_CONTRADICTED;
+    }
+    let kind = if family == Family::Flow { SamplingKind::Flow } else { SamplingKind::Packet };
+    Ok(Some(Announced { ratio, kind, flags, inferred: false }))
+}
+
+/// Whether the algorithm that is named is another than the one whose parameters are there (RFC 5477 section 8.2.1 for IE 304;
+/// 1 deterministic, 2 random for IE 35 and 49).
+fn contradicts(family: Family, selector: Option<u64>, mode: Option<u64>) -> bool {
+    use Family::*;
+    let selector = match selector {
+        None | Some(0) => false,
+        _ if family == Plain => false,
+        Some(1) => family != Count,
+        Some(2) => family != Time,
+        Some(3) => family != Size,
+        Some(4) => family != Probability,
+        Some(6..=8) => family != Hash,
+        Some(_) => false,
+    };
+    let mode = match mode {
+        Some(1) => matches!(family, Size | Probability),
+        Some(2) => matches!(family, Count | Time),
+        _ => false,
+    };
+    selector || mode
+}

@@ -1,0 +1,154 @@
+//! Data sets that come before their template: let wait, decoded late, or given up.
+
+use crate::call::Call;
+use crate::data::{Data, data};
+use crate::exporter::Exporter;
+use crate::netflow::SET_HEADER;
+use crate::output::{Fault, Output, Reason};
+use crate::parked::{Place, Set};
+use crate::rates::Asked;
+use crate::record;
+use crate::state;
+use crate::template::Group;
+use crate::time::Clock;
+use weir_schemas::columns::flag;
+
+const SECOND: i64 = 1_000_000_000;
+
+impl Exporter {
+    /// Lets a data set wait for its template.
+    pub(crate) fn park<O: Output>(
+        &mut self,
+        group: Group,
+        (at, end): (usize, usize),
+        index: u32,
+        clock: Clock,
+        call: &mut Call<'_, O>,
+    ) {
+        let bytes = &call.datagram.payload[at..end];
+        if !self.parked.fits(bytes.len(), call.options, call.budget) {
+            call.counts.sets_dead += 1;
+            let sentence = format!(
+                "set {} at byte {at} has no template yet, and {} bytes of the exporter and {} of the partition wait already",
+                group.id,
+                self.parked.bytes(),
+                call.budget.parked
+            );
+            return call.fault(Reason::ParkedLimit, at, bytes, sentence);
+        }
+        call.counts.sets_parked += 1;
+        let mut buffer = Vec::with_capacity(bytes.len() + 4);
+        buffer.extend_from_slice(&[0; 4]);
+        buffer.extend_from_slice(bytes);
+        let set = Set {
+            group,
+            port: call.datagram.source_port,
+            received: call.datagram.received,
+            exported: clock.exported,
+            uptime: clock.uptime,
+            record_index: call.record_index,
+            offset: at as u32,
+            buffer,
+        };
+        // A record has a byte at least, so that no index can be given twice.
+        call.record_index = call.record_index.wrapping_add((bytes.len() - SET_HEADER) as u32);
+        let place = (call.context.raw_offset, call.context.frame_index, index);
+        call.out.state(&state::parked_key(&place), Some(&state::parked_value(&set)));
+        if let Some(before) = self.parked.push(place, set, call.budget) {
+            call.counts.expired += 1;
+            let sentence =
+                format!("set {} waited at the same place of the input as another", before.group.id);
+            give_up(Reason::ParkedLimit, &place, &before, sentence, call);
+        }
+    }
+
+    /// Decodes what waited for a template, in the order in which it came.
+    pub(crate) fn release<O: Output>(&mut self, group: &Group, port: u16, call: &mut Call<'_, O>) {
+        if self.parked.is_empty() {
+            return;
+        }
+        let all = self.templates.agree(group);
+        for place in self.parked.waiting(group, (!all).then_some(port)) {
+            let Some((template, borrowed)) =
+                self.templates.find(group, self.parked.port(&place).unwrap_or(port))
+            else {
+                continue;
+            };
+            let Some(set) = self.parked.remove(&place, call.budget) else { continue };
+            call.out.state(&state::parked_key(&place), None);
+            call.counts.released += 1;
+            let uptime = set.uptime.or_else(|| {
+                let init = self.learned.inits.get(&group.domain)?;
+                record::uptime(set.exported, *init)
+            });
+            let mut late = Call {
+                context: set.context(&place, &call.context),
+                datagram: weir_schemas::frame::Datagram {
+                    received: set.received,
+                    source_port: set.port,
+                    listener: call.datagram.listener,
+                    payload: &set.buffer,
+                },
+                options: call.options,
+                budget: call.budget,
+                out: call.out,
+                counts: Default::default(),
+                protocol: group.protocol(),
+                domain: group.domain,
+                record_index: set.record_index,
+            };
+            let mut base = late.base(set.exported);
+            base.flags |= flag::TEMPLATE_LATE | if borrowed { flag::TEMPLATE_BORROWED } else { 0 };
+            let asked =
+                Asked { version: group.version, domain: group.domain, port: set.port, template: group.id };
+            let data_set = Data {
+                buffer: &set.buffer,
+                start: 4 + SET_HEADER,
+                end: set.buffer.len(),
+                shift: set.offset as isize - 4,
+                asked,
+                clock: Clock { uptime, ..set.clock() },
+                base,
+            };
+            data(template, &mut self.learned, &data_set, &mut late);
+            let counts = late.counts;
+            call.counts += counts;
+        }
+    }
+
+    /// Gives up what waits longer than the options allow.
+    pub(crate) fn expire_parked<O: Output>(&mut self, call: &mut Call<'_, O>) {
+        let age = i64::from(call.options.parked_age_s) * SECOND;
+        let oldest = self.high_water.saturating_sub(age);
+        while let Some(place) = self.parked.first_before(oldest) {
+            self.drop_parked(Reason::ParkedExpired, &place, call);
+        }
+    }
+
+    /// Gives up a set that waits.
+    pub(crate) fn drop_parked<O: Output>(&mut self, reason: Reason, place: &Place, call: &mut Call<'_, O>) {
+        let Some(set) = self.parked.remove(place, call.budget) else { return };
+        call.out.state(&state::parked_key(place), None);
+        call.counts.expired += 1;
+        let sentence = format!(
+            "set {} of domain {} and port {} waited for its template in vain",
+            set.group.id, set.group.domain, set.port
+        );
+        give_up(reason, place, &set, sentence, call);
+    }
+}
+
+fn give_up<O: Output>(reason: Reason, place: &Place, set: &Set, sentence: String, call: &mut Call<'_, O>) {
+    call.counts.faults += 1;
+    call.out.fault(Fault {
+        reason,
+        context: set.context(place, &call.context),
+        received: set.received,
+        source_port: set.port,
+        protocol: set.group.protocol(),
+        observation_domain: set.group.domain,
+        offset: set.offset as usize,
+        bytes: set.bytes(),
+        sentence,
+    });
+}
