@@ -1,1 +1,14 @@
-//! Placeholder.
+//! Load and proof: traffic of a network that could be, a ledger of what was sent, and a verifier that holds what is stored against it.
+//!
+//! The encoders and the rule that spreads flows over minutes are written here a second time, on purpose: a number that two
+//! implementations agree on is believed, a number that one computed twice is not.
+
+pub mod encode;
+pub mod generate;
+pub mod ledger;
+pub mod network;
+pub mod pace;
+mod tag;
+pub mod traffic;
+pub mod verify;
+pub mod world;

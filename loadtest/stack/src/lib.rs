@@ -7,10 +7,12 @@ pub mod home;
 pub mod kafka;
 pub mod ports;
 mod process;
+pub mod scrape;
 
 pub use home::Home;
 pub use kafka::Kafka;
 pub use process::{Process, Signal};
+pub use scrape::Metrics;
 
 use std::path::PathBuf;
 use std::time::Duration;

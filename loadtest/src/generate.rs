@@ -1,0 +1,199 @@
+//! Sends a network's flows to ingest, and keeps the ledger.
+
+use crate::encode::{Clock, Encoder, REFRESH};
+use crate::ledger::{Ingest, Ledger};
+use crate::network::{Exporter, Protocol};
+use crate::pace::{Rate, Window};
+use crate::traffic::Traffic;
+use crate::world::World;
+use anyhow::{Context, Result};
+use rand::distr::weighted::WeightedIndex;
+use rand::rngs::StdRng;
+use rand::{Rng, SeedableRng};
+use std::net::{IpAddr, Ipv4Addr, UdpSocket};
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant, SystemTime};
+
+/// What to send, how fast, how much.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Address of ingest.
+    pub target: IpAddr,
+    /// Ports that take the place of 2055, 4739 and 6343.
+    pub ports: [u16; 3],
+    /// Address of ingest's metrics; none: unpaced, and what is lost on the way is not known.
+    pub ingest_metrics: Option<String>,
+    /// Most datagrams on the way.
+    pub window: u64,
+    /// Flows a second.
+    pub rate: f64,
+    /// Whether the rate follows the time of day.
+    pub daily: bool,
+    /// Flows after which it ends.
+    pub flows: Option<u64>,
+    /// Time after which it ends.
+    pub duration: Option<Duration>,
+    /// Seed of all that is random.
+    pub seed: u64,
+    /// Data datagrams after which an exporter sends its templates and options again; 0: never.
+    pub refresh: u64,
+    /// Where the ledger is saved, at the end and every fifteen seconds.
+    pub ledger: Option<PathBuf>,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            target: Ipv4Addr::LOCALHOST.into(),
+            ports: [2055, 4739, 6343],
+            ingest_metrics: None,
+            window: 4000,
+            rate: 1000.0,
+            daily: false,
+            flows: None,
+            duration: None,
+            seed: 1,
+            refresh: REFRESH,
+            ledger: None,
+        }
+    }
+}
+
+const SECOND: i64 = 1_000_000_000;
+const MINUTE: i64 = 60 * SECOND;
+/// Nothing is sent so near before the end of a minute.
+const GUARD: i64 = 50_000_000;
+/// How long exporters have been up.
+const UPTIME: i64 = 30 * 86_400 * SECOND;
+const SAVE: Duration = Duration::from_secs(15);
+/// How long the last datagrams may take to be acknowledged.
+const SETTLE: Duration = Duration::from_secs(20);
+
+/// Now, ns since the epoch.
+pub fn now_ns() -> i64 {
+    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_nanos()).unwrap_or(i64::MAX)
+}
+
+struct Sender {
+    socket: UdpSocket,
+    traffic: Traffic,
+    encoder: Encoder,
+}
+
+impl Options {
+    fn port(&self, protocol: Protocol) -> u16 {
+        let [netflow, ipfix, sflow] = self.ports;
+        match protocol {
+            Protocol::NetflowV5 | Protocol::NetflowV9 => netflow,
+            Protocol::Ipfix => ipfix,
+            Protocol::Sflow => sflow,
+        }
+    }
+
+    fn sender(&self, exporter: &Exporter, number: usize) -> Result<Sender> {
+        let socket = UdpSocket::bind((exporter.address, 0)).with_context(|| {
+            format!("sending from {}, which must be an address of this machine", exporter.address)
+        })?;
+        socket.connect((self.target, self.port(exporter.protocol)))?;
+        Ok(Sender {
+            socket,
+            traffic: Traffic::new(exporter, number, self.seed),
+            encoder: Encoder::new(exporter, number, self.refresh),
+        })
+    }
+}
+
+/// Sends until the bound of the options, or until `stop`, and gives the ledger.
+///
+/// # Errors
+/// Where nobody listens, ingest's metrics can't be had, or the ledger can't be saved.
+pub fn run(options: &Options, world: &World, exporters: &[Exporter], stop: &AtomicBool) -> Result<Ledger> {
+    let mut window = options
+        .ingest_metrics
+        .as_deref()
+        .map(|address| Window::open(address, options.window.max(1)))
+        .transpose()?;
+    let mut senders = exporters
+        .iter()
+        .enumerate()
+        .map(|(n, exporter)| options.sender(exporter, n))
+        .collect::<Result<Vec<_>>>()?;
+    let weights =
+        WeightedIndex::new(exporters.iter().map(|exporter| exporter.weight)).context("no exporters")?;
+    let mut random = StdRng::seed_from_u64(options.seed);
+    let started = now_ns();
+    let mut ledger = Ledger::new(exporters, options.seed, started);
+    ledger.names = world.ases().iter().map(|one| (one.number, one.name.clone())).collect();
+    let mut rate = Rate::new(options.rate, options.daily);
+    let (begun, mut saved) = (Instant::now(), Instant::now());
+    let (mut flows, mut told, mut total) = (Vec::new(), Vec::new(), 0_u64);
+
+    while !stop.load(Ordering::Relaxed) && options.duration.is_none_or(|limit| begun.elapsed() < limit) {
+        let left = options.flows.map_or(u64::MAX, |limit| limit - total);
+        if left == 0 {
+            break;
+        }
+        let number = random.sample(&weights);
+        let (exporter, sender) = (&exporters[number], &mut senders[number]);
+        let most = sender.encoder.capacity();
+        let count = random.random_range(most / 2..=most).min(usize::try_from(left).unwrap_or(most)).max(1);
+        rate.wait(count, now_ns());
+        flows.clear();
+        flows.extend((0..count).map(|_| sender.traffic.next(world, exporter)));
+
+        let clock = clear_of_border(started);
+        for datagram in sender.encoder.control(exporter, clock) {
+            send(&sender.socket, &datagram)?;
+            ledger.control_datagrams += 1;
+            window.as_mut().map_or(Ok(()), Window::sent)?;
+        }
+        let clock = clear_of_border(started);
+        let datagram = sender.encoder.data(exporter, &flows, clock, &mut told);
+        send(&sender.socket, &datagram)?;
+        let minute = |ns: i64| ns.div_euclid(MINUTE) * 60;
+        ledger.enter(number, &flows, &told, (minute(clock.now_ns), minute(now_ns())));
+        total += count as u64;
+        window.as_mut().map_or(Ok(()), Window::sent)?;
+
+        if saved.elapsed() > SAVE {
+            saved = Instant::now();
+            let counted = window.as_mut().map(Window::look).transpose()?;
+            save(&mut ledger, counted, options)?;
+        }
+    }
+    let counted = window.as_mut().map(|window| window.settle(SETTLE)).transpose()?;
+    save(&mut ledger, counted, options)?;
+    Ok(ledger)
+}
+
+fn save(ledger: &mut Ledger, counted: Option<Ingest>, options: &Options) -> Result<()> {
+    ledger.ended_ns = now_ns();
+    ledger.ingest = counted;
+    options.ledger.as_deref().map_or(Ok(()), |path| ledger.save(path))
+}
+
+/// The time, once it is not near the end of a minute.
+fn clear_of_border(started: i64) -> Clock {
+    loop {
+        let now_ns = now_ns();
+        let left = MINUTE - now_ns.rem_euclid(MINUTE);
+        if left > GUARD {
+            return Clock { now_ns, booted_ns: started - UPTIME };
+        }
+        std::thread::sleep(Duration::from_nanos(left.unsigned_abs() + 100_000));
+    }
+}
+
+fn send(socket: &UdpSocket, datagram: &[u8]) -> Result<()> {
+    let peer = || socket.peer_addr().map_or_else(|_| "ingest".to_owned(), |address| address.to_string());
+    match socket.send(datagram) {
+        Ok(_) => Ok(()),
+        // Said of an earlier datagram: nobody had the port. The one at hand was not sent.
+        Err(error) if error.kind() == std::io::ErrorKind::ConnectionRefused => {
+            Err(error).with_context(|| format!("nobody listens at {}/udp; start ingest first", peer()))
+        }
+        Err(error) => Err(error).with_context(|| format!("sending to {}", peer())),
+    }
+}

@@ -1,0 +1,2 @@
+//! `weir-loadtest`: generates, verifies, and starts the stack on one machine.
+fn main() {}

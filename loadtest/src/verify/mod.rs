@@ -1,0 +1,498 @@
+//! Holds what is stored against the ledger, and the rollups against the flows they were made of. Exactly.
+//!
+//! Lost is what ingest handed on and is not there; doubled is what is there twice. What ingest never handed on is missed, with its
+//! cause, and makes the run invalid rather than wrong (EXACTLY_ONCE.md, rule 20).
+
+mod sql;
+
+use crate::ledger::{Account, Ledger, Side, Sum};
+use anyhow::Result;
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::fmt;
+use std::time::{Duration, Instant};
+use weir_store::Store;
+
+/// How long to wait for what is on its way.
+#[derive(Clone, Copy, Debug)]
+pub struct Patience {
+    /// Ends the wait when the number of rows has not grown for this long.
+    pub quiet: Duration,
+    /// Ends it in any case.
+    pub most: Duration,
+}
+
+impl Default for Patience {
+    fn default() -> Self {
+        Self { quiet: Duration::from_secs(30), most: Duration::from_secs(300) }
+    }
+}
+
+/// What the comparison comes to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Verdict {
+    /// Everything is there, once, as it was sent.
+    Pass,
+    /// Something is not.
+    Fail,
+    /// Not all that was sent was handed on by ingest, so nothing can be said.
+    Invalid,
+}
+
+/// Of one exporter.
+#[derive(Clone, Debug, Serialize)]
+pub struct Exporter {
+    /// Its address.
+    pub address: String,
+    /// Its name.
+    pub name: String,
+    /// Its protocol.
+    pub protocol: String,
+    /// Flows sent.
+    pub sent: u64,
+    /// Rows that are there.
+    pub rows: u64,
+    /// Flows sent that are not there.
+    pub lost: u64,
+    /// Rows beyond the first of a flow.
+    pub doubled: u64,
+    /// What is wrong with those that are there, in sentences; empty: nothing.
+    pub faults: Vec<String>,
+}
+
+/// Of one rollup table.
+#[derive(Clone, Debug, Serialize)]
+pub struct Rollup {
+    /// Its name.
+    pub table: &'static str,
+    /// Keys that it has or should have.
+    pub keys: u64,
+    /// Those of which a measure is not what the flows come to.
+    pub wrong: u64,
+    /// Flows that it should have, by the rows of `flows`.
+    pub expected: u64,
+    /// Flows that it has.
+    pub stored: u64,
+    /// Flows that keys have too few of.
+    pub lost: u64,
+    /// Flows that keys have too many of.
+    pub doubled: u64,
+    /// The first wrong keys with the differences of their measures.
+    pub examples: Vec<String>,
+}
+
+/// Datagrams that ingest did not hand on.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Missed {
+    /// Dropped by the kernel, as ingest's sockets tell.
+    pub kernel: u64,
+    /// Dropped by ingest or given up by the bus.
+    pub ingest: u64,
+    /// Sent and not received, for no reason that was counted.
+    pub unexplained: u64,
+    /// Received and not acknowledged when the generator ended.
+    pub unacknowledged: u64,
+}
+
+/// The whole comparison.
+#[derive(Clone, Debug, Serialize)]
+pub struct Report {
+    /// What it comes to.
+    pub verdict: Verdict,
+    /// Flows sent.
+    pub sent: u64,
+    /// Rows in `flows`.
+    pub rows: u64,
+    /// Flows lost.
+    pub lost: u64,
+    /// Rows doubled.
+    pub doubled: u64,
+    /// What ingest did not hand on; absent where ingest's counters were not read.
+    pub missed: Option<Missed>,
+    /// By exporter.
+    pub exporters: Vec<Exporter>,
+    /// By rollup table.
+    pub rollups: Vec<Rollup>,
+}
+
+/// Rows of flows that one comparison of rollups takes at most, unless one exporter has more.
+const CHUNK: u64 = 3_000_000;
+
+struct Asking<'a> {
+    store: &'a Store,
+    from: i64,
+    to: i64,
+}
+
+#[derive(Deserialize)]
+struct Row {
+    #[serde(flatten)]
+    sum: Sum,
+    #[serde(default)]
+    minute: i64,
+    #[serde(default)]
+    interval: u64,
+    #[serde(default)]
+    inbound: u8,
+    #[serde(default)]
+    interface: u32,
+    #[serde(default)]
+    asn: u32,
+}
+
+impl Asking<'_> {
+    async fn of<T: DeserializeOwned>(&self, account: &Account, sql: String) -> Result<Vec<T>> {
+        let parameters = [
+            ("exporter", mapped(account)),
+            ("from", self.from.to_string()),
+            ("to", self.to.to_string()),
+            ("sent", account.total.flows.to_string()),
+        ];
+        Ok(self.store.query(&sql, &parameters).await?)
+    }
+
+    async fn count(&self, ledger: &Ledger) -> Result<u64> {
+        #[derive(Deserialize)]
+        struct Count {
+            count: u64,
+        }
+        let parameters = [
+            ("exporters", list(&ledger.exporters)),
+            ("from", self.from.to_string()),
+            ("to", self.to.to_string()),
+        ];
+        let rows: Vec<Count> = self.store.query(&sql::count(self.store.database()), &parameters).await?;
+        Ok(rows.first().map_or(0, |row| row.count))
+    }
+}
+
+fn mapped(account: &Account) -> String {
+    account.address.to_ipv6_mapped().to_string()
+}
+
+fn list(accounts: &[Account]) -> String {
+    let all: Vec<String> = accounts.iter().map(|account| format!("'{}'", mapped(account))).collect();
+    format!("[{}]", all.join(","))
+}
+
+/// Waits until everything is there or nothing more comes, and compares.
+///
+/// # Errors
+/// Where ClickHouse does not answer as it should.
+pub async fn verify(ledger: &Ledger, store: &Store, patience: Patience) -> Result<Report> {
+    // Clocks of one machine: what was received lies between the first datagram and a little after the last.
+    let asking = Asking { store, from: ledger.started_ns, to: ledger.ended_ns + 5_000_000_000 };
+    wait(&asking, ledger, patience).await?;
+    let mut exporters = Vec::new();
+    for account in &ledger.exporters {
+        exporters.push(exporter(&asking, account).await?);
+    }
+    let rollups = rollups(&asking, ledger, patience).await?;
+    let missed = missed(ledger);
+    let fault = exporters.iter().any(|one| one.lost + one.doubled > 0 || !one.faults.is_empty())
+        || rollups.iter().any(|one| one.wrong > 0);
+    let verdict = match (missed, fault) {
+        (Some(missed), _) if missed != Missed::default() => Verdict::Invalid,
+        (_, true) => Verdict::Fail,
+        (_, false) => Verdict::Pass,
+    };
+    let total = |field: fn(&Exporter) -> u64| exporters.iter().map(field).sum();
+    Ok(Report {
+        verdict,
+        sent: total(|one| one.sent),
+        rows: total(|one| one.rows),
+        lost: total(|one| one.lost),
+        doubled: total(|one| one.doubled),
+        missed,
+        exporters,
+        rollups,
+    })
+}
+
+fn missed(ledger: &Ledger) -> Option<Missed> {
+    let counted = ledger.ingest?;
+    let sent = ledger.datagrams + ledger.control_datagrams;
+    Some(Missed {
+        kernel: counted.kernel_drops,
+        ingest: counted.dropped,
+        unexplained: sent.saturating_sub(counted.received + counted.kernel_drops),
+        unacknowledged: counted.received.saturating_sub(counted.acknowledged + counted.dropped),
+    })
+}
+
+async fn wait(asking: &Asking<'_>, ledger: &Ledger, patience: Patience) -> Result<()> {
+    let wanted = ledger.total().flows;
+    let begun = Instant::now();
+    let (mut last, mut grown) = (0, Instant::now());
+    loop {
+        let count = asking.count(ledger).await?;
+        if count > last {
+            (last, grown) = (count, Instant::now());
+        }
+        if count >= wanted || grown.elapsed() > patience.quiet || begun.elapsed() > patience.most {
+            return Ok(());
+        }
+        tokio::time::sleep(Duration::from_millis(500)).await;
+    }
+}
+
+async fn exporter(asking: &Asking<'_>, account: &Account) -> Result<Exporter> {
+    #[derive(Deserialize)]
+    struct Whole {
+        rows: u64,
+        known: u64,
+        alien: u64,
+        places: u64,
+        bytes: String,
+        packets: String,
+        checksum: String,
+        wrong_times: u64,
+    }
+    let database = asking.store.database();
+    let whole: Vec<Whole> = asking.of(account, sql::flows(database)).await?;
+    let Some(whole) = whole.into_iter().next() else { anyhow::bail!("no answer for {}", account.address) };
+    let sent = account.total.flows;
+    let (lost, doubled) = (sent.saturating_sub(whole.known), whole.rows - whole.alien - whole.known);
+    let mut faults = Vec::new();
+    if whole.alien > 0 {
+        faults.push(format!("{} rows have numbers of flows that were never sent", whole.alien));
+    }
+    if whole.places != whole.rows {
+        faults.push(format!("{} rows share their place in weir.raw with another", whole.rows - whole.places));
+    }
+    if whole.wrong_times > 0 {
+        faults.push(format!("{} rows are not anchored at their receive time", whole.wrong_times));
+    }
+    for (what, stored, sent) in [
+        ("bytes", &whole.bytes, account.total.bytes),
+        ("packets", &whole.packets, account.total.packets),
+        ("checksum", &whole.checksum, account.checksum),
+    ] {
+        if *stored != sent.to_string() {
+            faults.push(format!("{what}: {stored} stored, {sent} sent"));
+        }
+    }
+    let rows: Vec<Row> = asking.of(account, sql::minutes(database)).await?;
+    let stored = rows.into_iter().map(|row| (row.minute, row.sum)).collect();
+    faults.extend(compare("minute", &unblurred(account, &account.minutes), &unblurred(account, &stored)));
+    let rows: Vec<Row> = asking.of(account, sql::rates(database)).await?;
+    let stored = rows.into_iter().map(|row| (row.interval, row.sum)).collect();
+    faults.extend(compare("sampling interval in thousandths", &account.rates, &stored));
+    let rows: Vec<Row> = asking.of(account, sql::sides(database)).await?;
+    let side = |row: &Row| Side {
+        interface: row.interface,
+        inbound: row.inbound == 1,
+        asn: row.asn,
+        interval: row.interval,
+    };
+    let stored = rows.into_iter().map(|row| (side(&row), row.sum)).collect();
+    faults.extend(compare("side", &account.sides, &stored));
+
+    #[derive(Deserialize)]
+    struct Place {
+        tag: u64,
+        #[serde(default)]
+        places: String,
+    }
+    if lost > 0 {
+        let some: Vec<Place> = asking.of(account, sql::lost(database)).await?;
+        faults
+            .push(format!("the first flows lost: {:?}", some.iter().map(|one| one.tag).collect::<Vec<_>>()));
+    }
+    if doubled > 0 {
+        let some: Vec<Place> = asking.of(account, sql::doubled(database)).await?;
+        let shown: Vec<String> = some.iter().map(|one| format!("{} from {}", one.tag, one.places)).collect();
+        faults.push(format!("the first flows doubled: {}", shown.join(", ")));
+    }
+    Ok(Exporter {
+        address: account.address.to_string(),
+        name: account.name.clone(),
+        protocol: account.protocol.clone(),
+        sent,
+        rows: whole.rows,
+        lost,
+        doubled,
+        faults,
+    })
+}
+
+/// Minutes of which the border is not certain are added to the one after.
+fn unblurred(account: &Account, minutes: &BTreeMap<i64, Sum>) -> BTreeMap<i64, Sum> {
+    let mut out: BTreeMap<i64, Sum> = BTreeMap::new();
+    for (minute, sum) in minutes {
+        let mut minute = *minute;
+        while account.blurred.contains(&minute) {
+            minute += 60;
+        }
+        *out.entry(minute).or_default() += *sum;
+    }
+    out
+}
+
+fn compare<K: Ord + fmt::Debug>(
+    what: &str,
+    sent: &BTreeMap<K, Sum>,
+    stored: &BTreeMap<K, Sum>,
+) -> Option<String> {
+    let nothing = Sum::default();
+    let keys = sent.keys().chain(stored.keys().filter(|key| !sent.contains_key(key)));
+    let wrong: Vec<(&K, &Sum, &Sum)> = keys
+        .map(|key| (key, sent.get(key).unwrap_or(&nothing), stored.get(key).unwrap_or(&nothing)))
+        .filter(|(_, sent, stored)| sent != stored)
+        .collect();
+    let (key, sent, stored) = wrong.first()?;
+    Some(format!("by {what}: {} differ, the first is {key:?}: {stored:?} stored, {sent:?} sent", wrong.len()))
+}
+
+/// Exporters in groups of not too many rows.
+async fn groups(asking: &Asking<'_>, ledger: &Ledger) -> Result<Vec<String>> {
+    #[derive(Deserialize)]
+    struct Count {
+        exporter: String,
+        count: u64,
+    }
+    let parameters = [("exporters", list(&ledger.exporters))];
+    let rows: Vec<Count> =
+        asking.store.query(&sql::count_by_exporter(asking.store.database()), &parameters).await?;
+    let (mut groups, mut group, mut size) = (Vec::new(), Vec::new(), 0);
+    for account in &ledger.exporters {
+        let count = rows.iter().find(|row| row.exporter == mapped(account)).map_or(0, |row| row.count);
+        if size + count > CHUNK && !group.is_empty() {
+            groups.push(list(&std::mem::take(&mut group)));
+            size = 0;
+        }
+        group.push(account.clone());
+        size += count;
+    }
+    groups.push(list(&group));
+    Ok(groups)
+}
+
+async fn rollups(asking: &Asking<'_>, ledger: &Ledger, patience: Patience) -> Result<Vec<Rollup>> {
+    let begun = Instant::now();
+    let groups = groups(asking, ledger).await?;
+    loop {
+        let mut all = Vec::new();
+        for rollup in sql::ROLLUPS {
+            all.push(compare_rollup(asking, &rollup, &groups).await?);
+        }
+        // A batch is written table by table, flows first.
+        if all.iter().all(|one| one.wrong == 0) || begun.elapsed() > patience.quiet {
+            return Ok(all);
+        }
+        tokio::time::sleep(Duration::from_secs(1)).await;
+    }
+}
+
+async fn compare_rollup(asking: &Asking<'_>, rollup: &sql::Rollup, groups: &[String]) -> Result<Rollup> {
+    #[derive(Deserialize)]
+    struct Check {
+        keys: u64,
+        wrong: u64,
+        expected: String,
+        stored: String,
+        lost: String,
+        doubled: String,
+    }
+    #[derive(Deserialize)]
+    struct Wrong {
+        text: String,
+    }
+    let database = asking.store.database();
+    let mut out = Rollup {
+        table: rollup.table,
+        keys: 0,
+        wrong: 0,
+        expected: 0,
+        stored: 0,
+        lost: 0,
+        doubled: 0,
+        examples: Vec::new(),
+    };
+    for group in groups {
+        let parameters = [("exporters", group.clone())];
+        let rows: Vec<Check> = asking.store.query(&rollup.check(database), &parameters).await?;
+        for row in rows {
+            out.keys += row.keys;
+            out.wrong += row.wrong;
+            out.expected += row.expected.parse::<u64>()?;
+            out.stored += row.stored.parse::<u64>()?;
+            out.lost += row.lost.parse::<u64>()?;
+            out.doubled += row.doubled.parse::<u64>()?;
+            if row.wrong > 0 && out.examples.is_empty() {
+                let wrong: Vec<Wrong> = asking.store.query(&rollup.wrong(database), &parameters).await?;
+                out.examples = wrong.into_iter().map(|one| one.text).collect();
+            }
+        }
+    }
+    Ok(out)
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(
+            f,
+            "{:<16} {:<20} {:<10} {:>12} {:>12} {:>9} {:>9}",
+            "exporter", "name", "protocol", "sent", "stored", "lost", "doubled"
+        )?;
+        for one in &self.exporters {
+            writeln!(
+                f,
+                "{:<16} {:<20} {:<10} {:>12} {:>12} {:>9} {:>9}",
+                one.address, one.name, one.protocol, one.sent, one.rows, one.lost, one.doubled
+            )?;
+            one.faults.iter().try_for_each(|fault| writeln!(f, "    {fault}"))?;
+        }
+        writeln!(
+            f,
+            "{:<16} {:<20} {:<10} {:>12} {:>12} {:>9} {:>9}\n",
+            "all", "", "", self.sent, self.rows, self.lost, self.doubled
+        )?;
+        writeln!(
+            f,
+            "{:<12} {:>10} {:>8} {:>14} {:>14} {:>9} {:>9}",
+            "rollup", "keys", "wrong", "expected", "stored", "lost", "doubled"
+        )?;
+        for one in &self.rollups {
+            writeln!(
+                f,
+                "{:<12} {:>10} {:>8} {:>14} {:>14} {:>9} {:>9}",
+                one.table, one.keys, one.wrong, one.expected, one.stored, one.lost, one.doubled
+            )?;
+            one.examples.iter().try_for_each(|example| writeln!(f, "    {example}"))?;
+        }
+        match self.missed {
+            None => writeln!(f, "\nmissed: not known, because ingest's counters were not read")?,
+            Some(missed) => writeln!(
+                f,
+                "\nmissed datagrams: {} by the kernel, {} by ingest, {} without a reason, {} not acknowledged",
+                missed.kernel, missed.ingest, missed.unexplained, missed.unacknowledged
+            )?,
+        }
+        match self.verdict {
+            Verdict::Pass => write!(f, "pass: everything is there, once, as it was sent"),
+            Verdict::Fail => {
+                write!(f, "fail: {} flows lost, {} doubled; see what differs above", self.lost, self.doubled)
+            }
+            Verdict::Invalid => {
+                write!(f, "invalid: not all that was sent was handed on by ingest, so nothing can be said")
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_difference_is_told_with_its_key_and_none_is_not() {
+        let sum = |flows| Sum { flows, bytes: 1, packets: 1 };
+        let sent = BTreeMap::from([(60, sum(1)), (120, sum(2))]);
+        assert_eq!(compare("minute", &sent, &sent), None);
+        let told = compare("minute", &sent, &BTreeMap::from([(60, sum(1)), (180, sum(2))])).unwrap();
+        assert!(told.starts_with("by minute: 2 differ, the first is 120"), "{told}");
+    }
+}
