@@ -50,8 +50,8 @@ pub fn inside(tag: u64, six: bool) -> (IpAddr, u16) {
 pub fn sql() -> String {
     let of = |end: &str| {
         format!(
-            "(bitShiftLeft(toUInt64({end}_port) - {FIRST_PORT}, {ADDRESS_BITS}) + bitAnd(toUInt64(reinterpretAsUInt32(substring(\
-             reverse(CAST({end}_addr, 'FixedString(16)')), 1, 4))) * {UNMIX}, {MASK}))"
+            "(bitShiftLeft(toUInt64({end}_port) - {FIRST_PORT}, {ADDRESS_BITS}) + \
+             bitAnd(toUInt64(bitAnd(toUInt128({end}_addr), {MASK})) * {UNMIX}, {MASK}))"
         )
     };
     format!("if(src_port >= {FIRST_PORT}, {}, {})", of("src"), of("dst"))

@@ -86,7 +86,7 @@ impl World {
                 .has_headers(false)
                 .flexible(true)
                 .from_path(path)
-                .with_context(|| format!("{shown}; run scripts/fetch-data.sh"))?;
+                .with_context(|| format!("{shown}; run scripts/fetch-asn.sh"))?;
             for line in lines.records() {
                 let line = line.with_context(|| format!("{shown}"))?;
                 let field = |n: usize| line.get(n).map(str::trim).unwrap_or_default();

@@ -128,8 +128,9 @@ struct Asking<'a> {
 
 #[derive(Deserialize)]
 struct Row {
-    #[serde(flatten)]
-    sum: Sum,
+    rows: u64,
+    sum_bytes: u64,
+    sum_packets: u64,
     #[serde(default)]
     minute: i64,
     #[serde(default)]
@@ -140,6 +141,12 @@ struct Row {
     interface: u32,
     #[serde(default)]
     asn: u32,
+}
+
+impl Row {
+    fn sum(&self) -> Sum {
+        Sum { flows: self.rows, bytes: self.sum_bytes, packets: self.sum_packets }
+    }
 }
 
 impl Asking<'_> {
@@ -173,8 +180,7 @@ fn mapped(account: &Account) -> String {
 }
 
 fn list(accounts: &[Account]) -> String {
-    let all: Vec<String> = accounts.iter().map(|account| format!("'{}'", mapped(account))).collect();
-    format!("[{}]", all.join(","))
+    accounts.iter().map(mapped).collect::<Vec<_>>().join(",")
 }
 
 /// Waits until everything is there or nothing more comes, and compares.
@@ -245,8 +251,8 @@ async fn exporter(asking: &Asking<'_>, account: &Account) -> Result<Exporter> {
         known: u64,
         alien: u64,
         places: u64,
-        bytes: String,
-        packets: String,
+        sum_bytes: String,
+        sum_packets: String,
         checksum: String,
         wrong_times: u64,
     }
@@ -266,8 +272,8 @@ async fn exporter(asking: &Asking<'_>, account: &Account) -> Result<Exporter> {
         faults.push(format!("{} rows are not anchored at their receive time", whole.wrong_times));
     }
     for (what, stored, sent) in [
-        ("bytes", &whole.bytes, account.total.bytes),
-        ("packets", &whole.packets, account.total.packets),
+        ("bytes", &whole.sum_bytes, account.total.bytes),
+        ("packets", &whole.sum_packets, account.total.packets),
         ("checksum", &whole.checksum, account.checksum),
     ] {
         if *stored != sent.to_string() {
@@ -275,10 +281,10 @@ async fn exporter(asking: &Asking<'_>, account: &Account) -> Result<Exporter> {
         }
     }
     let rows: Vec<Row> = asking.of(account, sql::minutes(database)).await?;
-    let stored = rows.into_iter().map(|row| (row.minute, row.sum)).collect();
+    let stored = rows.into_iter().map(|row| (row.minute, row.sum())).collect();
     faults.extend(compare("minute", &unblurred(account, &account.minutes), &unblurred(account, &stored)));
     let rows: Vec<Row> = asking.of(account, sql::rates(database)).await?;
-    let stored = rows.into_iter().map(|row| (row.interval, row.sum)).collect();
+    let stored = rows.into_iter().map(|row| (row.interval, row.sum())).collect();
     faults.extend(compare("sampling interval in thousandths", &account.rates, &stored));
     let rows: Vec<Row> = asking.of(account, sql::sides(database)).await?;
     let side = |row: &Row| Side {
@@ -287,7 +293,7 @@ async fn exporter(asking: &Asking<'_>, account: &Account) -> Result<Exporter> {
         asn: row.asn,
         interval: row.interval,
     };
-    let stored = rows.into_iter().map(|row| (side(&row), row.sum)).collect();
+    let stored = rows.into_iter().map(|row| (side(&row), row.sum())).collect();
     faults.extend(compare("side", &account.sides, &stored));
 
     #[derive(Deserialize)]
@@ -350,7 +356,7 @@ fn compare<K: Ord + fmt::Debug>(
 async fn groups(asking: &Asking<'_>, ledger: &Ledger) -> Result<Vec<String>> {
     #[derive(Deserialize)]
     struct Count {
-        exporter: String,
+        address: String,
         count: u64,
     }
     let parameters = [("exporters", list(&ledger.exporters))];
@@ -358,7 +364,7 @@ async fn groups(asking: &Asking<'_>, ledger: &Ledger) -> Result<Vec<String>> {
         asking.store.query(&sql::count_by_exporter(asking.store.database()), &parameters).await?;
     let (mut groups, mut group, mut size) = (Vec::new(), Vec::new(), 0);
     for account in &ledger.exporters {
-        let count = rows.iter().find(|row| row.exporter == mapped(account)).map_or(0, |row| row.count);
+        let count = rows.iter().find(|row| row.address == mapped(account)).map_or(0, |row| row.count);
         if size + count > CHUNK && !group.is_empty() {
             groups.push(list(&std::mem::take(&mut group)));
             size = 0;

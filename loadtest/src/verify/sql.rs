@@ -36,7 +36,7 @@ pub const ROLLUPS: [Rollup; 6] = [
 /// Rows of one exporter that were received while the ledger was kept.
 const OF_RUN: &str = "exporter = toIPv6({exporter:String}) AND received BETWEEN fromUnixTimestamp64Nano({from:Int64}) AND \
                       fromUnixTimestamp64Nano({to:Int64})";
-const OF_EXPORTERS: &str = "exporter IN {exporters:Array(IPv6)}";
+const OF_EXPORTERS: &str = "exporter IN (SELECT toIPv6(arrayJoin(splitByChar(',', {exporters:String}))))";
 
 /// Rows that are there of all exporters, for waiting.
 pub fn count(database: &str) -> String {
@@ -49,7 +49,7 @@ pub fn count(database: &str) -> String {
 /// Rows of each exporter, of whatever run.
 pub fn count_by_exporter(database: &str) -> String {
     format!(
-        "SELECT toString(exporter) AS exporter, count() AS count FROM {database}.flows WHERE {OF_EXPORTERS} GROUP BY exporter"
+        "SELECT toString(exporter) AS address, count() AS count FROM {database}.flows WHERE {OF_EXPORTERS} GROUP BY exporter"
     )
 }
 
@@ -65,7 +65,7 @@ const WRONG_TIMES: &str = "\
 pub fn flows(database: &str) -> String {
     format!(
         "SELECT count() AS rows, uniqExactIf(tag, tag < {{sent:UInt64}}) AS known, countIf(tag >= {{sent:UInt64}}) AS alien, \
-         uniqExact(place) AS places, toString(sum(toUInt64(ifNull(bytes, 0)))) AS bytes, toString(sum(packets)) AS packets, \
+         uniqExact(place) AS places, toString(sum(toUInt64(ifNull(bytes, 0)))) AS sum_bytes, toString(sum(packets)) AS sum_packets, \
          toString({checksum}) AS checksum, countIf(wrong_times) AS wrong_times \
          FROM (SELECT *, {tag} AS tag, (raw_partition, raw_offset, frame_index, record_index, generation) AS place, {WRONG_TIMES} \
          FROM {database}.flows WHERE {OF_RUN})",
@@ -92,7 +92,7 @@ pub fn doubled(database: &str) -> String {
     )
 }
 
-const SUMS: &str = "count() AS flows, sum(toUInt64(ifNull(bytes, 0))) AS bytes, sum(packets) AS packets";
+const SUMS: &str = "count() AS rows, sum(toUInt64(ifNull(bytes, 0))) AS sum_bytes, sum(packets) AS sum_packets";
 
 /// One exporter by minute of receiving.
 pub fn minutes(database: &str) -> String {
