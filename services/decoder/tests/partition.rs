@@ -29,7 +29,10 @@ impl Emit for Topics {
 
 impl Topics {
     fn of(&self, wanted: To) -> impl Iterator<Item = (&[u8], Option<&[u8]>)> {
-        self.0.iter().filter(move |(to, ..)| *to == wanted).map(|(_, key, value)| (key.as_slice(), value.as_deref()))
+        self.0
+            .iter()
+            .filter(move |(to, ..)| *to == wanted)
+            .map(|(_, key, value)| (key.as_slice(), value.as_deref()))
     }
 
     /// What compaction leaves.
@@ -106,7 +109,10 @@ impl Bench {
     }
 
     fn links(&self) -> Vec<(String, Connectivity)> {
-        let entries = self.topics.of(To::Inventory).map(|(key, value)| Entry::read(key, value.unwrap()).unwrap().1.record);
+        let entries = self
+            .topics
+            .of(To::Inventory)
+            .map(|(key, value)| Entry::read(key, value.unwrap()).unwrap().1.record);
         entries
             .filter_map(|record| match record {
                 Record::Link { provider, connectivity, .. } => Some((provider, connectivity)),
@@ -161,7 +167,8 @@ fn a_rule_that_changed_is_written_at_the_next_start_and_only_then() {
 
 #[test]
 fn an_interface_known_by_its_index_alone_is_on_its_link_too() {
-    let rule = LinkRule { index: 4, provider: "LAN-IX".into(), connectivity: "ix".into(), ..LinkRule::default() };
+    let rule =
+        LinkRule { index: 4, provider: "LAN-IX".into(), connectivity: "ix".into(), ..LinkRule::default() };
     let mut config = Config::default();
     config.enrich.links = vec![rule];
     let mut bench = Bench::new(config.clone());
@@ -177,7 +184,8 @@ fn what_cannot_be_decoded_is_dead_lettered_whole_and_its_neighbours_are_not() {
     let garbage = vec![0xee; 40];
     bench.feed(&EXPORTER, &frame(&[template(256), garbage.clone(), data(256, &[5])]));
     assert_eq!(bench.topics.packets(), [5]);
-    let dead: Vec<_> = bench.topics.of(To::DeadLetter).map(|(key, value)| (key.to_vec(), value.unwrap().to_vec())).collect();
+    let dead: Vec<_> =
+        bench.topics.of(To::DeadLetter).map(|(key, value)| (key.to_vec(), value.unwrap().to_vec())).collect();
     assert_eq!(dead.len(), 1);
     let (about, bytes) = deadletter::read(&dead[0].1).unwrap();
     assert_eq!((dead[0].0.as_slice(), bytes), (&EXPORTER[..], garbage.as_slice()));
@@ -185,8 +193,11 @@ fn what_cannot_be_decoded_is_dead_lettered_whole_and_its_neighbours_are_not() {
 
     bench.feed(&[1, 2, 3], b"frame");
     bench.feed(&EXPORTER, &[9, 9, 9]);
-    let reasons: Vec<_> =
-        bench.topics.of(To::DeadLetter).map(|(_, value)| deadletter::read(value.unwrap()).unwrap().0.reason).collect();
+    let reasons: Vec<_> = bench
+        .topics
+        .of(To::DeadLetter)
+        .map(|(_, value)| deadletter::read(value.unwrap()).unwrap().0.reason)
+        .collect();
     assert_eq!(reasons, ["unknown_version", "bad_key", "bad_frame"]);
 }
 
@@ -198,7 +209,10 @@ fn a_batch_is_cut_before_it_is_too_large_for_a_message() {
     bench.feed(&EXPORTER, &frame(&datagrams));
     assert_eq!(bench.topics.packets().len(), 15_000);
     let sizes: Vec<_> = bench.topics.of(To::Flows).map(|(_, value)| value.unwrap().len()).collect();
-    assert!(sizes.len() > 3 && sizes.iter().all(|size| *size <= weir_schemas::avro::MAX_BATCH_BYTES), "{sizes:?}");
+    assert!(
+        sizes.len() > 3 && sizes.iter().all(|size| *size <= weir_schemas::avro::MAX_BATCH_BYTES),
+        "{sizes:?}"
+    );
 }
 
 #[test]
@@ -216,7 +230,8 @@ fn spoofed_addresses_do_not_fill_memory() {
 fn datagram() -> impl Strategy<Value = Vec<Vec<u8>>> {
     prop_oneof![
         (256u16..259).prop_map(|id| vec![template(id)]),
-        (256u16..259, prop::collection::vec(1u64..9, 1..4)).prop_map(|(id, packets)| vec![data(id, &packets)]),
+        (256u16..259, prop::collection::vec(1u64..9, 1..4))
+            .prop_map(|(id, packets)| vec![data(id, &packets)]),
         (1u32..4, "[a-z]{1,4}", "[a-z]{0,4}").prop_map(|(n, name, text)| interface_options(n, &name, &text)),
         prop::collection::vec(any::<u8>(), 0..60).prop_map(|bytes| vec![bytes]),
     ]

@@ -1,0 +1,405 @@
+//! The decoder on a real broker: what happens to flows when transactions fail, processes change, and records are poison.
+//!
+//! Failures are made around the real bus: [`Faulty`] aborts commits that were chosen, and sees what was sent and committed.
+#![allow(clippy::unwrap_used)]
+
+mod support;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+use std::sync::{Arc, Mutex, OnceLock};
+use std::time::{Duration, Instant};
+use support::{data, frame, template};
+use weir_bus::kafka::{KafkaConsumer, KafkaProducer, KafkaReader, KafkaWriter};
+use weir_bus::{
+    Bus, Description, GroupConsumer, KafkaBus, Message, Position, Reader, TopicSpec, Topics, Transactions,
+    TxnError, Writer,
+};
+use weir_decoder::Config;
+use weir_runtime::{Health, Stop};
+use weir_schemas::avro::read_batch;
+use weir_schemas::{Ip, deadletter};
+use weir_stack::Kafka;
+use weir_stack::kafka::Options;
+
+const PARTITIONS: usize = 3;
+
+/// What is to fail, and what was seen.
+#[derive(Default)]
+struct Plan {
+    /// Commits of cycles that wrote flows, still to be aborted.
+    abort_flows: u32,
+    /// Every cycle that writes for this key aborts.
+    poison: Option<Vec<u8>>,
+    /// Of each committed transaction: partitions written for, by topic, and partitions whose offsets were sent.
+    committed: Vec<(BTreeSet<(String, i32)>, BTreeSet<i32>)>,
+    aborted: u32,
+}
+
+#[derive(Clone)]
+struct Faulty {
+    inner: KafkaBus,
+    plan: Arc<Mutex<Plan>>,
+}
+
+struct FaultyProducer {
+    inner: KafkaProducer,
+    plan: Arc<Mutex<Plan>>,
+    sent: BTreeSet<(String, i32)>,
+    poisoned: bool,
+    flows: bool,
+}
+
+impl Transactions for FaultyProducer {
+    type Consumer = KafkaConsumer;
+
+    fn begin(&mut self) -> Result<(), TxnError> {
+        (self.sent, self.poisoned, self.flows) = (BTreeSet::new(), false, false);
+        self.inner.begin()
+    }
+
+    fn send(&mut self, message: &Message<'_>) -> Result<(), TxnError> {
+        self.sent.insert((message.topic.to_owned(), message.partition));
+        if message.topic.ends_with(".flows") {
+            self.flows = true;
+            self.poisoned |= self.plan.lock().unwrap().poison.as_deref() == Some(message.key);
+        }
+        self.inner.send(message)
+    }
+
+    fn commit(&mut self, consumer: &mut KafkaConsumer, offsets: &[Position]) -> Result<(), TxnError> {
+        let aborts = {
+            let mut plan = self.plan.lock().unwrap();
+            let chosen = self.flows && plan.abort_flows > 0;
+            plan.abort_flows -= u32::from(chosen);
+            plan.aborted += u32::from(chosen || self.poisoned);
+            chosen || self.poisoned
+        };
+        if aborts {
+            self.inner.abort()?;
+            return Err(TxnError::Aborted { reason: "made to fail".into() });
+        }
+        self.inner.commit(consumer, offsets)?;
+        let partitions = offsets.iter().map(|position| position.partition).collect();
+        self.plan.lock().unwrap().committed.push((std::mem::take(&mut self.sent), partitions));
+        Ok(())
+    }
+
+    fn abort(&mut self) -> Result<(), TxnError> {
+        self.inner.abort()
+    }
+}
+
+impl Bus for Faulty {
+    type Consumer = KafkaConsumer;
+    type Producer = FaultyProducer;
+    type Reader = KafkaReader;
+    type Writer = KafkaWriter;
+
+    fn topics(&self) -> Topics {
+        self.inner.topics()
+    }
+    fn partitions(&self) -> usize {
+        self.inner.partitions()
+    }
+    fn reach(&self) -> weir_bus::Result<()> {
+        self.inner.reach()
+    }
+    fn join(&self, group: &str, topic: &str, instance: &str) -> weir_bus::Result<KafkaConsumer> {
+        self.inner.join(group, topic, instance)
+    }
+    fn transactional(&self, id: &str) -> weir_bus::Result<FaultyProducer> {
+        let (inner, plan) = (self.inner.transactional(id)?, Arc::clone(&self.plan));
+        Ok(FaultyProducer { inner, plan, sent: BTreeSet::new(), poisoned: false, flows: false })
+    }
+    fn reader(&self) -> weir_bus::Result<KafkaReader> {
+        self.inner.reader()
+    }
+    fn writer(&self, buffer_bytes: usize) -> weir_bus::Result<KafkaWriter> {
+        self.inner.writer(buffer_bytes)
+    }
+    fn describe(&self, topics: &[&str]) -> weir_bus::Result<Vec<Option<Description>>> {
+        self.inner.describe(topics)
+    }
+    fn create(&self, spec: &TopicSpec) -> weir_bus::Result<bool> {
+        self.inner.create(spec)
+    }
+    fn delete(&self, topic: &str) -> weir_bus::Result<bool> {
+        self.inner.delete(topic)
+    }
+}
+
+/// A set of topics of its own, on the one broker of this file.
+struct Bench {
+    bus: Faulty,
+    specs: Vec<TopicSpec>,
+    topics: Topics,
+    reader: Mutex<KafkaReader>,
+    writer: Mutex<KafkaWriter>,
+    /// Follows the flows, and has what came so far.
+    flows: Mutex<(KafkaReader, BTreeMap<Ip, Vec<u64>>)>,
+}
+
+/// A decoder that runs.
+struct Running {
+    stop: Stop,
+    thread: std::thread::JoinHandle<Result<(), weir_decoder::Error>>,
+}
+
+impl Running {
+    fn end(self) -> Result<(), weir_decoder::Error> {
+        self.stop.cancel();
+        self.thread.join().unwrap()
+    }
+}
+
+impl Bench {
+    fn new(prefix: &str) -> Self {
+        static BROKER: OnceLock<Kafka> = OnceLock::new();
+        let broker = BROKER.get_or_init(|| {
+            let dir = Path::new(env!("CARGO_TARGET_TMPDIR")).join("decoder-kafka");
+            let _ = std::fs::remove_dir_all(&dir);
+            Kafka::start(&dir, Options::test()).unwrap_or_else(|error| panic!("{error}"))
+        });
+        let config = weir_bus::Config {
+            bootstrap_servers: broker.bootstrap(),
+            topic_prefix: prefix.to_owned(),
+            partitions: PARTITIONS,
+            session_timeout_ms: 6000,
+            heartbeat_interval_ms: 1500,
+            ..weir_bus::Config::default()
+        };
+        let (specs, topics) = (TopicSpec::all(&config), config.topics());
+        let bus = Faulty { inner: KafkaBus::new(config).unwrap(), plan: Arc::default() };
+        for spec in &specs {
+            bus.create(spec).unwrap();
+        }
+        let (reader, writer) = (Mutex::new(bus.reader().unwrap()), Mutex::new(bus.writer(16 << 20).unwrap()));
+        let mut follower = bus.reader().unwrap();
+        follower.tail(&topics.flows, &(0..PARTITIONS as i32).map(|p| (p, 0)).collect::<Vec<_>>()).unwrap();
+        let flows = Mutex::new((follower, BTreeMap::new()));
+        Self { bus, specs, topics, reader, writer, flows }
+    }
+
+    fn start(&self, instance: &str) -> Running {
+        let config = Config {
+            group: format!("{}-decoder", self.topics.raw),
+            instance: format!("{}-{instance}", self.topics.raw),
+            workers: 1,
+            leave_on_stop: true,
+            cycle_ms: 50,
+            poison_after: 3,
+            ..Config::default()
+        };
+        let (bus, topics, specs, stop) =
+            (self.bus.clone(), self.topics.clone(), self.specs.clone(), Stop::new());
+        let stopped = stop.clone();
+        let thread = std::thread::spawn(move || {
+            let runtime =
+                tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+            runtime.block_on(weir_decoder::run(
+                config,
+                bus,
+                topics,
+                specs,
+                Health::default().condition("bus"),
+                stopped,
+            ))
+        });
+        Running { stop, thread }
+    }
+
+    /// Writes a frame of an exporter to its partition.
+    fn raw(&self, exporter: Ip, payloads: &[Vec<u8>]) {
+        let mut writer = self.writer.lock().unwrap();
+        let partition = weir_bus::partition(&exporter.0, PARTITIONS);
+        let frame = frame(payloads);
+        let message = Message {
+            topic: &self.topics.raw,
+            partition,
+            key: &exporter.0,
+            value: Some(&frame),
+            headers: &[],
+        };
+        writer.try_send(&message, 1).unwrap().unwrap();
+        assert!(writer.flush(Duration::from_secs(10)));
+    }
+
+    /// Committed records of a topic: partition, key, value.
+    fn read(&self, topic: &str) -> Vec<(i32, Vec<u8>, Vec<u8>)> {
+        let mut reader = self.reader.lock().unwrap();
+        let mut all = Vec::new();
+        for partition in 0..PARTITIONS as i32 {
+            let take = &mut |record: &weir_bus::Record<'_>| {
+                let (key, value) = (record.key().unwrap_or_default(), record.value().unwrap_or_default());
+                all.push((partition, key.to_vec(), value.to_vec()));
+            };
+            reader.restore(topic, partition, take).unwrap();
+        }
+        all
+    }
+
+    /// Packets of all flows by exporter, in order.
+    fn packets(&self) -> BTreeMap<Ip, Vec<u64>> {
+        let mut flows = self.flows.lock().unwrap();
+        let (reader, seen) = &mut *flows;
+        while let Some(record) = reader.poll_tail(Duration::from_millis(100)).unwrap() {
+            let (batch, flows) = read_batch(record.value().unwrap()).unwrap();
+            seen.entry(batch.exporter).or_default().extend(flows.map(|flow| flow.unwrap().packets));
+        }
+        seen.clone()
+    }
+
+    /// Waits until that many flows are there, and a moment longer for those that should not be.
+    fn flows(&self, count: usize) -> BTreeMap<Ip, Vec<u64>> {
+        let until = Instant::now() + Duration::from_secs(30);
+        while self.packets().values().flatten().count() < count {
+            assert!(Instant::now() < until, "{count} flows did not come: {:?}", self.packets());
+        }
+        std::thread::sleep(Duration::from_millis(500));
+        self.packets()
+    }
+
+    /// Waits until everything written to raw is committed by the decoder's group.
+    fn drained(&self) {
+        let until = Instant::now() + Duration::from_secs(30);
+        let all: Vec<i32> = (0..PARTITIONS as i32).collect();
+        let ends: i64 =
+            all.iter().map(|p| self.reader.lock().unwrap().bounds(&self.topics.raw, *p).unwrap().1).sum();
+        // It asks for the group's positions and never polls, so it is never a member.
+        let mut watch =
+            self.bus.join(&format!("{}-decoder", self.topics.raw), &self.topics.raw, "watch").unwrap();
+        loop {
+            let committed = watch.committed(&all).unwrap();
+            let sum: i64 =
+                committed.into_iter().filter_map(|(_, committed)| committed).map(|c| c.offset).sum();
+            if sum >= ends {
+                return;
+            }
+            assert!(Instant::now() < until, "{sum} of {ends} committed");
+            std::thread::sleep(Duration::from_millis(200));
+        }
+    }
+}
+
+const ONE: Ip = Ip::v4([192, 0, 2, 1]);
+
+#[test]
+fn an_aborted_cycle_takes_its_memory_with_it() {
+    let bench = Bench::new("abort");
+    let decoder = bench.start("a");
+    bench.raw(ONE, &[data(256, &[1, 2])]);
+    // The template releases what waited; that cycle is aborted twice, and must release it again.
+    bench.bus.plan.lock().unwrap().abort_flows = 2;
+    bench.raw(ONE, &[template(256), data(256, &[3])]);
+    let flows = bench.flows(3);
+    assert_eq!(flows[&ONE], [1, 2, 3]);
+    assert_eq!(bench.bus.plan.lock().unwrap().aborted, 2);
+    decoder.end().unwrap();
+}
+
+#[test]
+fn a_new_process_decodes_data_whose_template_it_never_saw() {
+    let bench = Bench::new("takeover");
+    let first = bench.start("a");
+    bench.raw(ONE, &[template(256), data(256, &[1])]);
+    bench.flows(1);
+    first.end().unwrap();
+    let second = bench.start("b");
+    bench.raw(ONE, &[data(256, &[2])]);
+    assert_eq!(bench.flows(2)[&ONE], [1, 2]);
+    second.end().unwrap();
+}
+
+#[test]
+fn a_record_that_fails_again_and_again_goes_to_the_dead_letters_and_the_rest_goes_on() {
+    let bench = Bench::new("poison");
+    // Both on one partition, so that the poison stands before the other.
+    let same = |n: u8| {
+        weir_bus::partition(&Ip::v4([192, 0, 2, n]).0, PARTITIONS) == weir_bus::partition(&ONE.0, PARTITIONS)
+    };
+    let other = Ip::v4([192, 0, 2, (2..255).find(|n| same(*n)).unwrap()]);
+    bench.bus.plan.lock().unwrap().poison = Some(ONE.0.to_vec());
+    for n in 1..6 {
+        bench.raw(other, &[template(256), data(256, &[n])]);
+        if n == 3 {
+            bench.raw(ONE, &[template(256), data(256, &[99])]);
+        }
+    }
+    let decoder = bench.start("a");
+    let flows = bench.flows(5);
+    assert_eq!(flows.get(&ONE), None);
+    assert_eq!(flows[&other], [1, 2, 3, 4, 5]);
+    let dead = bench.read(&bench.topics.deadletter);
+    assert_eq!(dead.len(), 1);
+    let (about, bytes) = deadletter::read(&dead[0].2).unwrap();
+    assert_eq!((about.reason.as_str(), about.offset), ("poison", 3));
+    assert_eq!(bytes, frame(&[template(256), data(256, &[99])]));
+    decoder.end().unwrap();
+}
+
+#[test]
+fn every_transaction_carries_the_offsets_of_what_it_wrote_for_and_partitions_keep_their_number() {
+    let bench = Bench::new("offsets");
+    let decoder = bench.start("a");
+    let exporters: Vec<Ip> = (1..20).map(|n| Ip::v4([198, 51, 100, n])).collect();
+    for exporter in &exporters {
+        // Flows, state (a template, parked data) and dead letters.
+        bench.raw(*exporter, &[template(256), data(256, &[1]), data(300, &[2]), vec![0xee; 20]]);
+    }
+    bench.flows(exporters.len());
+    bench.drained();
+    let topics = &bench.topics;
+    for topic in [&topics.flows, &topics.state, &topics.deadletter] {
+        let records = bench.read(topic);
+        assert!(records.len() >= exporters.len(), "{topic}");
+        for (partition, key, _) in records {
+            // A state key has its kind before the exporter.
+            let exporter = if topic == &topics.state { &key[1..17] } else { &key[..16] };
+            assert_eq!(partition, weir_bus::partition(exporter, PARTITIONS), "{topic}");
+        }
+    }
+    for (written, offsets) in &bench.bus.plan.lock().unwrap().committed {
+        let partitions: BTreeSet<i32> = written.iter().map(|(_, partition)| *partition).collect();
+        assert!(!offsets.is_empty() && partitions.is_subset(offsets), "{written:?} {offsets:?}");
+    }
+    decoder.end().unwrap();
+}
+
+#[test]
+fn partitions_that_move_in_mid_stream_lose_and_double_nothing() {
+    let bench = Bench::new("move");
+    let first = bench.start("a");
+    let exporters: Vec<Ip> = (1..10).map(|n| Ip::v4([203, 0, 113, n])).collect();
+    exporters.iter().for_each(|exporter| bench.raw(*exporter, &[template(256)]));
+    let mut second = None;
+    for n in 1..40u64 {
+        exporters.iter().for_each(|exporter| bench.raw(*exporter, &[data(256, &[n])]));
+        if n == 10 {
+            second = Some(bench.start("b"));
+        }
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    let flows = bench.flows(exporters.len() * 39);
+    first.end().unwrap();
+    second.unwrap().end().unwrap();
+    for exporter in exporters {
+        assert_eq!(flows[&exporter], (1..40).collect::<Vec<_>>(), "{exporter}");
+    }
+}
+
+#[test]
+fn topics_that_are_missing_or_uneven_end_the_start_with_their_name() {
+    let bench = Bench::new("uneven");
+    bench.bus.delete(&bench.topics.state).unwrap();
+    let error = bench.start("a").thread.join().unwrap().unwrap_err().to_string();
+    assert_eq!(error, "topic uneven.state does not exist; `weir topics` creates it");
+    let mut spec = bench.specs.iter().find(|spec| spec.name == bench.topics.state).unwrap().clone();
+    spec.partitions = PARTITIONS + 1;
+    let until = Instant::now() + Duration::from_secs(10);
+    while !matches!(bench.bus.create(&spec), Ok(true)) && Instant::now() < until {
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    let error = bench.start("a").thread.join().unwrap().unwrap_err().to_string();
+    assert!(error.starts_with("topic uneven.state has 4 partitions, and 3 are expected"), "{error}");
+}
