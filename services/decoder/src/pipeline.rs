@@ -37,10 +37,11 @@ impl<B: Bus> Worker<B> {
         config: &Arc<Config>,
         enricher: &Arc<Enricher>,
         number: usize,
+        stop: &Stop,
     ) -> Result<Self, Error> {
         let identity = format!("{}-{number}", config.instance);
         Ok(Self {
-            producer: bus.transactional(&identity)?,
+            producer: producer(bus, &identity, stop)?,
             consumer: bus.join(&config.group, &topics.raw, &identity)?,
             reader: bus.reader()?,
             bus: bus.clone(),
@@ -60,10 +61,10 @@ impl<B: Bus> Worker<B> {
             let turned = self.turn().and_then(|()| {
                 if self.cycle.is_due(&self.config, &self.trouble) { self.end_cycle() } else { Ok(()) }
             });
-            self.settle(turned)?;
+            self.settle(turned, stop)?;
         }
         let ended = self.end_cycle();
-        self.settle(ended)?;
+        self.settle(ended, stop)?;
         if self.config.leave_on_stop {
             self.consumer.leave()?;
         }
@@ -149,8 +150,9 @@ impl<B: Bus> Worker<B> {
         if self.cycle.has_written() { self.end_cycle() } else { Ok(()) }
     }
 
-    /// After a failure: throws memory away, restores, and goes back to the committed offsets (rule 2). Fails where waiting can't help.
-    fn settle(&mut self, turned: Result<(), Failure>) -> Result<(), Error> {
+    /// After a failure: throws memory away, restores, and goes back to the committed offsets (rule 2). Fails where waiting can't help,
+    /// or where there is no time left to wait: what was not committed is read again at the next start.
+    fn settle(&mut self, turned: Result<(), Failure>, stop: &Stop) -> Result<(), Error> {
         let mut turned = turned;
         while let Err(failure) = turned {
             self.trouble.note(&failure, &self.cycle, &self.config);
@@ -159,18 +161,36 @@ impl<B: Bus> Worker<B> {
             match (failure, aborted) {
                 (Failure::Fatal(error), _) => return Err(error),
                 (Failure::Producer(_), _) | (_, Err(TxnError::Unknown { .. } | TxnError::Failed { .. })) => {
-                    self.producer = self.bus.transactional(&self.identity)?;
+                    self.producer = producer(&self.bus, &self.identity, stop)?;
                 }
                 (_, Err(TxnError::Fenced { identity, reason })) => {
                     return Err(Error::Fenced { identity, reason });
                 }
                 _ => {}
             }
+            if stop.is_cancelled() {
+                return Ok(());
+            }
             std::thread::sleep(self.trouble.back_off());
             let partitions: Vec<i32> = self.held.keys().copied().collect();
             turned = self.take(&partitions);
         }
         Ok(())
+    }
+}
+
+/// Opens a producer, however long the broker is away.
+fn producer<B: Bus>(bus: &B, identity: &str, stop: &Stop) -> Result<B::Producer, Error> {
+    loop {
+        match bus.transactional(identity) {
+            Err(error @ (weir_bus::Error::Unreachable { .. } | weir_bus::Error::Timeout { .. }))
+                if !stop.is_cancelled() =>
+            {
+                tracing::warn!("{error}");
+                std::thread::sleep(Duration::from_secs(1));
+            }
+            other => return Ok(other?),
+        }
     }
 }
 
