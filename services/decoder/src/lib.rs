@@ -68,7 +68,7 @@ pub async fn run<B: Bus>(
         std::thread::Builder::new()
             .name(format!("decoder-{number}"))
             .spawn(move || {
-                let done = Worker::open(&bus, &topics, &config, &enricher, number)
+                let done = Worker::open(&bus, &topics, &config, &enricher, number, &stop)
                     .and_then(|worker| worker.run(&stop));
                 let _ = told.send(done);
             })
