@@ -24,6 +24,9 @@ use weir_stack::kafka::Options;
 
 const PARTITIONS: usize = 3;
 
+/// Of a committed transaction: partitions written for, by topic, and partitions whose offsets were sent.
+type Committed = (BTreeSet<(String, i32)>, BTreeSet<i32>);
+
 /// What is to fail, and what was seen.
 #[derive(Default)]
 struct Plan {
@@ -31,8 +34,7 @@ struct Plan {
     abort_flows: u32,
     /// Every cycle that writes for this key aborts.
     poison: Option<Vec<u8>>,
-    /// Of each committed transaction: partitions written for, by topic, and partitions whose offsets were sent.
-    committed: Vec<(BTreeSet<(String, i32)>, BTreeSet<i32>)>,
+    committed: Vec<Committed>,
     aborted: u32,
 }
 

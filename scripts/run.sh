@@ -1,0 +1,49 @@
+#!/usr/bin/env bash
+# The path with real parts on this machine, until Ctrl-C: Kafka, the ClickHouse engine, ingest, decoder, sink; with generated traffic unless
+# DEMO=0. Data and logs lie in .weir/data.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+export WEIR_HOME="${WEIR_HOME:-$PWD/.weir}"
+bin="$(dirname "${WEIR_BIN:-${CARGO_TARGET_DIR:-$PWD/target}/release/weir}")"
+dir="$WEIR_HOME/data"
+demo="${DEMO:-1}"
+
+generator=
+stop() {
+    trap - INT TERM EXIT
+    echo
+    echo "Stopping."
+    [ -z "$generator" ] || kill "$generator" 2>/dev/null || true
+    [ -z "$generator" ] || wait "$generator" 2>/dev/null || true
+    "$bin/weir-loadtest" stack down --dir "$dir"
+}
+trap stop INT TERM EXIT
+
+flags=()
+[ "$demo" = 0 ] || flags+=(--demo)
+[ -z "${WEIR_CONFIG:-}" ] || flags+=(--config "$WEIR_CONFIG")
+unset WEIR_CONFIG
+"$bin/weir-loadtest" stack up --dir "$dir" --detach "${flags[@]}"
+
+if [ "$demo" != 0 ]; then
+    "$bin/weir-loadtest" generate --stack "$dir" --demo --rate 2000 --ledger "$dir/ledger.json" >"$dir/generate.log" 2>&1 &
+    generator=$!
+fi
+
+cat <<END
+
+Weir runs. Point routers at UDP ports 2055, 4739 or 6343 of this machine (any protocol on any port); it listens on loopback until you
+write ingest.addresses = ["0.0.0.0", "::"] into a file and start with WEIR_CONFIG=FILE make run.
+
+Ask, in another terminal (the first flows can be asked after some seconds):
+
+    $bin/weir --config $dir/weir.toml query                                  # top ASes by link
+    $bin/weir --config $dir/weir.toml query --by provider,connectivity
+    $bin/weir --config $dir/weir.toml query --by as --connectivity transit --last 15m --format json
+END
+if [ "$demo" != 0 ]; then
+    echo "    $bin/weir-loadtest top --ledger $dir/ledger.json          # what was generated, for comparison"
+fi
+echo
+echo "Logs are in $dir. Ctrl-C ends it."
+if [ -n "$generator" ]; then wait "$generator"; else sleep infinity & wait $!; fi
