@@ -91,11 +91,9 @@ pub enum LoadError {
     Flag(String),
 }
 
-/// Environment variables start with this; `__` stands for the dot of a path: `WEIR_BUS__PARTITIONS`.
+/// Environment variables start with this; `__` stands for the dot of a path: `WEIR_BUS__PARTITIONS`. Every key is in a section, so
+/// that a variable without `__` is no key but a place for scripts, such as `WEIR_HOME`.
 pub const ENVIRONMENT: &str = "WEIR_";
-
-/// Variables with the prefix that are no keys: places for scripts and tests.
-const NOT_KEYS: &[&str] = &["home", "bless", "config", "log"];
 
 /// Loads a configuration. `flags` are `key=value` with TOML values, dots in keys.
 pub fn load<C>(file: Option<&Path>, flags: &[String]) -> Result<C, LoadError>
@@ -108,7 +106,8 @@ where
             .map_err(|error| LoadError::File { path: path.to_owned(), reason: error.to_string() })?;
         figment = figment.merge(Toml::file_exact(path));
     }
-    figment = figment.merge(Env::prefixed(ENVIRONMENT).split("__").ignore(NOT_KEYS));
+    figment =
+        figment.merge(Env::prefixed(ENVIRONMENT).filter(|name| name.as_str().contains("__")).split("__"));
     for flag in flags {
         let (key, value) = flag.split_once('=').ok_or_else(|| LoadError::Flag(flag.clone()))?;
         let value: toml::Value = format!("v = {value}")
