@@ -39,7 +39,8 @@ impl Output for Rows<'_> {
         let asn = |address: &Ip| {
             let bits = u128::from_be_bytes(address.0);
             let four = bits >> 32 == 0xffff;
-            let own = |n: u32| self.world.ases().iter().find(|one| one.number == n).map_or(0, |one| one.number);
+            let own =
+                |n: u32| self.world.ases().iter().find(|one| one.number == n).map_or(0, |one| one.number);
             if four && (bits as u32) >> 17 == 0xc612_0000 >> 17 {
                 own(20_001 + ((bits as u32 - 0xc612_0000) / 512) * 7)
             } else if bits >> 80 == 0x2001_0002_0000 {
@@ -66,9 +67,14 @@ impl Output for Rows<'_> {
     fn rate(&mut self, _: Rate) {}
 }
 
-
 /// Decodes what an exporter sends over some minutes from the ledger's start on.
-fn exchange<'w>(world: &'w World, n: usize, exporter: &Exporter, ledger: &mut Ledger, skip: Option<usize>) -> Rows<'w> {
+fn exchange<'w>(
+    world: &'w World,
+    n: usize,
+    exporter: &Exporter,
+    ledger: &mut Ledger,
+    skip: Option<usize>,
+) -> Rows<'w> {
     let (mut traffic, mut encoder) = (Traffic::new(exporter, n, 3), Encoder::new(exporter, n, 50));
     let mut decoder = weir_wire::Exporter::default();
     let (options, mut budget) = (Options::default(), Budget::new(1 << 20, 1 << 20));
@@ -162,7 +168,10 @@ async fn a_flow_lost_a_flow_doubled_and_a_byte_in_the_wrong_minute_are_each_told
     let report = verify(&ledger, &store, PATIENCE).await.unwrap();
     assert_eq!((report.verdict, report.lost, report.doubled), (Verdict::Fail, 0, 1), "{report}");
     assert_eq!(wrong(&report).len(), 6, "every rollup lacks what flows has twice: {report}");
-    assert!(report.exporters[2].faults.iter().any(|fault| fault.starts_with("the first flows doubled: 17 ")), "{report}");
+    assert!(
+        report.exporters[2].faults.iter().any(|fault| fault.starts_with("the first flows doubled: 17 ")),
+        "{report}"
+    );
 
     stop.cancel();
     serving.await.unwrap().unwrap();

@@ -92,7 +92,8 @@ pub fn doubled(database: &str) -> String {
     )
 }
 
-const SUMS: &str = "count() AS rows, sum(toUInt64(ifNull(bytes, 0))) AS sum_bytes, sum(packets) AS sum_packets";
+const SUMS: &str =
+    "count() AS rows, sum(toUInt64(ifNull(bytes, 0))) AS sum_bytes, sum(packets) AS sum_packets";
 
 /// One exporter by minute of receiving.
 pub fn minutes(database: &str) -> String {

@@ -110,6 +110,19 @@ impl Kafka {
         format!("127.0.0.1:{}", self.port)
     }
 
+    /// Process id, while it runs.
+    pub fn id(&self) -> Option<u32> {
+        self.process.as_ref().map(Process::id)
+    }
+
+    /// An error with the end of its output where it should run and does not.
+    ///
+    /// # Errors
+    /// [`Error::Ended`].
+    pub fn expect_alive(&mut self) -> Result<()> {
+        self.process.as_mut().map_or(Ok(()), Process::expect_alive)
+    }
+
     /// Ends it in order (SIGTERM).
     ///
     /// # Errors

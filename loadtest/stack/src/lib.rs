@@ -5,14 +5,18 @@
 
 pub mod home;
 pub mod kafka;
+pub mod local;
 pub mod ports;
 mod process;
 pub mod scrape;
+mod service;
 
 pub use home::Home;
 pub use kafka::Kafka;
-pub use process::{Process, Signal};
+pub use local::{Description, Local};
+pub use process::{Process, Signal, terminate};
 pub use scrape::Metrics;
+pub use service::{Kind, Service, weir_program};
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -46,6 +50,20 @@ pub enum Error {
         name: String,
         /// How.
         status: String,
+        /// Its whole output.
+        log: PathBuf,
+        /// The last lines of it.
+        tail: String,
+    },
+    /// A service runs and is not ready.
+    #[error("{name} is not ready after {waited:?}: {why}; the end of {}:\n{tail}", log.display())]
+    NotReady {
+        /// Which.
+        name: String,
+        /// For how long was waited.
+        waited: Duration,
+        /// What it says it waits for.
+        why: String,
         /// Its whole output.
         log: PathBuf,
         /// The last lines of it.

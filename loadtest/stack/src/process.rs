@@ -1,6 +1,6 @@
 //! A child process with its output in a file, that never outlives this process, and signals to it.
 //!
-//! `unsafe` for three calls of libc: `prctl` between fork and exec, which makes the kernel end the child with its parent, `getppid`
+//! `unsafe` for calls of libc: `prctl` between fork and exec, which makes the kernel end the child with its parent, `getppid`
 //! beside it, and `kill`. The kernel means the *thread* that forked, and a test's thread ends with the test, so one thread that
 //! never ends does all the forking.
 #![allow(unsafe_code)]
@@ -176,8 +176,22 @@ impl Drop for Process {
     }
 }
 
+/// Asks a process that is no child to end (SIGTERM). The caller has made sure whose it is.
+///
+/// # Errors
+/// [`Error::Io`], as where there is none of this id.
+pub fn terminate(id: u32) -> Result<()> {
+    let doing = || format!("ending process {id}");
+    // 0 and -1 would mean many processes.
+    let number = libc::pid_t::try_from(id).ok().filter(|number| *number > 1);
+    let number = number.ok_or_else(|| io(doing())(std::io::ErrorKind::InvalidInput.into()))?;
+    // SAFETY: a call without memory.
+    let sent = unsafe { libc::kill(number, libc::SIGTERM) };
+    if sent == 0 { Ok(()) } else { Err(io(doing())(std::io::Error::last_os_error())) }
+}
+
 /// The last lines of a file, or nothing.
-fn tail(path: &Path) -> String {
+pub(crate) fn tail(path: &Path) -> String {
     let read = || -> std::io::Result<String> {
         let mut file = File::open(path)?;
         let length = file.metadata()?.len();

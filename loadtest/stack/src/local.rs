@@ -1,0 +1,426 @@
+//! Kafka, the engine and any number of processes of each service on this machine, in one folder.
+//!
+//! Everything of it ends with the value that started it. What lies in the folder stays, so that the same stack can be started again.
+
+use crate::kafka::{self, Kafka};
+use crate::process::Process;
+use crate::service::{Kind, Service, found, weir, weir_program};
+use crate::{Error, Home, Result, io, ports};
+use serde::{Deserialize, Serialize};
+use std::fs;
+use std::net::Ipv4Addr;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+use toml::{Table, Value};
+
+/// Ports to listen on.
+#[derive(Clone, Copy, Debug)]
+pub struct Ports {
+    /// Kafka's.
+    pub kafka: u16,
+    /// ClickHouse's HTTP interface.
+    pub engine: u16,
+    /// Ingest's: NetFlow, IPFIX, sFlow.
+    pub ingest: [u16; 3],
+    /// Metrics and health of ingest, the first decoder, the first sink and the engine; further processes take free ones.
+    pub admin: [u16; 4],
+}
+
+impl Default for Ports {
+    fn default() -> Self {
+        Self { kafka: 9092, engine: 8123, ingest: [2055, 4739, 6343], admin: [9401, 9402, 9403, 9404] }
+    }
+}
+
+impl Ports {
+    /// Whatever is free.
+    ///
+    /// # Errors
+    /// Where nothing is.
+    pub fn free() -> Result<Self> {
+        let mut free = [0; 9];
+        for port in &mut free {
+            *port = ports::free()?;
+        }
+        let [kafka, engine, a, b, c, d, e, f, g] = free;
+        Ok(Self { kafka, engine, ingest: [a, b, c], admin: [d, e, f, g] })
+    }
+}
+
+/// What to start.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// The folder: data, logs, configuration, `stack.json`.
+    pub dir: PathBuf,
+    /// The program `weir`; none: [`weir_program`].
+    pub weir: Option<PathBuf>,
+    /// Processes of the decoder.
+    pub decoders: usize,
+    /// Processes of the sink.
+    pub sinks: usize,
+    /// Partitions of the topics.
+    pub partitions: usize,
+    /// Ports.
+    pub ports: Ports,
+    /// The broker.
+    pub kafka: kafka::Options,
+    /// Configuration that is laid over the stack's own, in this order.
+    pub config: Vec<Table>,
+    /// How long each part may take to be ready.
+    pub patience: Duration,
+}
+
+impl Options {
+    /// One process of each service, usual ports.
+    pub fn new(dir: &Path) -> Self {
+        Self {
+            dir: dir.to_owned(),
+            weir: None,
+            decoders: 1,
+            sinks: 1,
+            partitions: 12,
+            ports: Ports::default(),
+            kafka: kafka::Options::load(),
+            config: Vec::new(),
+            patience: Duration::from_secs(60),
+        }
+    }
+}
+
+/// What `stack.json` says.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Description {
+    /// The process that holds the stack.
+    pub pid: u32,
+    /// True once every part was ready.
+    pub ready: bool,
+    /// The configuration file.
+    pub config: PathBuf,
+    /// The program `weir`.
+    pub weir: PathBuf,
+    /// Kafka's address.
+    pub kafka: String,
+    /// URL of ClickHouse.
+    pub clickhouse: String,
+    /// Ingest's UDP ports: NetFlow, IPFIX, sFlow.
+    pub ingest: [u16; 3],
+    /// Processes.
+    pub services: Vec<Part>,
+}
+
+/// A process.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Part {
+    /// Name.
+    pub name: String,
+    /// Process id; absent: it does not run.
+    pub pid: Option<u32>,
+    /// Address of its metrics and health; empty: it has none.
+    pub admin: String,
+    /// Its output.
+    pub log: PathBuf,
+}
+
+impl Description {
+    /// Of the stack in a folder.
+    ///
+    /// # Errors
+    /// Where there is none.
+    pub fn read(dir: &Path) -> Result<Self> {
+        let path = dir.join("stack.json");
+        let text = fs::read(&path).map_err(io(format!("reading {}", path.display())))?;
+        serde_json::from_slice(&text).map_err(|error| io(format!("reading {}", path.display()))(error.into()))
+    }
+
+    /// Metrics of ingest, for a paced generator.
+    pub fn ingest_metrics(&self) -> Option<&str> {
+        self.services.iter().find(|part| part.name == Kind::Ingest.word()).map(|part| part.admin.as_str())
+    }
+}
+
+/// A running stack.
+#[derive(Debug)]
+pub struct Local {
+    options: Options,
+    weir: PathBuf,
+    config: PathBuf,
+    kafka: Kafka,
+    services: Vec<Service>,
+    ready: bool,
+}
+
+/// How long a service may drain, and a bit.
+const DRAIN: Duration = Duration::from_secs(35);
+
+impl Local {
+    /// Starts everything and waits until all of it is ready. What was started ends again where something does not come up.
+    ///
+    /// # Errors
+    /// A sentence that names the part, with the end of its output.
+    pub fn up(options: Options) -> Result<Self> {
+        let weir = options.weir.clone().map_or_else(weir_program, found)?;
+        let library =
+            Home::find().part("engine/libchdb.so", "The ClickHouse engine", "scripts/fetch-engine.sh")?;
+        fs::create_dir_all(&options.dir).map_err(io(format!("creating {}", options.dir.display())))?;
+        let dir = options.dir.canonicalize().map_err(io(format!("opening {}", options.dir.display())))?;
+        let options = Options { dir, ..options };
+        let config = options.dir.join("weir.toml");
+        write(&config, &configuration(&options, &library).to_string())?;
+        let kafka = kafka::Options { port: options.ports.kafka, ..options.kafka.clone() };
+        let kafka = Kafka::start(&options.dir.join("kafka"), kafka)?;
+        let mut stack = Self { options, weir, config, kafka, services: Vec::new(), ready: false };
+
+        let patience = stack.options.patience;
+        let [ingest, decoder, sink, engine] = stack.options.ports.admin;
+        stack.start(Kind::Engine, "engine", engine)?.wait_ready(patience)?;
+        stack.once("topics")?;
+        stack.once("migrate")?;
+        stack.start(Kind::Ingest, "ingest", ingest)?;
+        for (kind, count, first) in
+            [(Kind::Decoder, stack.options.decoders, decoder), (Kind::Sink, stack.options.sinks, sink)]
+        {
+            for n in 0..count {
+                let port = if n == 0 { first } else { ports::free()? };
+                stack.start(kind, &format!("{}-{n}", kind.word()), port)?;
+            }
+        }
+        stack.services.iter_mut().try_for_each(|service| service.wait_ready(patience))?;
+        stack.ready = true;
+        stack.describe()?;
+        Ok(stack)
+    }
+
+    fn start(&mut self, kind: Kind, name: &str, port: u16) -> Result<&mut Service> {
+        let settings = match kind {
+            Kind::Decoder | Kind::Sink => vec![format!("{}.instance={name}", kind.word())],
+            Kind::Ingest | Kind::Engine => Vec::new(),
+        };
+        let admin = format!("127.0.0.1:{port}");
+        let log = self.options.dir.join(format!("{name}.log"));
+        let mut service = Service::new(name, kind, &self.weir, &self.config, admin, &settings, log);
+        service.start()?;
+        self.services.push(service);
+        self.describe()?;
+        let last = self.services.len() - 1;
+        Ok(&mut self.services[last])
+    }
+
+    /// Starts one more process of a service and waits until it is ready; gives its name.
+    ///
+    /// # Errors
+    /// Where it does not come up.
+    pub fn add(&mut self, kind: Kind) -> Result<String> {
+        let n = self.services.iter().filter(|service| service.kind() == kind).count();
+        let name = format!("{}-{n}", kind.word());
+        let (port, patience) = (ports::free()?, self.options.patience);
+        self.start(kind, &name, port)?.wait_ready(patience)?;
+        Ok(name)
+    }
+
+    /// Runs a subcommand of `weir` that ends by itself.
+    ///
+    /// # Errors
+    /// [`Error::Ended`] with its output where it fails.
+    pub fn once(&self, subcommand: &str) -> Result<()> {
+        let log = self.options.dir.join(format!("{subcommand}.log"));
+        let mut command = weir(&self.weir, &self.config);
+        command.arg(subcommand);
+        let name = format!("weir {subcommand}");
+        let mut process = Process::start(&name, command, &log)?;
+        let begun = Instant::now();
+        loop {
+            match process.ended()? {
+                Some(status) if status.success() => return Ok(()),
+                Some(_) => return process.expect_alive(),
+                None if begun.elapsed() > self.options.patience => {
+                    let waited = self.options.patience;
+                    return Err(Error::Silent { name, address: "its own process".to_owned(), waited, log });
+                }
+                None => std::thread::sleep(Duration::from_millis(20)),
+            }
+        }
+    }
+
+    /// A service by its name: `ingest`, `engine`, `decoder-0`, `sink-0`, ….
+    ///
+    /// # Errors
+    /// Where there is none of that name.
+    pub fn service(&mut self, name: &str) -> Result<&mut Service> {
+        let unknown = || io(format!("looking for {name} in the stack"))(std::io::ErrorKind::NotFound.into());
+        self.services.iter_mut().find(|service| service.name() == name).ok_or_else(unknown)
+    }
+
+    /// All services.
+    pub fn services(&self) -> &[Service] {
+        &self.services
+    }
+
+    /// The broker.
+    pub fn kafka(&mut self) -> &mut Kafka {
+        &mut self.kafka
+    }
+
+    /// Kafka's address.
+    pub fn bootstrap(&self) -> String {
+        self.kafka.bootstrap()
+    }
+
+    /// URL of ClickHouse.
+    pub fn clickhouse(&self) -> String {
+        format!("http://127.0.0.1:{}", self.options.ports.engine)
+    }
+
+    /// Where flows are sent to: NetFlow, IPFIX, sFlow.
+    pub fn ingest(&self) -> (Ipv4Addr, [u16; 3]) {
+        (Ipv4Addr::LOCALHOST, self.options.ports.ingest)
+    }
+
+    /// The configuration file.
+    pub fn config(&self) -> &Path {
+        &self.config
+    }
+
+    /// An error that names the first part that ended by itself.
+    ///
+    /// # Errors
+    /// [`Error::Ended`].
+    pub fn expect_alive(&mut self) -> Result<()> {
+        self.kafka.expect_alive()?;
+        self.services.iter_mut().try_for_each(Service::expect_alive)
+    }
+
+    /// What it is now.
+    pub fn description(&self) -> Description {
+        let part = |service: &Service| Part {
+            name: service.name().to_owned(),
+            pid: service.id(),
+            admin: service.admin().to_owned(),
+            log: service.log().to_owned(),
+        };
+        let kafka = Part {
+            name: "kafka".to_owned(),
+            pid: self.kafka.id(),
+            admin: String::new(),
+            log: self.options.dir.join("kafka/kafka.log"),
+        };
+        Description {
+            pid: std::process::id(),
+            ready: self.ready,
+            config: self.config.clone(),
+            weir: self.weir.clone(),
+            kafka: self.bootstrap(),
+            clickhouse: self.clickhouse(),
+            ingest: self.options.ports.ingest,
+            services: [kafka].into_iter().chain(self.services.iter().map(part)).collect(),
+        }
+    }
+
+    /// Writes `stack.json` anew, as after a restart.
+    ///
+    /// # Errors
+    /// [`Error::Io`].
+    pub fn describe(&self) -> Result<()> {
+        let text = serde_json::to_string_pretty(&self.description())
+            .map_err(|error| io("writing stack.json")(error.into()))?;
+        write(&self.options.dir.join("stack.json"), &text)
+    }
+
+    /// Ends everything in order: what makes work first, what takes it last.
+    ///
+    /// # Errors
+    /// [`Error::Io`].
+    pub fn down(mut self) -> Result<()> {
+        for kind in [Kind::Ingest, Kind::Decoder, Kind::Sink, Kind::Engine] {
+            self.services
+                .iter_mut()
+                .filter(|service| service.kind() == kind)
+                .try_for_each(|service| service.stop(DRAIN))?;
+        }
+        self.kafka.stop()?;
+        let path = self.options.dir.join("stack.json");
+        fs::remove_file(&path).map_err(io(format!("removing {}", path.display())))
+    }
+}
+
+/// Writes a file whole or not at all.
+fn write(path: &Path, text: &str) -> Result<()> {
+    let part = path.with_extension("part");
+    fs::write(&part, text)
+        .and_then(|()| fs::rename(&part, path))
+        .map_err(io(format!("writing {}", path.display())))
+}
+
+/// The stack's own configuration with the given ones over it.
+fn configuration(options: &Options, library: &Path) -> Table {
+    let text = |text: String| Value::String(text);
+    let number = |n: usize| Value::Integer(n as i64);
+    let table = |entries: Vec<(&str, Value)>| {
+        Value::Table(entries.into_iter().map(|(key, value)| (key.to_owned(), value)).collect())
+    };
+    let Ports { kafka, engine, ingest, .. } = options.ports;
+    let path = |path: &Path| text(path.display().to_string());
+    let ports = Value::Array(ingest.iter().map(|port| number(usize::from(*port))).collect());
+    let mut config: Table = [
+        (
+            "bus",
+            table(vec![
+                ("bootstrap_servers", text(format!("127.0.0.1:{kafka}"))),
+                ("partitions", number(options.partitions)),
+            ]),
+        ),
+        ("clickhouse", table(vec![("url", text(format!("http://127.0.0.1:{engine}")))])),
+        (
+            "engine",
+            table(vec![
+                ("library", path(library)),
+                ("data", path(&options.dir.join("engine"))),
+                ("listen", text(format!("127.0.0.1:{engine}"))),
+            ]),
+        ),
+        ("ingest", table(vec![("ports", ports)])),
+    ]
+    .into_iter()
+    .map(|(key, value)| (key.to_owned(), value))
+    .collect();
+    options.config.iter().for_each(|over| lay_over(&mut config, over));
+    config
+}
+
+/// Tables are laid over tables; everything else takes the place of what was there.
+fn lay_over(under: &mut Table, over: &Table) {
+    for (key, value) in over {
+        match (under.get_mut(key), value) {
+            (Some(Value::Table(under)), Value::Table(over)) => lay_over(under, over),
+            _ => {
+                under.insert(key.clone(), value.clone());
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn given_configuration_lies_over_the_stacks_own_key_by_key() {
+        let over: Table = "[bus]\nsession_timeout_ms = 6000\n[decoder]\nworkers = 1\n".parse().unwrap();
+        let options = Options { config: vec![over], ..Options::new(Path::new("/somewhere")) };
+        let config = configuration(&options, Path::new("/lib.so"));
+        assert_eq!(config["bus"]["session_timeout_ms"].as_integer(), Some(6000));
+        assert_eq!(config["bus"]["bootstrap_servers"].as_str(), Some("127.0.0.1:9092"));
+        assert_eq!(config["decoder"]["workers"].as_integer(), Some(1));
+        assert_eq!(config["engine"]["data"].as_str(), Some("/somewhere/engine"));
+    }
+
+    #[test]
+    fn a_part_that_is_missing_is_named_with_what_makes_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let options = Options { weir: Some("/nowhere/weir".into()), ..Options::new(dir.path()) };
+        let told = Local::up(options).unwrap_err().to_string();
+        assert!(
+            told.contains("run cargo build --release -p weir") || told.contains("scripts/fetch-"),
+            "{told}"
+        );
+    }
+}
