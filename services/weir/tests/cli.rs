@@ -1,0 +1,89 @@
+//! Bad input on the command line: one sentence that names the key, file, port or topic, and an exit that is not zero.
+#![allow(clippy::unwrap_used)]
+
+use std::net::{TcpListener, UdpSocket};
+use std::process::Command;
+
+fn refused(arguments: &[&str]) -> String {
+    let output = Command::new(env!("CARGO_BIN_EXE_weir")).args(arguments).output().unwrap();
+    assert!(!output.status.success(), "{arguments:?}");
+    let error = String::from_utf8(output.stderr).unwrap();
+    let last = error.lines().last().unwrap_or_default().to_owned();
+    assert!(last.starts_with("weir: "), "{error}");
+    last
+}
+
+fn set<'a>(command: &'a str, keys: &[&'a str]) -> Vec<&'a str> {
+    std::iter::once(command).chain(keys.iter().flat_map(|key| ["--set", key])).collect()
+}
+
+#[test]
+fn a_bad_configuration_is_refused_at_start_with_the_path_of_the_key() {
+    for (command, key, wanted) in [
+        ("sink", "sink.batch_rows=0", "sink.batch_rows: must be between"),
+        ("ingest", "ingest.workerz=1", "ingest.workerz: there is no such key"),
+        ("decoder", "decoder.enrich.links=[{connectivity='peer'}]", "decoder.enrich.links[0].connectivity: "),
+        (
+            "decoder",
+            "decoder.enrich.databases.asn=['/nowhere/asn.csv']",
+            "decoder.enrich.databases.asn: /nowhere/asn.csv",
+        ),
+    ] {
+        let error = refused(&set(command, &[key, "runtime.admin.decoder=''"]));
+        assert!(error.contains(wanted), "{error}");
+    }
+    let error = refused(&["config", "check", "--config", "/nowhere/weir.toml"]);
+    assert!(error.contains("configuration file /nowhere/weir.toml can't be read"), "{error}");
+    let engine =
+        ["engine.library='/nowhere/libchdb.so'", "engine.listen='127.0.0.1:0'", "runtime.admin.engine=''"];
+    let error = refused(&set("engine", &engine));
+    assert!(error.contains("engine.library: /nowhere/libchdb.so"), "{error}");
+}
+
+#[test]
+fn a_port_in_use_is_named() {
+    let udp = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let port = udp.local_addr().unwrap().port();
+    let ports = format!("ingest.ports=[{port}]");
+    let error =
+        refused(&set("ingest", &["ingest.addresses=['127.0.0.1']", &ports, "runtime.admin.ingest=''"]));
+    assert!(error.contains(&format!("127.0.0.1:{port}")), "{error}");
+    let tcp = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = tcp.local_addr().unwrap().to_string();
+    let error = refused(&set("ingest", &["ingest.ports=[0]", &format!("runtime.admin.ingest='{address}'")]));
+    assert!(error.contains(&address) && error.contains("runtime.admin.ingest"), "{error}");
+}
+
+#[test]
+fn a_broker_or_engine_that_is_away_is_named_with_its_key() {
+    let error =
+        refused(&set("topics", &["bus.bootstrap_servers='127.0.0.1:1'", "bus.connect_timeout_ms=1000"]));
+    assert!(error.contains("127.0.0.1:1") && error.contains("bus.bootstrap_servers"), "{error}");
+    for command in ["migrate", "query"] {
+        let error = refused(&set(command, &["clickhouse.url='http://127.0.0.1:1'"]));
+        assert!(error.contains("http://127.0.0.1:1") && error.contains("clickhouse.url"), "{error}");
+    }
+}
+
+#[test]
+fn a_question_that_makes_no_sense_is_refused_in_words() {
+    for (arguments, wanted) in [
+        (&["query", "--last", "soon"][..], "--last soon: write a number and m, h or d"),
+        (&["query", "--from", "60", "--to", "60"], "--from 60 is not before --to 60"),
+        (&["query", "--from", "61", "--to", "120"], "whole minutes"),
+        (&["query", "--top", "0"], "--top 0"),
+    ] {
+        let error = refused(arguments);
+        assert!(error.contains(wanted), "{error}");
+    }
+}
+
+#[test]
+fn what_is_no_capture_is_said_with_its_first_bytes() {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), b"this is no capture").unwrap();
+    let error = refused(&["decode", file.path().to_str().unwrap()]);
+    assert!(error.contains("the file is no pcap"), "{error}");
+    let error = refused(&["replay", file.path().to_str().unwrap(), "--to", "192.0.2.1:2055"]);
+    assert!(error.contains("--to and --from must be loopback"), "{error}");
+}
