@@ -10,8 +10,11 @@ use weir_schemas::avro::{AvroError, FINGERPRINT_HEADER, fingerprint, read_batch}
 use weir_schemas::rollup::{FLOWS, Table};
 use weir_store::SETTINGS_VERSION;
 
-/// Rows of a rollup table at which a batch is full: one more message can add at most as many as keep it one block.
+/// Rows of a rollup table at which a batch is full. One more message of long flows can add a million.
 const MAX_ROLLUP_ROWS: usize = 400_000;
+
+/// Most rows of a piece: half of what a block holds.
+const PIECE_ROWS: usize = weir_store::MAX_INSERT_ROWS / 2;
 
 /// A batch that fills.
 #[derive(Debug, Default)]
@@ -31,12 +34,23 @@ pub struct Batch {
 pub struct Ready {
     /// What is committed before.
     pub plan: Plan,
-    /// Tables with their rows; those without rows are left out.
-    pub tables: Vec<(&'static Table, Bytes)>,
+    /// Its inserts in their order; a batch without flows has none.
+    pub pieces: Vec<Piece>,
     /// Flows in it.
     pub flows: u64,
     /// Receive time of its oldest datagram, ns.
     pub oldest: Option<i64>,
+}
+
+/// One insert. A table has several only where a rollup got too wide for one block.
+#[derive(Clone, Debug)]
+pub struct Piece {
+    /// Where the rows go.
+    pub table: &'static Table,
+    /// Which of the table's pieces it is.
+    pub number: usize,
+    /// The rows.
+    pub rows: Bytes,
 }
 
 impl Batch {
@@ -115,12 +129,19 @@ impl Batch {
             records: self.records,
             checksum: self.checksum.finalize(),
         };
-        let mut tables = Vec::new();
+        let mut pieces = Vec::new();
         if self.flows > 0 {
-            tables.push((&FLOWS, Bytes::from(self.rows)));
-            tables.extend(self.rollup.finish().into_iter().map(|(table, rows)| (table, Bytes::from(rows))));
+            pieces.push(Piece { table: &FLOWS, number: 0, rows: Bytes::from(self.rows) });
+            for (table, rows) in self.rollup.finish(PIECE_ROWS) {
+                let numbered = rows.into_iter().enumerate();
+                pieces.extend(numbered.map(|(number, rows)| Piece {
+                    table,
+                    number,
+                    rows: Bytes::from(rows),
+                }));
+            }
         }
-        Some(Ready { plan, tables, flows: self.flows, oldest: self.oldest })
+        Some(Ready { plan, pieces, flows: self.flows, oldest: self.oldest })
     }
 }
 
@@ -136,13 +157,14 @@ fn check_schema(header: Option<&[u8]>) -> Result<(), AvroError> {
 impl Ready {
     /// Bytes of its rows.
     pub fn bytes(&self) -> usize {
-        self.tables.iter().map(|(_, rows)| rows.len()).sum()
+        self.pieces.iter().map(|piece| piece.rows.len()).sum()
     }
 }
 
-/// Token of a batch's insert into a table: topic, its incarnation, partition, range, table (rule 8).
-pub fn token(topic: &str, incarnation: &str, partition: i32, plan: &Plan, table: &Table) -> String {
-    format!("{topic}/{incarnation}/{partition}/{}-{}/{}", plan.first, plan.last, table.name)
+/// Token of a batch's insert: topic, its incarnation, partition, range, table, piece (rule 8).
+pub fn token(topic: &str, incarnation: &str, partition: i32, plan: &Plan, piece: &Piece) -> String {
+    let Piece { table, number, .. } = piece;
+    format!("{topic}/{incarnation}/{partition}/{}-{}/{}/{number}", plan.first, plan.last, table.name)
 }
 
 /// Name of the header that says which schema wrote a message.
@@ -177,6 +199,10 @@ mod tests {
         out
     }
 
+    fn rows(ready: &Ready) -> Vec<(&str, usize, &Bytes)> {
+        ready.pieces.iter().map(|piece| (piece.table.name, piece.number, &piece.rows)).collect()
+    }
+
     #[test]
     fn the_same_messages_make_the_same_batch() {
         let make = || {
@@ -189,10 +215,8 @@ mod tests {
         let (a, b) = (make(), make());
         assert_eq!(a.plan, b.plan);
         assert_eq!((a.plan.first, a.plan.last, a.plan.records, a.flows), (5, 9, 3, 9));
-        assert_eq!(a.tables.len(), 7);
-        for ((table, rows), (_, other)) in a.tables.iter().zip(&b.tables) {
-            assert_eq!(rows, other, "{}", table.name);
-        }
+        assert_eq!(a.pieces.len(), 7);
+        assert_eq!(rows(&a), rows(&b));
     }
 
     #[test]
@@ -223,23 +247,56 @@ mod tests {
         let mut clean = Batch::default();
         clean.add(1, None, &message(2)).unwrap();
         clean.add(4, None, &message(1)).unwrap();
-        for ((table, rows), (_, other)) in clean.finish().unwrap().tables.iter().zip(&ready.tables) {
-            assert_eq!(rows, other, "{}", table.name);
-        }
+        assert_eq!(rows(&clean.finish().unwrap()), rows(&ready));
     }
 
     #[test]
-    fn tokens_differ_by_topic_incarnation_partition_range_and_table() {
+    fn a_rollup_that_is_wider_than_a_block_goes_in_several_inserts_with_tokens_of_their_own() {
+        let mut writer = BatchWriter::default();
+        let mut out = Vec::new();
+        let end = 1_800_000_000_000_000_000;
+        let mut batch = Batch::default();
+        for n in 0..5000 {
+            writer.push(&Flow {
+                src_as: n,
+                dst_as: n,
+                bytes: Some(1_000_000),
+                packets: 1000,
+                received: Time(end),
+                spread_start: Time(end - 7_200_000_000_000),
+                spread_end: Time(end),
+                ..Flow::default()
+            });
+            if writer.is_full() || n == 4999 {
+                writer.finish(&weir_schemas::Batch::default(), 0, &mut out);
+                batch.add(i64::from(n), None, &out).unwrap();
+            }
+        }
+        let ready = batch.finish().unwrap();
+        let tokens: std::collections::HashSet<_> =
+            ready.pieces.iter().map(|piece| token("t", "A", 0, &ready.plan, piece)).collect();
+        assert_eq!(tokens.len(), ready.pieces.len());
+        let links: Vec<_> = ready.pieces.iter().filter(|piece| piece.table.name == "links_1m").collect();
+        assert_eq!(links.iter().map(|piece| piece.number).collect::<Vec<_>>(), [0, 1, 2]);
+        // 5000 flows over 121 minutes on two sides, each row of the same length.
+        let row = links.iter().map(|piece| piece.rows.len()).sum::<usize>() / (5000 * 121 * 2);
+        assert!(links.iter().all(|piece| piece.rows.len() <= PIECE_ROWS * row));
+    }
+
+    #[test]
+    fn tokens_differ_by_topic_incarnation_partition_range_table_and_piece() {
         let plan = |first, last| Plan { format: 1, settings: 1, first, last, records: 1, checksum: 0 };
-        let rollup = &weir_schemas::rollup::ROLLUPS[0];
+        let piece = |table, number| Piece { table, number, rows: Bytes::new() };
+        let (flows, rollup) = (piece(&FLOWS, 0), piece(&weir_schemas::rollup::ROLLUPS[0], 0));
         let tokens = [
-            token("t", "A", 0, &plan(0, 1), &FLOWS),
-            token("u", "A", 0, &plan(0, 1), &FLOWS),
-            token("t", "B", 0, &plan(0, 1), &FLOWS),
-            token("t", "A", 1, &plan(0, 1), &FLOWS),
-            token("t", "A", 0, &plan(1, 1), &FLOWS),
-            token("t", "A", 0, &plan(0, 2), &FLOWS),
-            token("t", "A", 0, &plan(0, 1), rollup),
+            token("t", "A", 0, &plan(0, 1), &flows),
+            token("u", "A", 0, &plan(0, 1), &flows),
+            token("t", "B", 0, &plan(0, 1), &flows),
+            token("t", "A", 1, &plan(0, 1), &flows),
+            token("t", "A", 0, &plan(1, 1), &flows),
+            token("t", "A", 0, &plan(0, 2), &flows),
+            token("t", "A", 0, &plan(0, 1), &rollup),
+            token("t", "A", 0, &plan(0, 1), &piece(&FLOWS, 1)),
         ];
         let distinct: std::collections::HashSet<_> = tokens.iter().collect();
         assert_eq!(distinct.len(), tokens.len());

@@ -1,8 +1,9 @@
 //! Messages that can't be read go to the dead letters, whole, and are acknowledged there before their batch is planned.
 //!
-//! After a crash in between one may be written twice; it is never lost.
+//! They are held until then and written again where a write failed, so one may be there twice, also after a crash in between; it
+//! is never lost.
 
-use crate::{Error, metrics as names};
+use crate::metrics as names;
 use std::time::Duration;
 use weir_bus::{Bus, Message, Record, Topics, Writer};
 use weir_schemas::deadletter::{self, About};
@@ -16,18 +17,24 @@ const PATIENCE: Duration = Duration::from_secs(10);
 pub struct Letters<B: Bus> {
     bus: B,
     topic: String,
-    writer: Option<B::Writer>,
-    failed: u64,
+    waiting: Vec<Letter>,
+    bytes: usize,
+}
+
+struct Letter {
+    partition: i32,
+    key: Vec<u8>,
+    value: Vec<u8>,
 }
 
 impl<B: Bus> Letters<B> {
     /// Opens nothing until there is something to write.
     pub fn new(bus: &B, topics: &Topics) -> Self {
-        Self { bus: bus.clone(), topic: topics.deadletter.clone(), writer: None, failed: 0 }
+        Self { bus: bus.clone(), topic: topics.deadletter.clone(), waiting: Vec::new(), bytes: 0 }
     }
 
     /// Puts a message aside.
-    pub fn bury(&mut self, record: &Record<'_>, sentence: &str) -> Result<(), Error> {
+    pub fn bury(&mut self, record: &Record<'_>, sentence: &str) {
         tracing::warn!(
             topic = record.topic(),
             partition = record.partition(),
@@ -50,35 +57,46 @@ impl<B: Bus> Letters<B> {
             observation_domain: 0,
         };
         let value = deadletter::write(&about, record.value().unwrap_or_default());
-        let writer = match &mut self.writer {
-            Some(writer) => writer,
-            none => none.insert(self.bus.writer(BUFFER)?),
-        };
-        let message = Message {
-            topic: &self.topic,
-            partition: record.partition(),
-            key: record.key().unwrap_or_default(),
-            value: Some(&value),
-            headers: &[("weir-reason", b"unreadable_batch")],
-        };
-        while writer.try_send(&message, 1)?.is_err() {
-            writer.poll(Duration::from_millis(100));
-        }
-        Ok(())
+        self.bytes += value.len();
+        let key = record.key().unwrap_or_default().to_vec();
+        self.waiting.push(Letter { partition: record.partition(), key, value });
     }
 
-    /// Waits until all of them are acknowledged.
+    /// True where so much waits that it must be written before anything more is read.
+    pub fn is_full(&self) -> bool {
+        self.bytes >= BUFFER
+    }
+
+    /// Writes what waits, and waits for the acknowledgement. After an error all of it still waits.
     pub fn settle(&mut self) -> weir_bus::Result<()> {
-        let Some(writer) = &mut self.writer else { return Ok(()) };
-        let whole = writer.flush(PATIENCE);
-        let failed: u64 = writer.delivered().failed.iter().map(|(_, count)| count.records).sum();
-        if whole && failed == self.failed {
+        if self.waiting.is_empty() {
             return Ok(());
         }
-        self.failed = failed;
-        Err(weir_bus::Error::Timeout {
+        // Opened for the occasion: there should be none of these, and a writer that has failed once counts that for ever.
+        let mut writer = self.bus.writer(2 * BUFFER)?;
+        let timeout = || weir_bus::Error::Timeout {
             doing: format!("writing dead letters to {}", self.topic),
             waited: PATIENCE,
-        })
+        };
+        for Letter { partition, key, value } in &self.waiting {
+            let message = Message {
+                topic: &self.topic,
+                partition: *partition,
+                key,
+                value: Some(value),
+                headers: &[("weir-reason", b"unreadable_batch")],
+            };
+            if writer.try_send(&message, 1)?.is_err()
+                && !(writer.flush(PATIENCE) && writer.try_send(&message, 1)?.is_ok())
+            {
+                return Err(timeout());
+            }
+        }
+        if !writer.flush(PATIENCE) || writer.delivered().acked.records < self.waiting.len() as u64 {
+            return Err(timeout());
+        }
+        self.waiting.clear();
+        self.bytes = 0;
+        Ok(())
     }
 }

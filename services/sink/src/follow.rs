@@ -11,6 +11,8 @@ use weir_store::Store;
 
 /// Most records taken at a turn.
 const TURN: usize = 2000;
+/// Records that may wait to be stored; reading stands still behind them.
+const WAITING: u64 = 200_000;
 /// Time between two inserts.
 const EVERY: Duration = Duration::from_secs(1);
 
@@ -63,6 +65,9 @@ impl<B: Bus> Follower<B> {
     /// Takes what has come, and stores it now and then.
     pub fn turn(&mut self) {
         for _ in 0..TURN {
+            if self.rows.len() >= WAITING {
+                break;
+            }
             match self.reader.poll_tail(Duration::ZERO) {
                 Ok(Some(record)) => {
                     if let Err(error) = self.rows.add(record.key().unwrap_or_default(), record.value()) {

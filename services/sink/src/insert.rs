@@ -1,4 +1,4 @@
-//! The insert of one batch: every table in order, each under its own token.
+//! The insert of one batch: every table in order, each insert under its own token.
 //!
 //! A batch is stored when all tables have acknowledged. After a failure everything is sent again under the same tokens; what was
 //! stored already is dropped by ClickHouse.
@@ -27,9 +27,9 @@ pub async fn insert(
 ) -> Result<(), StoreError> {
     // Never closed, so a permit always comes.
     let _permit = permits.acquire().await;
-    for (table, rows) in &ready.tables {
-        let token = token(&origin.topic, &origin.incarnation, partition, &ready.plan, table);
-        store.insert(table, rows.clone(), &token).await?;
+    for piece in &ready.pieces {
+        let token = token(&origin.topic, &origin.incarnation, partition, &ready.plan, piece);
+        store.insert(piece.table, piece.rows.clone(), &token).await?;
     }
     Ok(())
 }

@@ -9,6 +9,7 @@ use crate::plan::{FORMAT, Plan, PlanError};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use weir_schemas::avro::AvroError;
+use weir_store::SETTINGS_VERSION;
 
 /// What became of a batch's insert.
 #[derive(Clone, Debug)]
@@ -54,8 +55,10 @@ pub struct Place<'a> {
 impl Lane {
     /// A partition that repeats `plan` first, where there is one.
     pub fn new(number: i32, plan: Option<Plan>, topic: &str) -> Result<Self, PlanError> {
-        if let Some(found) = plan.as_ref().map(|plan| plan.format).filter(|found| *found != FORMAT) {
-            return Err(PlanError::Format { topic: topic.to_owned(), partition: number, found });
+        if let Some(&Plan { format, settings, .. }) = plan.as_ref()
+            && (format, settings) != (FORMAT, SETTINGS_VERSION)
+        {
+            return Err(PlanError::Format { topic: topic.to_owned(), partition: number, format, settings });
         }
         Ok(Self { number, filling: Batch::default(), begun: None, repeat: plan, sent: None, paused: false })
     }
@@ -85,6 +88,12 @@ impl Lane {
         }
         self.begun.get_or_insert_with(Instant::now);
         Ok(self.filling.add(offset, schema, value))
+    }
+
+    /// What to say where the log begins behind a position that this partition needs, if that takes away what it has to repeat.
+    pub fn cut_off(&self, begin: i64, place: Place<'_>) -> Option<PlanError> {
+        let plan = self.repeat.as_ref().filter(|plan| plan.first < begin)?;
+        Some(self.mismatch(plan, place, format!("the log begins at {begin}")))
     }
 
     fn mismatch(&self, plan: &Plan, place: Place<'_>, what: String) -> PlanError {
@@ -226,7 +235,14 @@ mod tests {
         let mut gap = lane(Some(plan.clone()), &[1, 3]).unwrap();
         let error = gap.close(&Config::default(), false, PLACE).unwrap_err().to_string();
         assert!(error.contains("2 records with checksum") && error.contains("group weir-sink"), "{error}");
-        let newer = Plan { format: FORMAT + 1, ..plan };
-        assert!(matches!(lane(Some(newer), &[]), Err(PlanError::Format { partition: 3, .. })));
+        let cut = lane(Some(plan.clone()), &[]).unwrap();
+        assert!(cut.cut_off(1, PLACE).is_none());
+        assert!(cut.cut_off(2, PLACE).unwrap().to_string().contains("the log begins at 2"));
+        for other in [
+            Plan { format: FORMAT + 1, ..plan.clone() },
+            Plan { settings: SETTINGS_VERSION + 1, ..plan.clone() },
+        ] {
+            assert!(matches!(lane(Some(other), &[]), Err(PlanError::Format { partition: 3, .. })));
+        }
     }
 }

@@ -25,6 +25,7 @@ use thiserror::Error;
 use tokio::runtime::Handle;
 use weir_bus::{Bus, TopicSpec, Topics};
 use weir_runtime::{Readiness, Stop};
+use weir_schemas::rollup::tables;
 use weir_store::{Store, StoreError};
 
 /// Why the sink can't start or go on.
@@ -63,6 +64,14 @@ pub enum Error {
         identity: String,
         /// The bus's words.
         reason: String,
+    },
+    /// The topic is another one than at the start.
+    #[error(
+        "topic {topic} was deleted or created again while the sink ran; start the sink again when the topic is there"
+    )]
+    Recreated {
+        /// Topic.
+        topic: String,
     },
     /// A thread could not be started or ended badly.
     #[error("worker {0} ended without a word: a defect; what it had not stored is read again")]
@@ -141,11 +150,15 @@ async fn wait_for_bus<B: Bus>(
 
 /// Waits for ClickHouse, with its sentence in the log; without tables there is nothing to wait for.
 async fn wait_for_store(store: &Store, ready: &Readiness, stop: &Stop) -> Result<(), Error> {
-    let ask = format!("SELECT count() FROM {}.{}", store.database(), weir_schemas::rollup::FLOWS.name);
-    while !stop.is_cancelled() {
+    let mut unseen = tables();
+    let mut next = unseen.next();
+    while let Some(table) = next.filter(|_| !stop.is_cancelled()) {
+        // Reads nothing, and fails where a column or the table is not there.
+        let columns: Vec<_> = table.all_columns().map(|column| column.name).collect();
+        let ask = format!("SELECT {} FROM {}.{} WHERE 0", columns.join(", "), store.database(), table.name);
         match store.execute(&ask).await {
-            Ok(()) => return Ok(()),
-            Err(error) if error.is_transient() => {
+            Ok(()) => next = unseen.next(),
+            Err(error) if error.is_transient() && !lacks_column(&error) => {
                 tracing::warn!("{error}");
                 ready.not_ready(&error.to_string());
                 tokio::time::sleep(Duration::from_secs(1)).await;
@@ -158,4 +171,9 @@ async fn wait_for_store(store: &Store, ready: &Readiness, stop: &Stop) -> Result
         }
     }
     Ok(())
+}
+
+/// Code 47, unknown identifier: here it is a column that a migration would have made.
+fn lacks_column(error: &StoreError) -> bool {
+    matches!(error, StoreError::Refused { reason, .. } if reason.contains("Code: 47."))
 }

@@ -40,6 +40,7 @@ enum Turn {
 
 /// One chain: a consumer and the partitions that it holds.
 pub struct Worker<B: Bus> {
+    bus: B,
     config: Arc<Config>,
     origin: Origin,
     identity: String,
@@ -66,6 +67,7 @@ impl<B: Bus> Worker<B> {
     ) -> Result<Self, Error> {
         let identity = format!("{}-{number}", config.instance);
         Ok(Self {
+            bus: bus.clone(),
             config: Arc::clone(config),
             origin: Origin { topic: topics.flows.clone(), incarnation: incarnation.to_owned() },
             store: store.clone(),
@@ -127,7 +129,10 @@ impl<B: Bus> Worker<B> {
                         offset: record.offset(),
                         schema,
                     }),
-                    Err(error) => self.dead.bury(&record, &error.to_string()).map(|()| Turn::More),
+                    Err(error) => {
+                        self.dead.bury(&record, &error.to_string());
+                        Ok(Turn::More)
+                    }
                 }
             }
             Ok(Event::Assigned(partitions)) => self.take(&partitions).map(|()| Turn::Pause),
@@ -137,12 +142,13 @@ impl<B: Bus> Worker<B> {
                 self.follow();
                 Ok(Turn::Pause)
             }
-            Err(weir_bus::Error::Fenced { identity, reason }) => Err(Error::Fenced { identity, reason }),
             Err(error @ weir_bus::Error::OffsetOutOfRange { .. }) => {
                 self.out_of_range(error).map(|()| Turn::Pause)
             }
             Err(error) => {
-                tracing::warn!("{error}");
+                if let Err(error) = taken::<()>(Err(error))? {
+                    tracing::warn!("{error}");
+                }
                 Ok(Turn::Pause)
             }
         }
@@ -150,6 +156,9 @@ impl<B: Bus> Worker<B> {
 
     /// Starts partitions where they were committed, or at the plan that was left behind.
     fn take(&mut self, partitions: &[i32]) -> Result<(), Error> {
+        self.same_topic()?;
+        let (topic, group) = self.place();
+        let place = Place { topic: &topic, group: &group };
         for (partition, committed) in retried(|| self.consumer.committed(partitions))? {
             let bounds = retried(|| self.consumer.bounds(partition))?;
             let committed =
@@ -171,7 +180,11 @@ impl<B: Bus> Worker<B> {
                 repeats = resume.plan.is_some(),
                 "assigned"
             );
-            self.lanes.insert(partition, Lane::new(partition, resume.plan, &self.origin.topic)?);
+            let lane = Lane::new(partition, resume.plan, &self.origin.topic)?;
+            if let Some(error) = lane.cut_off(bounds.0, place) {
+                return Err(error.into());
+            }
+            self.lanes.insert(partition, lane);
             match self.consumer.start(partition, resume.offset) {
                 Err(weir_bus::Error::NotAssigned { .. }) => drop(self.lanes.remove(&partition)),
                 other => other?,
@@ -179,6 +192,15 @@ impl<B: Bus> Worker<B> {
         }
         self.follow();
         Ok(())
+    }
+
+    /// A topic that was created again under this process would get tokens of the old one, and its data would be taken for stored.
+    fn same_topic(&self) -> Result<(), Error> {
+        let found = retried(|| self.bus.describe(&[&self.origin.topic]))?.into_iter().flatten().next();
+        match found {
+            Some(found) if found.incarnation == self.origin.incarnation => Ok(()),
+            _ => Err(Error::Recreated { topic: self.origin.topic.clone() }),
+        }
     }
 
     fn follow(&mut self) {
@@ -192,8 +214,8 @@ impl<B: Bus> Worker<B> {
         let until = Instant::now() + GIVE_UP_AFTER;
         let flying = |lane: &Lane| matches!(lane.sent, Some((_, Flight::Flying { .. } | Flight::Landed)));
         while Instant::now() < until && partitions.iter().filter_map(|p| self.lanes.get(p)).any(flying) {
-            self.land(PATIENCE);
-            self.commit_landed();
+            self.land(PATIENCE)?;
+            self.commit_landed()?;
         }
         partitions.iter().for_each(|partition| drop(self.lanes.remove(partition)));
         self.consumer.give_up(partitions)?;
@@ -205,6 +227,16 @@ impl<B: Bus> Worker<B> {
         let weir_bus::Error::OffsetOutOfRange { partition, wanted, begin, .. } = error else {
             return Err(error.into());
         };
+        self.same_topic()?;
+        // Beginning anew where the log has become shorter would store everything twice.
+        if wanted > begin {
+            return Err(error.into());
+        }
+        let (topic, group) = self.place();
+        let cut_off = |lane: &Lane| lane.cut_off(begin, Place { topic: &topic, group: &group });
+        if let Some(error) = self.lanes.get(&partition).and_then(cut_off) {
+            return Err(error.into());
+        }
         tracing::error!("{error}");
         metrics::counter!(names::LOST).increment(begin.saturating_sub(wanted).unsigned_abs());
         Ok(self.consumer.start(partition, begin)?)
@@ -212,19 +244,19 @@ impl<B: Bus> Worker<B> {
 
     /// Moves every partition on as far as it goes.
     fn advance(&mut self, draining: bool) -> Result<(), Error> {
-        self.land(Duration::ZERO);
-        self.commit_landed();
+        self.land(Duration::ZERO)?;
+        self.commit_landed()?;
         let (topic, group) = self.place();
         for lane in self.lanes.values_mut() {
             lane.close(&self.config, draining, Place { topic: &topic, group: &group })?;
         }
-        self.plan_and_send();
+        self.plan_and_send()?;
         self.hold_memory(draining);
         Ok(())
     }
 
     /// Commits the plans of batches that wait, and sends the batches off once they are taken.
-    fn plan_and_send(&mut self) {
+    fn plan_and_send(&mut self) -> Result<(), Error> {
         let now = Instant::now();
         let waits =
             |lane: &Lane| matches!(lane.sent, Some((_, Flight::Waiting { since, .. })) if since <= now);
@@ -244,10 +276,10 @@ impl<B: Bus> Worker<B> {
             })
             .collect();
         if plans.is_empty() {
-            return;
+            return Ok(());
         }
         // Dead letters of a batch are acknowledged before it can be left behind.
-        let planned = self.dead.settle().and_then(|()| self.consumer.commit(&plans));
+        let planned = taken(self.dead.settle().and_then(|()| self.consumer.commit(&plans)))?;
         if let Err(error) = &planned {
             tracing::warn!(
                 "the plans of {} batches were not taken and are tried again: {error}",
@@ -275,16 +307,25 @@ impl<B: Bus> Worker<B> {
                 let _ = done.send((number, first, work.await));
             });
         }
+        Ok(())
     }
 
     /// Takes the results of inserts.
-    fn land(&mut self, patience: Duration) {
+    fn land(&mut self, patience: Duration) -> Result<(), Error> {
         let mut next = if patience.is_zero() {
             self.landings.1.try_recv().ok()
         } else {
             self.landings.1.recv_timeout(patience).ok()
         };
         while let Some((partition, first, result)) = next {
+            if let Err(error) = &result {
+                metrics::counter!(names::FAILED).increment(1);
+                // No later insert goes over a connection on which one failed (EXACTLY_ONCE.md, rule 11).
+                self.store = Store::new(self.store.config())?;
+                if !error.is_transient() {
+                    return result.map_err(Error::from);
+                }
+            }
             // One that was given up meanwhile is the next owner's business.
             if let Some((ready, flight)) = self.lanes.get_mut(&partition).and_then(|lane| lane.sent.as_mut())
                 && ready.plan.first == first
@@ -298,17 +339,17 @@ impl<B: Bus> Worker<B> {
                             tries,
                             "an insert failed and is tried again under the same token: {error}"
                         );
-                        metrics::counter!(names::FAILED).increment(1);
                         Flight::Waiting { since: Instant::now() + back_off(tries), tries: tries + 1 }
                     }
                 };
             }
             next = self.landings.1.try_recv().ok();
         }
+        Ok(())
     }
 
     /// Commits the ends of batches that every table has acknowledged.
-    fn commit_landed(&mut self) {
+    fn commit_landed(&mut self) -> Result<(), Error> {
         let landed: Vec<Position> = self
             .lanes
             .values()
@@ -322,12 +363,12 @@ impl<B: Bus> Worker<B> {
             })
             .collect();
         if landed.is_empty() {
-            return;
+            return Ok(());
         }
-        if let Err(error) = self.consumer.commit(&landed) {
+        if let Err(error) = taken(self.consumer.commit(&landed))? {
             tracing::warn!("the end of stored batches was not taken and is tried again: {error}");
             std::thread::sleep(PATIENCE);
-            return;
+            return Ok(());
         }
         for position in landed {
             let Some((ready, _)) = self.lanes.get_mut(&position.partition).and_then(|lane| lane.sent.take())
@@ -342,6 +383,7 @@ impl<B: Bus> Worker<B> {
                 metrics::histogram!(names::FRESHNESS).record(now.saturating_sub(oldest).max(0) as f64 / 1e9);
             }
         }
+        Ok(())
     }
 
     /// Stops reading where memory is full, and goes on where there is room.
@@ -352,7 +394,8 @@ impl<B: Bus> Worker<B> {
         metrics::gauge!(names::PAUSED, "worker" => self.identity.clone()).set(f64::from(u8::from(full)));
         for lane in self.lanes.values_mut() {
             // A full batch behind one that is being inserted waits; memory alone would let it grow beyond one block.
-            let wanted = lane.is_full(&self.config) || ((full || draining) && !lane.repeats());
+            let wanted =
+                lane.is_full(&self.config) || ((full || self.dead.is_full() || draining) && !lane.repeats());
             if wanted != lane.paused {
                 let done = if wanted {
                     self.consumer.pause(lane.number())
@@ -365,6 +408,14 @@ impl<B: Bus> Worker<B> {
                 }
             }
         }
+    }
+}
+
+/// Tells the end of this worker from what passes.
+fn taken<T>(done: weir_bus::Result<T>) -> Result<weir_bus::Result<T>, Error> {
+    match done {
+        Err(weir_bus::Error::Fenced { identity, reason }) => Err(Error::Fenced { identity, reason }),
+        other => Ok(other),
     }
 }
 

@@ -5,6 +5,7 @@
 
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
+use weir_store::SETTINGS_VERSION;
 
 /// Version of the rows that this build makes of a batch.
 pub const FORMAT: u32 = 1;
@@ -61,7 +62,8 @@ pub enum PlanError {
     },
     /// The plan is of another release.
     #[error(
-        "{topic}/{partition}: a plan of format {found} was left by another release; this one knows {FORMAT}: let that release finish it"
+        "{topic}/{partition}: a plan of format {format} and insert settings {settings} was left by another release; this one makes \
+         format {FORMAT} with settings {SETTINGS_VERSION}, which ClickHouse might take for new rows: let that release finish it"
     )]
     Format {
         /// Topic.
@@ -69,7 +71,9 @@ pub enum PlanError {
         /// Partition.
         partition: i32,
         /// Its format.
-        found: u32,
+        format: u32,
+        /// Version of its insert's settings.
+        settings: u32,
     },
 }
 
@@ -101,8 +105,9 @@ pub fn resume(committed: Option<(i64, &str)>, incarnation: &str, (begin, end): (
     let anew = Resume { offset: begin, plan: None, lost: 0 };
     let Some((offset, metadata)) = committed else { return anew };
     let metadata = Metadata::read(metadata);
-    // Another topic of the same name: what was committed says nothing about it.
-    if metadata.as_ref().is_some_and(|metadata| metadata.incarnation != incarnation) || offset > end {
+    // Another topic of the same name: what was committed says nothing about it. Of the same one an offset behind the end is kept:
+    // a new leader may know less for a moment, and beginning anew would store everything twice.
+    if metadata.as_ref().map_or(offset > end, |metadata| metadata.incarnation != incarnation) {
         return anew;
     }
     match metadata.and_then(|metadata| metadata.plan) {
@@ -134,6 +139,7 @@ mod tests {
             (Some((7, plain.as_str())), (3, 20), at(7, None, 0)),
             (Some((7, "")), (3, 20), at(7, None, 0)),
             (Some((7, plain.as_str())), (9, 20), at(9, None, 2)),
+            (Some((7, plain.as_str())), (3, 6), at(7, None, 0)),
             (Some((7, planned.as_str())), (3, 20), at(7, Some(plan()), 0)),
             // Retention took part of a planned batch: the plan is kept, so that the mismatch is found and said.
             (Some((7, planned.as_str())), (9, 20), at(7, Some(plan()), 0)),

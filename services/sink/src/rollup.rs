@@ -275,16 +275,16 @@ impl Rollup {
             + self.prefixes.capacity() * size_of::<(PrefixKey, Sums)>()
     }
 
-    /// The rows of every rollup table, sorted, in RowBinary.
-    pub fn finish(self) -> Vec<(&'static Table, Vec<u8>)> {
+    /// The rows of every rollup table, sorted, in RowBinary, in pieces of at most `piece` rows. No table is without a piece.
+    pub fn finish(self, piece: usize) -> Vec<(&'static Table, Vec<Vec<u8>>)> {
         let (links, pairs, prefixes) = (sorted(self.links), sorted(self.pairs), sorted(self.prefixes));
         ROLLUPS
             .iter()
             .map(|table| {
                 let rows = match table.shape {
-                    Shape::Pairs => put(&pairs, PAIR_SLOT, table.slot),
-                    Shape::Prefixes => put(&prefixes, PREFIX_SLOT, table.slot),
-                    _ => put(&links, LINK_SLOT, table.slot),
+                    Shape::Pairs => put(&pairs, PAIR_SLOT, table.slot, piece),
+                    Shape::Prefixes => put(&prefixes, PREFIX_SLOT, table.slot, piece),
+                    _ => put(&links, LINK_SLOT, table.slot, piece),
                 };
                 (table, rows)
             })
@@ -315,11 +315,9 @@ fn sorted<K: Key>(map: Map<K>) -> Vec<(K, Sums)> {
     rows
 }
 
-fn put<K: Key>(rows: &[(K, Sums)], has: u32, wanted: u32) -> Vec<u8> {
-    let mut out = Vec::with_capacity(rows.len() * 128);
+fn put<K: Key>(rows: &[(K, Sums)], has: u32, wanted: u32, piece: usize) -> Vec<Vec<u8>> {
     if has == wanted {
-        rows.iter().for_each(|(key, sums)| key.put_row(sums, &mut out));
-        return out;
+        return pieces(rows, piece);
     }
     let mut longer: Map<K> = Map::default();
     for (key, sums) in rows {
@@ -328,8 +326,17 @@ fn put<K: Key>(rows: &[(K, Sums)], has: u32, wanted: u32) -> Vec<u8> {
         *time = *time / wanted * wanted;
         longer.entry(key).or_default().add(sums);
     }
-    sorted(longer).iter().for_each(|(key, sums)| key.put_row(sums, &mut out));
-    out
+    pieces(&sorted(longer), piece)
+}
+
+fn pieces<K: Key>(rows: &[(K, Sums)], piece: usize) -> Vec<Vec<u8>> {
+    rows.chunks(piece)
+        .map(|rows| {
+            let mut out = Vec::with_capacity(rows.len() * 128);
+            rows.iter().for_each(|(key, sums)| key.put_row(sums, &mut out));
+            out
+        })
+        .collect()
 }
 
 #[cfg(test)]
@@ -402,7 +409,7 @@ mod tests {
         let rows = |flows: &mut dyn Iterator<Item = &Flow<'static>>| {
             let mut rollup = Rollup::default();
             flows.for_each(|flow| rollup.add(Ip::default(), flow));
-            rollup.finish().into_iter().map(|(table, rows)| (table.name, rows)).collect::<Vec<_>>()
+            rollup.finish(50).into_iter().map(|(table, rows)| (table.name, rows)).collect::<Vec<_>>()
         };
         let all = rows(&mut flows.iter());
         assert_eq!(all, rows(&mut flows.iter().rev()));
@@ -410,6 +417,23 @@ mod tests {
             all.iter().map(|(name, _)| *name).collect::<Vec<_>>(),
             ROLLUPS.iter().map(|t| t.name).collect::<Vec<_>>()
         );
+    }
+
+    #[test]
+    fn pieces_are_cut_between_rows_and_are_the_whole_together() {
+        let rows = |piece| {
+            let mut rollup = Rollup::default();
+            (0..50).for_each(|n| rollup.add(Ip::default(), &Flow { src_as: n, ..flow() }));
+            rollup.finish(piece)
+        };
+        for ((table, whole), (_, pieces)) in rows(usize::MAX).into_iter().zip(rows(7)) {
+            assert!(whole.len() == 1 && pieces.len() > 1, "{}", table.name);
+            assert_eq!(whole[0], pieces.concat(), "{}", table.name);
+            // All rows of a rollup are of one length.
+            let (last, full) = pieces.split_last().unwrap();
+            assert!(full.iter().all(|piece| piece.len() == full[0].len()), "{}", table.name);
+            assert!(full[0].len().is_multiple_of(7) && last.len() <= full[0].len(), "{}", table.name);
+        }
     }
 
     #[test]
