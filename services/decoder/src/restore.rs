@@ -22,12 +22,11 @@ pub struct Held {
 /// Where to start a partition, from what was committed and what its log holds; and how many offsets retention took.
 ///
 /// Without a committed offset it is the log's beginning. Where the log begins later than what was committed, the gap is lost and
-/// counted. Where it ends before, the topic is another one of the same name, and begins anew.
-pub fn start_offset(committed: Option<i64>, (begin, end): (i64, i64)) -> (i64, u64) {
+/// counted. Where it ends before, the partition stands still with an error: to begin anew would decode everything twice.
+pub fn start_offset(committed: Option<i64>, begin: i64) -> (i64, u64) {
     match committed {
         None => (begin, 0),
         Some(offset) if offset < begin => (begin, begin.abs_diff(offset)),
-        Some(offset) if offset > end => (begin, 0),
         Some(offset) => (offset, 0),
     }
 }
@@ -50,9 +49,9 @@ pub fn restore<C: GroupConsumer, R: Reader>(
     let mut all = Vec::new();
     for (partition, committed) in committed {
         let begun = Instant::now();
-        let bounds = consumer.bounds(partition)?;
+        let (begin, _) = consumer.bounds(partition)?;
         let committed = committed.map(|committed| committed.offset);
-        let (next, lost) = start_offset(committed, bounds);
+        let (next, lost) = start_offset(committed, begin);
         if lost > 0 {
             tracing::error!(
                 topic = topics.raw,
@@ -110,15 +109,14 @@ mod tests {
 
     #[test]
     fn a_partition_starts_at_what_was_committed_or_at_the_logs_beginning() {
-        for (committed, bounds, expected) in [
-            (None, (0, 10), (0, 0)),
-            (None, (5, 10), (5, 0)),
-            (Some(7), (5, 10), (7, 0)),
-            (Some(10), (5, 10), (10, 0)),
-            (Some(2), (5, 10), (5, 3)),
-            (Some(20), (0, 10), (0, 0)),
+        for (committed, begin, expected) in [
+            (None, 0, (0, 0)),
+            (None, 5, (5, 0)),
+            (Some(7), 5, (7, 0)),
+            (Some(5), 5, (5, 0)),
+            (Some(2), 5, (5, 3)),
         ] {
-            assert_eq!(start_offset(committed, bounds), expected, "{committed:?} {bounds:?}");
+            assert_eq!(start_offset(committed, begin), expected, "{committed:?} {begin}");
         }
     }
 }
