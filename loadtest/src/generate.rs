@@ -15,7 +15,7 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 
-/// What to send, how fast, how much.
+/// What to send, how fast, to where.
 #[derive(Clone, Debug)]
 pub struct Options {
     /// Address of ingest.
@@ -30,10 +30,6 @@ pub struct Options {
     pub rate: f64,
     /// Whether the rate follows the time of day.
     pub daily: bool,
-    /// Flows after which it ends.
-    pub flows: Option<u64>,
-    /// Time after which it ends.
-    pub duration: Option<Duration>,
     /// Seed of all that is random.
     pub seed: u64,
     /// Data datagrams after which an exporter sends its templates and options again; 0: never.
@@ -51,8 +47,6 @@ impl Default for Options {
             window: 4000,
             rate: 1000.0,
             daily: false,
-            flows: None,
-            duration: None,
             seed: 1,
             refresh: REFRESH,
             ledger: None,
@@ -76,6 +70,7 @@ pub fn now_ns() -> i64 {
     i64::try_from(since.as_nanos()).unwrap_or(i64::MAX)
 }
 
+#[derive(Debug)]
 struct Sender {
     socket: UdpSocket,
     traffic: Traffic,
@@ -105,73 +100,113 @@ impl Options {
     }
 }
 
-/// Sends until the bound of the options, or until `stop`, and gives the ledger.
-///
-/// # Errors
-/// Where nobody listens, ingest's metrics can't be had, or the ledger can't be saved.
-pub fn run(options: &Options, world: &World, exporters: &[Exporter], stop: &AtomicBool) -> Result<Ledger> {
-    let mut window = options
-        .ingest_metrics
-        .as_deref()
-        .map(|address| Window::open(address, options.window.max(1)))
-        .transpose()?;
-    let mut senders = exporters
-        .iter()
-        .enumerate()
-        .map(|(n, exporter)| options.sender(exporter, n))
-        .collect::<Result<Vec<_>>>()?;
-    let weights =
-        WeightedIndex::new(exporters.iter().map(|exporter| exporter.weight)).context("no exporters")?;
-    let mut random = StdRng::seed_from_u64(options.seed);
-    let started = now_ns();
-    let mut ledger = Ledger::new(exporters, options.seed, started);
-    ledger.names = world.ases().iter().map(|one| (one.number, one.name.clone())).collect();
-    let mut rate = Rate::new(options.rate, options.daily);
-    let (begun, mut saved) = (Instant::now(), Instant::now());
-    let (mut flows, mut told, mut total) = (Vec::new(), Vec::new(), 0_u64);
+/// How much to send, whichever is reached first.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Bounds {
+    /// Flows.
+    pub flows: Option<u64>,
+    /// Time.
+    pub duration: Option<Duration>,
+}
 
-    while !stop.load(Ordering::Relaxed) && options.duration.is_none_or(|limit| begun.elapsed() < limit) {
-        let left = options.flows.map_or(u64::MAX, |limit| limit - total);
-        if left == 0 {
-            break;
+/// A network that sends. It can send, pause, and go on where it was: its exporters keep their sockets and what they have announced.
+#[derive(Debug)]
+pub struct Generator<'w> {
+    options: Options,
+    world: &'w World,
+    exporters: &'w [Exporter],
+    senders: Vec<Sender>,
+    weights: WeightedIndex<f64>,
+    random: StdRng,
+    window: Option<Window>,
+    ledger: Ledger,
+}
+
+impl<'w> Generator<'w> {
+    /// Opens sockets and looks at ingest's counters; nothing is sent yet.
+    ///
+    /// # Errors
+    /// Where an address can't be sent from, or ingest's metrics can't be had.
+    pub fn new(options: &Options, world: &'w World, exporters: &'w [Exporter]) -> Result<Self> {
+        let window = options
+            .ingest_metrics
+            .as_deref()
+            .map(|address| Window::open(address, options.window.max(1)))
+            .transpose()?;
+        let senders = exporters.iter().enumerate().map(|(n, exporter)| options.sender(exporter, n));
+        let mut ledger = Ledger::new(exporters, options.seed, now_ns());
+        ledger.names = world.ases().iter().map(|one| (one.number, one.name.clone())).collect();
+        Ok(Self {
+            senders: senders.collect::<Result<_>>()?,
+            weights: WeightedIndex::new(exporters.iter().map(|exporter| exporter.weight)).context("no exporters")?,
+            random: StdRng::seed_from_u64(options.seed),
+            options: options.clone(),
+            world,
+            exporters,
+            window,
+            ledger,
+        })
+    }
+
+    /// What was sent so far.
+    pub fn ledger(&self) -> &Ledger {
+        &self.ledger
+    }
+
+    /// Sends until the bounds, or until `stop`, and waits until the bus has what was sent.
+    ///
+    /// # Errors
+    /// Where nobody listens, ingest's metrics can't be had, or the ledger can't be saved.
+    pub fn run(&mut self, bounds: Bounds, stop: &AtomicBool) -> Result<()> {
+        let mut rate = Rate::new(self.options.rate, self.options.daily);
+        let (begun, mut saved, mut total) = (Instant::now(), Instant::now(), 0_u64);
+        while !stop.load(Ordering::Relaxed) && bounds.duration.is_none_or(|limit| begun.elapsed() < limit) {
+            let left = bounds.flows.map_or(u64::MAX, |limit| limit - total);
+            if left == 0 {
+                break;
+            }
+            total += self.datagram(left, &mut rate)?;
+            if saved.elapsed() > SAVE {
+                saved = Instant::now();
+                let counted = self.window.as_mut().map(Window::look).transpose()?;
+                self.save(counted)?;
+            }
         }
-        let number = random.sample(&weights);
-        let (exporter, sender) = (&exporters[number], &mut senders[number]);
-        let most = sender.encoder.capacity();
-        let count = random.random_range(most / 2..=most).min(usize::try_from(left).unwrap_or(most)).max(1);
-        rate.wait(count, now_ns());
-        flows.clear();
-        flows.extend((0..count).map(|_| sender.traffic.next(world, exporter)));
+        let counted = self.window.as_mut().map(|window| window.settle(SETTLE)).transpose()?;
+        self.save(counted)
+    }
 
-        let clock = clear_of_border(started);
-        for datagram in sender.encoder.control(exporter, clock) {
+    /// Sends a datagram of at most so many flows, with what templates and options are due before it.
+    fn datagram(&mut self, most: u64, rate: &mut Rate) -> Result<u64> {
+        let number = self.random.sample(&self.weights);
+        let (exporter, sender) = (&self.exporters[number], &mut self.senders[number]);
+        let capacity = sender.encoder.capacity();
+        let count = self.random.random_range(capacity / 2..=capacity);
+        let count = count.min(usize::try_from(most).unwrap_or(capacity)).max(1);
+        rate.wait(count, now_ns());
+        let flows: Vec<_> = (0..count).map(|_| sender.traffic.next(self.world, exporter)).collect();
+
+        let started = self.ledger.started_ns;
+        let mut told = Vec::with_capacity(count);
+        for datagram in sender.encoder.control(exporter, clear_of_border(started)) {
             send(&sender.socket, &datagram)?;
-            ledger.control_datagrams += 1;
-            window.as_mut().map_or(Ok(()), Window::sent)?;
+            self.ledger.control_datagrams += 1;
+            self.window.as_mut().map_or(Ok(()), Window::sent)?;
         }
         let clock = clear_of_border(started);
         let datagram = sender.encoder.data(exporter, &flows, clock, &mut told);
         send(&sender.socket, &datagram)?;
         let minute = |ns: i64| ns.div_euclid(MINUTE) * 60;
-        ledger.enter(number, &flows, &told, (minute(clock.now_ns), minute(now_ns())));
-        total += count as u64;
-        window.as_mut().map_or(Ok(()), Window::sent)?;
-
-        if saved.elapsed() > SAVE {
-            saved = Instant::now();
-            let counted = window.as_mut().map(Window::look).transpose()?;
-            save(&mut ledger, counted, options)?;
-        }
+        self.ledger.enter(number, &flows, &told, (minute(clock.now_ns), minute(now_ns())));
+        self.window.as_mut().map_or(Ok(()), Window::sent)?;
+        Ok(count as u64)
     }
-    let counted = window.as_mut().map(|window| window.settle(SETTLE)).transpose()?;
-    save(&mut ledger, counted, options)?;
-    Ok(ledger)
-}
 
-fn save(ledger: &mut Ledger, counted: Option<Ingest>, options: &Options) -> Result<()> {
-    ledger.ended_ns = now_ns();
-    ledger.ingest = counted;
-    options.ledger.as_deref().map_or(Ok(()), |path| ledger.save(path))
+    fn save(&mut self, counted: Option<Ingest>) -> Result<()> {
+        self.ledger.ended_ns = now_ns();
+        self.ledger.ingest = counted;
+        self.options.ledger.as_deref().map_or(Ok(()), |path| self.ledger.save(path))
+    }
 }
 
 /// The time, once it is not near the end of a minute.

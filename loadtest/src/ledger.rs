@@ -287,11 +287,13 @@ impl Ledger {
         serde_json::from_slice(&bytes).with_context(|| format!("{} is no ledger", path.display()))
     }
 
-    /// Traffic with ASes by link and direction, most first: bytes as sent times the announced sampling interval, the network's own
-    /// side left out, and what was sent of unknown rate beside it, unscaled.
+    /// Traffic with ASes by link and direction, most first: bytes as sent times the sampling interval, the network's own side left
+    /// out. What was sent before its exporter announced a rate takes the one announced later; of exporters that announced none,
+    /// bytes stand beside it, unscaled.
     pub fn top(&self) -> Vec<Top> {
         let mut all: BTreeMap<(&str, bool, u32), Top> = BTreeMap::new();
         for account in &self.exporters {
+            let later = account.rates.keys().copied().find(|interval| *interval != 0).unwrap_or_default();
             for (side, sum) in account.sides.iter().filter(|(side, _)| side.asn != 0) {
                 let link = account.link(side.interface);
                 let top = all.entry((link, side.inbound, side.asn)).or_insert_with(|| Top {
@@ -301,9 +303,10 @@ impl Ledger {
                     name: self.names.get(&side.asn).cloned().unwrap_or_default(),
                     ..Top::default()
                 });
-                top.scaled += u128::from(sum.bytes) * u128::from(side.interval);
+                let interval = if side.interval == 0 { later } else { side.interval };
+                top.scaled += u128::from(sum.bytes) * u128::from(interval);
                 top.flows += sum.flows;
-                if side.interval == 0 {
+                if interval == 0 {
                     top.bytes_unknown_rate += sum.bytes;
                 }
             }
@@ -326,9 +329,9 @@ pub struct Top {
     pub asn: u32,
     /// Its name.
     pub name: String,
-    /// Estimate of the bytes, of what has a known rate.
+    /// Estimate of the bytes of exporters that announced a rate.
     pub bytes: u64,
-    /// Bytes as exported of what has none.
+    /// Bytes as exported of those that announced none.
     pub bytes_unknown_rate: u64,
     /// Flow records.
     pub flows: u64,

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use tokio::signal::unix::{SignalKind, signal};
-use weir_loadtest::generate::{self, Options};
+use weir_loadtest::generate::{Bounds, Generator, Options};
 use weir_loadtest::ledger::Ledger;
 use weir_loadtest::network::{Exporter, links_toml, network};
 use weir_loadtest::verify::{Patience, Verdict, verify};
@@ -224,8 +224,6 @@ impl Generate {
             window: self.window,
             rate: self.rate,
             daily: self.daily || self.demo,
-            flows: self.flows,
-            duration: self.duration.map(Duration::from_secs_f64),
             seed: self.network.seed,
             ledger: Some(self.ledger.clone()),
             ..Options::default()
@@ -240,7 +238,10 @@ impl Generate {
             self.rate,
             self.target
         );
-        let ledger = generate::run(&options, &world, &exporters, &stop)?;
+        let mut generator = Generator::new(&options, &world, &exporters)?;
+        let duration = self.duration.map(Duration::from_secs_f64);
+        generator.run(Bounds { flows: self.flows, duration }, &stop)?;
+        let ledger = generator.ledger();
         let total = ledger.total();
         println!(
             "sent {} flows, {} bytes, {} packets in {} datagrams; the ledger is {}",
