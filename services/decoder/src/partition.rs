@@ -179,11 +179,7 @@ impl Partition {
                 let Interface { index, name, description, speed, .. } = interface;
                 shared.enricher.learn(exporter, &mut source.known, index, name, description, speed);
             }
-            let mut inventory = Inventory { published, now, emit };
-            inventory.exporter(exporter, &source.known);
-            let mut indexes: Vec<u32> = source.known.interfaces().map(|(index, _)| index).collect();
-            indexes.sort_unstable();
-            indexes.into_iter().for_each(|index| inventory.interface(exporter, &source.known, index));
+            Inventory { published, now, emit }.all(exporter, &source.known);
         }
     }
 
@@ -223,7 +219,12 @@ impl Partition {
         emit: &mut impl Emit,
     ) {
         let Self { number, sources, budget, published, message } = self;
+        let is_new = !sources.contains_key(&exporter);
         let Source { wire, known, batch } = source(sources, &exporter, shared);
+        let mut inventory = Inventory { published, now: datagram.received.unsigned_abs(), emit };
+        if is_new {
+            inventory.all(&exporter, known);
+        }
         let context = Context { exporter, raw_offset: offset.unsigned_abs(), frame_index };
         let mut collector = Collector {
             header: Batch {
@@ -236,7 +237,7 @@ impl Partition {
             batch,
             shared,
             tally,
-            inventory: Inventory { published, now: datagram.received.unsigned_abs(), emit },
+            inventory,
             message,
         };
         let counts = wire.decode(&context, datagram, &shared.config.wire, budget, &mut collector);
@@ -356,6 +357,14 @@ impl<E: Emit> Inventory<'_, E> {
             self.emit.emit(To::Inventory, &key, Some(&Entry::new(record.clone(), self.now).value()), &[]);
             self.published.insert(key, record);
         }
+    }
+
+    /// All that is known of an exporter: what is configured is told by nothing else.
+    fn all(&mut self, exporter: &Ip, known: &Known) {
+        self.exporter(exporter, known);
+        let mut indexes: Vec<u32> = known.interfaces().map(|(index, _)| index).collect();
+        indexes.sort_unstable();
+        indexes.into_iter().for_each(|index| self.interface(exporter, known, index));
     }
 
     fn exporter(&mut self, exporter: &Ip, known: &Known) {

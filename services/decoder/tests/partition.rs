@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use std::collections::BTreeMap;
 use support::{data, frame, interface_options, template};
 use weir_decoder::Config;
-use weir_decoder::enrich::links::LinkRule;
+use weir_decoder::enrich::links::{ExporterConfig, InterfaceConfig, LinkRule};
 use weir_decoder::enrich::{Enricher, database::Databases};
 use weir_decoder::partition::{Emit, Partition, RawRecord, Shared, Tally, To};
 use weir_schemas::avro::read_batch;
@@ -176,6 +176,30 @@ fn an_interface_known_by_its_index_alone_is_on_its_link_too() {
     assert_eq!(bench.links(), [("LAN-IX".to_owned(), Connectivity::Ix)]);
     config.enrich.links[0].provider = "Other-IX".into();
     assert_eq!(bench.taken_over(config).links(), [("Other-IX".to_owned(), Connectivity::Ix)]);
+}
+
+#[test]
+fn an_exporter_that_only_the_configuration_knows_is_in_the_inventory_from_its_first_datagram() {
+    let mut config = transit("A");
+    config.enrich.exporters = vec![ExporterConfig {
+        address: "192.0.2.9".into(),
+        name: "edge9".into(),
+        interfaces: vec![InterfaceConfig {
+            index: 5,
+            description: "Transit".into(),
+            ..InterfaceConfig::default()
+        }],
+        ..ExporterConfig::default()
+    }];
+    let mut bench = Bench::new(config.clone());
+    bench.feed(&EXPORTER, &frame(&[template(256)]));
+    assert_eq!(bench.links(), [("A".to_owned(), Connectivity::Transit)]);
+    let written = bench.topics.of(To::Inventory).count();
+    assert_eq!(written, 3, "the exporter's name, the interface, its link");
+    bench.feed(&EXPORTER, &frame(&[template(256)]));
+    let mut next = bench.taken_over(config);
+    next.feed(&EXPORTER, &frame(&[template(256)]));
+    assert_eq!(bench.topics.of(To::Inventory).count() + next.topics.of(To::Inventory).count(), written);
 }
 
 #[test]

@@ -6,11 +6,14 @@ use tokio_util::sync::CancellationToken;
 use weir_store::engine::{Engine, serve};
 use weir_store::{Config, EngineConfig, Store};
 
-/// Where `make setup` puts what it fetches.
-pub fn library() -> PathBuf {
-    std::env::var_os("WEIR_HOME")
-        .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../.weir"), PathBuf::from)
-        .join("engine/libchdb.so")
+/// Where `make setup` puts it.
+fn library() -> PathBuf {
+    let part = weir_stack::Home::find().part(
+        "engine/libchdb.so",
+        "the ClickHouse engine",
+        "scripts/fetch-engine.sh",
+    );
+    part.unwrap_or_else(|error| panic!("{error}"))
 }
 
 pub struct Served {
