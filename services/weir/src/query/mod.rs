@@ -208,7 +208,7 @@ impl Arguments {
                 (to.saturating_sub(duration(&self.last)?), to)
             }
         };
-        if from % 60 != 0 || to % 60 != 0 {
+        if !from.is_multiple_of(60) || !to.is_multiple_of(60) {
             bail!("--from and --to must be whole minutes: {from} and {to}");
         }
         if from >= to {

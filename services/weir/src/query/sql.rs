@@ -42,7 +42,9 @@ fn expression(dimension: Dimension) -> &'static str {
 /// The coarsest table whose slots fit the question's ends.
 pub fn table(question: &Question) -> &'static Table {
     let fits = |table: &&Table| {
-        table.shape == Shape::Links && question.from % table.slot == 0 && question.to % table.slot == 0
+        table.shape == Shape::Links
+            && question.from.is_multiple_of(table.slot)
+            && question.to.is_multiple_of(table.slot)
     };
     ROLLUPS.iter().filter(fits).max_by_key(|table| table.slot).unwrap_or(&ROLLUPS[0])
 }
