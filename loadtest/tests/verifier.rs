@@ -118,8 +118,8 @@ async fn stored(url: &str, database: &str, skip: Option<usize>, double: bool) ->
             all.extend_from_slice(&rows.rows[17]);
         }
         store.insert(&FLOWS, all.into(), &format!("{database}-{n}")).await.unwrap();
-        for (table, rows) in rows.rollup.finish() {
-            store.insert(table, rows.into(), &format!("{database}-{n}-{}", table.name)).await.unwrap();
+        for (table, rows) in rows.rollup.finish(usize::MAX) {
+            store.insert(table, rows.concat().into(), &format!("{database}-{n}-{}", table.name)).await.unwrap();
         }
     }
     (store, ledger)
