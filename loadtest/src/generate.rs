@@ -138,7 +138,8 @@ impl<'w> Generator<'w> {
         ledger.names = world.ases().iter().map(|one| (one.number, one.name.clone())).collect();
         Ok(Self {
             senders: senders.collect::<Result<_>>()?,
-            weights: WeightedIndex::new(exporters.iter().map(|exporter| exporter.weight)).context("no exporters")?,
+            weights: WeightedIndex::new(exporters.iter().map(|exporter| exporter.weight))
+                .context("no exporters")?,
             random: StdRng::seed_from_u64(options.seed),
             options: options.clone(),
             world,

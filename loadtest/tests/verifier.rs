@@ -119,7 +119,10 @@ async fn stored(url: &str, database: &str, skip: Option<usize>, double: bool) ->
         }
         store.insert(&FLOWS, all.into(), &format!("{database}-{n}")).await.unwrap();
         for (table, rows) in rows.rollup.finish(usize::MAX) {
-            store.insert(table, rows.concat().into(), &format!("{database}-{n}-{}", table.name)).await.unwrap();
+            store
+                .insert(table, rows.concat().into(), &format!("{database}-{n}-{}", table.name))
+                .await
+                .unwrap();
         }
     }
     (store, ledger)

@@ -1,0 +1,256 @@
+//! Exactly once through crashes: the whole path as separate processes over a real Kafka and the real engine.
+//!
+//! Where a part is missing the test fails with the sentence that says what fetches it.
+#![allow(clippy::unwrap_used)]
+
+use rand::rngs::StdRng;
+use rand::{Rng, SeedableRng};
+use rdkafka::admin::{AdminClient, AdminOptions};
+use rdkafka::client::DefaultClientContext;
+use rdkafka::config::ClientConfig;
+use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::{Offset, TopicPartitionList};
+use std::net::Ipv4Addr;
+use std::path::Path;
+use std::sync::atomic::AtomicBool;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+use weir_loadtest::generate::{Bounds, Generator, Options};
+use weir_loadtest::network::{Exporter, links_toml, network};
+use weir_loadtest::verify::{Patience, Report, Verdict, verify};
+use weir_loadtest::world::World;
+use weir_stack::local::Ports;
+use weir_stack::{Kind, Local, Signal, kafka, local};
+use weir_store::{Config, Store};
+
+const SEED: u64 = 4;
+const PARTITIONS: usize = 6;
+const NEVER: AtomicBool = AtomicBool::new(false);
+
+/// Short time-outs, so that a member that stands still is soon given up.
+const CONFIG: &str = "
+[runtime]
+log_filter = 'info'
+[bus]
+session_timeout_ms = 6000
+heartbeat_interval_ms = 1500
+transaction_timeout_ms = 8000
+[decoder]
+workers = 2
+[sink]
+workers = 2
+batch_ms = 1000
+";
+
+/// One stack at a time: they share two cores.
+fn alone() -> MutexGuard<'static, ()> {
+    static ONE: Mutex<()> = Mutex::new(());
+    ONE.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// A stack that knows the generated network's ASes and links.
+fn stack(dir: &Path, world: &World, exporters: &[Exporter]) -> Local {
+    let asn = dir.join("asn.csv");
+    std::fs::write(&asn, world.csv()).unwrap();
+    let databases = format!("[decoder.enrich.databases]\nasn = ['{}']\n", asn.display());
+    let config = [CONFIG, &databases, &links_toml(exporters)].map(|text| text.parse().unwrap());
+    let options = local::Options {
+        ports: Ports::free().unwrap(),
+        partitions: PARTITIONS,
+        kafka: kafka::Options { heap_mb: 512, ..kafka::Options::load() },
+        config: config.to_vec(),
+        ..local::Options::new(dir)
+    };
+    Local::up(options).unwrap_or_else(|error| panic!("{error}"))
+}
+
+fn options(stack: &Local, rate: f64) -> Options {
+    Options {
+        ports: stack.ingest().1,
+        ingest_metrics: stack.description().ingest_metrics().map(str::to_owned),
+        rate,
+        seed: SEED,
+        ..Options::default()
+    }
+}
+
+fn compare(stack: &Local, generator: &Generator<'_>) -> Report {
+    let store = Store::new(&Config { url: stack.clickhouse(), ..Config::default() }).unwrap();
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let patience = Patience { quiet: Duration::from_secs(25), most: Duration::from_secs(60) };
+    runtime.block_on(verify(generator.ledger(), &store, patience)).unwrap_or_else(|error| panic!("{error:#}"))
+}
+
+fn wait_until(what: &str, limit: Duration, mut done: impl FnMut() -> bool) {
+    let begun = Instant::now();
+    while !done() {
+        assert!(begun.elapsed() < limit, "{what}: not after {limit:?}");
+        std::thread::sleep(Duration::from_millis(100));
+    }
+}
+
+/// Kills a service at once and starts it again a moment later.
+fn kill(stack: &mut Local, name: &str, pause: Duration) {
+    let service = stack.service(name).unwrap();
+    service.expect_alive().unwrap_or_else(|error| panic!("{error}"));
+    service.kill().unwrap();
+    std::thread::sleep(pause);
+    service.start().unwrap();
+}
+
+/// Lets a service stand still until others have taken over all of its partitions, and go on in the belief that nothing happened.
+fn zombie(stack: &mut Local, name: &str, other: &str, partitions: &str) {
+    stack.service(name).unwrap().signal(Signal::Stop).unwrap();
+    wait_until(&format!("{other} has all partitions"), Duration::from_secs(30), || {
+        let metrics = stack.service(other).unwrap().metrics().unwrap();
+        metrics.sum(partitions) as usize == PARTITIONS
+    });
+    // Long enough for what the dead left open to be aborted, and for the others to have gone on.
+    std::thread::sleep(Duration::from_secs(4));
+    stack.service(name).unwrap().signal(Signal::Continue).unwrap();
+    std::thread::sleep(Duration::from_secs(3));
+    // One that noticed that it was replaced may end; whoever runs it starts it again.
+    let service = stack.service(name).unwrap();
+    if let Err(error) = service.expect_alive() {
+        println!("{name} ended after it was continued: {error}");
+        service.start().unwrap();
+    }
+}
+
+/// How often the first sink began with a batch that one before it had planned and not ended.
+fn repeated(stack: &mut Local) -> usize {
+    let log = std::fs::read_to_string(stack.service("sink-0").unwrap().log()).unwrap();
+    log.matches("repeats=true").count()
+}
+
+#[test]
+fn decoder_and_sink_killed_five_times_each_and_a_zombie_of_each_lose_and_double_nothing() {
+    let _alone = alone();
+    let dir = tempfile::tempdir().unwrap();
+    let world = World::synthetic(SEED);
+    let exporters = network(&world, 12, Ipv4Addr::new(127, 71, 0, 1));
+    let mut stack = stack(dir.path(), &world, &exporters);
+    let mut generator = Generator::new(&options(&stack, 4000.0), &world, &exporters).unwrap();
+    let stop = AtomicBool::new(false);
+
+    std::thread::scope(|scope| {
+        let sending = scope.spawn(|| {
+            let sent = generator
+                .run(Bounds { duration: Some(Duration::from_secs(180)), ..Bounds::default() }, &stop);
+            sent.map_err(|error| format!("{error:#}"))
+        });
+        // Whatever goes wrong below, the generator ends.
+        let _stops = Stops(&stop);
+        let mut random = StdRng::seed_from_u64(SEED);
+        std::thread::sleep(Duration::from_secs(3));
+        let mut left = [("decoder-0", 5), ("sink-0", 5)];
+        while left.iter().any(|(_, times)| *times > 0) {
+            let which = random.random_range(0..2);
+            if left[which].1 > 0 {
+                left[which].1 -= 1;
+                kill(&mut stack, left[which].0, Duration::from_millis(random.random_range(0..1500)));
+                std::thread::sleep(Duration::from_millis(random.random_range(300..5000)));
+            }
+        }
+        // Until one of them was between a plan and its end: then tokens have kept a batch from being there twice.
+        let mut more = 0;
+        while repeated(&mut stack) == 0 {
+            assert!(more < 12, "no kill met the sink between a plan and its end");
+            more += 1;
+            kill(&mut stack, "sink-0", Duration::ZERO);
+            std::thread::sleep(Duration::from_millis(random.random_range(1500..4000)));
+        }
+        for (kind, partitions) in
+            [(Kind::Decoder, "weir_decoder_partitions"), (Kind::Sink, "weir_sink_partitions")]
+        {
+            let other = stack.add(kind).unwrap_or_else(|error| panic!("{error}"));
+            std::thread::sleep(Duration::from_millis(random.random_range(3000..5000)));
+            zombie(&mut stack, &format!("{}-0", kind.word()), &other, partitions);
+        }
+        std::thread::sleep(Duration::from_secs(2));
+        stop.store(true, std::sync::atomic::Ordering::Relaxed);
+        sending.join().unwrap().unwrap_or_else(|error| panic!("{error}"));
+    });
+
+    let report = compare(&stack, &generator);
+    println!("{report}");
+    println!("the sink repeated {} batches by their plan", repeated(&mut stack));
+    stack.expect_alive().unwrap_or_else(|error| panic!("{error}"));
+    assert!(report.sent > 100_000, "{report}");
+    assert_eq!((report.lost, report.doubled), (0, 0), "{report}");
+    assert_eq!(report.verdict, Verdict::Pass, "{report}");
+    let taken_over = stack.service("decoder-1").unwrap().metrics().unwrap().sum("weir_decoder_flows_total");
+    assert!(taken_over > 0.0, "the second decoder decoded nothing");
+}
+
+/// Sets the flag when it goes out of scope.
+struct Stops<'a>(&'a AtomicBool);
+
+impl Drop for Stops<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, std::sync::atomic::Ordering::Relaxed);
+    }
+}
+
+#[test]
+fn a_new_decoder_decodes_data_whose_templates_are_deleted_from_raw() {
+    let _alone = alone();
+    let dir = tempfile::tempdir().unwrap();
+    let world = World::synthetic(SEED);
+    // IPFIX with a selector, version 9 with a sampler: templates and rates, each sent once.
+    let exporters = network(&world, 2, Ipv4Addr::new(127, 72, 0, 1));
+    let mut stack = stack(dir.path(), &world, &exporters);
+    let once = Options { refresh: 0, ..options(&stack, 2000.0) };
+    let mut generator = Generator::new(&once, &world, &exporters).unwrap();
+    let flows = |flows| Bounds { flows: Some(flows), ..Bounds::default() };
+    generator.run(flows(2000), &NEVER).unwrap_or_else(|error| panic!("{error:#}"));
+    let before = compare(&stack, &generator);
+    assert_eq!(before.verdict, Verdict::Pass, "{before}");
+    let control = generator.ledger().control_datagrams;
+    assert!(control >= 4, "templates were sent");
+
+    stack.service("decoder-0").unwrap().kill().unwrap();
+    let deleted = delete_below_committed(&stack.bootstrap());
+    assert!(deleted > 0, "nothing of weir.raw was deleted");
+    generator.run(flows(2000), &NEVER).unwrap_or_else(|error| panic!("{error:#}"));
+    assert_eq!(generator.ledger().control_datagrams, control, "no template was sent again");
+    // Nothing of the first one is left but its name: a decoder keeps nothing on disk, and this process has no memory of it.
+    stack.service("decoder-0").unwrap().start().unwrap();
+
+    let after = compare(&stack, &generator);
+    assert_eq!(after.verdict, Verdict::Pass, "{after}");
+    assert_eq!(after.rows, 4000);
+}
+
+/// Deletes what the decoder has committed from `weir.raw`; gives the number of offsets.
+fn delete_below_committed(bootstrap: &str) -> i64 {
+    let patience = Duration::from_secs(10);
+    let mut config = ClientConfig::new();
+    config.set("bootstrap.servers", bootstrap).set("group.id", "weir-decoder");
+    let consumer: BaseConsumer = config.create().unwrap();
+    let mut all = TopicPartitionList::new();
+    (0..PARTITIONS as i32).for_each(|partition| drop(all.add_partition("weir.raw", partition)));
+    let committed = consumer.committed_offsets(all, patience).unwrap();
+    let mut delete = TopicPartitionList::new();
+    let mut count = 0;
+    for one in committed.elements() {
+        if let Offset::Offset(offset) = one.offset() {
+            let (low, high) = consumer.fetch_watermarks("weir.raw", one.partition(), patience).unwrap();
+            assert_eq!(offset, high, "everything sent is committed");
+            count += offset - low;
+            delete.add_partition_offset("weir.raw", one.partition(), one.offset()).unwrap();
+        }
+    }
+    let admin: AdminClient<DefaultClientContext> = config.create().unwrap();
+    let deleted = pollster(admin.delete_records(&delete, &AdminOptions::new())).unwrap();
+    for one in deleted.elements() {
+        one.error().unwrap();
+        let (low, high) = consumer.fetch_watermarks("weir.raw", one.partition(), patience).unwrap();
+        assert_eq!(low, high, "weir.raw {} is empty", one.partition());
+    }
+    count
+}
+
+fn pollster<F: Future>(future: F) -> F::Output {
+    tokio::runtime::Runtime::new().unwrap().block_on(future)
+}
