@@ -10,6 +10,7 @@ use rdkafka::client::DefaultClientContext;
 use rdkafka::config::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::{Offset, TopicPartitionList};
+use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 use std::path::Path;
 use std::sync::atomic::AtomicBool;
@@ -25,7 +26,7 @@ use weir_store::{Config, Store};
 
 const SEED: u64 = 4;
 const PARTITIONS: usize = 6;
-const NEVER: AtomicBool = AtomicBool::new(false);
+static NEVER: AtomicBool = AtomicBool::new(false);
 
 /// Short time-outs, so that a member that stands still is soon given up.
 const CONFIG: &str = "
@@ -222,6 +223,53 @@ fn a_new_decoder_decodes_data_whose_templates_are_deleted_from_raw() {
     assert_eq!(after.rows, 4000);
 }
 
+#[test]
+fn weir_query_shows_the_ledgers_top_ases_by_link() {
+    let _alone = alone();
+    let dir = tempfile::tempdir().unwrap();
+    let world = World::synthetic(SEED);
+    let exporters = network(&world, 8, Ipv4Addr::new(127, 73, 0, 1));
+    let mut stack = stack(dir.path(), &world, &exporters);
+    let mut generator = Generator::new(&options(&stack, 6000.0), &world, &exporters).unwrap();
+    // Enough for the exporter that announces its rate late to do so.
+    generator.run(Bounds { flows: Some(50_000), ..Bounds::default() }, &NEVER).unwrap();
+    let report = compare(&stack, &generator);
+    assert_eq!(report.verdict, Verdict::Pass, "{report}");
+
+    let ledger = generator.ledger();
+    let mut wanted: BTreeMap<(String, String), [u64; 2]> = BTreeMap::new();
+    for top in ledger.top().into_iter().filter(|top| top.bytes > 0) {
+        let key = (format!("AS{} {}", top.asn, top.name), top.link);
+        wanted.entry(key).or_default()[usize::from(top.direction == "out")] = top.bytes;
+    }
+    let minute = |ns: i64| (ns / 60_000_000_000 * 60).to_string();
+    let (from, to) = (minute(ledger.started_ns - 900_000_000_000), minute(ledger.ended_ns + 120_000_000_000));
+    let query = [
+        "--by", "as,link", "--scope", "all", "--top", "10000", "--format", "json", "--from", &from, "--to",
+        &to,
+    ];
+    // Names and links come to the store behind the flows.
+    let mut found = BTreeMap::new();
+    let begun = Instant::now();
+    while found != wanted && begun.elapsed() < Duration::from_secs(15) {
+        let answer: serde_json::Value =
+            serde_json::from_slice(&stack.weir("query", &query).unwrap()).unwrap();
+        found = answer["rows"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .filter_map(|row| {
+                let [name, link] = [0, 1].map(|n| row["keys"][n].as_str().unwrap().to_owned());
+                let bytes = ["bytes_in", "bytes_out"].map(|key| row[key].as_u64().unwrap());
+                (name.starts_with("AS") && bytes != [0, 0]).then_some(((name, link), bytes))
+            })
+            .collect();
+    }
+    assert!(wanted.len() > 100, "{}", wanted.len());
+    assert_eq!(found, wanted);
+    stack.expect_alive().unwrap_or_else(|error| panic!("{error}"));
+}
+
 /// Deletes what the decoder has committed from `weir.raw`; gives the number of offsets.
 fn delete_below_committed(bootstrap: &str) -> i64 {
     let patience = Duration::from_secs(10);
@@ -229,7 +277,7 @@ fn delete_below_committed(bootstrap: &str) -> i64 {
     config.set("bootstrap.servers", bootstrap).set("group.id", "weir-decoder");
     let consumer: BaseConsumer = config.create().unwrap();
     let mut all = TopicPartitionList::new();
-    (0..PARTITIONS as i32).for_each(|partition| drop(all.add_partition("weir.raw", partition)));
+    all.add_partition_range("weir.raw", 0, PARTITIONS as i32 - 1);
     let committed = consumer.committed_offsets(all, patience).unwrap();
     let mut delete = TopicPartitionList::new();
     let mut count = 0;

@@ -190,11 +190,23 @@ fn list(accounts: &[Account]) -> String {
 pub async fn verify(ledger: &Ledger, store: &Store, patience: Patience) -> Result<Report> {
     // Clocks of one machine: what was received lies between the first datagram and a little after the last.
     let asking = Asking { store, from: ledger.started_ns, to: ledger.ended_ns + 5_000_000_000 };
-    wait(&asking, ledger, patience).await?;
-    let mut exporters = Vec::new();
-    for account in &ledger.exporters {
-        exporters.push(exporter(&asking, account).await?);
-    }
+    let mut wait = Wait::new(patience);
+    let exporters = loop {
+        let over = wait.is_over(asking.count(ledger).await?, ledger.total().flows);
+        if !over {
+            tokio::time::sleep(Duration::from_millis(500)).await;
+            continue;
+        }
+        let mut exporters = Vec::new();
+        for account in &ledger.exporters {
+            exporters.push(exporter(&asking, account).await?);
+        }
+        // Doubled rows make up the number before the last flow has come.
+        if exporters.iter().all(|one| one.lost == 0) || wait.is_quiet() {
+            break exporters;
+        }
+        tokio::time::sleep(Duration::from_secs(1)).await;
+    };
     let rollups = rollups(&asking, ledger, patience).await?;
     let missed = missed(ledger);
     let fault = exporters.iter().any(|one| one.lost + one.doubled > 0 || !one.faults.is_empty())
@@ -228,19 +240,30 @@ fn missed(ledger: &Ledger) -> Option<Missed> {
     })
 }
 
-async fn wait(asking: &Asking<'_>, ledger: &Ledger, patience: Patience) -> Result<()> {
-    let wanted = ledger.total().flows;
-    let begun = Instant::now();
-    let (mut last, mut grown) = (0, Instant::now());
-    loop {
-        let count = asking.count(ledger).await?;
-        if count > last {
-            (last, grown) = (count, Instant::now());
+/// Until when there is anything to wait for.
+struct Wait {
+    patience: Patience,
+    begun: Instant,
+    last: u64,
+    grown: Instant,
+}
+
+impl Wait {
+    fn new(patience: Patience) -> Self {
+        Self { patience, begun: Instant::now(), last: 0, grown: Instant::now() }
+    }
+
+    /// True where all rows are there, as far as their number tells, or nothing more comes.
+    fn is_over(&mut self, rows: u64, wanted: u64) -> bool {
+        if rows > self.last {
+            (self.last, self.grown) = (rows, Instant::now());
         }
-        if count >= wanted || grown.elapsed() > patience.quiet || begun.elapsed() > patience.most {
-            return Ok(());
-        }
-        tokio::time::sleep(Duration::from_millis(500)).await;
+        rows >= wanted || self.is_quiet()
+    }
+
+    /// True where nothing has come for long enough.
+    fn is_quiet(&self) -> bool {
+        self.grown.elapsed() > self.patience.quiet || self.begun.elapsed() > self.patience.most
     }
 }
 

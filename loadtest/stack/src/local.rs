@@ -241,6 +241,28 @@ impl Local {
         }
     }
 
+    /// What a subcommand of `weir` prints, with the stack's configuration.
+    ///
+    /// # Errors
+    /// [`Error::Ended`] with what it says where it fails.
+    pub fn weir(&self, subcommand: &str, arguments: &[&str]) -> Result<Vec<u8>> {
+        let name = format!("weir {subcommand}");
+        let output = weir(&self.weir, &self.config)
+            .arg(subcommand)
+            .args(arguments)
+            .output()
+            .map_err(io(format!("starting {name}")))?;
+        if output.status.success() {
+            return Ok(output.stdout);
+        }
+        Err(Error::Ended {
+            name,
+            status: output.status.to_string(),
+            log: self.config.clone(),
+            tail: String::from_utf8_lossy(&output.stderr).into_owned(),
+        })
+    }
+
     /// A service by its name: `ingest`, `engine`, `decoder-0`, `sink-0`, ….
     ///
     /// # Errors

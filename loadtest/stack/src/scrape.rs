@@ -18,8 +18,8 @@ pub fn get(address: &str, path: &str) -> Result<(u16, String)> {
     let mut stream = TcpStream::connect_timeout(&socket, PATIENCE)?;
     stream.set_read_timeout(Some(PATIENCE))?;
     stream.set_write_timeout(Some(PATIENCE))?;
-    // Version 1.0 asks for a body that ends with the connection.
-    write!(stream, "GET {path} HTTP/1.0\r\nHost: {address}\r\n\r\n")?;
+    // Version 1.0 asks for a body that ends with the connection. In one piece, so that no answer comes before the whole question.
+    stream.write_all(format!("GET {path} HTTP/1.0\r\nHost: {address}\r\n\r\n").as_bytes())?;
     let mut answer = String::new();
     stream.read_to_string(&mut answer)?;
     let (head, body) = answer.split_once("\r\n\r\n").ok_or_else(|| bad("the answer is not HTTP"))?;
