@@ -211,8 +211,13 @@ pub async fn verify(ledger: &Ledger, store: &Store, patience: Patience) -> Resul
     let missed = missed(ledger);
     let fault = exporters.iter().any(|one| one.lost + one.doubled > 0 || !one.faults.is_empty())
         || rollups.iter().any(|one| one.wrong > 0);
-    let verdict = match (missed, fault) {
-        (Some(missed), _) if missed != Missed::default() => Verdict::Invalid,
+    // What was not acknowledged when the generator ended may have been since.
+    let lost = exporters.iter().any(|one| one.lost > 0);
+    let incomplete = missed.is_some_and(|missed| {
+        missed.kernel + missed.ingest + missed.unexplained > 0 || (missed.unacknowledged > 0 && lost)
+    });
+    let verdict = match (incomplete, fault) {
+        (true, _) => Verdict::Invalid,
         (_, true) => Verdict::Fail,
         (_, false) => Verdict::Pass,
     };
