@@ -5,6 +5,7 @@ cd "$(dirname "$0")/.."
 cargo fmt --all --check
 cargo clippy --release --locked --workspace --all-targets -- -D warnings
 scripts/check-dependencies.sh
+scripts/check-rules.sh
 command -v cargo-deny >/dev/null || cargo install --quiet --locked --version 0.18.9 cargo-deny
 # Advisories need a network that a build need not have; they are checked where there is one.
 cargo deny --offline --log-level error check licenses bans sources

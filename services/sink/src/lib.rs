@@ -92,16 +92,28 @@ pub async fn run<B: Bus>(
     let config = Arc::new(config);
     let Some(incarnation) = wait_for_bus(&bus, specs, &topics, &ready, &stop).await? else { return Ok(()) };
     wait_for_store(&store, &ready, &stop).await?;
+    let recreated = Stop::new();
+    let watch =
+        tokio::spawn(watch_topic(bus.clone(), topics.flows.clone(), incarnation.clone(), recreated.clone()));
     let mut workers = Vec::new();
     for number in 0..config.worker_count() {
         let (bus, topics, config, incarnation) =
             (bus.clone(), topics.clone(), Arc::clone(&config), incarnation.clone());
         let (store, stop, runtime) = (store.clone(), stop.clone(), Handle::current());
+        let recreated = recreated.clone();
         let (told, ended) = tokio::sync::oneshot::channel();
         std::thread::Builder::new()
             .name(format!("sink-{number}"))
             .spawn(move || {
-                let worker = Worker::open(&bus, &topics, &incarnation, &config, &store, &runtime, number);
+                let worker = Worker::open(
+                    &bus,
+                    &topics,
+                    (&incarnation, &recreated),
+                    &config,
+                    &store,
+                    &runtime,
+                    number,
+                );
                 let _ = told.send(worker.and_then(|worker| worker.run(&stop)));
             })
             .map_err(|_| Error::Worker(number))?;
@@ -116,7 +128,21 @@ pub async fn run<B: Bus>(
         }
         outcome = outcome.and(done);
     }
+    watch.abort();
     outcome
+}
+
+/// Tells the workers when `weir.flows` was deleted or created again. They would read the new one from the old position on, without
+/// a word, and under the tokens of the old one.
+async fn watch_topic<B: Bus>(bus: B, topic: String, incarnation: String, recreated: Stop) {
+    loop {
+        tokio::time::sleep(Duration::from_secs(5)).await;
+        let (bus, topic, incarnation) = (bus.clone(), topic.clone(), incarnation.clone());
+        let same = move || pipeline::is_same(&bus, &topic, &incarnation);
+        if let Ok(false) = tokio::task::spawn_blocking(same).await {
+            return recreated.cancel();
+        }
+    }
 }
 
 /// Waits for a bus that is away, with its sentence in the log; topics that are wrong end it. Gives the incarnation of `weir.flows`.

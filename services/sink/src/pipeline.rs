@@ -41,6 +41,7 @@ enum Turn {
 /// One chain: a consumer and the partitions that it holds.
 pub struct Worker<B: Bus> {
     bus: B,
+    recreated: Stop,
     config: Arc<Config>,
     origin: Origin,
     identity: String,
@@ -55,11 +56,11 @@ pub struct Worker<B: Bus> {
 }
 
 impl<B: Bus> Worker<B> {
-    /// Joins the group under the worker's stable identity.
+    /// Joins the group under the worker's stable identity. `recreated` is cancelled when the topic is another one than `incarnation`.
     pub fn open(
         bus: &B,
         topics: &Topics,
-        incarnation: &str,
+        (incarnation, recreated): (&str, &Stop),
         config: &Arc<Config>,
         store: &Store,
         runtime: &Handle,
@@ -68,6 +69,7 @@ impl<B: Bus> Worker<B> {
         let identity = format!("{}-{number}", config.instance);
         Ok(Self {
             bus: bus.clone(),
+            recreated: recreated.clone(),
             config: Arc::clone(config),
             origin: Origin { topic: topics.flows.clone(), incarnation: incarnation.to_owned() },
             store: store.clone(),
@@ -86,6 +88,9 @@ impl<B: Bus> Worker<B> {
     pub fn run(mut self, stop: &Stop) -> Result<(), Error> {
         while !stop.is_cancelled() {
             self.read()?;
+            if self.recreated.is_cancelled() {
+                return Err(Error::Recreated { topic: self.origin.topic });
+            }
             self.advance(false)?;
             self.follower.turn();
         }
@@ -145,10 +150,9 @@ impl<B: Bus> Worker<B> {
             Err(error @ weir_bus::Error::OffsetOutOfRange { .. }) => {
                 self.out_of_range(error).map(|()| Turn::Pause)
             }
+            Err(weir_bus::Error::Fenced { identity, reason }) => Err(Error::Fenced { identity, reason }),
             Err(error) => {
-                if let Err(error) = taken::<()>(Err(error))? {
-                    tracing::warn!("{error}");
-                }
+                tracing::warn!("{error}");
                 Ok(Turn::Pause)
             }
         }
@@ -194,13 +198,9 @@ impl<B: Bus> Worker<B> {
         Ok(())
     }
 
-    /// A topic that was created again under this process would get tokens of the old one, and its data would be taken for stored.
     fn same_topic(&self) -> Result<(), Error> {
-        let found = retried(|| self.bus.describe(&[&self.origin.topic]))?.into_iter().flatten().next();
-        match found {
-            Some(found) if found.incarnation == self.origin.incarnation => Ok(()),
-            _ => Err(Error::Recreated { topic: self.origin.topic.clone() }),
-        }
+        let (bus, Origin { topic, incarnation }) = (&self.bus, &self.origin);
+        if is_same(bus, topic, incarnation) { Ok(()) } else { Err(Error::Recreated { topic: topic.clone() }) }
     }
 
     fn follow(&mut self) {
@@ -215,7 +215,7 @@ impl<B: Bus> Worker<B> {
         let flying = |lane: &Lane| matches!(lane.sent, Some((_, Flight::Flying { .. } | Flight::Landed)));
         while Instant::now() < until && partitions.iter().filter_map(|p| self.lanes.get(p)).any(flying) {
             self.land(PATIENCE)?;
-            self.commit_landed()?;
+            self.commit_landed();
         }
         partitions.iter().for_each(|partition| drop(self.lanes.remove(partition)));
         self.consumer.give_up(partitions)?;
@@ -245,18 +245,18 @@ impl<B: Bus> Worker<B> {
     /// Moves every partition on as far as it goes.
     fn advance(&mut self, draining: bool) -> Result<(), Error> {
         self.land(Duration::ZERO)?;
-        self.commit_landed()?;
+        self.commit_landed();
         let (topic, group) = self.place();
         for lane in self.lanes.values_mut() {
             lane.close(&self.config, draining, Place { topic: &topic, group: &group })?;
         }
-        self.plan_and_send()?;
+        self.plan_and_send();
         self.hold_memory(draining);
         Ok(())
     }
 
     /// Commits the plans of batches that wait, and sends the batches off once they are taken.
-    fn plan_and_send(&mut self) -> Result<(), Error> {
+    fn plan_and_send(&mut self) {
         let now = Instant::now();
         let waits =
             |lane: &Lane| matches!(lane.sent, Some((_, Flight::Waiting { since, .. })) if since <= now);
@@ -276,10 +276,11 @@ impl<B: Bus> Worker<B> {
             })
             .collect();
         if plans.is_empty() {
-            return Ok(());
+            return;
         }
         // Dead letters of a batch are acknowledged before it can be left behind.
-        let planned = taken(self.dead.settle().and_then(|()| self.consumer.commit(&plans)))?;
+        // Even a fenced commit is only an error here: one that slept is refused so for its own former self. Polling tells.
+        let planned = self.dead.settle().and_then(|()| self.consumer.commit(&plans));
         if let Err(error) = &planned {
             tracing::warn!(
                 "the plans of {} batches were not taken and are tried again: {error}",
@@ -307,7 +308,6 @@ impl<B: Bus> Worker<B> {
                 let _ = done.send((number, first, work.await));
             });
         }
-        Ok(())
     }
 
     /// Takes the results of inserts.
@@ -349,7 +349,7 @@ impl<B: Bus> Worker<B> {
     }
 
     /// Commits the ends of batches that every table has acknowledged.
-    fn commit_landed(&mut self) -> Result<(), Error> {
+    fn commit_landed(&mut self) {
         let landed: Vec<Position> = self
             .lanes
             .values()
@@ -363,12 +363,12 @@ impl<B: Bus> Worker<B> {
             })
             .collect();
         if landed.is_empty() {
-            return Ok(());
+            return;
         }
-        if let Err(error) = taken(self.consumer.commit(&landed))? {
+        if let Err(error) = self.consumer.commit(&landed) {
             tracing::warn!("the end of stored batches was not taken and is tried again: {error}");
             std::thread::sleep(PATIENCE);
-            return Ok(());
+            return;
         }
         for position in landed {
             let Some((ready, _)) = self.lanes.get_mut(&position.partition).and_then(|lane| lane.sent.take())
@@ -383,7 +383,6 @@ impl<B: Bus> Worker<B> {
                 metrics::histogram!(names::FRESHNESS).record(now.saturating_sub(oldest).max(0) as f64 / 1e9);
             }
         }
-        Ok(())
     }
 
     /// Stops reading where memory is full, and goes on where there is room.
@@ -411,11 +410,14 @@ impl<B: Bus> Worker<B> {
     }
 }
 
-/// Tells the end of this worker from what passes.
-fn taken<T>(done: weir_bus::Result<T>) -> Result<weir_bus::Result<T>, Error> {
-    match done {
-        Err(weir_bus::Error::Fenced { identity, reason }) => Err(Error::Fenced { identity, reason }),
-        other => Ok(other),
+/// False where the topic is another one than it was. A bus that does not answer says nothing about that.
+pub(crate) fn is_same<B: Bus>(bus: &B, topic: &str, incarnation: &str) -> bool {
+    match bus.describe(&[topic]) {
+        Ok(found) => found.into_iter().flatten().any(|found| found.incarnation == incarnation),
+        Err(error) => {
+            tracing::warn!("{error}");
+            true
+        }
     }
 }
 
