@@ -7,5 +7,7 @@ cargo clippy --release --locked --workspace --all-targets -- -D warnings
 scripts/check-dependencies.sh
 scripts/check-rules.sh
 command -v cargo-deny >/dev/null || cargo install --quiet --locked --version 0.18.9 cargo-deny
+# It looks at the crates of every platform, of which a build fetched only this one's.
+cargo fetch --quiet --locked
 # Advisories need a network that a build need not have; they are checked where there is one.
 cargo deny --offline --log-level error check licenses bans sources

@@ -59,7 +59,11 @@ pub fn describe() {
         "Transactions aborted or of unknown outcome; their records are decoded again."
     );
     describe_histogram!(CYCLE_SECONDS, Unit::Seconds, "Time from a cycle's first record to its commit.");
-    describe_histogram!(RESTORE_SECONDS, Unit::Seconds, "Time to restore a partition's state.");
+    describe_histogram!(
+        RESTORE_SECONDS,
+        Unit::Seconds,
+        "Time to restore the state of the partitions of an assignment."
+    );
     describe_gauge!(PARTITIONS, Unit::Count, "Partitions assigned, by worker.");
     describe_gauge!(PARKED_BYTES, Unit::Bytes, "Data waiting for templates, by partition.");
     describe_counter!(

@@ -8,6 +8,7 @@ use crate::enrich::Enricher;
 use crate::partition::Partition;
 use crate::pipeline::shared;
 use crate::{Config, metrics as names};
+use std::collections::BTreeMap;
 use std::time::Instant;
 use weir_bus::{GroupConsumer, Reader, Record, Topics};
 
@@ -46,9 +47,9 @@ pub fn restore<C: GroupConsumer, R: Reader>(
     let committed = consumer.committed(partitions)?;
     let databases = enricher.databases();
     let shared = shared(config, enricher, &databases, topics);
-    let mut all = Vec::new();
+    let begun = Instant::now();
+    let mut all = BTreeMap::new();
     for (partition, committed) in committed {
-        let begun = Instant::now();
         let (begin, _) = consumer.bounds(partition)?;
         let committed = committed.map(|committed| committed.offset);
         let (next, lost) = start_offset(committed, begin);
@@ -63,44 +64,49 @@ pub fn restore<C: GroupConsumer, R: Reader>(
             );
             metrics::counter!(names::RAW_LOST).increment(lost);
         }
-        let mut held = Partition::held(partition, config, next);
-        let mut faults = 0u64;
-        let mut fault = |record: &Record<'_>, why: String| {
-            if faults == 0 {
-                tracing::warn!(
-                    topic = record.topic(),
-                    partition,
-                    offset = record.offset(),
-                    why,
-                    "state that can't be restored is learned anew"
-                );
-            }
-            faults += 1;
-        };
-        let state = reader.restore(&topics.state, partition, &mut |record| {
-            if let Err(why) =
-                held.state.restore_state(record.key().unwrap_or_default(), record.value(), &shared)
-            {
-                fault(record, why);
-            }
-        })?;
-        reader.restore(&topics.inventory, partition, &mut |record| {
-            if let Err(why) = held.state.restore_inventory(record.key().unwrap_or_default(), record.value()) {
-                fault(record, why);
-            }
-        })?;
-        metrics::counter!(names::STATE_FAULTS).increment(faults);
-        metrics::histogram!(names::RESTORE_SECONDS).record(begun.elapsed().as_secs_f64());
-        tracing::info!(
-            topic = topics.raw,
-            partition,
-            offset = next,
-            state_records = state.records,
-            "restored"
-        );
-        all.push(held);
+        all.insert(partition, Partition::held(partition, config, next));
     }
-    Ok(all)
+    let mut faults = Faults::default();
+    let state = reader.restore(&topics.state, partitions, &mut |record| {
+        let Some(held) = all.get_mut(&record.partition()) else { return };
+        let key = record.key().unwrap_or_default();
+        faults.note(record, held.state.restore_state(key, record.value(), &shared));
+    })?;
+    reader.restore(&topics.inventory, partitions, &mut |record| {
+        let Some(held) = all.get_mut(&record.partition()) else { return };
+        let key = record.key().unwrap_or_default();
+        faults.note(record, held.state.restore_inventory(key, record.value()));
+    })?;
+    metrics::counter!(names::STATE_FAULTS).increment(faults.0.values().sum());
+    metrics::histogram!(names::RESTORE_SECONDS).record(begun.elapsed().as_secs_f64());
+    tracing::info!(
+        topic = topics.raw,
+        offsets = ?all.iter().map(|(partition, held)| (*partition, held.next)).collect::<Vec<_>>(),
+        state_records = state.iter().map(|state| state.records).sum::<u64>(),
+        "restored"
+    );
+    Ok(all.into_values().collect())
+}
+
+/// State records that could not be restored, by partition: the first of each is told, all are counted.
+#[derive(Default)]
+struct Faults(BTreeMap<i32, u64>);
+
+impl Faults {
+    fn note(&mut self, record: &Record<'_>, restored: Result<(), String>) {
+        let Err(why) = restored else { return };
+        let seen = self.0.entry(record.partition()).or_default();
+        if *seen == 0 {
+            tracing::warn!(
+                topic = record.topic(),
+                partition = record.partition(),
+                offset = record.offset(),
+                why,
+                "state that can't be restored is learned anew"
+            );
+        }
+        *seen += 1;
+    }
 }
 
 #[cfg(test)]

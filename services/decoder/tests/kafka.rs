@@ -236,7 +236,7 @@ impl Bench {
                 let (key, value) = (record.key().unwrap_or_default(), record.value().unwrap_or_default());
                 all.push((partition, key.to_vec(), value.to_vec()));
             };
-            reader.restore(topic, partition, take).unwrap();
+            reader.restore(topic, &[partition], take).unwrap();
         }
         all
     }

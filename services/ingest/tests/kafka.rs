@@ -118,7 +118,7 @@ fn stored(bus: &KafkaBus) -> BTreeMap<IpAddr, Vec<Stored>> {
                 });
             }
         };
-        bus.reader().unwrap().restore(&bus.topics().raw, p, &mut each).unwrap();
+        bus.reader().unwrap().restore(&bus.topics().raw, &[p], &mut each).unwrap();
     }
     all
 }

@@ -270,13 +270,18 @@ pub struct Restored {
 
 /// Reader of partitions chosen by hand, for state and compacted topics. Committed records only.
 pub trait Reader: Send + 'static {
-    /// Reads a partition from its beginning to its end as it is now, after every transaction that was open when this was called
-    /// has ended (rule 1, (b) to (d), of EXACTLY_ONCE.md).
+    /// Reads partitions from their beginnings to their ends as they are now, after every transaction that was open when this was
+    /// called has ended (rule 1, (b) to (d), of EXACTLY_ONCE.md). All of them side by side: records of one partition come in order.
+    /// Gives what was done in the order asked.
     ///
     /// # Errors
     /// [`Error::OpenTransaction`] where one did not end within the configured time; [`Error::Timeout`].
-    fn restore(&mut self, topic: &str, partition: i32, each: &mut dyn FnMut(&Record<'_>))
-    -> Result<Restored>;
+    fn restore(
+        &mut self,
+        topic: &str,
+        partitions: &[i32],
+        each: &mut dyn FnMut(&Record<'_>),
+    ) -> Result<Vec<Restored>>;
 
     /// Follows these partitions of `topic` from these offsets on, instead of what it followed of that topic before.
     ///

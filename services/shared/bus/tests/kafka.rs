@@ -68,6 +68,7 @@ contract! {
     a_restore_waits_for_the_open_transaction_of_a_dead_member
     a_restore_sees_the_last_value_of_each_key_and_a_tail_goes_on_from_there
     committed_metadata_comes_back
+    partitions_are_restored_side_by_side_each_in_order_and_whole
     a_partition_starts_where_it_is_told_and_not_before
     an_offset_that_the_log_does_not_have_is_an_error_and_no_jump
     a_topic_that_is_created_again_is_another_incarnation
@@ -100,7 +101,7 @@ fn weirs_topics_have_their_settings_and_records_the_time_they_were_appended() {
     let topics = config.topics();
     write(&bus, &topics.state, 0, ["now"]);
     let mut appended = None;
-    bus.reader().unwrap().restore(&topics.state, 0, &mut |record| appended = record.appended()).unwrap();
+    bus.reader().unwrap().restore(&topics.state, &[0], &mut |record| appended = record.appended()).unwrap();
     let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_millis() as i64;
     assert!((0..60_000).contains(&(now - appended.unwrap())));
 }
@@ -175,7 +176,7 @@ fn a_member_that_slept_too_long_can_commit_nothing_and_is_told_what_it_lost() {
     other.commit();
     let mut seen = Vec::new();
     let mut reader = bus.reader().unwrap();
-    reader.restore(&output, 0, &mut |record| seen.push(record.value().unwrap().to_vec())).unwrap();
+    reader.restore(&output, &[0], &mut |record| seen.push(record.value().unwrap().to_vec())).unwrap();
     assert_eq!(seen, [b"a".to_vec()], "once, and by the other");
 }
 
@@ -190,7 +191,7 @@ fn a_transaction_that_stays_open_stops_a_restore_with_its_place() {
     std::thread::sleep(Duration::from_millis(300));
     let hasty =
         KafkaBus::new(Config { transaction_timeout_ms: 500, restore_timeout_ms: 800, ..config() }).unwrap();
-    let stuck = hasty.reader().unwrap().restore(&state, 0, &mut |_| {});
+    let stuck = hasty.reader().unwrap().restore(&state, &[0], &mut |_| {});
     match stuck {
         Err(Error::OpenTransaction { topic, partition: 0, stable: 0, high: 1, .. }) => {
             assert_eq!(topic, state)
@@ -198,7 +199,7 @@ fn a_transaction_that_stays_open_stops_a_restore_with_its_place() {
         other => panic!("{other:?}"),
     }
     producer.abort().unwrap();
-    assert_eq!(hasty.reader().unwrap().restore(&state, 0, &mut |_| {}).unwrap().records, 0);
+    assert_eq!(hasty.reader().unwrap().restore(&state, &[0], &mut |_| {}).unwrap()[0].records, 0);
 }
 
 #[test]
@@ -213,7 +214,7 @@ fn a_missing_topic_is_told_by_its_name() {
             Err(other) => panic!("{other}"),
         }
     }
-    let restored = bus().reader().unwrap().restore("no.such.topic", 0, &mut |_| {});
+    let restored = bus().reader().unwrap().restore("no.such.topic", &[0], &mut |_| {});
     assert!(matches!(restored, Err(Error::TopicMissing { .. })), "{restored:?}");
 }
 

@@ -267,7 +267,7 @@ impl Bench {
         let take = &mut |record: &weir_bus::Record<'_>| {
             all.push((record.offset(), record.value().unwrap_or_default().to_vec()));
         };
-        self.reader.lock().unwrap().restore(topic, partition, take).unwrap();
+        self.reader.lock().unwrap().restore(topic, &[partition], take).unwrap();
         all
     }
 

@@ -11,7 +11,7 @@ use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::Message;
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -71,55 +71,70 @@ impl KafkaReader {
         })
     }
 
-    /// Waits until everything that is in the log now is committed or aborted; returns where that ends.
-    fn settle(&self, topic: &str, partition: i32) -> Result<i64> {
-        let (_, high) = self.watermarks(&self.ahead, topic, partition)?;
+    /// Waits until everything that is in the logs now is committed or aborted; returns where each ends.
+    fn settle(&self, topic: &str, partitions: &[i32]) -> Result<Vec<i64>> {
+        // All ends before any waiting: one open transaction usually has written to all of them.
+        let ends: Vec<i64> = partitions
+            .iter()
+            .map(|partition| Ok(self.watermarks(&self.ahead, topic, *partition)?.1))
+            .collect::<Result<_>>()?;
         let (begun, limit) = (Instant::now(), Duration::from_millis(self.config.restore_timeout_ms));
-        loop {
-            let (_, stable) = self.watermarks(&self.stable, topic, partition)?;
-            if stable >= high {
-                return Ok(high);
+        for (&partition, &high) in partitions.iter().zip(&ends) {
+            loop {
+                let (_, stable) = self.watermarks(&self.stable, topic, partition)?;
+                if stable >= high {
+                    break;
+                }
+                if begun.elapsed() >= limit {
+                    let topic = topic.to_owned();
+                    return Err(Error::OpenTransaction { topic, partition, stable, high, waited: limit });
+                }
+                std::thread::sleep(Duration::from_millis(20));
             }
-            if begun.elapsed() >= limit {
-                let topic = topic.to_owned();
-                return Err(Error::OpenTransaction { topic, partition, stable, high, waited: limit });
-            }
-            std::thread::sleep(Duration::from_millis(20));
         }
+        Ok(ends)
     }
 
+    /// Reads what is assigned until each partition of `reading` has said that it has no more.
     fn read_to_end(
         &self,
         topic: &str,
-        partition: i32,
+        reading: &mut BTreeMap<i32, Restored>,
         each: &mut dyn FnMut(&Record<'_>),
-    ) -> Result<(Restored, Option<i64>)> {
-        let doing = || format!("restoring from {topic}/{partition}");
+    ) -> Result<()> {
+        let mut open: BTreeSet<i32> = reading.keys().copied().collect();
+        let doing = |open: &BTreeSet<i32>| {
+            format!("restoring from {topic}/{}", open.first().copied().unwrap_or_default())
+        };
         let silence = self.config.request_timeout();
-        let mut restored = Restored { records: 0, bytes: 0, next_offset: 0 };
-        let mut last = None;
         let mut heard = Instant::now();
-        loop {
+        while !open.is_empty() {
             match self.restoring.poll(Duration::from_millis(100)) {
-                Some(Ok(message)) if message.partition() == partition && message.topic() == topic => {
+                Some(Ok(message)) if message.topic() == topic => {
+                    // What comes after an end was written after the question, and may be taken or left.
+                    let Some(restored) = reading.get_mut(&message.partition()) else { continue };
                     heard = Instant::now();
-                    last = Some(message.offset());
                     let size =
                         message.key().map_or(0, <[u8]>::len) + message.payload().map_or(0, <[u8]>::len);
                     restored.records += 1;
                     restored.bytes += size as u64;
+                    restored.next_offset = restored.next_offset.max(message.offset() + 1);
                     each(&Record::from_kafka(message));
                 }
-                Some(Err(KafkaError::PartitionEOF(ended))) if ended == partition => {
-                    return Ok((restored, last));
+                Some(Err(KafkaError::PartitionEOF(ended))) => {
+                    heard = Instant::now();
+                    open.remove(&ended);
                 }
-                Some(Err(error)) if !passing(&error) => return Err(failed(doing(), error, heard.elapsed())),
+                Some(Err(error)) if !passing(&error) => {
+                    return Err(failed(doing(&open), error, heard.elapsed()));
+                }
                 _ if heard.elapsed() >= silence => {
-                    return Err(Error::Timeout { doing: doing(), waited: silence });
+                    return Err(Error::Timeout { doing: doing(&open), waited: silence });
                 }
                 _ => {}
             }
         }
+        Ok(())
     }
 }
 
@@ -154,22 +169,33 @@ impl Reader for KafkaReader {
     fn restore(
         &mut self,
         topic: &str,
-        partition: i32,
+        partitions: &[i32],
         each: &mut dyn FnMut(&Record<'_>),
-    ) -> Result<Restored> {
-        let doing = || format!("restoring from {topic}/{partition}");
-        let high = self.settle(topic, partition)?;
-        if self.watermarks(&self.stable, topic, partition)?.0 >= high {
-            return Ok(Restored { records: 0, bytes: 0, next_offset: high });
+    ) -> Result<Vec<Restored>> {
+        let doing = |error| failed(format!("restoring from {topic}"), error, Duration::ZERO);
+        let ends = self.settle(topic, partitions)?;
+        let mut reading = BTreeMap::new();
+        for (&partition, &next_offset) in partitions.iter().zip(&ends) {
+            if self.watermarks(&self.stable, topic, partition)?.0 < next_offset {
+                reading.insert(partition, Restored { records: 0, bytes: 0, next_offset });
+            }
         }
-        self.restoring
-            .assign(&list(topic, [(partition, Offset::Beginning)])?)
-            .map_err(|error| failed(doing(), error, Duration::ZERO))?;
-        let read = self.read_to_end(topic, partition, each);
-        self.restoring.unassign().map_err(|error| failed(doing(), error, Duration::ZERO))?;
-        let (restored, last) = read?;
-        metrics::restored(restored.records);
-        Ok(Restored { next_offset: last.map_or(high, |last| high.max(last + 1)), ..restored })
+        if !reading.is_empty() {
+            self.restoring
+                .assign(&list(topic, reading.keys().map(|partition| (*partition, Offset::Beginning)))?)
+                .map_err(doing)?;
+            let read = self.read_to_end(topic, &mut reading, each);
+            self.restoring.unassign().map_err(doing)?;
+            read?;
+        }
+        let empty = |next_offset| Restored { records: 0, bytes: 0, next_offset };
+        let restored: Vec<Restored> = partitions
+            .iter()
+            .zip(ends)
+            .map(|(partition, end)| reading.remove(partition).unwrap_or_else(|| empty(end)))
+            .collect();
+        metrics::restored(restored.iter().map(|restored| restored.records).sum());
+        Ok(restored)
     }
 
     fn tail(&mut self, topic: &str, from: &[(i32, i64)]) -> Result<()> {

@@ -80,7 +80,7 @@ fn let_it_reach_the_log() {
 
 fn values(bus: &impl Bus, topic: &str, partition: i32) -> Vec<String> {
     let mut values = Vec::new();
-    bus.reader().unwrap().restore(topic, partition, &mut |record| values.push(text(record))).unwrap();
+    bus.reader().unwrap().restore(topic, &[partition], &mut |record| values.push(text(record))).unwrap();
     values
 }
 
@@ -400,7 +400,7 @@ pub fn a_restore_waits_for_the_open_transaction_of_a_dead_member<B: Bus>(bus: &B
         let mut keys = Vec::new();
         let mut reader = bus.reader().unwrap();
         let key = |record: &Record<'_>| String::from_utf8(record.key().unwrap().to_vec()).unwrap();
-        reader.restore(&state, 0, &mut |record| keys.push(key(record))).unwrap();
+        reader.restore(&state, &[0], &mut |record| keys.push(key(record))).unwrap();
         (keys, begun.elapsed())
     };
     let wait = Duration::from_millis(1500);
@@ -448,13 +448,13 @@ pub fn a_restore_sees_the_last_value_of_each_key_and_a_tail_goes_on_from_there<B
             None => map.remove(&key),
         };
     };
-    let restored = reader.restore(&state, 1, &mut apply).unwrap();
+    let restored = reader.restore(&state, &[1, 0], &mut apply).unwrap();
     assert_eq!(map, BTreeMap::from([("a".to_owned(), b"3".to_vec()), ("c".to_owned(), Vec::new())]));
-    assert_eq!((restored.records, restored.bytes), (5, 8));
-    assert_eq!(reader.restore(&state, 0, &mut |_| panic!("an empty partition")).unwrap().records, 0);
+    assert_eq!((restored[0].records, restored[0].bytes, restored[1].records), (5, 8, 0));
+    assert_eq!(reader.restore(&state, &[0], &mut |_| panic!("an empty partition")).unwrap()[0].records, 0);
 
     put("d", Some("4"));
-    reader.tail(&state, &[(1, restored.next_offset), (0, 0)]).unwrap();
+    reader.tail(&state, &[(1, restored[0].next_offset), (0, 0)]).unwrap();
     let begun = Instant::now();
     loop {
         assert!(begun.elapsed() < LONG);
@@ -463,6 +463,34 @@ pub fn a_restore_sees_the_last_value_of_each_key_and_a_tail_goes_on_from_there<B
             break;
         }
     }
+}
+
+pub fn partitions_are_restored_side_by_side_each_in_order_and_whole<B: Bus>(bus: &B, name: &str) {
+    const PARTITIONS: i32 = 6;
+    const EACH: usize = 400;
+    let state = topic(bus, name, PARTITIONS as usize, Cleanup::Compact);
+    let expected = |partition: i32| -> Vec<String> {
+        (0..EACH * partition as usize).map(|n| format!("{partition}/{n}")).collect()
+    };
+    for partition in 0..PARTITIONS {
+        write(bus, &state, partition, expected(partition).iter().map(String::as_str));
+    }
+    let mut found: BTreeMap<i32, Vec<String>> = BTreeMap::new();
+    let mut reader = bus.reader().unwrap();
+    // Not all of them, and not in the order of their numbers.
+    let asked = [4, 0, 1, 5];
+    let restored = reader
+        .restore(&state, &asked, &mut |record| {
+            found.entry(record.partition()).or_default().push(text(record));
+        })
+        .unwrap();
+    for (partition, restored) in asked.into_iter().zip(restored) {
+        let expected = expected(partition);
+        assert_eq!(restored.records, expected.len() as u64, "partition {partition}");
+        assert_eq!(restored.next_offset, expected.len() as i64, "partition {partition}");
+        assert_eq!(found.remove(&partition).unwrap_or_default(), expected, "partition {partition}");
+    }
+    assert!(found.is_empty(), "{:?} were not asked for", found.keys());
 }
 
 pub fn committed_metadata_comes_back<B: Bus>(bus: &B, name: &str) {
