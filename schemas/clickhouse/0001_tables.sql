@@ -85,7 +85,7 @@ ENGINE = {plain}
 PARTITION BY toYYYYMMDD(received)
 ORDER BY (toStartOfFiveMinutes(received), exporter, in_if, out_if, received)
 TTL toDateTime(received) + toIntervalDay(14)
-SETTINGS non_replicated_deduplication_window = 10000, replicated_deduplication_window = 10000, replicated_deduplication_window_seconds = 604800, ttl_only_drop_parts = 1;
+SETTINGS non_replicated_deduplication_window = 10000, replicated_deduplication_window = 10000, replicated_deduplication_window_seconds = 604800, ttl_only_drop_parts = 1, materialize_ttl_recalculate_only = 1;
 
 CREATE TABLE IF NOT EXISTS links_1m{on_cluster}
 (
@@ -112,7 +112,7 @@ ENGINE = {summing}((bytes, bytes_l2, bytes_l2_estimated, packets, flows, q, q_l2
 PARTITION BY toYYYYMMDD(time)
 ORDER BY (time, exporter, if_index, direction, observation, family, asn, neighbour_as, sampling_interval, sampling_kind)
 TTL time + toIntervalDay(35)
-SETTINGS non_replicated_deduplication_window = 10000, replicated_deduplication_window = 10000, replicated_deduplication_window_seconds = 604800, ttl_only_drop_parts = 1;
+SETTINGS non_replicated_deduplication_window = 10000, replicated_deduplication_window = 10000, replicated_deduplication_window_seconds = 604800, ttl_only_drop_parts = 1, materialize_ttl_recalculate_only = 1;
 
 CREATE TABLE IF NOT EXISTS links_5m{on_cluster}
 (
@@ -139,7 +139,7 @@ ENGINE = {summing}((bytes, bytes_l2, bytes_l2_estimated, packets, flows, q, q_l2
 PARTITION BY toYYYYMM(time)
 ORDER BY (time, exporter, if_index, direction, observation, family, asn, neighbour_as, sampling_interval, sampling_kind)
 TTL time + toIntervalDay(400)
-SETTINGS non_replicated_deduplication_window = 10000, replicated_deduplication_window = 10000, replicated_deduplication_window_seconds = 604800, ttl_only_drop_parts = 1;
+SETTINGS non_replicated_deduplication_window = 10000, replicated_deduplication_window = 10000, replicated_deduplication_window_seconds = 604800, ttl_only_drop_parts = 1, materialize_ttl_recalculate_only = 1;
 
 CREATE TABLE IF NOT EXISTS links_1h{on_cluster}
 (
@@ -166,7 +166,7 @@ ENGINE = {summing}((bytes, bytes_l2, bytes_l2_estimated, packets, flows, q, q_l2
 PARTITION BY toYYYYMM(time)
 ORDER BY (time, exporter, if_index, direction, observation, family, asn, neighbour_as, sampling_interval, sampling_kind)
 TTL time + toIntervalDay(1830)
-SETTINGS non_replicated_deduplication_window = 10000, replicated_deduplication_window = 10000, replicated_deduplication_window_seconds = 604800, ttl_only_drop_parts = 1;
+SETTINGS non_replicated_deduplication_window = 10000, replicated_deduplication_window = 10000, replicated_deduplication_window_seconds = 604800, ttl_only_drop_parts = 1, materialize_ttl_recalculate_only = 1;
 
 CREATE TABLE IF NOT EXISTS pairs_5m{on_cluster}
 (
@@ -196,7 +196,7 @@ ENGINE = {summing}((bytes, bytes_l2, bytes_l2_estimated, packets, flows, q, q_l2
 PARTITION BY toYYYYMMDD(time)
 ORDER BY (time, exporter, in_if, out_if, observation, family, src_as, dst_as, src_country, dst_country, protocol_class, sampling_interval, sampling_kind)
 TTL time + toIntervalDay(14)
-SETTINGS non_replicated_deduplication_window = 10000, replicated_deduplication_window = 10000, replicated_deduplication_window_seconds = 604800, ttl_only_drop_parts = 1;
+SETTINGS non_replicated_deduplication_window = 10000, replicated_deduplication_window = 10000, replicated_deduplication_window_seconds = 604800, ttl_only_drop_parts = 1, materialize_ttl_recalculate_only = 1;
 
 CREATE TABLE IF NOT EXISTS pairs_1h{on_cluster}
 (
@@ -226,7 +226,7 @@ ENGINE = {summing}((bytes, bytes_l2, bytes_l2_estimated, packets, flows, q, q_l2
 PARTITION BY toYYYYMM(time)
 ORDER BY (time, exporter, in_if, out_if, observation, family, src_as, dst_as, src_country, dst_country, protocol_class, sampling_interval, sampling_kind)
 TTL time + toIntervalDay(400)
-SETTINGS non_replicated_deduplication_window = 10000, replicated_deduplication_window = 10000, replicated_deduplication_window_seconds = 604800, ttl_only_drop_parts = 1;
+SETTINGS non_replicated_deduplication_window = 10000, replicated_deduplication_window = 10000, replicated_deduplication_window_seconds = 604800, ttl_only_drop_parts = 1, materialize_ttl_recalculate_only = 1;
 
 CREATE TABLE IF NOT EXISTS prefixes_1h{on_cluster}
 (
@@ -254,7 +254,7 @@ ENGINE = {summing}((bytes, bytes_l2, bytes_l2_estimated, packets, flows, q, q_l2
 PARTITION BY toYYYYMM(time)
 ORDER BY (time, exporter, if_index, direction, observation, family, prefix, prefix_len, asn, sampling_interval, sampling_kind)
 TTL time + toIntervalDay(400)
-SETTINGS non_replicated_deduplication_window = 10000, replicated_deduplication_window = 10000, replicated_deduplication_window_seconds = 604800, ttl_only_drop_parts = 1;
+SETTINGS non_replicated_deduplication_window = 10000, replicated_deduplication_window = 10000, replicated_deduplication_window_seconds = 604800, ttl_only_drop_parts = 1, materialize_ttl_recalculate_only = 1;
 
 CREATE TABLE IF NOT EXISTS exporters{on_cluster}
 (

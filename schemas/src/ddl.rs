@@ -59,7 +59,8 @@ pub fn create_table(table: &Table) -> String {
          {DEDUPLICATION_WINDOW}, replicated_deduplication_window_seconds = {DEDUPLICATION_SECONDS}"
     );
     if table.days > 0 {
-        let _ = write!(sql, ", ttl_only_drop_parts = 1");
+        // Whole parts go, so a changed retention is reckoned again from their rows' times, and nothing is rewritten.
+        let _ = write!(sql, ", ttl_only_drop_parts = 1, materialize_ttl_recalculate_only = 1");
     }
     sql.push('\n');
     sql

@@ -36,7 +36,7 @@ pub async fn migrate(store: &Store) -> Result<Migrated, StoreError> {
     let on_cluster =
         cluster.map(|name| format!(" ON CLUSTER {}", crate::engine::identifier(name))).unwrap_or_default();
     store.execute(&format!("CREATE DATABASE IF NOT EXISTS {database}{on_cluster}")).await?;
-    let engine = engine(cluster.is_some(), "Replacing", "migrations");
+    let engine = engine(cluster.is_some(), "Replacing", database, "migrations");
     store
         .execute(&format!(
             "CREATE TABLE IF NOT EXISTS {database}.migrations{on_cluster} (number UInt32, name String, checksum String, \
@@ -88,7 +88,7 @@ async fn retention(store: &Store, on_cluster: &str, done: &mut Migrated) -> Resu
         let change = if days == 0 { "REMOVE TTL".to_owned() } else { format!("MODIFY {wanted}") };
         store
             .execute(&format!(
-                "ALTER TABLE {database}.{}{on_cluster} {change} SETTINGS materialize_ttl_after_modify = 0",
+                "ALTER TABLE {database}.{}{on_cluster} {change} SETTINGS materialize_ttl_after_modify = 1",
                 table.name
             ))
             .await?;
@@ -127,10 +127,10 @@ fn statements(sql: &str) -> Vec<String> {
         .collect()
 }
 
-fn engine(replicated: bool, family: &str, table: &str) -> String {
+fn engine(replicated: bool, family: &str, database: &str, table: &str) -> String {
     let prefix = if replicated { "Replicated" } else { "" };
     let place = if replicated {
-        format!("('/clickhouse/tables/{{shard}}/weir/{table}', '{{replica}}')")
+        format!("('/clickhouse/tables/{{shard}}/{database}/{table}', '{{replica}}')")
     } else {
         String::new()
     };
@@ -150,9 +150,9 @@ fn placed(statement: &str, database: &str, on_cluster: &str, replicated: bool) -
             &format!("EXISTS {database}.{table}{on_cluster}"),
             1,
         )
-        .replacen("{plain}", &engine(replicated, "", &table), 1);
+        .replacen("{plain}", &engine(replicated, "", database, &table), 1);
     for (placeholder, family) in [("{summing}(", "Summing"), ("{replacing}(", "Replacing")] {
-        let whole = engine(replicated, family, &table);
+        let whole = engine(replicated, family, database, &table);
         // A replicated engine's own arguments follow the path and the replica's name.
         let open = whole.strip_suffix(')').map_or_else(|| format!("{whole}("), |head| format!("{head}, "));
         placed = placed.replacen(placeholder, &open, 1);
@@ -174,11 +174,14 @@ mod tests {
     #[test]
     fn on_a_cluster_tables_are_replicated_and_on_cluster() {
         let statement = "CREATE TABLE IF NOT EXISTS links_1m{on_cluster}\n(\n    a UInt8\n)\nENGINE = {summing}((bytes))\nORDER BY a";
-        let placed = placed(statement, "weir", " ON CLUSTER `c`", true);
-        assert!(placed.starts_with("CREATE TABLE IF NOT EXISTS weir.links_1m ON CLUSTER `c`\n"), "{placed}");
+        let placed = placed(statement, "flows_of_ours", " ON CLUSTER `c`", true);
+        assert!(
+            placed.starts_with("CREATE TABLE IF NOT EXISTS flows_of_ours.links_1m ON CLUSTER `c`\n"),
+            "{placed}"
+        );
         assert!(
             placed.contains(
-                "ENGINE = ReplicatedSummingMergeTree('/clickhouse/tables/{shard}/weir/links_1m', '{replica}', (bytes))"
+                "ENGINE = ReplicatedSummingMergeTree('/clickhouse/tables/{shard}/flows_of_ours/links_1m', '{replica}', (bytes))"
             ),
             "{placed}"
         );

@@ -8,6 +8,7 @@ use serde::Deserialize;
 use serde_json::Value as Json;
 use std::collections::BTreeMap;
 use std::io::{Read, Write};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use weir_schemas::rollup::{FLOWS, ROLLUPS, tables};
 use weir_schemas::value::{MAX_COUNT, MAX_Q};
 use weir_schemas::*;
@@ -41,6 +42,7 @@ async fn the_engine_serves_what_weir_sends() {
     let mut store = served.store();
 
     migrations_are_repeatable_and_make_what_the_table_of_columns_says(&store, &served.url).await;
+    a_longer_retention_holds_for_what_is_stored_already(&mut store, &served.url).await;
     // Rows of the tests are of all times, and the engine drops what is older than the retention as it comes in.
     store.execute("ALTER TABLE weir.flows REMOVE TTL").await.unwrap();
     every_column_comes_back_with_extreme_values_and_nulls(&mut store).await;
@@ -80,6 +82,43 @@ async fn migrations_are_repeatable_and_make_what_the_table_of_columns_says(store
     assert_eq!(migrate(&other).await.unwrap().retention, ["flows", "links_1m"]);
     assert!(migrate(&other).await.unwrap().retention.is_empty());
     assert_eq!(migrate(store).await.unwrap().retention, ["flows", "links_1m"]);
+}
+
+async fn a_longer_retention_holds_for_what_is_stored_already(store: &mut Store, url: &str) {
+    let with_days = |days| Config {
+        url: url.to_owned(),
+        retention_days: BTreeMap::from([("flows".to_owned(), days)]),
+        ..Config::default()
+    };
+    migrate(&Store::new(&with_days(3)).unwrap()).await.unwrap();
+    // A row that is to go in some seconds, when 3 days are over.
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
+    let received = Time((now + Duration::from_secs(5)).as_nanos() as i64 - 3 * 86_400 * 1_000_000_000);
+    let mut row = Vec::new();
+    Batch::default().put_row(&mut row);
+    Flow { received, ..Flow::default() }.put_row(&mut row);
+    store.insert(&FLOWS, row.into(), "nearly over").await.unwrap();
+    assert_eq!(count(store, "SELECT count() AS n FROM weir.flows").await, 1);
+
+    let longer = Store::new(&with_days(30)).unwrap();
+    assert_eq!(migrate(&longer).await.unwrap().retention, ["flows"]);
+    tokio::time::sleep(Duration::from_secs(7)).await;
+    store.execute("OPTIMIZE TABLE weir.flows FINAL").await.unwrap();
+    assert_eq!(
+        count(store, "SELECT count() AS n FROM weir.flows").await,
+        1,
+        "it went with the old retention"
+    );
+
+    // And a shorter one too.
+    assert_eq!(migrate(&Store::new(&with_days(2)).unwrap()).await.unwrap().retention, ["flows"]);
+    let begun = Instant::now();
+    while count(store, "SELECT count() AS n FROM weir.flows").await > 0 {
+        assert!(begun.elapsed() < Duration::from_secs(30), "it outlives the new retention");
+        store.execute("OPTIMIZE TABLE weir.flows FINAL").await.unwrap();
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+    migrate(store).await.unwrap();
 }
 
 fn extreme() -> Flow<'static> {

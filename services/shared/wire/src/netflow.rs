@@ -135,14 +135,14 @@ impl Exporter {
             (_, false) => 4,
             _ => 6,
         };
+        // Where padding would begin; found once, so that a set of zeros costs no more than its length.
+        let content = payload[at..end].iter().rposition(|b| *b != 0).map_or(at, |last| at + last + 1);
         // An IPFIX withdrawal has four bytes, also one of an options template.
-        while end - at >= 4 {
+        while end - at >= 4 && at < content {
             let bytes = &payload[at..end];
-            if bytes.iter().all(|b| *b == 0) {
-                return;
-            }
             let (Some(id), Some(first)) = (u16_at(bytes, 0), u16_at(bytes, 2)) else { return };
-            if version == 10 && first == 0 {
+            // Ids 2 and 3 withdraw all templates of a kind (RFC 7011 section 8.1); others below 256 are none.
+            if version == 10 && first == 0 && (id >= 256 || id == 2 || id == 3) {
                 call.counts.withdrawals_ignored += 1;
                 at += 4;
                 continue;

@@ -159,7 +159,18 @@ fn the_worst_datagrams_of_64_kb_take_no_time_to_speak_of() {
     let ones = [set(2, template(256, &[f(4, 1)])), set(256, vec![6; 64_000])].concat();
     let flip = |n: u16| template(256, &[f(1, 4), f(7 + n % 2, 2 + n % 2 * 2)]);
     let flips: Vec<u8> = (0..5000).flat_map(flip).collect();
-    let bodies = [set(2, templates), set(2, fields), sets, ones, set(2, flips)];
+    let withdrawals: Vec<u8> = (0..16_000).flat_map(|_| [1, 0, 0, 0]).chain([0, 0, 0, 1]).collect();
+    let zeros: Vec<u8> = vec![0; 64_000].into_iter().chain([1]).collect();
+    let bodies = [
+        set(2, templates),
+        set(2, fields),
+        sets,
+        ones,
+        set(2, flips),
+        set(2, withdrawals),
+        set(2, zeros.clone()),
+        set(3, zeros),
+    ];
     let sflow: Vec<Vec<u8>> = (0..1200).map(|_| flow_sample(3, 1, 3, 7, &[])).collect();
     let mut all: Vec<Vec<u8>> = bodies.map(|body| ipfix(1, &[body])).into();
     all.push(build::sflow(&sflow));
