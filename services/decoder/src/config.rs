@@ -85,6 +85,9 @@ impl Config {
         if self.poison_after == 0 {
             return refuse("poison_after", "must be at least 1");
         }
+        if self.state_bytes == 0 {
+            return refuse("state_bytes", "must be at least 1: without state there are no templates");
+        }
         if self.exporters == 0 {
             return refuse("exporters", "must be at least 1");
         }

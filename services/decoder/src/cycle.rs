@@ -20,8 +20,21 @@ use weir_bus::{Message, Position, Topics, Transactions, TxnError};
 #[derive(Debug, Error)]
 pub enum Failure {
     /// The transaction is gone; the producer is fine.
-    #[error("aborted: {0}")]
-    Aborted(String),
+    #[error("aborted: {reason}")]
+    Aborted {
+        /// Why.
+        reason: String,
+        /// True where a record that was sent was refused for what it is.
+        refused: bool,
+    },
+    /// The broker has another holder of the transactional id, or takes this one for dead.
+    #[error("{identity} was taken over by another process of the same identity ({reason})")]
+    Fenced {
+        /// Transactional id.
+        identity: String,
+        /// The bus's word for it.
+        reason: String,
+    },
     /// The producer is of no more use; a new one settles what became of the transaction.
     #[error("the producer failed: {0}")]
     Producer(String),
@@ -42,9 +55,11 @@ pub enum Failure {
 impl From<TxnError> for Failure {
     fn from(error: TxnError) -> Self {
         match error {
-            TxnError::Aborted { reason } => Self::Aborted(reason),
-            TxnError::Fenced { identity, reason } => Self::Fatal(crate::Error::Fenced { identity, reason }),
-            TxnError::NoOffsets => Self::Aborted("a transaction had no offsets".into()),
+            TxnError::Aborted { reason, refused } => Self::Aborted { reason, refused },
+            TxnError::Fenced { identity, reason } => Self::Fenced { identity, reason },
+            TxnError::NoOffsets => {
+                Self::Aborted { reason: "a transaction had no offsets".into(), refused: false }
+            }
             error => Self::Producer(error.to_string()),
         }
     }
@@ -160,9 +175,10 @@ impl Cycle {
         self.bytes += raw.value.map_or(0, <[u8]>::len);
         self.touched.insert(partition);
         let tally = &mut self.tally;
-        if trouble.is_condemned(partition, raw.offset) {
-            let sentence = "this record failed again and again and was put aside so that others go on";
-            held.state.bury(raw, &shared, "poison", sentence, tally, &mut sending);
+        if let Some(cause) = trouble.is_condemned(partition, raw.offset) {
+            let sentence =
+                format!("this record failed again and again and was put aside so that others go on: {cause}");
+            held.state.bury(raw, &shared, "poison", &sentence, tally, &mut sending);
         } else {
             catch_unwind(AssertUnwindSafe(|| held.state.frame(raw, &shared, tally, &mut sending)))
                 .map_err(|_| Failure::Panic(partition, raw.offset))?;
@@ -201,6 +217,7 @@ impl Cycle {
         topics: &Topics,
         config: &Config,
         enricher: &Enricher,
+        incarnation: &str,
     ) -> Result<Vec<Position>, Failure> {
         let databases = self.databases(enricher);
         let shared = shared(config, enricher, &databases, topics);
@@ -213,13 +230,14 @@ impl Cycle {
             if let Some(error) = sending.failed {
                 return Err(error.into());
             }
-            positions.push(Position::new(*partition, held.next));
+            let metadata = incarnation.to_owned();
+            positions.push(Position { partition: *partition, offset: held.next, metadata });
         }
         Ok(positions)
     }
 
     /// The transaction is committed: what it did counts now.
-    pub fn committed(&mut self, held: &BTreeMap<i32, Held>, trouble: &mut Trouble) {
+    pub fn committed(&mut self, held: &mut BTreeMap<i32, Held>, trouble: &mut Trouble) {
         let done = std::mem::take(self);
         for (what, _, n) in done.tally.counts.all().filter(|(_, _, n)| *n > 0) {
             metrics::counter!(names::DECODED, "what" => what).increment(n);
@@ -238,7 +256,8 @@ impl Cycle {
             metrics::counter!(name).increment(n);
         }
         for partition in &done.touched {
-            if let Some(held) = held.get(partition) {
+            if let Some(held) = held.get_mut(partition) {
+                metrics::counter!(names::RAW_LOST).increment(std::mem::take(&mut held.lost));
                 let parked = held.state.parked_bytes() as f64;
                 metrics::gauge!(names::PARKED_BYTES, "partition" => partition.to_string()).set(parked);
             }
@@ -259,7 +278,7 @@ pub struct Trouble {
     limit: Option<u64>,
     in_a_row: u32,
     failed: BTreeMap<(i32, i64), u32>,
-    condemned: BTreeSet<(i32, i64)>,
+    condemned: BTreeMap<(i32, i64), String>,
 }
 
 impl Trouble {
@@ -268,25 +287,25 @@ impl Trouble {
         self.limit.unwrap_or(u64::MAX)
     }
 
-    /// True where a record is to be buried instead of decoded.
-    pub fn is_condemned(&self, partition: i32, offset: i64) -> bool {
-        self.condemned.contains(&(partition, offset))
+    /// Why a record is to be buried instead of decoded, where it is.
+    pub fn is_condemned(&self, partition: i32, offset: i64) -> Option<&str> {
+        self.condemned.get(&(partition, offset)).map(String::as_str)
     }
 
     /// Learns from a failure.
     pub fn note(&mut self, failure: &Failure, cycle: &Cycle, config: &Config) {
         self.in_a_row += 1;
         tracing::warn!(
-            ?failure,
+            %failure,
             records = cycle.records,
             in_a_row = self.in_a_row,
             "a cycle failed; its records are read again"
         );
         metrics::counter!(names::CYCLES_ABORTED).increment(1);
-        // Only what the cycle's own records can have caused speaks against them.
+        // Only what the cycle's own records have caused speaks against them: a topic that must not be written to is nobody's fault here.
         let culprit = match failure {
             Failure::Panic(partition, offset) => Some((*partition, *offset)),
-            Failure::Aborted(_) => {
+            Failure::Aborted { refused: true, .. } => {
                 self.limit = Some((cycle.records / 2).max(1));
                 cycle.alone.filter(|_| cycle.records == 1)
             }
@@ -302,7 +321,7 @@ impl Trouble {
                     failures = *failures,
                     "this record goes to the dead letters"
                 );
-                self.condemned.insert(place);
+                self.condemned.insert(place, failure.to_string());
             }
         }
     }
@@ -319,13 +338,17 @@ impl Trouble {
         let ahead =
             |(partition, offset): &(i32, i64)| held.get(partition).is_some_and(|held| *offset >= held.next);
         self.failed.retain(|place, _| ahead(place));
-        self.condemned.retain(ahead);
+        self.condemned.retain(|place, _| ahead(place));
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn aborted(refused: bool) -> Failure {
+        Failure::Aborted { reason: "too large".into(), refused }
+    }
 
     fn cycle(records: u64) -> Cycle {
         Cycle { records, alone: Some((3, 9)), ..Cycle::default() }
@@ -336,14 +359,15 @@ mod tests {
         let (config, mut trouble) = (Config::default(), Trouble::default());
         let mut records = 100;
         let mut tries = 0;
-        while !trouble.is_condemned(3, 9) {
-            trouble.note(&Failure::Aborted("refused".into()), &cycle(records), &config);
+        while trouble.is_condemned(3, 9).is_none() {
+            trouble.note(&aborted(true), &cycle(records), &config);
             records = records.min(trouble.limit());
             tries += 1;
             assert!(tries < 50);
         }
         assert_eq!(records, 1);
-        assert!(!trouble.is_condemned(3, 8));
+        assert!(trouble.is_condemned(3, 9).unwrap().contains("too large"));
+        assert!(trouble.is_condemned(3, 8).is_none());
     }
 
     #[test]
@@ -352,8 +376,10 @@ mod tests {
         for _ in 0..50 {
             trouble.note(&Failure::Producer("away".into()), &cycle(1), &config);
             trouble.note(&Failure::Lost, &cycle(1), &config);
+            // A full queue, a missing right, too few copies: the transaction is aborted, and every record would be.
+            trouble.note(&aborted(false), &cycle(1), &config);
         }
-        assert!(!trouble.is_condemned(3, 9));
+        assert!(trouble.is_condemned(3, 9).is_none());
         assert_eq!(trouble.limit(), u64::MAX);
     }
 
@@ -361,12 +387,12 @@ mod tests {
     fn after_a_commit_cycles_grow_again_and_what_lies_behind_is_forgotten() {
         let (config, mut trouble) = (Config { poison_after: 1, ..Config::default() }, Trouble::default());
         trouble.note(&Failure::Panic(3, 9), &cycle(5), &config);
-        trouble.note(&Failure::Aborted("x".into()), &cycle(8), &config);
-        assert!(trouble.is_condemned(3, 9));
+        trouble.note(&aborted(true), &cycle(8), &config);
+        assert!(trouble.is_condemned(3, 9).is_some());
         assert_eq!(trouble.limit(), 4);
         let held = BTreeMap::from([(3, crate::partition::Partition::held(3, &config, 10))]);
         trouble.passed(&held);
         assert_eq!(trouble.limit(), 8);
-        assert!(!trouble.is_condemned(3, 9));
+        assert!(trouble.is_condemned(3, 9).is_none());
     }
 }

@@ -10,7 +10,7 @@ use crate::restore::{Held, restore};
 use crate::{Config, Error};
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use weir_bus::{Bus, Event, GroupConsumer, Topics, Transactions, TxnError};
 use weir_runtime::Stop;
 
@@ -27,6 +27,11 @@ pub struct Worker<B: Bus> {
     pub(crate) held: BTreeMap<i32, Held>,
     pub(crate) cycle: Cycle,
     pub(crate) trouble: Trouble,
+    /// Names this creation of `weir.raw`; committed with every offset, so that offsets of another one are known as such.
+    pub(crate) incarnation: String,
+    /// True after a failure: what is in memory is void, and restored before anything is decoded.
+    pub(crate) stale: bool,
+    pub(crate) fenced: Option<Instant>,
 }
 
 impl<B: Bus> Worker<B> {
@@ -39,7 +44,7 @@ impl<B: Bus> Worker<B> {
         number: usize,
         stop: &Stop,
     ) -> Result<Self, Error> {
-        let identity = format!("{}-{number}", config.instance);
+        let identity = format!("{}-{}-{number}", config.group, config.instance);
         Ok(Self {
             producer: producer(bus, &identity, stop)?,
             consumer: bus.join(&config.group, &topics.raw, &identity)?,
@@ -52,19 +57,23 @@ impl<B: Bus> Worker<B> {
             held: BTreeMap::new(),
             cycle: Cycle::default(),
             trouble: Trouble::default(),
+            incarnation: String::new(),
+            stale: false,
+            fenced: None,
         })
     }
 
     /// Works until told to stop, then ends the cycle and lets go.
     pub fn run(mut self, stop: &Stop) -> Result<(), Error> {
         while !stop.is_cancelled() {
-            let turned = self.turn().and_then(|()| {
-                if self.cycle.is_due(&self.config, &self.trouble) { self.end_cycle() } else { Ok(()) }
-            });
+            let turned = if self.stale { self.recover() } else { self.turn() };
+            let turned = turned.and_then(|()| self.end_due_cycle());
             self.settle(turned, stop)?;
         }
-        let ended = self.end_cycle();
-        self.settle(ended, stop)?;
+        if !self.stale {
+            let ended = self.end_cycle();
+            self.settle(ended, stop)?;
+        }
         if self.config.leave_on_stop {
             self.consumer.leave()?;
         }
@@ -83,21 +92,73 @@ impl<B: Bus> Worker<B> {
                 cycle.decode(&raw, held, producer, topics, config, enricher, trouble)
             }
             Ok(Event::Assigned(partitions)) => {
+                // Held from here on, so that whatever fails now, they are restored afterwards.
+                self.expect(&partitions);
                 self.end_cycle()?;
                 self.take(&partitions)
             }
             Ok(Event::Revoked(partitions)) => {
                 let ended = self.end_cycle();
-                partitions.iter().for_each(|partition| drop(self.held.remove(partition)));
+                self.drop_held(&partitions);
                 self.consumer.give_up(&partitions)?;
                 ended
             }
             Ok(Event::Lost(partitions)) => {
-                partitions.iter().for_each(|partition| drop(self.held.remove(partition)));
+                self.drop_held(&partitions);
                 Err(Failure::Lost)
             }
             Err(error) => Err(error.into()),
         }
+    }
+
+    /// One try to get back to what is committed, after a failure. What the group says is heard first: partitions that are gone need no
+    /// restore, and a member that does not listen never learns that it is none any more.
+    fn recover(&mut self) -> Result<(), Failure> {
+        let until = Instant::now() + IDLE;
+        while Instant::now() < until {
+            match self.consumer.poll(Duration::ZERO) {
+                Ok(Event::Idle) => break,
+                // From before the failure: it is read again.
+                Ok(Event::Record(_)) => {}
+                Ok(Event::Assigned(partitions)) => self.expect(&partitions),
+                Ok(Event::Revoked(partitions)) => {
+                    self.drop_held(&partitions);
+                    self.consumer.give_up(&partitions)?;
+                }
+                Ok(Event::Lost(partitions)) => self.drop_held(&partitions),
+                // The restore looks at both ends of the log.
+                Err(weir_bus::Error::OffsetOutOfRange { .. }) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        let partitions: Vec<i32> = self.held.keys().copied().collect();
+        self.take(&partitions)?;
+        self.stale = false;
+        Ok(())
+    }
+
+    fn expect(&mut self, partitions: &[i32]) {
+        for partition in partitions {
+            self.held.insert(*partition, Partition::held(*partition, &self.config, 0));
+        }
+        self.tell_held();
+    }
+
+    fn drop_held(&mut self, partitions: &[i32]) {
+        for partition in partitions {
+            self.held.remove(partition);
+            metrics::gauge!(crate::metrics::PARKED_BYTES, "partition" => partition.to_string()).set(0.0);
+        }
+        self.tell_held();
+    }
+
+    fn tell_held(&self) {
+        metrics::gauge!(crate::metrics::PARTITIONS, "worker" => self.identity.clone())
+            .set(self.held.len() as f64);
+    }
+
+    fn end_due_cycle(&mut self) -> Result<(), Failure> {
+        if self.cycle.is_due(&self.config, &self.trouble) { self.end_cycle() } else { Ok(()) }
     }
 
     /// Commits what the cycle has written, with the offsets of every partition that it wrote for (rule 3).
@@ -109,19 +170,22 @@ impl<B: Bus> Worker<B> {
                 &self.topics,
                 &self.config,
                 &self.enricher,
+                &self.incarnation,
             )?;
             self.producer.commit(&mut self.consumer, &positions)?;
-            self.cycle.committed(&self.held, &mut self.trouble);
+            self.cycle.committed(&mut self.held, &mut self.trouble);
         }
         Ok(())
     }
 
     /// Restores partitions, writes what rules now say differently, and starts them.
     fn take(&mut self, partitions: &[i32]) -> Result<(), Failure> {
-        // Held from here on, so that a restore that fails is tried again by `settle`.
-        for partition in partitions {
-            self.held.insert(*partition, Partition::held(*partition, &self.config, 0));
+        if partitions.is_empty() {
+            return Ok(());
         }
+        let described = self.bus.describe(&[&self.topics.raw])?.pop().flatten();
+        let missing = || weir_bus::Error::TopicMissing { topic: self.topics.raw.clone() };
+        self.incarnation = described.ok_or_else(missing)?.incarnation;
         for held in restore(
             &mut self.consumer,
             &mut self.reader,
@@ -129,6 +193,7 @@ impl<B: Bus> Worker<B> {
             &self.topics,
             &self.config,
             &self.enricher,
+            &self.incarnation,
         )? {
             self.held.insert(held.state.number(), held);
         }
@@ -139,45 +204,54 @@ impl<B: Bus> Worker<B> {
             match self.consumer.start(*partition, held.next) {
                 Ok(()) => {}
                 Err(weir_bus::Error::NotAssigned { .. }) => {
-                    self.held.remove(partition);
+                    self.drop_held(&[*partition]);
                     return Err(Failure::Lost);
                 }
                 Err(error) => return Err(error.into()),
             }
         }
-        metrics::gauge!(crate::metrics::PARTITIONS, "worker" => self.identity.clone())
-            .set(self.held.len() as f64);
         if self.cycle.has_written() { self.end_cycle() } else { Ok(()) }
     }
 
-    /// After a failure: throws memory away, restores, and goes back to the committed offsets (rule 2). Fails where waiting can't help,
-    /// or where there is no time left to wait: what was not committed is read again at the next start.
+    /// After a failure: throws memory away and leaves the way back to [`recover`](Self::recover) (rule 2). Fails where waiting can't
+    /// help, or where there is no time left to wait: what was not committed is read again at the next start.
     fn settle(&mut self, turned: Result<(), Failure>, stop: &Stop) -> Result<(), Error> {
-        let mut turned = turned;
-        while let Err(failure) = turned {
-            self.trouble.note(&failure, &self.cycle, &self.config);
-            let aborted = if self.cycle.is_open() { self.producer.abort() } else { Ok(()) };
-            self.cycle = Cycle::default();
-            match (failure, aborted) {
-                (Failure::Fatal(error), _) => return Err(error),
-                (Failure::Producer(_), _) | (_, Err(TxnError::Unknown { .. } | TxnError::Failed { .. })) => {
-                    self.producer = producer(&self.bus, &self.identity, stop)?;
-                }
-                (_, Err(TxnError::Fenced { identity, reason })) => {
+        let Err(failure) = turned else { return Ok(()) };
+        self.trouble.note(&failure, &self.cycle, &self.config);
+        let open = std::mem::take(&mut self.cycle).is_open();
+        self.stale = true;
+        let after = match failure {
+            Failure::Fatal(error) => return Err(error),
+            // It is gone already.
+            Failure::Aborted { .. } => Ok(()),
+            Failure::Fenced { identity, reason } => Err(TxnError::Fenced { identity, reason }),
+            Failure::Producer(reason) => Err(TxnError::Failed { doing: "a transaction", reason }),
+            _ if open => self.producer.abort(),
+            _ => Ok(()),
+        };
+        if stop.is_cancelled() {
+            return Ok(());
+        }
+        match after {
+            Ok(()) => {}
+            Err(TxnError::Fenced { identity, reason }) => {
+                // A broker that aborted a transaction which took too long says the same as one that has another holder of the id.
+                // Another holder fences again; then this one ends.
+                if self.fenced.is_some_and(|before| before.elapsed() < FENCED_AGAIN) {
                     return Err(Error::Fenced { identity, reason });
                 }
-                _ => {}
+                self.fenced = Some(Instant::now());
+                self.producer = producer(&self.bus, &self.identity, stop)?;
             }
-            if stop.is_cancelled() {
-                return Ok(());
-            }
-            std::thread::sleep(self.trouble.back_off());
-            let partitions: Vec<i32> = self.held.keys().copied().collect();
-            turned = self.take(&partitions);
+            Err(_) => self.producer = producer(&self.bus, &self.identity, stop)?,
         }
+        std::thread::sleep(self.trouble.back_off());
         Ok(())
     }
 }
+
+/// A second fencing within this time is another process of the same identity.
+const FENCED_AGAIN: Duration = Duration::from_secs(60);
 
 /// Opens a producer, however long the broker is away.
 fn producer<B: Bus>(bus: &B, identity: &str, stop: &Stop) -> Result<B::Producer, Error> {
@@ -210,6 +284,6 @@ pub(crate) fn shared<'s>(
 impl Partition {
     /// An empty partition that will be restored.
     pub(crate) fn held(number: i32, config: &Config, next: i64) -> Held {
-        Held { state: Self::new(number, config), next }
+        Held { state: Self::new(number, config), next, lost: 0 }
     }
 }

@@ -10,7 +10,7 @@ use crate::pipeline::shared;
 use crate::{Config, metrics as names};
 use std::collections::BTreeMap;
 use std::time::Instant;
-use weir_bus::{GroupConsumer, Reader, Record, Topics};
+use weir_bus::{Committed, GroupConsumer, Reader, Record, Topics};
 
 /// A partition that a worker holds.
 pub struct Held {
@@ -18,17 +18,74 @@ pub struct Held {
     pub state: Partition,
     /// The next offset to read.
     pub next: i64,
+    /// Offsets that were found lost at the restore and are not counted yet.
+    pub lost: u64,
 }
 
-/// Where to start a partition, from what was committed and what its log holds; and how many offsets retention took.
+/// Where to start, and why there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Start {
+    /// At the log's beginning: nothing was committed.
+    Anew(i64),
+    /// Where it was committed.
+    Committed(i64),
+    /// At the log's beginning, because retention took so many offsets that were not decoded yet: they are lost.
+    Gap(i64, u64),
+    /// At the log's beginning: the topic is another one than the one that was committed for.
+    OtherTopic(i64),
+    /// At the log's end, because it lost its tail (a leader without the last records took over). All that was there before the
+    /// committed offset is decoded; what is written from here on is new under numbers that were used before.
+    TailLost(i64, u64),
+}
+
+impl Start {
+    /// The next offset to read.
+    pub fn offset(self) -> i64 {
+        match self {
+            Self::Anew(at) | Self::Committed(at) | Self::OtherTopic(at) => at,
+            Self::Gap(at, _) | Self::TailLost(at, _) => at,
+        }
+    }
+}
+
+/// Where to start a partition, from what was committed and what its log holds, `begin` to `end`.
 ///
-/// Without a committed offset it is the log's beginning. Where the log begins later than what was committed, the gap is lost and
-/// counted. Where it ends before, the partition stands still with an error: to begin anew would decode everything twice.
-pub fn start_offset(committed: Option<i64>, begin: i64) -> (i64, u64) {
+/// The commit names the incarnation of the topic that it was for; one without is of a topic that is taken to be this one.
+pub fn start(committed: Option<&Committed>, (begin, end): (i64, i64), incarnation: &str) -> Start {
     match committed {
-        None => (begin, 0),
-        Some(offset) if offset < begin => (begin, begin.abs_diff(offset)),
-        Some(offset) => (offset, 0),
+        None => Start::Anew(begin),
+        Some(committed) if !committed.metadata.is_empty() && committed.metadata != incarnation => {
+            Start::OtherTopic(begin)
+        }
+        Some(committed) if committed.offset < begin => Start::Gap(begin, begin.abs_diff(committed.offset)),
+        Some(committed) if committed.offset > end => Start::TailLost(end, committed.offset.abs_diff(end)),
+        Some(committed) => Start::Committed(committed.offset),
+    }
+}
+
+fn tell(topic: &str, partition: i32, start: Start) {
+    match start {
+        Start::Anew(_) | Start::Committed(_) => {}
+        Start::Gap(begin, lost) => tracing::error!(
+            topic,
+            partition,
+            begin,
+            lost,
+            "retention removed what was not decoded yet; it is lost"
+        ),
+        Start::OtherTopic(begin) => tracing::warn!(
+            topic,
+            partition,
+            begin,
+            "the topic was created anew since this partition was committed; it is read from its beginning"
+        ),
+        Start::TailLost(end, offsets) => tracing::error!(
+            topic,
+            partition,
+            end,
+            offsets,
+            "the log ends before what was committed: it lost its tail, which is decoded already; reading goes on at its end"
+        ),
     }
 }
 
@@ -40,6 +97,7 @@ pub fn restore<C: GroupConsumer, R: Reader>(
     topics: &Topics,
     config: &Config,
     enricher: &Enricher,
+    incarnation: &str,
 ) -> Result<Vec<Held>, Failure> {
     if partitions.is_empty() {
         return Ok(Vec::new());
@@ -50,21 +108,14 @@ pub fn restore<C: GroupConsumer, R: Reader>(
     let begun = Instant::now();
     let mut all = BTreeMap::new();
     for (partition, committed) in committed {
-        let (begin, _) = consumer.bounds(partition)?;
-        let committed = committed.map(|committed| committed.offset);
-        let (next, lost) = start_offset(committed, begin);
-        if lost > 0 {
-            tracing::error!(
-                topic = topics.raw,
-                partition,
-                ?committed,
-                begin = next,
-                lost,
-                "retention removed what was not decoded yet; it is lost"
-            );
-            metrics::counter!(names::RAW_LOST).increment(lost);
+        let bounds = consumer.bounds(partition)?;
+        let start = start(committed.as_ref(), bounds, incarnation);
+        tell(&topics.raw, partition, start);
+        let mut held = Partition::held(partition, config, start.offset());
+        if let Start::Gap(_, lost) = start {
+            held.lost = lost;
         }
-        all.insert(partition, Partition::held(partition, config, next));
+        all.insert(partition, held);
     }
     let mut faults = Faults::default();
     let state = reader.restore(&topics.state, partitions, &mut |record| {
@@ -111,18 +162,24 @@ impl Faults {
 
 #[cfg(test)]
 mod tests {
-    use super::start_offset;
+    use super::*;
 
     #[test]
     fn a_partition_starts_at_what_was_committed_or_at_the_logs_beginning() {
-        for (committed, begin, expected) in [
-            (None, 0, (0, 0)),
-            (None, 5, (5, 0)),
-            (Some(7), 5, (7, 0)),
-            (Some(5), 5, (5, 0)),
-            (Some(2), 5, (5, 3)),
+        let at = |offset, of: &str| Some(Committed { offset, metadata: of.to_owned() });
+        for (committed, bounds, expected) in [
+            (None, (0, 9), Start::Anew(0)),
+            (None, (5, 9), Start::Anew(5)),
+            (at(7, "this"), (5, 9), Start::Committed(7)),
+            (at(7, ""), (5, 9), Start::Committed(7)),
+            (at(5, "this"), (5, 9), Start::Committed(5)),
+            (at(9, "this"), (5, 9), Start::Committed(9)),
+            (at(2, "this"), (5, 9), Start::Gap(5, 3)),
+            (at(12, "this"), (5, 9), Start::TailLost(9, 3)),
+            (at(7, "that"), (0, 9), Start::OtherTopic(0)),
+            (at(700, "that"), (0, 9), Start::OtherTopic(0)),
         ] {
-            assert_eq!(start_offset(committed, begin), expected, "{committed:?} {begin}");
+            assert_eq!(start(committed.as_ref(), bounds, "this"), expected, "{committed:?} {bounds:?}");
         }
     }
 }

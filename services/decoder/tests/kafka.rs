@@ -79,7 +79,7 @@ impl Transactions for FaultyProducer {
         };
         if aborts {
             self.inner.abort()?;
-            return Err(TxnError::Aborted { reason: "made to fail".into() });
+            return Err(TxnError::Aborted { reason: "made to fail".into(), refused: self.poisoned });
         }
         self.inner.commit(consumer, offsets)?;
         let partitions = offsets.iter().map(|position| position.partition).collect();
@@ -297,6 +297,77 @@ fn an_aborted_cycle_takes_its_memory_with_it() {
     let flows = bench.flows(3);
     assert_eq!(flows[&ONE], [1, 2, 3]);
     assert_eq!(bench.bus.plan.lock().unwrap().aborted, 2);
+    decoder.end().unwrap();
+}
+
+#[test]
+fn partitions_that_come_while_a_commit_fails_are_not_forgotten() {
+    let bench = Bench::new("inherit");
+    let exporters: Vec<Ip> = (1..10).map(|n| Ip::v4([198, 51, 100, n])).collect();
+    let (first, second) = (bench.start("a"), bench.start("b"));
+    exporters.iter().for_each(|exporter| bench.raw(*exporter, &[template(256), data(256, &[1])]));
+    bench.flows(exporters.len());
+    // From here on every commit fails until the first has left, so the second inherits its partitions with a cycle that fails.
+    bench.bus.plan.lock().unwrap().abort_flows = u32::MAX;
+    exporters.iter().for_each(|exporter| bench.raw(*exporter, &[data(256, &[2])]));
+    first.end().unwrap();
+    std::thread::sleep(Duration::from_secs(3));
+    bench.bus.plan.lock().unwrap().abort_flows = 0;
+    exporters.iter().for_each(|exporter| bench.raw(*exporter, &[data(256, &[3])]));
+    let flows = bench.flows(exporters.len() * 3);
+    exporters.iter().for_each(|exporter| assert_eq!(flows[exporter], [1, 2, 3], "{exporter}"));
+    second.end().unwrap();
+}
+
+#[test]
+fn offsets_of_a_topic_that_was_created_anew_are_not_taken_for_its_own() {
+    let bench = Bench::new("anew");
+    let first = bench.start("a");
+    for n in 0..20 {
+        bench.raw(ONE, &[template(256), data(256, &[n])]);
+    }
+    bench.flows(20);
+    bench.drained();
+    first.end().unwrap();
+    bench.bus.delete(&bench.topics.raw).unwrap();
+    let spec = bench.specs.iter().find(|spec| spec.name == bench.topics.raw).unwrap();
+    let until = Instant::now() + Duration::from_secs(10);
+    while !matches!(bench.bus.create(spec), Ok(true)) {
+        assert!(Instant::now() < until);
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    // Fewer than were committed before.
+    bench.raw(ONE, &[data(256, &[100])]);
+    let second = bench.start("a");
+    assert_eq!(bench.flows(21)[&ONE][20..], [100]);
+    second.end().unwrap();
+}
+
+#[test]
+fn a_log_that_lost_its_tail_is_read_on_from_its_end() {
+    let bench = Bench::new("tail");
+    bench.raw(ONE, &[template(256), data(256, &[1])]);
+    let decoder = bench.start("a");
+    bench.flows(1);
+    bench.drained();
+    decoder.end().unwrap();
+    // As if the log had held more when it was committed.
+    let partition = weir_bus::partition(&ONE.0, PARTITIONS);
+    let group = format!("{}-decoder", bench.topics.raw);
+    let mut other = bench.bus.join(&group, &bench.topics.raw, "other").unwrap();
+    let until = Instant::now() + Duration::from_secs(30);
+    while !matches!(other.poll(Duration::from_millis(100)).unwrap(), weir_bus::Event::Assigned(_)) {
+        assert!(Instant::now() < until);
+    }
+    let metadata = other.committed(&[partition]).unwrap()[0].1.clone().unwrap().metadata;
+    assert!(!metadata.is_empty(), "the incarnation is committed with every offset");
+    other.commit(&[Position { partition, offset: 50, metadata }]).unwrap();
+    other.leave().unwrap();
+
+    let decoder = bench.start("a");
+    std::thread::sleep(Duration::from_secs(2));
+    bench.raw(ONE, &[data(256, &[2])]);
+    assert_eq!(bench.flows(2)[&ONE], [1, 2]);
     decoder.end().unwrap();
 }
 

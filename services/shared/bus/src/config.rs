@@ -5,6 +5,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize, Serializer};
 use std::collections::BTreeMap;
 use std::fmt;
+use std::path::PathBuf;
 use std::time::Duration;
 
 /// Configuration of the bus.
@@ -16,6 +17,8 @@ pub struct Config {
     /// Settings handed to librdkafka as they are, by its names: `security.protocol`, `sasl.mechanism`, `sasl.username`, `ssl.ca.location`, …
     /// Those that exactly-once rests on are refused.
     pub properties: Properties,
+    /// File with the SASL password (`sasl.password`), so that it need not stand among other settings. Read at start.
+    pub password_file: Option<PathBuf>,
     /// First part of all topic names.
     pub topic_prefix: String,
     /// Partitions of every topic; fixed once the topics are there.
@@ -53,6 +56,7 @@ impl Default for Config {
         Self {
             bootstrap_servers: "127.0.0.1:9092".to_owned(),
             properties: Properties::default(),
+            password_file: None,
             topic_prefix: "weir".to_owned(),
             partitions: 12,
             replication: 1,
@@ -120,10 +124,26 @@ pub struct Properties(pub BTreeMap<String, String>);
 
 impl Properties {
     fn shown(&self) -> impl Iterator<Item = (&str, &str)> {
-        const SECRET: [&str; 6] = ["password", "secret", "token", "key.pem", "oauthbearer.config", "jaas"];
+        // Those that are known to be no secret; a name that is not here may be one.
+        const OPEN: [&str; 12] = [
+            "security.protocol",
+            "sasl.mechanism",
+            "sasl.mechanisms",
+            "sasl.username",
+            "ssl.ca.location",
+            "ssl.certificate.location",
+            "ssl.key.location",
+            "ssl.endpoint.identification.algorithm",
+            "client.rack",
+            "broker.address.family",
+            "debug",
+            "statistics.interval.ms",
+        ];
+        const OPEN_BEGIN: [&str; 6] = ["socket.", "fetch.", "metadata.", "reconnect.", "retry.", "log."];
         self.0.iter().map(|(name, value)| {
-            let secret = SECRET.iter().any(|word| name.contains(word));
-            (name.as_str(), if secret { "(hidden)" } else { value.as_str() })
+            let open =
+                OPEN.contains(&name.as_str()) || OPEN_BEGIN.iter().any(|begin| name.starts_with(begin));
+            (name.as_str(), if open { value.as_str() } else { "(hidden)" })
         })
     }
 }
@@ -143,6 +163,9 @@ impl Serialize for Properties {
 /// Settings that this crate sets itself, because correctness rests on them.
 const OURS: &[&str] = &[
     "bootstrap.servers",
+    "client.id",
+    "message.max.bytes",
+    "api.version.request",
     "group.id",
     "group.instance.id",
     "group.protocol",
@@ -283,9 +306,12 @@ mod tests {
     #[test]
     fn secrets_are_never_printed() {
         let mut config = Config::default();
-        for (name, value) in
-            [("sasl.username", "ann"), ("sasl.password", "hunter2"), ("ssl.key.pem", "hunter3")]
-        {
+        for (name, value) in [
+            ("sasl.username", "ann"),
+            ("sasl.password", "hunter2"),
+            ("ssl.key.pem", "hunter3"),
+            ("sasl.oauthbearer.assertion.private.key.passphrase", "hunter4"),
+        ] {
             config.properties.0.insert(name.to_owned(), value.to_owned());
         }
         let shown = format!("{config:?}");

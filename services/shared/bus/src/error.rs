@@ -138,6 +138,8 @@ pub enum TxnError {
     Aborted {
         /// Why.
         reason: String,
+        /// True where one of its records was refused for what it is (its size, its form): trying again can't help.
+        refused: bool,
     },
     /// Another producer has this identity now. Stop, or make a new producer, which fences that one in turn.
     #[error("{identity} was taken over by another process of the same identity ({reason})")]

@@ -85,6 +85,11 @@ const COMPACTED: &[(&str, &str)] = &[
 /// What every topic has.
 const ALL: &[(&str, &str)] = &[("message.timestamp.type", "LogAppendTime"), ("compression.type", "producer")];
 
+/// How many copies an acknowledged record has at least: all but one, so that one broker may be away; of two copies, one.
+fn in_sync(replication: usize) -> usize {
+    if replication < 3 { 1 } else { replication - 1 }
+}
+
 impl TopicSpec {
     /// A topic with the settings that every topic of its kind has.
     pub fn new(name: &str, partitions: usize, replication: usize, cleanup: Cleanup) -> Self {
@@ -97,6 +102,7 @@ impl TopicSpec {
             Cleanup::Delete { retention_ms } => settings.push(("retention.ms", retention_ms.to_string())),
             Cleanup::Compact => settings.extend(own(COMPACTED)),
         }
+        settings.push(("min.insync.replicas", in_sync(replication).to_string()));
         Self { name: name.to_owned(), partitions, replication, cleanup, settings }
     }
 
@@ -131,6 +137,8 @@ pub struct Description {
     pub retention_ms: Option<i64>,
     /// Whether records carry the time they were appended (`message.timestamp.type`).
     pub append_time: bool,
+    /// `min.insync.replicas`: copies that an acknowledged record has at least.
+    pub min_in_sync: usize,
     /// Names this creation of the topic and no other: a topic that is deleted and created again begins at offset 0 again,
     /// with another incarnation.
     pub incarnation: String,
@@ -163,6 +171,15 @@ pub fn check_descriptions(specs: &[TopicSpec], found: Vec<Option<Description>>) 
                     expected,
                 });
             }
+            // One copy fewer would do for what is acknowledged to survive a broker; one alone does not.
+            if spec.replication >= 3 && found.min_in_sync < 2 {
+                return Err(Error::TopicSetting {
+                    topic,
+                    setting: "min.insync.replicas",
+                    found: found.min_in_sync.to_string(),
+                    expected: in_sync(spec.replication).to_string(),
+                });
+            }
             if !found.append_time {
                 return Err(Error::TopicSetting {
                     topic,
@@ -187,6 +204,7 @@ mod tests {
             cleanup: spec.cleanup.policy().to_owned(),
             retention_ms: None,
             append_time: true,
+            min_in_sync: 2,
             incarnation: "x".to_owned(),
         }
     }
@@ -207,6 +225,12 @@ mod tests {
         assert!(count.starts_with("topic weir.flows has 11 partitions, and 12 are expected"), "{count}");
         let policy = words(&|found| found[4].as_mut().unwrap().cleanup = "compact,delete".to_owned());
         assert_eq!(policy, "topic weir.routes has cleanup.policy=compact,delete, and compact is needed");
+        let copies = TopicSpec::all(&Config { replication: 3, ..Config::default() });
+        let mut alone: Vec<_> = copies.iter().map(|spec| Some(description(spec))).collect();
+        assert!(check_descriptions(&copies, alone.clone()).is_ok());
+        alone[0].as_mut().unwrap().min_in_sync = 1;
+        let alone = check_descriptions(&copies, alone).unwrap_err().to_string();
+        assert_eq!(alone, "topic weir.raw has min.insync.replicas=1, and 2 is needed");
         let time = words(&|found| found[0].as_mut().unwrap().append_time = false);
         assert_eq!(time, "topic weir.raw has message.timestamp.type=CreateTime, and LogAppendTime is needed");
     }

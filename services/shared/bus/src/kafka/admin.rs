@@ -106,6 +106,7 @@ pub(super) fn describe(config: &Config, topics: &[&str]) -> Result<Vec<Option<De
                 cleanup: value("cleanup.policy").unwrap_or_default(),
                 retention_ms: value("retention.ms").and_then(|ms| ms.parse().ok()),
                 append_time: value("message.timestamp.type").as_deref() == Some("LogAppendTime"),
+                min_in_sync: value("min.insync.replicas").and_then(|n| n.parse().ok()).unwrap_or(1),
                 incarnation: described.id,
             }))
         })

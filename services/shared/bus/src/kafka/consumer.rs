@@ -283,12 +283,37 @@ impl Group {
         Ok(None)
     }
 
+    /// librdkafka stopped a partition whose position was not in the log and now is (a new leader that had fallen behind, a log that
+    /// has grown since), and does not say which: each goes on where it stands.
+    fn restart_all(&mut self, consumer: &Handle) -> Result<()> {
+        let started: Vec<(i32, i64)> = self
+            .held
+            .iter()
+            .filter(|(_, held)| !held.stopped)
+            .filter_map(|(partition, held)| Some((*partition, held.next?)))
+            .collect();
+        tracing::warn!(
+            topic = self.topic,
+            partitions = started.len(),
+            "positions are in the log again; reading goes on"
+        );
+        for (partition, next) in started {
+            self.held(partition)?.stopped = true;
+            self.place(consumer, partition, next)?;
+        }
+        Ok(())
+    }
+
     fn trouble(&mut self, consumer: &Handle, error: KafkaError) -> Result<Event<'static>> {
         let Group { topic, instance, .. } = &*self;
         let fatal = matches!(error, KafkaError::MessageConsumptionFatal(_));
         match error.rdkafka_error_code() {
             Some(RDKafkaErrorCode::AutoOffsetReset | RDKafkaErrorCode::OffsetOutOfRange) => {
-                self.out_of_range(consumer)?.map_or(Ok(Event::Idle), Err)
+                if let Some(error) = self.out_of_range(consumer)? {
+                    return Err(error);
+                }
+                self.restart_all(consumer)?;
+                Ok(Event::Idle)
             }
             Some(RDKafkaErrorCode::FencedInstanceId) => {
                 Err(Error::Fenced { identity: instance.clone(), reason: consumer.context().reports.last() })

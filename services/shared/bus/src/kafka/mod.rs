@@ -36,8 +36,15 @@ impl KafkaBus {
     ///
     /// # Errors
     /// [`Error::Config`].
-    pub fn new(config: Config) -> Result<Self> {
+    pub fn new(mut config: Config) -> Result<Self> {
         config.validate()?;
+        if let Some(path) = &config.password_file {
+            let password = std::fs::read_to_string(path).map_err(|error| Error::Config {
+                key: "bus.password_file".to_owned(),
+                reason: format!("{}: {error}", path.display()),
+            })?;
+            config.properties.0.insert("sasl.password".to_owned(), password.trim_end().to_owned());
+        }
         Ok(Self { config: Arc::new(config) })
     }
 

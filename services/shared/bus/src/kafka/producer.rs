@@ -14,19 +14,33 @@ use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
 use rdkafka::message::{Header, OwnedHeaders};
 use rdkafka::producer::{BaseProducer, BaseRecord, DeliveryResult, Producer, ProducerContext};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 /// Keeps why a record was not delivered, which the transaction's error does not say.
 #[derive(Debug, Default)]
-struct Sent(Reports);
+struct Sent {
+    reports: Reports,
+    /// A record of the open transaction was refused for what it is.
+    refused: AtomicBool,
+}
+
+/// Whether an error is the record's own fault, so that it comes again however often the record is sent.
+fn of_the_record(error: &KafkaError) -> bool {
+    use RDKafkaErrorCode as Code;
+    matches!(
+        error.rdkafka_error_code(),
+        Some(Code::MessageSizeTooLarge | Code::InvalidMessage | Code::InvalidRecord | Code::InvalidTimestamp)
+    )
+}
 
 impl ClientContext for Sent {
     fn log(&self, level: RDKafkaLogLevel, fac: &str, message: &str) {
-        self.0.log(level, fac, message);
+        self.reports.log(level, fac, message);
     }
 
     fn error(&self, error: KafkaError, reason: &str) {
-        self.0.error(error, reason);
+        self.reports.error(error, reason);
     }
 }
 
@@ -36,7 +50,8 @@ impl ProducerContext for Sent {
     fn delivery(&self, result: &DeliveryResult<'_>, _: ()) {
         use rdkafka::message::Message as _;
         if let Err((error, record)) = result {
-            self.0.keep(format!("a record for {}/{}: {error}", record.topic(), record.partition()));
+            self.refused.fetch_or(of_the_record(error), Ordering::AcqRel);
+            self.reports.keep(format!("a record for {}/{}: {error}", record.topic(), record.partition()));
         }
     }
 }
@@ -117,7 +132,7 @@ impl KafkaProducer {
         if let Some((code, reason)) = self.producer.client().fatal_error() {
             return Failure::Dead(self.dead(doing, code, reason));
         }
-        let reason = format!("{doing}: {error} ({})", self.producer.context().0.last());
+        let reason = format!("{doing}: {error} ({})", self.producer.context().reports.last());
         match error {
             KafkaError::Transaction(error) if error.is_fatal() => {
                 Failure::Dead(self.dead(doing, error.code(), error.string()))
@@ -152,8 +167,9 @@ impl KafkaProducer {
 
     /// Aborts, and says that it did, or what came in between.
     fn aborted(&mut self, reason: String) -> TxnError {
+        let refused = self.producer.context().refused.load(Ordering::Acquire);
         match self.abort() {
-            Ok(()) => TxnError::Aborted { reason },
+            Ok(()) => TxnError::Aborted { reason, refused },
             Err(error) => error,
         }
     }
@@ -171,6 +187,7 @@ impl Transactions for KafkaProducer {
 
     fn begin(&mut self) -> std::result::Result<(), TxnError> {
         const DOING: &str = "beginning a transaction";
+        self.producer.context().refused.store(false, Ordering::Release);
         self.producer.begin_transaction().map_err(|error| match self.judge(DOING, error) {
             Failure::Dead(error) => error,
             Failure::Again(reason) | Failure::Abort(reason) => TxnError::Failed { doing: DOING, reason },
@@ -204,6 +221,7 @@ impl Transactions for KafkaProducer {
                     record = refused;
                 }
                 Err((error, _)) => {
+                    self.producer.context().refused.fetch_or(of_the_record(&error), Ordering::AcqRel);
                     let failure = self.judge("sending a record", error);
                     return Err(self.failed(failure));
                 }

@@ -138,6 +138,13 @@ impl KafkaReader {
     }
 }
 
+fn positions(followed: &BTreeMap<(String, i32), i64>) -> TopicPartitionList {
+    followed
+        .iter()
+        .map(|((topic, partition), next)| (topic.clone(), *partition, Offset::Offset((*next).max(0))))
+        .collect()
+}
+
 fn exists(handle: &Handle, topic: &str, timeout: Duration) -> bool {
     let metadata = handle.fetch_metadata(Some(topic), timeout);
     metadata.is_ok_and(|all| all.topics().iter().any(|found| !found.partitions().is_empty()))
@@ -206,11 +213,7 @@ impl Reader for KafkaReader {
             Some(handle) => handle,
             none => none.insert(handle(&self.config, "read_committed", false)?),
         };
-        let all: TopicPartitionList = self
-            .followed
-            .iter()
-            .map(|((topic, partition), next)| (topic.clone(), *partition, Offset::Offset((*next).max(0))))
-            .collect();
+        let all = positions(&self.followed);
         handle.assign(&all).map_err(|error| failed(format!("following {topic}"), error, Duration::ZERO))
     }
 
@@ -241,6 +244,12 @@ impl Reader for KafkaReader {
                     return Err(Error::OffsetOutOfRange { topic, partition, wanted, begin, end });
                 }
             }
+            // All are in the log again, and librdkafka stopped one of them without saying which.
+            let all = positions(&self.followed);
+            handle
+                .unassign()
+                .and_then(|()| handle.assign(&all))
+                .map_err(|error| failed("following topics", error, Duration::ZERO))?;
             return Ok(None);
         }
         if passing(&error) { Ok(None) } else { Err(failed("following topics", error, timeout)) }
