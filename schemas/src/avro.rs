@@ -156,6 +156,9 @@ pub struct BatchWriter {
     count: u32,
 }
 
+/// Bytes that a batch keeps for the next flows.
+const KEPT_BYTES: usize = 64 * 1024;
+
 impl BatchWriter {
     /// Appends a flow. Ask [`is_full`](Self::is_full) after each.
     #[inline]
@@ -192,14 +195,18 @@ impl BatchWriter {
             out.extend_from_slice(&self.flows);
         }
         out.push(0);
-        self.flows.clear();
-        self.count = 0;
+        self.clear();
     }
 
     /// Throws away what was pushed.
     pub fn clear(&mut self) {
         self.flows.clear();
         self.count = 0;
+    }
+
+    /// Gives back what a burst needed: there is one of these for each exporter.
+    pub fn shrink(&mut self) {
+        self.flows.shrink_to(KEPT_BYTES);
     }
 }
 

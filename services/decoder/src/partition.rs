@@ -72,7 +72,12 @@ struct Source {
     wire: Exporter,
     known: Known,
     batch: BatchWriter,
+    /// When it last sent, by the receive time of its datagrams, ns; 0: not since the restore.
+    seen: i64,
 }
+
+/// An exporter that sent nothing for this long makes room for another where there is none, ns.
+const IDLE: i64 = 3600 * 1_000_000_000;
 
 /// The state of one partition.
 pub struct Partition {
@@ -82,6 +87,10 @@ pub struct Partition {
     /// Records of `weir.inventory` as last written, so that only changes are.
     published: HashMap<Vec<u8>, Record>,
     message: Vec<u8>,
+    /// Latest receive time of all, ns.
+    clock: i64,
+    /// No look for room before this receive time: each costs a look at every exporter.
+    next_look: i64,
 }
 
 /// A value of `weir.raw` that was read.
@@ -104,6 +113,8 @@ impl Partition {
             budget: Budget::new(config.parked_bytes, config.state_bytes),
             published: HashMap::default(),
             message: Vec::new(),
+            clock: 0,
+            next_look: 0,
         }
     }
 
@@ -196,7 +207,13 @@ impl Partition {
             let sentence = format!("the record's key has {key_length} bytes; an exporter's address has 16");
             return self.bury(record, shared, "bad_key", &sentence, tally, emit);
         };
-        self.make_room(shared.config.exporters);
+        if !self.sources.contains_key(&exporter)
+            && self.sources.len() >= shared.config.exporters
+            && !self.make_room(shared, emit)
+        {
+            let sentence = "no room for another exporter (decoder.exporters): as many sent within the last hour";
+            return self.bury(record, shared, "too_many_exporters", sentence, tally, emit);
+        }
         for (frame_index, datagram) in (0u32..).zip(frame::datagrams(record.value.unwrap_or_default())) {
             match datagram {
                 Ok(datagram) => {
@@ -218,9 +235,11 @@ impl Partition {
         tally: &mut Tally,
         emit: &mut impl Emit,
     ) {
-        let Self { number, sources, budget, published, message } = self;
+        let Self { number, sources, budget, published, message, clock, .. } = self;
         let is_new = !sources.contains_key(&exporter);
-        let Source { wire, known, batch } = source(sources, &exporter, shared);
+        let Source { wire, known, batch, seen } = source(sources, &exporter, shared);
+        *clock = (*clock).max(datagram.received);
+        *seen = *clock;
         let mut inventory = Inventory { published, now: datagram.received.unsigned_abs(), emit };
         if is_new {
             inventory.all(&exporter, known);
@@ -255,6 +274,7 @@ impl Partition {
                 ..Batch::default()
             };
             send_batch(&header, &mut source.batch, shared.config.schema_id, message, tally, emit);
+            source.batch.shrink();
         }
     }
 
@@ -291,11 +311,58 @@ impl Partition {
         );
     }
 
-    /// Source addresses can be spoofed: those of which nothing is known make room.
-    fn make_room(&mut self, most: usize) {
-        if self.sources.len() >= most {
-            self.sources.retain(|_, source| !source.batch.is_empty() || !source.wire.is_empty());
+    /// Source addresses can be spoofed: those of which nothing is known make room, then those that have been silent for long, whose
+    /// state is deleted. True where there is room now. A look at all exporters that made little room is not repeated for some seconds.
+    fn make_room(&mut self, shared: &Shared<'_>, emit: &mut impl Emit) -> bool {
+        let Self { sources, budget, published, clock, next_look, .. } = self;
+        if *clock < *next_look {
+            return false;
         }
+        let before = sources.len();
+        sources.retain(|exporter, source| {
+            if source.seen == 0 {
+                source.seen = *clock;
+            }
+            if !source.batch.is_empty() || source.wire.parked().0 > 0 {
+                return true;
+            }
+            if source.wire.is_empty() {
+                return false;
+            }
+            if clock.saturating_sub(source.seen) < IDLE {
+                return true;
+            }
+            let mut keys = Vec::new();
+            source.wire.dump(|key, _| keys.push(key.to_vec()));
+            for key in keys {
+                // A key that it made itself is always read.
+                let _ = source.wire.restore(&key, None, &shared.config.wire, budget);
+                emit.emit(To::State, &state_key(exporter, &key), None, &[]);
+            }
+            false
+        });
+        // What is known of interfaces stays in the tables; the topic forgets it, and tells it again when the exporter comes back.
+        let mut forgotten: Vec<Vec<u8>> = Vec::new();
+        published.retain(|key, _| {
+            let keep = key.first_chunk().is_none_or(|exporter| sources.contains_key(&Ip(*exporter)));
+            if !keep {
+                forgotten.push(key.clone());
+            }
+            keep
+        });
+        forgotten.sort_unstable();
+        for key in forgotten {
+            emit.emit(To::Inventory, &key, None, &[]);
+        }
+        // A look that made much room was worth its cost; one that did not waits.
+        let freed = before - sources.len();
+        *next_look = if freed * 4 >= before { 0 } else { clock.saturating_add(10 * 1_000_000_000) };
+        sources.len() < shared.config.exporters
+    }
+
+    /// Exporters that are held in memory.
+    pub fn exporters(&self) -> usize {
+        self.sources.len()
     }
 
     /// All state, as it would be restored: for tests.

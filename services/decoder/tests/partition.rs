@@ -5,7 +5,7 @@ mod support;
 
 use proptest::prelude::*;
 use std::collections::BTreeMap;
-use support::{data, frame, interface_options, template};
+use support::{NOW, data, frame, frame_at, interface_options, template};
 use weir_decoder::Config;
 use weir_decoder::enrich::links::{ExporterConfig, InterfaceConfig, LinkRule};
 use weir_decoder::enrich::{Enricher, database::Databases};
@@ -245,10 +245,36 @@ fn spoofed_addresses_do_not_fill_memory() {
     bench.feed(&EXPORTER, &frame(&[template(256)]));
     for n in 0..200u8 {
         bench.feed(&Ip::v4([203, 0, 113, n]).0, &frame(&[vec![0xee; 8]]));
+        assert!(bench.partition.exporters() <= 10);
     }
-    // The one of which something is known was kept.
+    // The one of which something is known was kept, and what was sent is put aside with its reason, whoever sent it.
     bench.feed(&EXPORTER, &frame(&[data(256, &[1])]));
     assert_eq!(bench.topics.packets(), [1]);
+    assert_eq!(bench.tally.dead.values().sum::<u64>(), 200);
+}
+
+#[test]
+fn exporters_that_went_silent_make_room_and_their_state_goes_with_them() {
+    const HOUR: i64 = 3600 * 1_000_000_000;
+    let mut bench = Bench::new(Config { exporters: 10, ..transit("T") });
+    let address = |n: u8| Ip::v4([203, 0, 113, n]).0;
+    for n in 0..10 {
+        let options = interface_options(4, "et0", "Transit: T");
+        bench.feed(&address(n), &frame(&[vec![template(256)], options, vec![data(256, &[1])]].concat()));
+    }
+    // All of them may still send: the eleventh is put aside whole, and told why.
+    bench.feed(&address(10), &frame(&[template(256), data(256, &[2])]));
+    assert_eq!(bench.partition.exporters(), 10);
+    assert_eq!(bench.tally.dead, BTreeMap::from([("too_many_exporters", 1)]));
+
+    // One of them goes on; an hour later the others are forgotten.
+    bench.feed(&address(3), &frame_at(NOW + HOUR + HOUR / 2, &[data(256, &[3])]));
+    bench.feed(&address(10), &frame_at(NOW + HOUR + HOUR / 2, &[template(256), data(256, &[4])]));
+    assert_eq!(bench.partition.exporters(), 2);
+    assert!(bench.topics.packets().ends_with(&[3, 4]));
+    assert_eq!(bench.partition.dump(), bench.topics.compacted(To::State));
+    let next = bench.taken_over(transit("T"));
+    assert_eq!(next.partition.exporters(), 2, "a restart does not bring them back");
 }
 
 fn datagram() -> impl Strategy<Value = Vec<Vec<u8>>> {

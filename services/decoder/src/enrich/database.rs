@@ -9,6 +9,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
 use std::net::IpAddr;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 use thiserror::Error;
@@ -43,13 +44,19 @@ pub struct Databases {
     asn: Ranges,
     country: Ranges,
     names: HashMap<u32, String>,
-    /// Modification times of the files it was read from.
-    stamp: Vec<Option<SystemTime>>,
+    /// What tells the files it was read from from others.
+    stamp: Vec<Option<Stamp>>,
 }
 
-fn stamp(config: &Config) -> Vec<Option<SystemTime>> {
-    let modified = |path: &PathBuf| std::fs::metadata(path).and_then(|data| data.modified()).ok();
-    config.asn.iter().chain(&config.country).map(modified).collect()
+/// Modification time, length, inode: archives often give every version of a file the same time.
+type Stamp = (SystemTime, u64, u64);
+
+fn stamp(config: &Config) -> Vec<Option<Stamp>> {
+    let of = |path: &PathBuf| {
+        let data = std::fs::metadata(path).ok()?;
+        Some((data.modified().ok()?, data.len(), data.ino()))
+    };
+    config.asn.iter().chain(&config.country).map(of).collect()
 }
 
 impl Databases {

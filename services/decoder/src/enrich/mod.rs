@@ -238,7 +238,8 @@ impl Enricher {
             if let Some(link) = &interface.link {
                 flow.in_provider = &link.provider;
                 flow.in_connectivity = link.connectivity;
-                if flow.src_neighbour_as == 0 {
+                // What the record says is the router's own route back to the source, which may be another way.
+                if link.neighbour_as != 0 {
                     flow.src_neighbour_as = link.neighbour_as;
                 }
             }
@@ -379,6 +380,10 @@ mod tests {
         assert_eq!(enriched(&enricher, &known, Flow { dst_neighbour_as: 6939, ..with_path }).3, 6939);
         assert_eq!(enriched(&enricher, &known, with_path).3, 1299);
         assert_eq!(enriched(&enricher, &known, Flow { out_if: 5, ..with_path }).3, 174);
+        // Inbound the link knows; the record's word is a route back to the source.
+        let inbound = Flow { in_if: 4, src_neighbour_as: 6939, ..flow() };
+        assert_eq!(enriched(&enricher, &known, inbound).2, 1299);
+        assert_eq!(enriched(&enricher, &known, Flow { in_if: 5, ..inbound }).2, 6939);
     }
 
     #[test]

@@ -64,9 +64,15 @@ pub fn interface_options(index: u32, name: &str, description: &str) -> Vec<Vec<u
 
 /// A frame of these datagrams.
 pub fn frame(payloads: &[Vec<u8>]) -> Vec<u8> {
+    frame_at(NOW, payloads)
+}
+
+/// A frame that was received at `received`, ns.
+#[allow(dead_code)]
+pub fn frame_at(received: i64, payloads: &[Vec<u8>]) -> Vec<u8> {
     let mut writer = FrameWriter::default();
     for payload in payloads {
-        assert!(writer.push(&Datagram { received: NOW, listener: 4739, source_port: 5000, payload }));
+        assert!(writer.push(&Datagram { received, listener: 4739, source_port: 5000, payload }));
     }
     writer.as_bytes().to_vec()
 }
