@@ -30,4 +30,4 @@ bench: setup ## Benchmarks
 	cargo bench --locked -p weir-wire
 
 clean: ## Removes what was built and fetched, and the data of `make run`
-	rm -rf target .weir
+	rm -rf "$(TARGET)" "$(WEIR_HOME)"/{kafka,engine,asn,geo,data}

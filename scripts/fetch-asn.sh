@@ -10,10 +10,12 @@ fetch() { # package, version, folder, files
     local stamp="$home/$3/.version"
     [ "$(cat "$stamp" 2>/dev/null)" = "$2" ] && return
     command -v npm >/dev/null || { echo "fetch-asn: npm is missing; install it (Debian: npm)" >&2; exit 1; }
-    local work; work=$(mktemp -d)
+    work=$(mktemp -d)
+    trap 'rm -rf "$work"' EXIT
     echo "fetch-asn: fetching $1@$2"
     local archive; archive="$work/$(cd "$work" && npm pack --silent "$1@$2" | tail -n 1)"
-    tar -xzf "$archive" -C "$work"
+    # Files in packages all have the same old time; these get the time of fetching.
+    tar -xmzf "$archive" -C "$work"
     mkdir -p "$home/$3"
     for file in $4; do mv "$work/package/$file" "$home/$3/$file"; done
     echo "$2" > "$stamp"

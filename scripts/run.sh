@@ -46,4 +46,7 @@ if [ "$demo" != 0 ]; then
 fi
 echo
 echo "Logs are in $dir. Ctrl-C ends it."
-if [ -n "$generator" ]; then wait "$generator"; else sleep infinity & wait $!; fi
+if [ -n "$generator" ] && ! wait "$generator"; then
+    echo "The generator ended: $(tail -n 1 "$dir/generate.log") (all of it: $dir/generate.log). The rest runs on."
+fi
+sleep infinity & wait $!

@@ -17,7 +17,11 @@ need "$(has make)" make
 need "$(has pkg-config)" pkg-config
 need "$(file /usr/include/openssl/ssl.h)" libssl-dev
 need "$(file /usr/include/zlib.h)" zlib1g-dev
-need "$(has java)" openjdk-17-jre-headless
+# Kafka 4 needs Java 17 or later.
+java_is() { java -version 2>&1 | sed -nE '1s/.*"([0-9]+).*/\1/p'; }
+jre=openjdk-17-jre-headless
+! command -v apt-cache >/dev/null || apt-cache show "$jre" >/dev/null 2>&1 || jre=default-jre-headless
+need "$([ "$(has java)" = 1 ] && [ "$(java_is)" -ge 17 ] 2>/dev/null && echo 1 || echo 0)" "$jre"
 need "$(has mvn)" maven
 need "$(has npm)" npm
 need "$(has python3)" python3

@@ -211,7 +211,8 @@ impl Partition {
             && self.sources.len() >= shared.config.exporters
             && !self.make_room(shared, emit)
         {
-            let sentence = "no room for another exporter (decoder.exporters): as many sent within the last hour";
+            let sentence =
+                "no room for another exporter (decoder.exporters): as many sent within the last hour";
             return self.bury(record, shared, "too_many_exporters", sentence, tally, emit);
         }
         for (frame_index, datagram) in (0u32..).zip(frame::datagrams(record.value.unwrap_or_default())) {

@@ -2,7 +2,6 @@
 
 use crate::config::Config;
 use anyhow::{Context, Result};
-use std::time::UNIX_EPOCH;
 use weir_bus::{Bus, KafkaBus, TopicSpec};
 use weir_decoder::enrich::database::Databases;
 use weir_schemas::rollup::JOINED;
@@ -41,17 +40,10 @@ pub fn migrate(config: &Config) -> Result<()> {
         let table =
             JOINED.iter().find(|table| table.name == "asns").context("there is no table of AS names")?;
         if !databases.asn.is_empty() {
-            // The files' own time, so that the same files make the same rows and loading them again changes nothing.
-            let modified = |path: &std::path::PathBuf| {
-                let time = std::fs::metadata(path).and_then(|data| data.modified()).ok()?;
-                time.duration_since(UNIX_EPOCH).ok().map(|since| since.as_nanos() as u64)
-            };
-            let version = databases.asn.iter().filter_map(modified).max().unwrap_or_default();
             let read = Databases::read(databases)?;
-            let mut names: Vec<_> = read.names().iter().map(|(asn, name)| (*asn, name.clone())).collect();
-            names.sort_unstable();
-            let count = load_as_names(&mut store, table, names.into_iter(), version).await?;
-            println!("{count} names of ASes");
+            let names = read.names().iter().map(|(asn, name)| (*asn, name.clone())).collect();
+            let (count, changed) = load_as_names(&mut store, table, names).await?;
+            println!("{count} names of ASes, {changed} changed");
         }
         println!("{} is up to date", store.database());
         Ok(())

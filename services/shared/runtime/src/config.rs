@@ -1,7 +1,8 @@
 //! Loading of configuration: defaults, then a TOML file, then the environment, then flags; unknown keys are refused by their path.
 
-use figment::Figment;
-use figment::providers::{Env, Format, Serialized, Toml};
+use figment::providers::{Format, Serialized, Toml};
+use figment::value::{Dict, Map, Value};
+use figment::{Figment, Metadata, Profile, Provider};
 use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -95,27 +96,94 @@ pub enum LoadError {
 /// that a variable without `__` is no key but a place for scripts, such as `WEIR_HOME`.
 pub const ENVIRONMENT: &str = "WEIR_";
 
+/// One value that was given by its path, and by whom.
+struct Given {
+    by: String,
+    values: Dict,
+}
+
+impl Given {
+    /// Where the path comes to a map from names to texts, the rest of it is one name, and the value is a text whatever it looks like:
+    /// librdkafka's names have dots.
+    fn new(by: String, path: &[&str], text: &str, parse: impl Fn(&str) -> Value, schema: &Json) -> Self {
+        let mut keys: Vec<String> = Vec::new();
+        let (mut at, mut value) = (schema, None);
+        for (n, key) in path.iter().enumerate() {
+            let here = resolved(schema, at);
+            if here.get("properties").is_none()
+                && let Some(names) = here.get("additionalProperties").filter(|names| names.is_object())
+            {
+                keys.push(path[n..].join("."));
+                let is_text = resolved(schema, names).get("type").and_then(Json::as_str) == Some("string");
+                value = is_text.then(|| Value::from(text));
+                break;
+            }
+            keys.push((*key).to_owned());
+            at = here.get("properties").and_then(|all| all.get(key)).unwrap_or(&Json::Null);
+        }
+        let mut value = value.unwrap_or_else(|| parse(text));
+        let mut values = Dict::new();
+        if let Some(first) = keys.first().cloned() {
+            for key in keys.drain(1..).rev() {
+                value = Value::from(Dict::from([(key, value)]));
+            }
+            values.insert(first, value);
+        }
+        Self { by, values }
+    }
+}
+
+impl Provider for Given {
+    fn metadata(&self) -> Metadata {
+        Metadata::named(self.by.clone())
+    }
+
+    fn data(&self) -> Result<Map<Profile, Dict>, figment::Error> {
+        Ok(Map::from([(Profile::Default, self.values.clone())]))
+    }
+}
+
 /// Loads a configuration. `flags` are `key=value` with TOML values, dots in keys.
 pub fn load<C>(file: Option<&Path>, flags: &[String]) -> Result<C, LoadError>
 where
-    C: Serialize + DeserializeOwned + Default,
+    C: Serialize + DeserializeOwned + Default + JsonSchema,
 {
+    load_from(file, std::env::vars(), flags)
+}
+
+fn load_from<C>(
+    file: Option<&Path>,
+    environment: impl Iterator<Item = (String, String)>,
+    flags: &[String],
+) -> Result<C, LoadError>
+where
+    C: Serialize + DeserializeOwned + Default + JsonSchema,
+{
+    let schema = schema::<C>();
     let mut figment = Figment::from(Serialized::defaults(C::default()));
     if let Some(path) = file {
         std::fs::metadata(path)
             .map_err(|error| LoadError::File { path: path.to_owned(), reason: error.to_string() })?;
         figment = figment.merge(Toml::file_exact(path));
     }
-    figment =
-        figment.merge(Env::prefixed(ENVIRONMENT).filter(|name| name.as_str().contains("__")).split("__"));
+    for (name, text) in environment {
+        let Some(rest) = name.strip_prefix(ENVIRONMENT).filter(|rest| rest.contains("__")) else { continue };
+        let path = rest.to_ascii_lowercase();
+        let path: Vec<&str> = path.split("__").collect();
+        // As in a TOML file where it can be read so, otherwise a text.
+        let parse = |text: &str| text.parse().unwrap_or_else(|_| Value::from(text));
+        let by = format!("environment variable {name}");
+        figment = figment.merge(Given::new(by, &path, &text, parse, &schema));
+    }
     for flag in flags {
         let (key, value) = flag.split_once('=').ok_or_else(|| LoadError::Flag(flag.clone()))?;
-        let value: toml::Value = format!("v = {value}")
-            .parse::<toml::Table>()
-            .ok()
-            .and_then(|mut table| table.remove("v"))
-            .unwrap_or_else(|| toml::Value::String(value.to_owned()));
-        figment = figment.merge(Serialized::default(key, value));
+        let parse = |text: &str| {
+            let parsed =
+                format!("v = {text}").parse::<toml::Table>().ok().and_then(|mut all| all.remove("v"));
+            parsed.and_then(|value| Value::serialize(value).ok()).unwrap_or_else(|| Value::from(text))
+        };
+        let path: Vec<&str> = key.split('.').collect();
+        figment = figment.merge(Given::new(format!("--set {key}"), &path, value, parse, &schema));
     }
     figment.extract().map_err(|error| {
         let first = error.into_iter().next();
@@ -191,9 +259,18 @@ fn section(out: &mut String, root: &Json, schema: &Json, defaults: &Json, path: 
             .unwrap_or_default();
         let _ = writeln!(out, "| `{key}` | {default} | {} |", doc.replace('|', "\\|"));
     }
+    let longer = |key: &str| if path.is_empty() { key.to_owned() } else { format!("{path}.{key}") };
     for (key, schema) in properties.iter().filter(|(key, schema)| is_table(key, schema)) {
-        let path = if path.is_empty() { key.clone() } else { format!("{path}.{key}") };
-        section(out, root, schema, &defaults[key], &path);
+        section(out, root, schema, &defaults[key], &longer(key));
+    }
+    for (key, schema) in properties {
+        let Some(item) = resolved(root, schema).get("items").map(|item| resolved(root, item)) else {
+            continue;
+        };
+        let Some(of_item) = item.get("properties").and_then(Json::as_object) else { continue };
+        let of = |schema: &Json| schema.get("default").cloned().unwrap_or_default();
+        let defaults = of_item.iter().map(|(key, schema)| (key.clone(), of(schema))).collect();
+        section(out, root, item, &Json::Object(defaults), &format!("[{}]", longer(key)));
     }
 }
 
@@ -206,6 +283,17 @@ mod tests {
     struct Whole {
         /// The part.
         part: Config,
+        /// Texts by name.
+        names: std::collections::BTreeMap<String, String>,
+        /// Rows.
+        rows: Vec<Row>,
+    }
+
+    #[derive(Debug, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
+    #[serde(default, deny_unknown_fields)]
+    struct Row {
+        /// What a row holds.
+        held: u32,
     }
 
     fn file(text: &str) -> tempfile::NamedTempFile {
@@ -220,6 +308,21 @@ mod tests {
         let whole: Whole = load(Some(file.path()), &["part.drain_s=7".into()]).unwrap();
         assert_eq!((whole.part.drain_s, whole.part.log_filter.as_str()), (7, "debug"));
         assert_eq!(whole.part.admin, Admin::default());
+    }
+
+    #[test]
+    fn names_with_dots_can_be_set_from_everywhere_and_are_texts() {
+        let environment =
+            [("WEIR_NAMES__SASL__PASSWORD", "123"), ("WEIR_PART__DRAIN_S", "9"), ("WEIR_HOME", "x")];
+        let environment = environment.map(|(name, text)| (name.to_owned(), text.to_owned())).into_iter();
+        let flags = ["names.security.protocol=ssl".into(), "names.retries.ms=true".into()];
+        let whole: Whole = load_from(None, environment, &flags).unwrap();
+        let names = [("retries.ms", "true"), ("sasl.password", "123"), ("security.protocol", "ssl")];
+        assert_eq!(whole.names, names.map(|(name, text)| (name.to_owned(), text.to_owned())).into());
+        assert_eq!(whole.part.drain_s, 9);
+        let wrong = [("WEIR_PART__DRAIN_S".to_owned(), "soon".to_owned())].into_iter();
+        let error = load_from::<Whole>(None, wrong, &[]).unwrap_err().to_string();
+        assert!(error.starts_with("part.drain_s: ") && error.contains("WEIR_PART__DRAIN_S"), "{error}");
     }
 
     #[test]
@@ -251,5 +354,9 @@ mod tests {
             "{text}"
         );
         assert!(!text.lines().any(|line| line.ends_with("|  |")), "{text}");
+        assert!(
+            text.contains("## [[rows]]") && text.contains("| `held` | `0` | What a row holds."),
+            "{text}"
+        );
     }
 }

@@ -5,6 +5,7 @@
 
 use crate::client::{Store, StoreError};
 use serde::Deserialize;
+use std::collections::BTreeMap;
 use weir_schemas::ddl::MIGRATIONS;
 use weir_schemas::rollup::{AsRow, Table, tables};
 
@@ -97,22 +98,42 @@ async fn retention(store: &Store, on_cluster: &str, done: &mut Migrated) -> Resu
     Ok(())
 }
 
-/// Replaces the names of ASes. Names that are the same stay what they are, so this can run at every start.
+#[derive(Deserialize)]
+struct Named {
+    asn: u32,
+    name: String,
+    version: u64,
+}
+
+/// Replaces the names of ASes: those that changed are written, those that are gone lose their name, the others stay what they are,
+/// so this can run at every start. Returns how many there are and how many of them changed.
 pub async fn load_as_names(
     store: &mut Store,
     table: &Table,
-    names: impl Iterator<Item = (u32, String)>,
-    version: u64,
-) -> Result<usize, StoreError> {
-    let mut rows = Vec::new();
-    let mut count = 0;
-    for (asn, name) in names {
-        AsRow { asn, name: &name, version, ..AsRow::default() }.put_row(&mut rows);
-        count += 1;
+    names: BTreeMap<u32, String>,
+) -> Result<(usize, usize), StoreError> {
+    let sql = format!("SELECT asn, name, version FROM {}.{} FINAL", store.database(), table.name);
+    let is: Vec<Named> = store.query(&sql, &[]).await?;
+    let version = is.iter().map(|named| named.version).max().unwrap_or_default() + 1;
+    let count = names.len();
+    let mut changed = names;
+    for Named { asn, name, .. } in is {
+        match changed.get(&asn) {
+            Some(now) if *now == name => drop(changed.remove(&asn)),
+            Some(_) => {}
+            None if name.is_empty() => {}
+            None => drop(changed.insert(asn, String::new())),
+        }
     }
-    let token = format!("asns/{:016x}", fnv(&rows));
-    store.insert(table, rows.into(), &token).await?;
-    Ok(count)
+    if !changed.is_empty() {
+        let mut rows = Vec::new();
+        for (asn, name) in &changed {
+            AsRow { asn: *asn, name, version, ..AsRow::default() }.put_row(&mut rows);
+        }
+        let token = format!("asns/{version}/{:016x}", fnv(&rows));
+        store.insert(table, rows.into(), &token).await?;
+    }
+    Ok((count, changed.len()))
 }
 
 /// The statements of a migration, without comments.

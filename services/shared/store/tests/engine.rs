@@ -9,10 +9,10 @@ use serde_json::Value as Json;
 use std::collections::BTreeMap;
 use std::io::{Read, Write};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
-use weir_schemas::rollup::{FLOWS, ROLLUPS, tables};
+use weir_schemas::rollup::{FLOWS, JOINED, ROLLUPS, tables};
 use weir_schemas::value::{MAX_COUNT, MAX_Q};
 use weir_schemas::*;
-use weir_store::migrate::migrate;
+use weir_store::migrate::{load_as_names, migrate};
 use weir_store::{Config, Store};
 
 #[derive(Debug, Deserialize)]
@@ -46,6 +46,7 @@ async fn the_engine_serves_what_weir_sends() {
     // Rows of the tests are of all times, and the engine drops what is older than the retention as it comes in.
     store.execute("ALTER TABLE weir.flows REMOVE TTL").await.unwrap();
     every_column_comes_back_with_extreme_values_and_nulls(&mut store).await;
+    names_of_ases_are_replaced_by_those_of_another_database(&mut store).await;
     one_insert_is_one_block_and_a_token_is_taken_once(&mut store).await;
     rows_over_many_days_are_one_insert_too(&mut store).await;
     a_body_cut_short_inserts_nothing_and_its_token_stays_free(&mut store, &served.url).await;
@@ -119,6 +120,24 @@ async fn a_longer_retention_holds_for_what_is_stored_already(store: &mut Store, 
         tokio::time::sleep(Duration::from_millis(200)).await;
     }
     migrate(store).await.unwrap();
+}
+
+async fn names_of_ases_are_replaced_by_those_of_another_database(store: &mut Store) {
+    #[derive(Deserialize, PartialEq, Debug)]
+    struct Named {
+        asn: u32,
+        name: String,
+    }
+    let table = JOINED.iter().find(|table| table.name == "asns").unwrap();
+    let names = |all: &[(u32, &str)]| all.iter().map(|(asn, name)| (*asn, (*name).to_owned())).collect();
+    let first = names(&[(1, "One"), (2, "Two"), (3, "Three")]);
+    assert_eq!(load_as_names(store, table, first).await.unwrap(), (3, 3));
+    let second = [(1, "One"), (2, "Zwei"), (4, "Four")];
+    assert_eq!(load_as_names(store, table, names(&second)).await.unwrap(), (3, 3));
+    assert_eq!(load_as_names(store, table, names(&second)).await.unwrap(), (3, 0));
+    let sql = "SELECT asn, name FROM weir.asns FINAL WHERE name != '' ORDER BY asn";
+    let is: Vec<Named> = store.query(sql, &[]).await.unwrap();
+    assert_eq!(is, second.map(|(asn, name)| Named { asn, name: name.to_owned() }));
 }
 
 fn extreme() -> Flow<'static> {
