@@ -412,10 +412,10 @@ mod tests {
 
     #[test]
     fn a_flow_that_is_sampled_whole_errs_by_its_filled_in_layer_2_bytes_squared() {
-        let sampled =
-            amounts(&Flow { sampling_kind: SamplingKind::Flow, q: Some(1_000_000), ..flow() });
+        let sampled = amounts(&Flow { sampling_kind: SamplingKind::Flow, q: Some(1_000_000), ..flow() });
         assert_eq!((sampled.q_packets, sampled.q_l2), (100, 1180 * 1180));
-        let huge = Flow { sampling_kind: SamplingKind::Flow, bytes: Some(u64::MAX), packets: u64::MAX, ..flow() };
+        let huge =
+            Flow { sampling_kind: SamplingKind::Flow, bytes: Some(u64::MAX), packets: u64::MAX, ..flow() };
         assert_eq!(amounts(&huge).q_l2, MAX_Q);
         assert_eq!(amounts(&Flow { q: Some(u128::MAX), ..flow() }).q_l2, MAX_Q);
     }
