@@ -89,9 +89,15 @@ pub struct Account {
     pub blurred: BTreeSet<i64>,
     /// By sampling interval in thousandths as announced until then; 0: unknown.
     pub rates: BTreeMap<u64, Sum>,
+    /// The rate announced first, in thousandths; 0: none.
+    #[serde(default)]
+    pub first_rate: u64,
     /// By side. JSON has no keys but text, so a list.
     #[serde(with = "sides")]
     pub sides: BTreeMap<Side, Sum>,
+    /// The part of `sides` that was sent without a rate after the first was announced: it is not known whether that rate is its own.
+    #[serde(default, with = "sides")]
+    pub unsettled: BTreeMap<Side, Sum>,
 }
 
 /// An interface and its link.
@@ -211,7 +217,9 @@ impl Account {
             minutes: BTreeMap::new(),
             blurred: BTreeSet::new(),
             rates: BTreeMap::new(),
+            first_rate: 0,
             sides: BTreeMap::new(),
+            unsettled: BTreeMap::new(),
         }
     }
 
@@ -243,10 +251,17 @@ impl Ledger {
             all += sum;
             account.checksum = account.checksum.wrapping_add(checksum(flow, told));
             let interval = told.interval;
+            if account.first_rate == 0 {
+                account.first_rate = interval;
+            }
             for (interface, inbound, asn) in
                 [(flow.interfaces.0, true, flow.ases.0), (flow.interfaces.1, false, flow.ases.1)]
             {
-                *account.sides.entry(Side { interface, inbound, asn, interval }).or_default() += sum;
+                let side = Side { interface, inbound, asn, interval };
+                *account.sides.entry(side).or_default() += sum;
+                if interval == 0 && account.first_rate != 0 {
+                    *account.unsettled.entry(side).or_default() += sum;
+                }
             }
         }
         if let Some(told) = told.first() {
@@ -288,12 +303,11 @@ impl Ledger {
     }
 
     /// Traffic with ASes by link and direction, most first: bytes as sent times the sampling interval, the network's own side left
-    /// out. What was sent before its exporter announced a rate takes the one announced later; of exporters that announced none,
-    /// bytes stand beside it, unscaled.
+    /// out. What was sent before its exporter announced its first rate takes that one, whatever was announced afterwards; all else
+    /// that was sent without a rate stands beside it, unscaled.
     pub fn top(&self) -> Vec<Top> {
         let mut all: BTreeMap<(&str, bool, u32), Top> = BTreeMap::new();
         for account in &self.exporters {
-            let later = account.rates.keys().copied().find(|interval| *interval != 0).unwrap_or_default();
             for (side, sum) in account.sides.iter().filter(|(side, _)| side.asn != 0) {
                 let link = account.link(side.interface);
                 let top = all.entry((link, side.inbound, side.asn)).or_insert_with(|| Top {
@@ -303,12 +317,14 @@ impl Ledger {
                     name: self.names.get(&side.asn).cloned().unwrap_or_default(),
                     ..Top::default()
                 });
-                let interval = if side.interval == 0 { later } else { side.interval };
-                top.scaled += u128::from(sum.bytes) * u128::from(interval);
+                let (interval, unknown) = match side.interval {
+                    0 if account.first_rate == 0 => (0, sum.bytes),
+                    0 => (account.first_rate, account.unsettled.get(side).map_or(0, |sum| sum.bytes)),
+                    announced => (announced, 0),
+                };
+                top.scaled += u128::from(sum.bytes - unknown) * u128::from(interval);
                 top.flows += sum.flows;
-                if interval == 0 {
-                    top.bytes_unknown_rate += sum.bytes;
-                }
+                top.bytes_unknown_rate += unknown;
             }
         }
         let mut all: Vec<Top> = all.into_values().collect();
@@ -384,6 +400,22 @@ mod tests {
                 assert_eq!(add(&mut sides), account.total);
             }
         }
+    }
+
+    #[test]
+    fn the_first_rate_is_for_what_was_sent_before_it_alone() {
+        let world = World::synthetic(1);
+        let exporters = network(&world, 1, Ipv4Addr::new(127, 64, 0, 1));
+        let mut ledger = Ledger::new(&exporters, 1, 0);
+        let mut traffic = Traffic::new(&exporters[0], 0, 1);
+        let flow = Flow { bytes: 100, ases: (174, 0), ..traffic.next(&world, &exporters[0]) };
+        // Unknown, 1:50, changed to 1:20, and then one without a rate.
+        for interval in [0, 50_000, 20_000, 0] {
+            ledger.enter(0, std::slice::from_ref(&flow), &[Told { interval, ..Told::default() }], (0, 0));
+        }
+        let top = ledger.top();
+        assert_eq!(top.iter().map(|top| (top.asn, top.bytes)).collect::<Vec<_>>(), [(174, 12_000)]);
+        assert_eq!(top[0].bytes_unknown_rate, 100);
     }
 
     #[test]

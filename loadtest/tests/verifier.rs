@@ -15,7 +15,7 @@ use weir_loadtest::verify::{Patience, Report, Verdict, verify};
 use weir_loadtest::world::World;
 use weir_schemas::frame::Datagram;
 use weir_schemas::rollup::FLOWS;
-use weir_schemas::{Batch, Ip};
+use weir_schemas::{Batch, FlowKind, Ip, SamplingKind};
 use weir_sink::rollup::Rollup;
 use weir_stack::Home;
 use weir_store::engine::{Engine, serve};
@@ -50,6 +50,13 @@ impl Output for Rows<'_> {
             }
         };
         (flow.src_as, flow.dst_as) = (asn(&flow.src_addr), asn(&flow.dst_addr));
+        // Kinds that the generated exporters don't send, so that sink and verifier are held together there too.
+        match self.rows.len() % 13 {
+            0 => flow.flow_kind = FlowKind::Discard,
+            5 => flow.flow_kind = FlowKind::Event,
+            7 => flow.sampling_kind = SamplingKind::Flow,
+            _ => {}
+        }
         if self.skip == Some(self.rows.len()) {
             return self.rows.push(Vec::new());
         }

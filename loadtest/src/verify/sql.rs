@@ -130,8 +130,8 @@ const MEASURES: [(&str, &str); 7] = [
     ("q", "least(toUInt256(ifNull(q, 0)), top)"),
     (
         "q_l2",
-        "least(if(isNotNull(bytes_l2), toUInt256(ifNull(q_l2, 0)), \
-         if(isNull(bytes), 0, toUInt256(ifNull(q, 0)) + 2 * h * l3 + h * h * p)), top)",
+        "least(multiIf(isNotNull(bytes_l2), toUInt256(ifNull(q_l2, 0)), isNull(bytes), toUInt256(0), \
+         sampling_kind = 'flow', (l3 + h * p) * (l3 + h * p), toUInt256(ifNull(q, 0)) + 2 * h * l3 + h * h * p), top)",
     ),
     ("q_packets", "least(if(sampling_kind = 'flow', p * p, 0), top)"),
 ];
@@ -203,6 +203,7 @@ impl Rollup {
             MEASURES.iter().map(|(name, whole)| make(name, whole)).collect::<Vec<_>>().join(", ")
         };
         let (sides, slot_s, table) = (self.shape.sides(), self.slot_s, self.table);
+        // Discarded packets and events are no traffic over a link.
         let whole = format!(
             "SELECT {of_flow}, {wholes}, {slot_s} * toInt64(1000000000) AS slot, toUnixTimestamp64Nano(spread_end) AS e, \
              least(toUnixTimestamp64Nano(spread_start), e) AS s \
@@ -210,7 +211,7 @@ impl Rollup {
              toUInt256(18 + if(src_vlan != 0 OR dst_vlan != 0, 4, 0)) AS h, bitShiftLeft(toUInt256(1), 84) AS top, \
              arrayJoin({sides}) AS side, if(side = 1, src_prefix_len, dst_prefix_len) AS told, \
              if(told = 0, if(family = 4, 24, 48), least(told, if(family = 4, 32, 128))) AS long \
-             FROM {database}.flows WHERE {OF_EXPORTERS})",
+             FROM {database}.flows WHERE {OF_EXPORTERS} AND flow_kind IN ('unknown', 'flow', 'sample'))",
             of_flow = each(&|n, flow, _| format!("{flow} AS k{n}")),
             wholes = measures(&|name, whole| format!("toUInt256({whole}) AS w_{name}")),
         );

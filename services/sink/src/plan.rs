@@ -8,7 +8,7 @@ use thiserror::Error;
 use weir_store::SETTINGS_VERSION;
 
 /// Version of the rows that this build makes of a batch.
-pub const FORMAT: u32 = 1;
+pub const FORMAT: u32 = 2;
 
 /// A batch as planned.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

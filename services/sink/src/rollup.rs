@@ -8,7 +8,7 @@ use ahash::AHashMap;
 use std::hash::Hash;
 use weir_schemas::rollup::{LinkRow, PairRow, PrefixRow, ROLLUPS, Shape, Table};
 use weir_schemas::value::{MAX_Q, Slot};
-use weir_schemas::{Country, Direction, Flow, Ip, Observation, ProtocolClass, SamplingKind};
+use weir_schemas::{Country, Direction, Flow, FlowKind, Ip, Observation, ProtocolClass, SamplingKind};
 
 /// What a rollup row sums.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -133,15 +133,22 @@ pub fn amounts(flow: &Flow<'_>) -> Amounts {
     let bytes = flow.bytes.unwrap_or(0);
     let q = flow.q.unwrap_or(0);
     let (h, b, p) = (u128::from(overhead), u128::from(bytes), u128::from(flow.packets));
+    let sampled_whole = flow.sampling_kind == SamplingKind::Flow;
     let (bytes_l2, estimated, q_l2) = match (flow.bytes_l2, flow.bytes) {
         (Some(l2), _) => (l2, 0, flow.q_l2.unwrap_or(0)),
         (None, None) => (0, 0, 0),
         (None, Some(_)) => {
             let l2 = bytes.saturating_add(overhead.saturating_mul(flow.packets));
-            (l2, l2, q + 2 * h * b + h * h * p)
+            // A flow that is sampled whole brings all of its bytes or none, so its error is that of one big packet.
+            let q_l2 = if sampled_whole {
+                (b + h * p).saturating_mul(b + h * p)
+            } else {
+                q.saturating_add(2 * h * b + h * h * p)
+            };
+            (l2, l2, q_l2)
         }
     };
-    let q_packets = if flow.sampling_kind == SamplingKind::Flow { p * p } else { 0 };
+    let q_packets = if sampled_whole { p * p } else { 0 };
     Amounts {
         bytes,
         bytes_l2,
@@ -178,8 +185,12 @@ fn prefix(address: &Ip, length: u8, family: u8) -> (Ip, u8) {
 }
 
 impl Rollup {
-    /// Adds a flow: both of its sides, its pair, both of its prefixes.
+    /// Adds a flow: both of its sides, its pair, both of its prefixes. What never left the router, or is told again by an event, is
+    /// no traffic over a link: it stays in `flows` alone.
     pub fn add(&mut self, exporter: Ip, flow: &Flow<'_>) {
+        if matches!(flow.flow_kind, FlowKind::Discard | FlowKind::Event) {
+            return;
+        }
         let whole = amounts(flow);
         let link = |direction, if_index, asn, neighbour_as| LinkKey {
             time: 0,
@@ -275,7 +286,7 @@ impl Rollup {
             + self.prefixes.capacity() * size_of::<(PrefixKey, Sums)>()
     }
 
-    /// The rows of every rollup table, sorted, in RowBinary, in pieces of at most `piece` rows. No table is without a piece.
+    /// The rows of every rollup table, sorted, in RowBinary, in pieces of at most `piece` rows; none where nothing was added.
     pub fn finish(self, piece: usize) -> Vec<(&'static Table, Vec<Vec<u8>>)> {
         let (links, pairs, prefixes) = (sorted(self.links), sorted(self.pairs), sorted(self.prefixes));
         ROLLUPS
@@ -397,8 +408,29 @@ mod tests {
         assert_eq!(tagged.bytes_l2, 1220);
         let exact = amounts(&Flow { bytes_l2: Some(1200), q_l2: Some(5), ..flow() });
         assert_eq!((exact.bytes_l2, exact.bytes_l2_estimated, exact.q_l2), (1200, 0, 5));
-        let sampled = amounts(&Flow { sampling_kind: SamplingKind::Flow, ..flow() });
-        assert_eq!(sampled.q_packets, 100);
+    }
+
+    #[test]
+    fn a_flow_that_is_sampled_whole_errs_by_its_filled_in_layer_2_bytes_squared() {
+        let sampled = amounts(&Flow { sampling_kind: SamplingKind::Flow, q: Some(1_000_000), ..flow() });
+        assert_eq!((sampled.q_packets, sampled.q_l2), (100, 1180 * 1180));
+        let huge =
+            Flow { sampling_kind: SamplingKind::Flow, bytes: Some(u64::MAX), packets: u64::MAX, ..flow() };
+        assert_eq!(amounts(&huge).q_l2, MAX_Q);
+        assert_eq!(amounts(&Flow { q: Some(u128::MAX), ..flow() }).q_l2, MAX_Q);
+    }
+
+    #[test]
+    fn discarded_packets_and_events_are_no_traffic() {
+        let mut rollup = Rollup::default();
+        for flow_kind in [FlowKind::Discard, FlowKind::Event] {
+            rollup.add(Ip::default(), &Flow { flow_kind, ..flow() });
+        }
+        assert_eq!(total(&rollup), [(0, 0, 0); 3]);
+        for flow_kind in [FlowKind::Unknown, FlowKind::Flow, FlowKind::Sample] {
+            rollup.add(Ip::default(), &Flow { flow_kind, ..flow() });
+        }
+        assert_eq!(total(&rollup)[1], (3000, 30, 3));
     }
 
     #[test]

@@ -72,6 +72,8 @@ fn a_question_that_makes_no_sense_is_refused_in_words() {
         (&["query", "--from", "60", "--to", "60"], "--from 60 is not before --to 60"),
         (&["query", "--from", "61", "--to", "120"], "whole minutes"),
         (&["query", "--top", "0"], "--top 0"),
+        (&["query", "--last", "5м"], "--last 5м: write a number"),
+        (&["query", "--from", "60", "--to", "120"], "--to 120 is before all that links_1m keeps"),
     ] {
         let error = refused(arguments);
         assert!(error.contains(wanted), "{error}");

@@ -5,7 +5,7 @@ use serde_json::Value as Json;
 use std::net::UdpSocket;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use weir_stack::local::{Options, Ports};
 use weir_stack::{Local, kafka};
 use weir_store::{Config, Store};
@@ -73,7 +73,10 @@ impl Running {
 
     /// Bytes in by provider, and the total.
     fn providers(&self) -> (Vec<(String, u64)>, Json) {
-        let ask = ["query", "--format", "json", "--scope", "all", "--by", "provider"];
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs() / 60 * 60;
+        let [from, to] = [now - 3600, now + 60].map(|end| end.to_string());
+        let ask =
+            ["query", "--format", "json", "--scope", "all", "--by", "provider", "--from", &from, "--to", &to];
         let (out, error, success) = weir(Some(self.stack.config()), &ask);
         assert!(success, "{error}");
         let answer: Json = serde_json::from_str(&out).unwrap();
@@ -103,7 +106,7 @@ fn ipfix() -> Vec<u8> {
     let sets = [set(2, &template), set(256, &record)].concat();
     let mut message = vec![0, 10];
     message.extend_from_slice(&(sets.len() as u16 + 16).to_be_bytes());
-    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs() as u32;
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs() as u32;
     for number in [now, 0, 1] {
         message.extend_from_slice(&number.to_be_bytes());
     }

@@ -1,116 +1,32 @@
 //! `weir query`: the top N by dimensions over links, from the rollup tables.
 //!
-//! The question is a value ([`Question`]), its SQL is made of fixed pieces with bound parameters ([`sql`]), and the answer is printed
-//! as a table for people or as JSON.
+//! The question is a value ([`Question`]), its time is settled in [`period`], its SQL is made of fixed pieces with bound parameters
+//! ([`sql`]), limits follow in [`limits`], and the answer is printed as a table for people or as JSON. What is not in the numbers is
+//! in the answer too: bytes of unknown rate, and records that were observed elsewhere.
 
+mod arguments;
+mod limits;
+mod period;
 mod sql;
 mod table;
 
+pub use arguments::{Arguments, Counted, Dimension, Kind, Scope};
+
 use crate::config::Config;
-use anyhow::{Context, Result, bail};
-use clap::{Args, ValueEnum};
+use anyhow::{Context, Result};
+use arguments::Form;
+use period::{Kept, Period};
 use serde::{Deserialize, Serialize};
 use std::time::{SystemTime, UNIX_EPOCH};
 use weir_store::Store;
 
-/// A dimension to group by.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum Dimension {
-    /// Origin AS: in: the source's, out: the destination's.
-    As,
-    /// Neighbour AS.
-    Neighbour,
-    /// Link, by its name now.
-    Link,
-    /// Provider of the link, by its name now.
-    Provider,
-    /// What the link is for, as classified now.
-    Connectivity,
-    /// Exporter.
-    Exporter,
-    /// Interface.
-    Interface,
-    /// Address family.
-    Family,
-}
-
-/// Which interfaces count.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum Scope {
-    /// Transit, IX and PNI: the border of the network, where nothing is counted twice.
-    Boundary,
-    /// All interfaces, classified or not.
-    All,
-}
-
-/// Which records count, by where the packet was observed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum Counted {
-    /// Observed on the input interface; records that don't say count so by configuration.
-    Ingress,
-    /// Observed on the output interface.
-    Egress,
-}
-
-/// How the answer is printed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum Form {
-    /// For people.
-    Table,
-    /// For programs.
-    Json,
-}
-
-/// The question on the command line.
-#[derive(Args)]
-pub struct Arguments {
-    /// What to group by, several with commas.
-    #[arg(long, value_enum, value_delimiter = ',', default_values_t = [Dimension::As, Dimension::Link])]
-    by: Vec<Dimension>,
-    /// The last so much time, such as 30m, 24h or 7d.
-    #[arg(long, default_value = "1h", conflicts_with = "from")]
-    last: String,
-    /// Start, in seconds since the epoch; whole minutes.
-    #[arg(long, requires = "to")]
-    from: Option<u32>,
-    /// End (not included), in seconds since the epoch; whole minutes.
-    #[arg(long)]
-    to: Option<u32>,
-    /// How many rows.
-    #[arg(long, default_value_t = 10)]
-    top: u32,
-    /// Which interfaces count.
-    #[arg(long, value_enum, default_value_t = Scope::Boundary)]
-    scope: Scope,
-    /// Which records count.
-    #[arg(long, value_enum, default_value_t = Counted::Ingress)]
-    observation: Counted,
-    /// Only this provider.
-    #[arg(long)]
-    provider: Option<String>,
-    /// Only links of this kind: transit, ix, pni, customer, core.
-    #[arg(long)]
-    connectivity: Option<String>,
-    /// Only this exporter, by address or name.
-    #[arg(long)]
-    exporter: Option<String>,
-    /// Only this origin AS.
-    #[arg(long = "as")]
-    asn: Option<u32>,
-    /// How to print the answer.
-    #[arg(long, value_enum, default_value_t = Form::Table)]
-    format: Form,
-}
-
 /// A question.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct Question {
     /// What to group by.
     pub by: Vec<Dimension>,
-    /// Start, seconds since the epoch, a whole minute.
-    pub from: u32,
-    /// End, not included, a whole minute.
-    pub to: u32,
+    /// From when to when, and from which table.
+    pub period: Period,
     /// How many rows.
     pub top: u32,
     /// Which interfaces count.
@@ -119,16 +35,16 @@ pub struct Question {
     pub observation: Counted,
     /// Only this provider.
     pub provider: Option<String>,
-    /// Only links of this kind.
-    pub connectivity: Option<String>,
+    /// Only links of this kind, whatever the scope is.
+    pub connectivity: Option<Kind>,
     /// Only this exporter.
     pub exporter: Option<String>,
     /// Only this origin AS.
     pub asn: Option<u32>,
 }
 
-/// A row of the answer. Amounts are scaled by the sampling interval, and are of layer 3 bytes.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+/// A row of the answer. Amounts are scaled by the sampling interval, are of layer 3 bytes, and stop at 2^64 − 1.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct Row {
     /// Values of the dimensions, in the order asked.
     pub keys: Vec<String>,
@@ -138,17 +54,38 @@ pub struct Row {
     pub bytes_out: u64,
     /// Packets, in and out.
     pub packets: u64,
-    /// Flow records, in and out, as exported.
+    /// Flow records, in and out: as exported, and scaled where whole flows are sampled.
     pub flows: u64,
-    /// Packets that were really seen: what the interval rests on.
-    pub samples: u64,
-    /// Half-width of the 95 % interval of bytes in.
-    pub error_in: f64,
-    /// Half-width of the 95 % interval of bytes out.
-    pub error_out: f64,
+    /// Packets that were really seen, or records where whole flows are sampled: what the limits of bytes in rest on.
+    pub samples_in: u64,
+    /// The same of bytes out.
+    pub samples_out: u64,
+    /// Lower 95 % limit of bytes in.
+    pub low_in: f64,
+    /// Upper one.
+    pub high_in: f64,
+    /// Lower 95 % limit of bytes out.
+    pub low_out: f64,
+    /// Upper one.
+    pub high_out: f64,
     /// The part of the bytes that was scaled by a rate that became known later.
     pub bytes_late_rate: u64,
-    /// Bytes as sampled of flows whose rate is unknown; never added in.
+    /// Bytes in as sampled of flows whose rate is unknown; never added in.
+    pub bytes_unknown_rate_in: u64,
+    /// The same of bytes out.
+    pub bytes_unknown_rate_out: u64,
+}
+
+/// Bytes of an exporter that are not in the rows. A flow counts once, though both of its sides were asked for.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NotIn {
+    /// Its name, else its address.
+    pub exporter: String,
+    /// Where they were observed.
+    pub observation: String,
+    /// Bytes, scaled, of what has a rate.
+    pub bytes: u64,
+    /// Bytes as sampled of what has none.
     pub bytes_unknown_rate: u64,
 }
 
@@ -161,17 +98,31 @@ pub struct Answer {
     pub from: u32,
     /// End, not included.
     pub to: u32,
+    /// Start that was asked for: before `from` where no table that fits keeps data from then.
+    pub asked_from: u32,
+    /// Seconds that averages divide by.
+    pub seconds: u32,
+    /// Seconds at the end that can still grow.
+    pub incomplete_seconds: u32,
+    /// Where the records that count were observed.
+    pub observation: &'static str,
     /// What was grouped by.
     pub by: Vec<String>,
     /// The top rows, by bytes in and out.
     pub rows: Vec<Row>,
     /// Everything that the question covers.
     pub total: Row,
+    /// Exporters with bytes of unknown rate, most first.
+    pub unknown_rate: Vec<NotIn>,
+    /// Exporters with records that were observed elsewhere, most first.
+    pub other_observation: Vec<NotIn>,
 }
 
 /// `weir query`.
 pub fn run(config: &Config, arguments: &Arguments) -> Result<()> {
-    let question = arguments.question()?;
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).context("the clock is before 1970")?.as_secs();
+    let now = u32::try_from(now).context("the clock is after 2106")?;
+    let question = arguments.question(Kept { now, days: &config.clickhouse.retention_days })?;
     let store = Store::new(&config.clickhouse)?;
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_all().build().context("no event loop")?;
@@ -185,67 +136,58 @@ pub fn run(config: &Config, arguments: &Arguments) -> Result<()> {
 
 /// Asks ClickHouse.
 pub async fn ask(store: &Store, question: &Question) -> Result<Answer> {
-    let table = sql::table(question);
+    let (database, period) = (store.database(), &question.period);
     let parameters = sql::parameters(question);
-    let rows = store.query::<Row>(&sql::top(store.database(), table, question), &parameters).await?;
-    let total = store.query::<Row>(&sql::total(store.database(), table, question), &parameters).await?;
+    let rows = store.query::<sql::Sums>(&sql::top(database, question), &parameters).await?;
+    let total = store.query::<sql::Sums>(&sql::total(database, question), &parameters).await?;
     let total = total.into_iter().next().context("there is no total")?;
-    let by = question.by.iter().map(|dimension| sql::name(*dimension).to_owned()).collect();
-    Ok(Answer { table: table.name, from: question.from, to: question.to, by, rows, total })
+    let unknown_rate = store.query(&sql::unknown_rate(database, question), &parameters).await?;
+    let other_observation = store.query(&sql::other_observation(database, question), &parameters).await?;
+    Ok(Answer {
+        table: period.table.name,
+        from: period.from,
+        to: period.to,
+        asked_from: period.asked_from,
+        seconds: period.seconds,
+        incomplete_seconds: period.incomplete,
+        observation: question.observation.word(),
+        by: question.by.iter().map(|dimension| sql::name(*dimension).to_owned()).collect(),
+        rows: rows.into_iter().map(Row::from).collect(),
+        total: total.into(),
+        unknown_rate,
+        other_observation,
+    })
 }
 
-impl Arguments {
-    fn question(&self) -> Result<Question> {
-        let (from, to) = match (self.from, self.to) {
-            (Some(from), Some(to)) => (from, to),
-            _ => {
-                let now = SystemTime::now()
-                    .duration_since(UNIX_EPOCH)
-                    .context("the clock is before 1970")?
-                    .as_secs();
-                // The minute under way is in: it is the last, incomplete one.
-                let to = u32::try_from(now / 60 * 60 + 60).context("the clock is after 2106")?;
-                (to.saturating_sub(duration(&self.last)?), to)
-            }
+impl From<sql::Sums> for Row {
+    fn from(sums: sql::Sums) -> Self {
+        // An AS without samples in one direction is weighed by those of the other: the exporters are the same.
+        let weight = limits::weight(
+            (sums.packet_interval, sums.packet_squares, sums.packet_bytes),
+            (sums.flow_interval, sums.flow_squares),
+        );
+        let limits = |bytes: u64, [sampled, variance]: [f64; 2], samples| {
+            let evidence = limits::Evidence { sampled, variance, samples, weight };
+            let (below, above) = limits::limits(&evidence);
+            ((bytes as f64 - below).max(0.0), bytes as f64 + above)
         };
-        if !from.is_multiple_of(60) || !to.is_multiple_of(60) {
-            bail!("--from and --to must be whole minutes: {from} and {to}");
+        let (low_in, high_in) = limits(sums.bytes_in, sums.moments_in, sums.drawn_in);
+        let (low_out, high_out) = limits(sums.bytes_out, sums.moments_out, sums.drawn_out);
+        Self {
+            keys: sums.keys,
+            bytes_in: sums.bytes_in,
+            bytes_out: sums.bytes_out,
+            packets: sums.packets,
+            flows: sums.flows,
+            samples_in: sums.samples_in,
+            samples_out: sums.samples_out,
+            low_in,
+            high_in,
+            low_out,
+            high_out,
+            bytes_late_rate: sums.bytes_late_rate,
+            bytes_unknown_rate_in: sums.bytes_unknown_rate_in,
+            bytes_unknown_rate_out: sums.bytes_unknown_rate_out,
         }
-        if from >= to {
-            bail!("--from {from} is not before --to {to}");
-        }
-        if !(1..=10_000).contains(&self.top) {
-            bail!("--top {} is not between 1 and 10000", self.top);
-        }
-        Ok(Question {
-            by: self.by.clone(),
-            from,
-            to,
-            top: self.top,
-            scope: self.scope,
-            observation: self.observation,
-            provider: self.provider.clone(),
-            connectivity: self.connectivity.clone(),
-            exporter: self.exporter.clone(),
-            asn: self.asn,
-        })
     }
-}
-
-/// Seconds of `30m`, `24h`, `7d`.
-fn duration(text: &str) -> Result<u32> {
-    let (number, unit) = text.split_at(text.len().saturating_sub(1));
-    let seconds = match unit {
-        "m" => 60,
-        "h" => 3600,
-        "d" => 86_400,
-        _ => bail!("--last {text}: write a number and m, h or d, such as 24h"),
-    };
-    let number: u32 = number
-        .parse()
-        .with_context(|| format!("--last {text}: write a number and m, h or d, such as 24h"))?;
-    number
-        .checked_mul(seconds)
-        .filter(|seconds| *seconds > 0)
-        .with_context(|| format!("--last {text} is no time"))
 }

@@ -1,9 +1,39 @@
 //! The SQL of a question: fixed pieces, chosen by what is asked; every value is a bound parameter.
 //!
-//! Links, names and late rates are joined here, when asked, never frozen into rows (COUNTING.md). Scaling is done in 128 bits.
+//! Links, names and late rates are joined here, when asked, never frozen into rows (COUNTING.md). Scaling is done in 128 bits, sums
+//! of it in 256, and what leaves as 64 bits stops at their end.
 
-use super::{Counted, Dimension, Question, Scope};
-use weir_schemas::rollup::{ROLLUPS, Shape, Table};
+use super::{Dimension, Question, Scope};
+use serde::Deserialize;
+
+/// Sums of a group, as they are asked for.
+#[derive(Clone, Debug, Deserialize)]
+pub struct Sums {
+    /// Values of the dimensions.
+    pub keys: Vec<String>,
+    pub bytes_in: u64,
+    pub bytes_out: u64,
+    pub packets: u64,
+    pub flows: u64,
+    pub samples_in: u64,
+    pub samples_out: u64,
+    /// Samples of what is sampled at all, at more than 1 in 1.
+    pub drawn_in: u64,
+    pub drawn_out: u64,
+    /// Estimate of it, and its variance.
+    pub moments_in: [f64; 2],
+    pub moments_out: [f64; 2],
+    /// Of packet sampling: the largest interval, squares and bytes as sampled.
+    pub packet_interval: f64,
+    pub packet_squares: f64,
+    pub packet_bytes: f64,
+    /// Of flow sampling: the largest interval, squares.
+    pub flow_interval: f64,
+    pub flow_squares: f64,
+    pub bytes_late_rate: u64,
+    pub bytes_unknown_rate_in: u64,
+    pub bytes_unknown_rate_out: u64,
+}
 
 /// Name of a dimension in answers.
 pub fn name(dimension: Dimension) -> &'static str {
@@ -19,46 +49,46 @@ pub fn name(dimension: Dimension) -> &'static str {
     }
 }
 
-fn expression(dimension: Dimension) -> &'static str {
-    match dimension {
-        Dimension::As => "if(s.asn = 0, 'own or unknown', concat('AS', toString(s.asn), ' ', n.name))",
-        Dimension::Neighbour => {
-            "if(s.neighbour_as = 0, 'unknown', concat('AS', toString(s.neighbour_as), ' ', m.name))"
-        }
-        Dimension::Link => "if(l.link = '', 'not classified', l.link)",
-        Dimension::Provider => "if(l.provider = '', 'no provider', l.provider)",
-        Dimension::Connectivity => "toString(l.connectivity)",
-        Dimension::Exporter => {
-            "if(e.name = '', replaceRegexpOne(IPv6NumToString(s.exporter), '^::ffff:', ''), e.name)"
-        }
-        Dimension::Interface => {
-            "concat(if(e.name = '', replaceRegexpOne(IPv6NumToString(s.exporter), '^::ffff:', ''), e.name), ' ', \
-             if(i.name = '', concat('ifIndex ', toString(s.if_index)), i.name))"
-        }
-        Dimension::Family => "if(s.family = 0, 'not IP', concat('IPv', toString(s.family)))",
-    }
-}
+/// The exporter's name, else its address as people write it.
+const EXPORTER: &str =
+    "if(e.name = '', replaceRegexpOne(IPv6NumToString(s.exporter), '^::ffff:', ''), e.name)";
 
-/// The coarsest table whose slots fit the question's ends.
-pub fn table(question: &Question) -> &'static Table {
-    let fits = |table: &&Table| {
-        table.shape == Shape::Links
-            && question.from.is_multiple_of(table.slot)
-            && question.to.is_multiple_of(table.slot)
-    };
-    ROLLUPS.iter().filter(fits).max_by_key(|table| table.slot).unwrap_or(&ROLLUPS[0])
+/// What is said of the link now wins over what was stamped then.
+const NEIGHBOUR: &str = "if(l.neighbour_as != 0, l.neighbour_as, s.neighbour_as)";
+
+fn expression(dimension: Dimension) -> String {
+    match dimension {
+        Dimension::As => {
+            "if(s.asn = 0, 'own or unknown', trimRight(concat('AS', toString(s.asn), ' ', n.name)))"
+                .to_owned()
+        }
+        Dimension::Neighbour => format!(
+            "if({NEIGHBOUR} = 0, 'unknown', trimRight(concat('AS', toString({NEIGHBOUR}), ' ', m.name)))"
+        ),
+        Dimension::Link => "if(l.link = '', 'not classified', l.link)".to_owned(),
+        Dimension::Provider => "if(l.provider = '', 'no provider', l.provider)".to_owned(),
+        Dimension::Connectivity => "toString(l.connectivity)".to_owned(),
+        Dimension::Exporter => EXPORTER.to_owned(),
+        Dimension::Interface => {
+            format!(
+                "concat({EXPORTER}, ' ', if(i.name = '', concat('ifIndex ', toString(s.if_index)), i.name))"
+            )
+        }
+        Dimension::Family => "if(s.family = 0, 'not IP', concat('IPv', toString(s.family)))".to_owned(),
+    }
 }
 
 /// Values of the question, by the names that the SQL has for them.
 pub fn parameters(question: &Question) -> Vec<(&'static str, String)> {
     let mut all = vec![
-        ("from", question.from.to_string()),
-        ("to", question.to.to_string()),
+        ("from", question.period.from.to_string()),
+        ("to", question.period.to.to_string()),
         ("top", question.top.to_string()),
+        ("observation", question.observation.word().to_owned()),
     ];
     let optional = [
         ("provider", question.provider.clone()),
-        ("connectivity", question.connectivity.clone()),
+        ("connectivity", question.connectivity.map(|kind| kind.word().to_owned())),
         ("exporter", question.exporter.clone()),
         ("asn", question.asn.map(|asn| asn.to_string())),
     ];
@@ -66,45 +96,125 @@ pub fn parameters(question: &Question) -> Vec<(&'static str, String)> {
     all
 }
 
+/// A wide sum as 64 bits.
+fn narrow(sum: &str) -> String {
+    format!("toUInt64(least({sum}, toUInt256(18446744073709551615)))")
+}
+
+/// Amounts times the interval, which is in thousandths.
+fn scaled(amount: &str, condition: &str) -> String {
+    format!("intDiv(sumIf(toUInt256(toUInt128({amount}) * rate), {condition}), 1000)")
+}
+
+/// `rate` is N in thousandths: as announced with the flows, else the first that was announced later, else 0. The variance is N(N−1)·Q
+/// (COUNTING.md, "Error of an estimate").
+fn measures() -> String {
+    const SAMPLES: &str = "toUInt256(if(s.sampling_kind = 'flow', s.flows, s.packets))";
+    let mut all = vec![
+        format!("{} AS packets", narrow(&scaled("s.packets", "1"))),
+        // A flow count is scaled where whole flows are sampled, and nowhere else.
+        format!(
+            "{} AS flows",
+            narrow(
+                "intDiv(sum(toUInt256(s.flows) * if(s.sampling_kind = 'flow' AND rate > 0, rate, 1000)), 1000)"
+            )
+        ),
+        format!("{} AS bytes_late_rate", narrow(&scaled("s.bytes", "s.sampling_interval = 0"))),
+    ];
+    for side in ["in", "out"] {
+        let of = format!("s.direction = '{side}'");
+        all.extend([
+            format!("{} AS bytes_{side}", narrow(&scaled("s.bytes", &of))),
+            format!("{} AS samples_{side}", narrow(&format!("sumIf({SAMPLES}, {of} AND rate > 0)"))),
+            format!("{} AS drawn_{side}", narrow(&format!("sumIf({SAMPLES}, {of} AND rate > 1000)"))),
+            format!(
+                "[sumIf(toFloat64(s.bytes) * rate / 1000, {of} AND rate > 1000), \
+                 sumIf(toFloat64(s.q) * (rate / 1000) * (rate / 1000 - 1), {of} AND rate > 1000)] AS moments_{side}"
+            ),
+            format!(
+                "{} AS bytes_unknown_rate_{side}",
+                narrow(&format!("sumIf(toUInt256(s.bytes), {of} AND rate = 0)"))
+            ),
+        ]);
+    }
+    let packets = "s.sampling_kind != 'flow' AND rate > 1000";
+    let flows = "s.sampling_kind = 'flow' AND rate > 1000";
+    all.extend([
+        format!("maxIf(rate, {packets}) / 1000 AS packet_interval"),
+        format!("sumIf(toFloat64(s.q), {packets}) AS packet_squares"),
+        format!("sumIf(toFloat64(s.bytes), {packets}) AS packet_bytes"),
+        format!("maxIf(rate, {flows}) / 1000 AS flow_interval"),
+        format!("sumIf(toFloat64(s.q), {flows}) AS flow_squares"),
+    ]);
+    all.join(", ")
+}
+
+const OBSERVED: &str = "s.observation = {observation:String}";
+
 /// The top rows.
-pub fn top(database: &str, table: &Table, question: &Question) -> String {
+pub fn top(database: &str, question: &Question) -> String {
     let keys: Vec<_> = question.by.iter().map(|dimension| expression(*dimension)).collect();
-    let body = body(database, table, question);
+    let (measures, body) = (measures(), body(database, question, OBSERVED));
     format!(
-        "SELECT [{}] AS keys, {MEASURES} {body} GROUP BY keys ORDER BY bytes_in + bytes_out DESC, keys LIMIT {{top:UInt32}}",
-        keys.join(", ")
+        "SELECT [{}] AS keys, {measures} {body} GROUP BY keys ORDER BY {} DESC, keys LIMIT {{top:UInt32}}",
+        keys.join(", "),
+        scaled("s.bytes", "s.direction IN ('in', 'out')"),
     )
 }
 
 /// Everything that the question covers.
-pub fn total(database: &str, table: &Table, question: &Question) -> String {
-    format!("SELECT CAST([], 'Array(String)') AS keys, {MEASURES} {}", body(database, table, question))
+pub fn total(database: &str, question: &Question) -> String {
+    format!("SELECT CAST([], 'Array(String)') AS keys, {} {}", measures(), body(database, question, OBSERVED))
 }
 
-/// `rate` is N in thousandths: as announced with the flows, else as announced later, else 0. Bernoulli variance is N(N−1)·Q
-/// (COUNTING.md, "Error of an estimate").
-const MEASURES: &str = "\
-    toUInt64(intDiv(sumIf(toUInt128(s.bytes) * rate, s.direction = 'in'), 1000)) AS bytes_in, \
-    toUInt64(intDiv(sumIf(toUInt128(s.bytes) * rate, s.direction = 'out'), 1000)) AS bytes_out, \
-    toUInt64(intDiv(sum(toUInt128(s.packets) * rate), 1000)) AS packets, \
-    toUInt64(sum(s.flows)) AS flows, \
-    toUInt64(sumIf(s.packets, rate > 0)) AS samples, \
-    1.96 * sqrt(sumIf(toFloat64(s.q) * (rate / 1000) * greatest(rate / 1000 - 1, 0), s.direction = 'in')) AS error_in, \
-    1.96 * sqrt(sumIf(toFloat64(s.q) * (rate / 1000) * greatest(rate / 1000 - 1, 0), s.direction = 'out')) AS error_out, \
-    toUInt64(intDiv(sumIf(toUInt128(s.bytes) * rate, s.sampling_interval = 0), 1000)) AS bytes_late_rate, \
-    toUInt64(sumIf(s.bytes, rate = 0)) AS bytes_unknown_rate";
+/// Bytes that are not in, by exporter. Where nothing picks sides, every flow has both, and one of them stands for it.
+fn not_in(database: &str, question: &Question, which: &str) -> String {
+    let picks_sides = question.scope == Scope::Boundary
+        || question.connectivity.is_some()
+        || question.provider.is_some()
+        || question.asn.is_some();
+    let side = if picks_sides { "1" } else { "s.direction = 'in'" };
+    format!(
+        "SELECT {EXPORTER} AS exporter, toString(s.observation) AS observation, {} AS bytes, {} AS bytes_unknown_rate {} \
+         GROUP BY exporter, observation HAVING bytes + bytes_unknown_rate > 0 \
+         ORDER BY bytes DESC, bytes_unknown_rate DESC, exporter",
+        narrow(&scaled("s.bytes", "1")),
+        narrow("sumIf(toUInt256(s.bytes), rate = 0)"),
+        body(database, question, &format!("{side} AND {which}")),
+    )
+}
 
-fn body(database: &str, table: &Table, question: &Question) -> String {
-    let observation = match question.observation {
-        Counted::Ingress => "ingress",
-        Counted::Egress => "egress",
-    };
+/// Bytes of unknown rate among the records that count.
+pub fn unknown_rate(database: &str, question: &Question) -> String {
+    not_in(database, question, &format!("{OBSERVED} AND rate = 0"))
+}
+
+/// Bytes of the records that don't count because of where they were observed.
+pub fn other_observation(database: &str, question: &Question) -> String {
+    not_in(database, question, &format!("NOT ({OBSERVED})"))
+}
+
+/// The rate that an exporter announced first, from its options data: for what came before, and only where it can't be another's.
+/// That is where one source was announced, for all of the exporter, in one observation domain, and not merely inferred. Whole flows
+/// that were sampled are left out, because the squares of the flows before were not kept as theirs.
+fn late_rates(database: &str) -> String {
+    let announced = "rate_source != 'inferred'";
+    format!(
+        "SELECT exporter, argMinIf(sampling_interval, valid_from, {announced}) AS late, minIf(valid_from, {announced}) AS since \
+         FROM {database}.rates FINAL GROUP BY exporter \
+         HAVING uniqExactIf((rate_source, scope), {announced}) = 1 AND uniqExact(observation_domain) = 1 \
+         AND countIf(rate_source NOT IN ('inferred', 'header', 'system', 'domain', 'sampler')) = 0 \
+         AND argMinIf(sampling_kind, valid_from, {announced}) != 'flow'"
+    )
+}
+
+fn body(database: &str, question: &Question, which: &str) -> String {
     let mut conditions = vec![
         "s.time >= toDateTime({from:UInt32}, 'UTC')".to_owned(),
         "s.time < toDateTime({to:UInt32}, 'UTC')".to_owned(),
-        format!("s.observation = '{observation}'"),
+        which.to_owned(),
     ];
-    if question.scope == Scope::Boundary {
+    if question.scope == Scope::Boundary && question.connectivity.is_none() {
         conditions.push("l.connectivity IN ('transit', 'ix', 'pni')".to_owned());
     }
     let optional = [
@@ -118,8 +228,8 @@ fn body(database: &str, table: &Table, question: &Question) -> String {
     ];
     conditions
         .extend(optional.into_iter().filter(|(asked, _)| *asked).map(|(_, condition)| condition.to_owned()));
-    let slots = table.name;
-    // A late rate counts where the exporter has announced just one: which of several it would be is not known.
+    let (slots, late) = (question.period.table.name, late_rates(database));
+    // A slot in which the first rate was announced counts as before it: its flows without a rate are those that came earlier.
     format!(
         "FROM {database}.{slots} AS s \
          LEFT JOIN (SELECT * FROM {database}.links FINAL) AS l ON l.exporter = s.exporter AND l.if_index = s.if_index \
@@ -128,10 +238,9 @@ fn body(database: &str, table: &Table, question: &Question) -> String {
          LEFT JOIN (SELECT exporter, if_index, name FROM {database}.interfaces FINAL) AS i \
              ON i.exporter = s.exporter AND i.if_index = s.if_index \
          LEFT JOIN (SELECT asn, name FROM {database}.asns FINAL) AS n ON n.asn = s.asn \
-         LEFT JOIN (SELECT asn, name FROM {database}.asns FINAL) AS m ON m.asn = s.neighbour_as \
-         LEFT JOIN (SELECT exporter, any(sampling_interval) AS late FROM {database}.rates FINAL GROUP BY exporter \
-             HAVING uniqExact(sampling_interval) = 1) AS r ON r.exporter = s.exporter \
-         ARRAY JOIN [if(s.sampling_interval > 0, s.sampling_interval, r.late)] AS rate \
+         LEFT JOIN (SELECT asn, name FROM {database}.asns FINAL) AS m ON m.asn = {NEIGHBOUR} \
+         LEFT JOIN ({late}) AS r ON r.exporter = s.exporter \
+         ARRAY JOIN [multiIf(s.sampling_interval > 0, s.sampling_interval, s.time <= r.since, r.late, 0)] AS rate \
          WHERE {}",
         conditions.join(" AND ")
     )
@@ -140,43 +249,36 @@ fn body(database: &str, table: &Table, question: &Question) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn question() -> Question {
-        Question {
-            by: vec![Dimension::As],
-            from: 3600,
-            to: 7200,
-            top: 3,
-            scope: Scope::All,
-            observation: Counted::Ingress,
-            provider: None,
-            connectivity: None,
-            exporter: None,
-            asn: None,
-        }
-    }
-
-    #[test]
-    fn the_coarsest_table_that_answers_exactly_is_read() {
-        let of = |from, to| table(&Question { from, to, ..question() }).name;
-        assert_eq!(of(3600, 7200), "links_1h");
-        assert_eq!(of(3600, 7500), "links_5m");
-        assert_eq!(of(3660, 7200), "links_1m");
-    }
+    use crate::query::period::Period;
+    use crate::query::{Counted, Kind};
+    use weir_schemas::rollup::ROLLUPS;
 
     #[test]
     fn no_value_of_a_question_is_part_of_its_sql() {
         let hostile = "'; DROP TABLE weir.flows --";
         let question = Question {
+            by: vec![Dimension::As],
+            period: Period {
+                table: &ROLLUPS[0],
+                from: 60,
+                to: 120,
+                asked_from: 60,
+                seconds: 60,
+                incomplete: 0,
+            },
+            top: 3,
+            scope: Scope::All,
+            observation: Counted::Ingress,
             provider: Some(hostile.into()),
-            connectivity: Some(hostile.into()),
+            connectivity: Some(Kind::Core),
             exporter: Some(hostile.into()),
-            ..question()
+            asn: None,
         };
-        for sql in [top("weir", table(&question), &question), total("weir", table(&question), &question)] {
+        for make in [top, total, unknown_rate, other_observation] {
+            let sql = make("weir", &question);
             assert!(!sql.contains("DROP"), "{sql}");
             assert!(sql.contains("{provider:String}"), "{sql}");
         }
-        assert_eq!(parameters(&question).iter().filter(|(_, value)| value == hostile).count(), 3);
+        assert_eq!(parameters(&question).iter().filter(|(_, value)| value == hostile).count(), 2);
     }
 }

@@ -1,14 +1,15 @@
 //! An answer as a table for people: aligned, with units, and with words where a number would mislead.
 
-use super::{Answer, Question, Row, Scope};
+use super::period::ALLOWANCE;
+use super::{Answer, NotIn, Question, Row, Scope};
 use std::fmt::Write;
 
-/// Samples below which no normal interval is claimed (COUNTING.md, "Error of an estimate").
-const FEW: u64 = 300;
+/// Exporters named in a sentence.
+const NAMED: usize = 3;
 
 /// Bits a second with an SI prefix.
-fn rate(bytes: u64, seconds: f64) -> String {
-    let mut value = bytes as f64 * 8.0 / seconds;
+fn rate(bytes: f64, seconds: f64) -> String {
+    let mut value = bytes * 8.0 / seconds;
     for unit in ["bit/s", "kbit/s", "Mbit/s", "Gbit/s"] {
         if value < 1000.0 {
             return format!("{value:.1} {unit}");
@@ -19,8 +20,8 @@ fn rate(bytes: u64, seconds: f64) -> String {
 }
 
 /// Bytes with an SI prefix.
-fn size(bytes: u64) -> String {
-    let mut value = bytes as f64;
+fn size(bytes: f64) -> String {
+    let mut value = bytes;
     for unit in ["B", "kB", "MB", "GB", "TB"] {
         if value < 1000.0 {
             return format!("{value:.1} {unit}");
@@ -30,32 +31,52 @@ fn size(bytes: u64) -> String {
     format!("{value:.1} PB")
 }
 
-fn error(row: &Row) -> String {
-    let bytes = (row.bytes_in + row.bytes_out) as f64;
-    // Below this the normal interval is too narrow to be shown.
-    if row.error_in + row.error_out > 0.0 && row.samples < FEW {
-        return "few samples".to_owned();
+/// Both directions. A sum of two that each stop at 64 bits has more than those.
+fn bytes(row: &Row) -> f64 {
+    row.bytes_in as f64 + row.bytes_out as f64
+}
+
+/// How far the limits lie below and above. In and out of one sum can be the same packets (COUNTING.md), so the bound adds both.
+fn interval(row: &Row, seconds: f64) -> String {
+    let (sum, low, high) = (bytes(row), row.low_in + row.low_out, row.high_in + row.high_out);
+    if sum == 0.0 {
+        return if high > 0.0 { format!("< {}", rate(high, seconds)) } else { String::new() };
     }
-    // In and out of one sum can be the same packets (COUNTING.md), so the bound adds half-widths.
-    if bytes == 0.0 {
-        String::new()
-    } else {
-        format!("±{:.1} %", 100.0 * (row.error_in + row.error_out) / bytes)
+    let [below, above] = [sum - low, high - sum].map(|half| format!("{:.1}", 100.0 * half / sum));
+    if below == above { format!("±{above} %") } else { format!("−{below} +{above} %") }
+}
+
+/// Exporters with bytes that are not in: the first few by name, and how many others.
+fn exporters<'a>(all: &[&'a NotIn], amount: impl Fn(&'a NotIn) -> String) -> String {
+    let mut names: Vec<String> =
+        all.iter().take(NAMED).map(|one| format!("{} ({})", one.exporter, amount(one))).collect();
+    match all.len().saturating_sub(NAMED) {
+        0 => {}
+        1 => names.push("1 other".to_owned()),
+        others => names.push(format!("{others} others")),
     }
+    let last = names.pop().unwrap_or_default();
+    if names.is_empty() { last } else { format!("{} and {last}", names.join(", ")) }
 }
 
 /// The table.
 pub fn text(question: &Question, answer: &Answer) -> String {
-    let seconds = f64::from(answer.to - answer.from);
-    let all = (answer.total.bytes_in + answer.total.bytes_out).max(1) as f64;
+    let mut out = rows(answer);
+    notes(&mut out, question, answer);
+    out
+}
+
+fn rows(answer: &Answer) -> String {
+    let seconds = f64::from(answer.seconds);
+    let all = bytes(&answer.total).max(1.0);
     let mut heads = answer.by.clone();
     heads.extend(["in", "out", "share", "95 %"].map(str::to_owned));
     let line = |keys: Vec<String>, row: &Row| {
         let mut cells = keys;
-        cells.push(rate(row.bytes_in, seconds));
-        cells.push(rate(row.bytes_out, seconds));
-        cells.push(format!("{:.1} %", 100.0 * (row.bytes_in + row.bytes_out) as f64 / all));
-        cells.push(error(row));
+        cells.push(rate(row.bytes_in as f64, seconds));
+        cells.push(rate(row.bytes_out as f64, seconds));
+        cells.push(format!("{:.1} %", 100.0 * bytes(row) / all));
+        cells.push(interval(row, seconds));
         cells
     };
     let mut lines: Vec<Vec<String>> = answer.rows.iter().map(|row| line(row.keys.clone(), row)).collect();
@@ -84,58 +105,103 @@ pub fn text(question: &Question, answer: &Answer) -> String {
             let _ = writeln!(out, "{}", "─".repeat(widths.iter().sum::<usize>() + 2 * (widths.len() - 1)));
         }
     }
-    let minutes = (answer.to - answer.from) / 60;
+    out
+}
+
+fn notes(out: &mut String, question: &Question, answer: &Answer) {
     let _ = writeln!(
         out,
-        "\nAverages over {minutes} minutes, scaled by the sampling rate, from {}.",
+        "\nAverages over {} minutes, scaled by the sampling rate, of records observed on {}, from {}.",
+        answer.seconds / 60,
+        answer.observation,
         answer.table
     );
+    if answer.asked_from < answer.from {
+        let _ = writeln!(
+            out,
+            "Asked was from {}; {} keeps data from {} on, and what is shown begins there.",
+            answer.asked_from, answer.table, answer.from
+        );
+    }
+    if answer.incomplete_seconds > 0 {
+        let _ = writeln!(
+            out,
+            "The last {} minutes are incomplete: flows come after they end.",
+            answer.incomplete_seconds.div_ceil(60)
+        );
+    }
     if answer.total.bytes_late_rate > 0 {
         let _ = writeln!(
             out,
-            "{} of it came before its exporter announced a sampling rate, and is scaled by the one announced later.",
-            size(answer.total.bytes_late_rate)
+            "{} of it came before its exporter announced a sampling rate, and is scaled by the first that it announced.",
+            size(answer.total.bytes_late_rate as f64)
         );
     }
-    if answer.total.bytes_unknown_rate > 0 {
+    if !answer.unknown_rate.is_empty() {
+        let mut all: Vec<_> = answer.unknown_rate.iter().collect();
+        all.sort_by_key(|one| std::cmp::Reverse(one.bytes_unknown_rate));
         let _ = writeln!(
             out,
-            "{} as sampled are not in: their exporters have announced no sampling rate.",
-            size(answer.total.bytes_unknown_rate)
+            "{} as sampled are not in, because their sampling rate is not known: {}.",
+            size(all.iter().map(|one| one.bytes_unknown_rate as f64).sum()),
+            exporters(&all, |one| size(one.bytes_unknown_rate as f64))
         );
     }
-    if answer.rows.is_empty() && question.scope == Scope::Boundary {
-        out.push_str("No traffic on transit, IX or PNI links. Classify links in decoder.enrich.links, or ask with --scope all.\n");
+    for observation in ["ingress", "egress", "unknown"] {
+        let all: Vec<_> =
+            answer.other_observation.iter().filter(|one| one.observation == observation).collect();
+        if all.is_empty() {
+            continue;
+        }
+        let amount = |one: &NotIn| match (one.bytes, one.bytes_unknown_rate) {
+            (0, unknown) => format!("{} as sampled", size(unknown as f64)),
+            (bytes, _) => size(bytes as f64),
+        };
+        let (place, how) = match observation {
+            "unknown" => ("at an unknown point".to_owned(), "set unknown_observation for them".to_owned()),
+            word => (format!("on {word}"), format!("ask with --observation {word}")),
+        };
+        let _ = writeln!(out, "Not in is what was observed {place}, by {}; {how}.", exporters(&all, amount));
     }
-    out
+    if answer.rows.is_empty() {
+        if question.scope == Scope::Boundary && question.connectivity.is_none() {
+            out.push_str("No traffic on transit, IX or PNI links. Classify links in decoder.enrich.links, or ask with --scope all.\n");
+        }
+        let _ =
+            writeln!(out, "--last ends {} minutes ago, so the newest flows are not in yet.", ALLOWANCE / 60);
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::query::period::Period;
     use crate::query::{Counted, Dimension};
+    use weir_schemas::rollup::ROLLUPS;
 
-    fn row(keys: &[&str], bytes_in: u64, bytes_out: u64) -> Row {
+    fn row(keys: &[&str], bytes_in: u64, bytes_out: u64, (below, above): (f64, f64)) -> Row {
         Row {
             keys: keys.iter().map(|key| (*key).to_owned()).collect(),
             bytes_in,
             bytes_out,
-            packets: 10,
-            flows: 5,
-            samples: bytes_in / 1000,
-            error_in: bytes_in as f64 / 100.0,
-            error_out: 0.0,
-            bytes_late_rate: 0,
-            bytes_unknown_rate: 0,
+            low_in: bytes_in as f64 * (1.0 - below),
+            high_in: bytes_in as f64 * (1.0 + above),
+            low_out: bytes_out as f64,
+            high_out: bytes_out as f64,
+            ..Row::default()
         }
     }
 
-    #[test]
-    fn an_answer_reads_well() {
+    fn not_in(exporter: &str, observation: &str, bytes: u64, bytes_unknown_rate: u64) -> NotIn {
+        NotIn { exporter: exporter.into(), observation: observation.into(), bytes, bytes_unknown_rate }
+    }
+
+    fn answer(rows: Vec<Row>, total: Row) -> (Question, Answer) {
+        let period =
+            Period { table: &ROLLUPS[2], from: 0, to: 3600, asked_from: 0, seconds: 3600, incomplete: 0 };
         let question = Question {
             by: vec![Dimension::As, Dimension::Link],
-            from: 0,
-            to: 3600,
+            period,
             top: 2,
             scope: Scope::Boundary,
             observation: Counted::Ingress,
@@ -148,17 +214,63 @@ mod tests {
             table: "links_1h",
             from: 0,
             to: 3600,
+            asked_from: 0,
+            seconds: 3600,
+            incomplete_seconds: 0,
+            observation: "ingress",
             by: vec!["as".into(), "link".into()],
-            rows: vec![
-                row(&["AS3320 Deutsche Telekom", "transit-A"], 900_000_000_000, 100_000_000_000),
-                row(&["AS174 Cogent", "LAN-IX"], 45_000, 0),
+            rows,
+            total,
+            unknown_rate: Vec::new(),
+            other_observation: Vec::new(),
+        };
+        (question, answer)
+    }
+
+    #[test]
+    fn an_answer_reads_well() {
+        let rows = vec![
+            row(&["AS3320 Deutsche Telekom", "transit-A"], 900_000_000_000, 100_000_000_000, (0.01, 0.01)),
+            row(&["AS174 Cogent", "LAN-IX"], 45_000, 0, (0.412, 0.703)),
+            Row { high_in: 90_000.0, ..row(&["AS64500", "LAN-IX"], 0, 0, (0.0, 0.0)) },
+        ];
+        let total =
+            Row { bytes_late_rate: 7_000_000, ..row(&[], 900_000_045_000, 100_000_000_000, (0.01, 0.01)) };
+        let (question, answer) = answer(rows, total);
+        let answer = Answer {
+            asked_from: 0,
+            from: 1200,
+            seconds: 2400,
+            incomplete_seconds: 61,
+            unknown_rate: vec![
+                not_in("edge2", "ingress", 0, 40),
+                not_in("edge6", "ingress", 0, 4000),
+                not_in("edge7", "ingress", 0, 30),
+                not_in("edge8", "ingress", 0, 20),
+                not_in("edge9", "ingress", 0, 10),
             ],
-            total: Row {
-                bytes_unknown_rate: 5000,
-                bytes_late_rate: 7_000_000,
-                ..row(&[], 900_045_000_000, 100_000_000_000)
-            },
+            other_observation: vec![
+                not_in("edge1", "egress", 1_200_000_000, 0),
+                not_in("192.0.2.1", "egress", 0, 500),
+                not_in("edge3", "unknown", 10, 0),
+            ],
+            ..answer
         };
         insta::assert_snapshot!(text(&question, &answer));
+    }
+
+    #[test]
+    fn an_empty_answer_says_why_it_may_be_empty() {
+        let (question, answer) = answer(Vec::new(), Row::default());
+        insta::assert_snapshot!(text(&question, &answer));
+    }
+
+    #[test]
+    fn sums_of_both_directions_are_not_cut_off_at_64_bits() {
+        let most = Row { bytes_in: u64::MAX, bytes_out: u64::MAX, ..Row::default() };
+        assert_eq!(bytes(&most), 2.0 * u64::MAX as f64);
+        let (question, answer) =
+            answer(vec![Row { keys: vec!["a".into(), "l".into()], ..most.clone() }], most);
+        assert!(text(&question, &answer).contains("100.0 %"));
     }
 }

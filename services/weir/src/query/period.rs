@@ -1,0 +1,218 @@
+//! From when to when an answer is, and from which table it is read.
+//!
+//! What must stay true: no time is averaged over of which the table read has dropped rows, and ends that are moved are told.
+
+use anyhow::{Context, Result, bail};
+use std::collections::BTreeMap;
+use weir_schemas::rollup::{ROLLUPS, Shape, Table};
+
+/// Seconds before now at which `--last` ends. Flows come after they end: by an active time-out of a minute, which is what is
+/// recommended, and by the way through the bus. A router with a longer one is complete later.
+pub const ALLOWANCE: u32 = 120;
+
+/// What time an answer covers.
+#[derive(Clone, Copy, Debug)]
+pub struct Period {
+    /// Table that is read.
+    pub table: &'static Table,
+    /// Start, seconds since the epoch, on a border of the table's slots.
+    pub from: u32,
+    /// End, not included.
+    pub to: u32,
+    /// Start as asked: before `from` where no table that fits keeps it.
+    pub asked_from: u32,
+    /// Seconds that averages divide by: what lies ahead of now is left out.
+    pub seconds: u32,
+    /// Seconds at its end that can still grow.
+    pub incomplete: u32,
+}
+
+/// Which times the tables have.
+#[derive(Clone, Copy, Debug)]
+pub struct Kept<'a> {
+    /// Now, seconds since the epoch.
+    pub now: u32,
+    /// Days kept as configured, by table.
+    pub days: &'a BTreeMap<String, u32>,
+}
+
+impl Kept<'_> {
+    /// Days that a table keeps; 0: always.
+    pub fn days(&self, table: &Table) -> u32 {
+        self.days.get(table.name).copied().unwrap_or(table.days)
+    }
+
+    /// The first slot of which nothing is dropped yet.
+    fn from(&self, table: &Table) -> u32 {
+        match self.days(table) {
+            0 => 0,
+            days => {
+                let first = self.now.saturating_sub(days.saturating_mul(86_400));
+                first.checked_next_multiple_of(table.slot).unwrap_or(first)
+            }
+        }
+    }
+
+    fn period(&self, table: &'static Table, (from, to): (u32, u32), asked_from: u32) -> Period {
+        let end = to.min(self.now);
+        let complete = self.now.saturating_sub(ALLOWANCE);
+        Period {
+            table,
+            from,
+            to,
+            asked_from,
+            seconds: end.saturating_sub(from).max(1),
+            incomplete: end.saturating_sub(complete.max(from)),
+        }
+    }
+}
+
+fn tables() -> impl Iterator<Item = &'static Table> {
+    ROLLUPS.iter().filter(|table| table.shape == Shape::Links)
+}
+
+/// The last so much time, in slots of the finest table that still has all of it.
+pub fn last(text: &str, kept: Kept<'_>) -> Result<Period> {
+    let seconds = duration(text)?;
+    let snapped = |table: &Table| {
+        let to = kept.now.saturating_sub(ALLOWANCE) / table.slot * table.slot;
+        (to.saturating_sub(seconds.div_ceil(table.slot).saturating_mul(table.slot)), to)
+    };
+    let mut by_slot: Vec<_> = tables().collect();
+    by_slot.sort_by_key(|table| table.slot);
+    let finest = by_slot.iter().find(|table| snapped(table).0 >= kept.from(table));
+    // Where no table has all of it, the one that has most says from when on.
+    let longest = || by_slot.iter().min_by_key(|table| kept.from(table));
+    let table = finest.or_else(longest).context("there is no table to ask")?;
+    let (from, to) = snapped(table);
+    between(from, to, kept)
+}
+
+/// The time between two ends that were named.
+pub fn between(from: u32, to: u32, kept: Kept<'_>) -> Result<Period> {
+    if !from.is_multiple_of(60) || !to.is_multiple_of(60) {
+        bail!("--from and --to must be whole minutes: {from} and {to}");
+    }
+    if from >= to {
+        bail!("--from {from} is not before --to {to}");
+    }
+    if from >= kept.now {
+        bail!("--from {from} is not before now, {}", kept.now);
+    }
+    let fitting =
+        || tables().filter(|table| from.is_multiple_of(table.slot) && to.is_multiple_of(table.slot));
+    if let Some(table) = fitting().filter(|table| kept.from(table) <= from).max_by_key(|table| table.slot) {
+        return Ok(kept.period(table, (from, to), from));
+    }
+    let table = fitting().min_by_key(|table| kept.from(table)).context("there is no table to ask")?;
+    let begins = kept.from(table);
+    let fits_more = tables().filter(|other| kept.from(other) < begins).min_by_key(|other| other.slot);
+    let advice = fits_more
+        .map(|other| format!("; ends on whole {} minutes reach back further", other.slot / 60))
+        .unwrap_or_default();
+    if begins >= to {
+        bail!("--to {to} is before all that {} keeps, which is from {begins} on{advice}", table.name);
+    }
+    Ok(kept.period(table, (begins, to), from))
+}
+
+/// Seconds of `30m`, `24h`, `7d`.
+fn duration(text: &str) -> Result<u32> {
+    let wrong = || format!("--last {text}: write a number and m, h or d, such as 24h");
+    let units = [('m', 60), ('h', 3600), ('d', 86_400)];
+    let found = units.iter().find_map(|(unit, seconds)| Some((text.strip_suffix(*unit)?, *seconds)));
+    let (number, seconds) = found.with_context(wrong)?;
+    let number: u32 = number.parse().with_context(wrong)?;
+    number
+        .checked_mul(seconds)
+        .filter(|seconds| *seconds > 0)
+        .with_context(|| format!("--last {text} is no time"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// No border of any slot.
+    const NOW: u32 = 1_790_000_000 + 77;
+    const DAY: u32 = 86_400;
+
+    fn kept(days: &BTreeMap<String, u32>) -> Kept<'_> {
+        Kept { now: NOW, days }
+    }
+
+    fn of_last(text: &str) -> Period {
+        last(text, kept(&BTreeMap::new())).unwrap()
+    }
+
+    #[test]
+    fn the_last_days_come_from_the_finest_table_that_still_has_them() {
+        for (text, slot, seconds) in
+            [("1h", 60, 3600), ("34d", 60, 34 * DAY), ("35d", 300, 35 * DAY), ("90d", 300, 90 * DAY)]
+        {
+            let period = of_last(text);
+            // A coarser table whose slots happen to fit answers the same.
+            assert!(period.table.slot >= slot, "{text}: {}", period.table.name);
+            assert!(
+                period.from.is_multiple_of(period.table.slot) && period.to.is_multiple_of(period.table.slot)
+            );
+            assert_eq!((period.seconds, period.asked_from), (seconds, period.from), "{text}");
+            assert!(NOW - period.from < period.table.days * DAY, "{text}: {}", period.table.name);
+        }
+        assert_eq!(of_last("500d").table.name, "links_1h");
+        assert_eq!(of_last("50000m").table.name, "links_1m");
+        assert_eq!(of_last("60001m").seconds, 60_005 / 5 * 300, "snapped outwards");
+    }
+
+    #[test]
+    fn configured_retention_is_what_counts() {
+        let days = BTreeMap::from([("links_1m".to_owned(), 1), ("links_5m".to_owned(), 0)]);
+        assert_eq!(last("1501m", kept(&days)).unwrap().table.name, "links_5m");
+        let period = last("9000d", kept(&days)).unwrap();
+        assert_eq!((period.table.name, period.seconds), ("links_5m", 9000 * DAY));
+        let from = NOW / 60 * 60 - 90 * DAY;
+        assert_eq!(between(from / 300 * 300, NOW / 300 * 300, kept(&days)).unwrap().table.slot, 300);
+    }
+
+    #[test]
+    fn ends_beyond_what_is_kept_are_cut_or_refused_never_averaged_over() {
+        let no = BTreeMap::new();
+        let to = NOW / 60 * 60 - 60 * 7;
+        let from = to - 90 * DAY - 60;
+        let cut = between(from, to, kept(&no)).unwrap();
+        assert_eq!((cut.table.name, cut.asked_from), ("links_1m", from));
+        assert_eq!(cut.from, (NOW - 35 * DAY).next_multiple_of(60));
+        assert_eq!(cut.seconds, cut.to - cut.from);
+        let error = between(from, from + 60, kept(&no)).unwrap_err().to_string();
+        assert!(error.ends_with("; ends on whole 5 minutes reach back further"), "{error}");
+        let years = of_last("4000d");
+        assert!(years.from > years.asked_from && years.table.name == "links_1h");
+    }
+
+    #[test]
+    fn the_coarsest_table_that_answers_exactly_is_read() {
+        let no = BTreeMap::new();
+        let hour = NOW / 3600 * 3600 - 7200;
+        let of = |from, to| between(from, to, kept(&no)).unwrap().table.name;
+        assert_eq!(of(hour, hour + 3600), "links_1h");
+        assert_eq!(of(hour, hour + 3900), "links_5m");
+        assert_eq!(of(hour + 60, hour + 3600), "links_1m");
+    }
+
+    #[test]
+    fn what_can_still_grow_is_told_and_what_is_ahead_is_not_divided_by() {
+        assert_eq!(of_last("10m").incomplete, 0);
+        let minute = NOW / 60 * 60;
+        let period = between(minute - 600, minute + 600, kept(&BTreeMap::new())).unwrap();
+        assert_eq!((period.seconds, period.incomplete), (600 + NOW % 60, ALLOWANCE));
+        assert!(between(minute + 60, minute + 120, kept(&BTreeMap::new())).is_err());
+    }
+
+    #[test]
+    fn a_duration_is_a_number_and_a_unit_in_any_alphabet_or_refused() {
+        assert_eq!(duration("30m").unwrap(), 1800);
+        for wrong in ["", "m", "5", "5м", "м", "-1h", "0h", "99999d", "1.5h"] {
+            assert!(duration(wrong).is_err(), "{wrong}");
+        }
+    }
+}
