@@ -1,7 +1,8 @@
 //! A value of `weir.deadletter`: bytes that could not be used, whole, with where they came from and why.
 //!
 //! A version byte, the length of a JSON description (two bytes, big-endian), the description, then the bytes. Everything that
-//! decoding them again needs is in it, so that a mended decoder can be fed from here.
+//! decoding them again needs is in it, so that a mended decoder can be fed from here. Only what is too large for a message is cut, and
+//! the letter says so: one that could not be written would hold up everything behind it.
 
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
@@ -36,6 +37,18 @@ pub struct About {
     pub observation_domain: u32,
 }
 
+/// Most bytes of a letter. Kafka's clients refuse messages of more than 1 000 000 bytes, key and headers included.
+pub const MAX_BYTES: usize = 900_000;
+
+/// The description as it is written: where bytes were cut off, with how many there were.
+#[derive(Serialize, Deserialize)]
+struct Description<A> {
+    #[serde(flatten)]
+    about: A,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    cut_from: Option<usize>,
+}
+
 /// Why a dead letter can't be read.
 #[derive(Debug, Error)]
 pub enum DeadLetterError {
@@ -47,38 +60,63 @@ pub enum DeadLetterError {
     About(#[from] serde_json::Error),
 }
 
-/// Writes a dead letter.
+/// Writes a dead letter of at most [`MAX_BYTES`]: of bytes that are more, the beginning, and how many they were.
 pub fn write(about: &About, bytes: &[u8]) -> Vec<u8> {
-    let mut description = serde_json::to_vec(about).expect("a description has string keys and plain values");
-    if description.len() > usize::from(u16::MAX) {
-        let short = About { sentence: String::new(), ..about.clone() };
-        description = serde_json::to_vec(&short).expect("a description has string keys and plain values");
+    let describe = |about: &About, cut_from| {
+        let description = Description { about, cut_from };
+        serde_json::to_vec(&description).expect("a description has string keys and plain values")
+    };
+    let fits = |description: &[u8]| description.len() <= usize::from(u16::MAX);
+    let mut short = about.clone();
+    let mut description = describe(&short, None);
+    if !fits(&description) {
+        short.sentence.clear();
+        description = describe(&short, None);
     }
+    let mut room = MAX_BYTES.saturating_sub(3 + description.len());
+    if bytes.len() > room {
+        description = describe(&short, Some(bytes.len()));
+        if !fits(&description) {
+            short.sentence.clear();
+            description = describe(&short, Some(bytes.len()));
+        }
+        room = MAX_BYTES.saturating_sub(3 + description.len());
+    }
+    let kept = &bytes[..bytes.len().min(room)];
     let length = u16::try_from(description.len()).expect("words, numbers and a topic's name are short");
     let mut out = vec![VERSION];
     out.extend_from_slice(&length.to_be_bytes());
     out.extend_from_slice(&description);
-    out.extend_from_slice(bytes);
+    out.extend_from_slice(kept);
     out
 }
 
-/// Reads a dead letter: what is known of it, and its bytes.
-pub fn read(value: &[u8]) -> Result<(About, &[u8]), DeadLetterError> {
+fn parts(value: &[u8]) -> Result<(&[u8], &[u8]), DeadLetterError> {
     let Some((&[VERSION, high, low], rest)) = value.split_first_chunk::<3>() else {
         return Err(DeadLetterError::Framing);
     };
     let length = usize::from(u16::from_be_bytes([high, low]));
-    let (description, bytes) = rest.split_at_checked(length).ok_or(DeadLetterError::Framing)?;
+    rest.split_at_checked(length).ok_or(DeadLetterError::Framing)
+}
+
+/// Reads a dead letter: what is known of it, and its bytes.
+pub fn read(value: &[u8]) -> Result<(About, &[u8]), DeadLetterError> {
+    let (description, bytes) = parts(value)?;
     Ok((serde_json::from_slice(description)?, bytes))
+}
+
+/// How many bytes there were, where a letter has only the first of them.
+pub fn cut_from(value: &[u8]) -> Result<Option<usize>, DeadLetterError> {
+    let description: Description<About> = serde_json::from_slice(parts(value)?.0)?;
+    Ok(description.cut_from)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    #[test]
-    fn a_dead_letter_keeps_its_bytes_and_its_story() {
-        let about = About {
+    fn about() -> About {
+        About {
             reason: "truncated".into(),
             sentence: "set ends before its length".into(),
             topic: "weir.raw".into(),
@@ -90,11 +128,34 @@ mod tests {
             source_port: 2055,
             protocol: "ipfix".into(),
             observation_domain: 7,
-        };
+        }
+    }
+
+    #[test]
+    fn a_dead_letter_keeps_its_bytes_and_its_story() {
+        let about = about();
         let written = write(&about, &[1, 2, 3]);
         assert_eq!(read(&written).unwrap(), (about.clone(), &[1, 2, 3][..]));
         assert!(read(&written[..10]).is_err());
         let long = About { sentence: "x".repeat(70_000), ..about };
         assert_eq!(read(&write(&long, &[9])).unwrap().1, [9]);
+        assert_eq!(cut_from(&written).unwrap(), None);
+    }
+
+    #[test]
+    fn a_letter_fits_a_message_whatever_is_in_it_and_says_what_was_cut() {
+        let large = vec![7; 1_000_000];
+        // The longest sentences that a description still holds, without and with the length beside it.
+        let bare = write(&About { sentence: String::new(), ..about() }, &[]).len() - 3;
+        let sentences = (0..25).map(|less| usize::from(u16::MAX) - bare - less).chain([0, 70_000]);
+        for length in sentences {
+            let about = About { sentence: "x".repeat(length), ..about() };
+            let letter = write(&about, &large);
+            assert_eq!(letter.len(), MAX_BYTES);
+            let (told, bytes) = read(&letter).unwrap();
+            assert_eq!((told.reason, told.offset), (about.reason, about.offset));
+            assert!(large.starts_with(bytes) && bytes.len() > 800_000);
+            assert_eq!(cut_from(&letter).unwrap(), Some(large.len()));
+        }
     }
 }

@@ -19,7 +19,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use thiserror::Error;
 use weir_bus::{Bus, TopicSpec, Topics};
-use weir_runtime::{Readiness, Stop};
+use weir_runtime::{Opened, Readiness, Repeats, Stop, Workers};
 
 /// Why the decoder can't start or go on.
 #[derive(Debug, Error)]
@@ -59,58 +59,75 @@ pub async fn run<B: Bus>(
     let enrich = config.enrich.clone();
     let enricher = tokio::task::spawn_blocking(move || Enricher::new(&enrich)).await;
     let enricher = Arc::new(enricher.map_err(|_| Error::Worker(0))?.map_err(Error::Config)?);
-    wait_for_bus(&bus, specs, &ready, &stop).await?;
-    let mut workers = Vec::new();
+    if !wait_for_bus(&bus, specs, &ready, &stop).await? {
+        return Ok(());
+    }
+    let mut workers = Workers::new(&stop);
     for number in 0..config.worker_count() {
         let (bus, topics, config, enricher, stop) =
             (bus.clone(), topics.clone(), Arc::clone(&config), Arc::clone(&enricher), stop.clone());
-        let (told, ended) = tokio::sync::oneshot::channel();
-        std::thread::Builder::new()
-            .name(format!("decoder-{number}"))
-            .spawn(move || {
-                let done = Worker::open(&bus, &topics, &config, &enricher, number, &stop)
-                    .and_then(|worker| worker.run(&stop));
-                let _ = told.send(done);
-            })
+        let work = move |opened: Opened<Error>| {
+            let worker = Worker::open(&bus, &topics, &config, &enricher, number, &stop);
+            let done = worker.and_then(|worker| {
+                opened.open();
+                worker.run(&stop)
+            });
+            in_order(done, &stop)
+        };
+        workers
+            .start(format!("decoder-{number}"), Error::Worker(number), work)
             .map_err(|_| Error::Worker(number))?;
-        workers.push((number, ended));
     }
-    ready.ready();
     let reloading = tokio::spawn(reload(Arc::clone(&enricher), config.enrich.reload_s, stop.clone()));
-    let mut outcome = Ok(());
-    for (number, ended) in workers {
-        let done = ended.await.unwrap_or(Err(Error::Worker(number)));
-        if done.is_err() {
-            stop.cancel();
-        }
-        outcome = outcome.and(done);
-    }
+    let outcome = workers.ended(|| ready.ready()).await;
     stop.cancel();
     let _ = reloading.await;
     outcome
 }
 
-/// Waits for a bus that is away, with its sentence in the log; topics that are wrong end it.
+/// Told to end, a worker need not wait for a bus that is away: what it had not committed is read again.
+fn in_order(done: Result<(), Error>, stop: &Stop) -> Result<(), Error> {
+    match done {
+        Err(Error::Bus(error)) if stop.is_cancelled() && !error.is_lasting() => {
+            tracing::warn!("{error}; what was not committed is read again at the next start");
+            Ok(())
+        }
+        other => other,
+    }
+}
+
+/// Waits for a bus that is away, with its sentence in the log; topics that are wrong end it. `false`: it was told to stop before.
 async fn wait_for_bus<B: Bus>(
     bus: &B,
     specs: Vec<TopicSpec>,
     ready: &Readiness,
     stop: &Stop,
-) -> Result<(), Error> {
+) -> Result<bool, Error> {
+    let mut told = Repeats::default();
     while !stop.is_cancelled() {
         let (bus, specs) = (bus.clone(), specs.clone());
-        match tokio::task::spawn_blocking(move || bus.check(&specs)).await {
-            Ok(Ok(_)) => return Ok(()),
-            Ok(Err(error @ weir_bus::Error::Unreachable { .. })) => {
-                tracing::warn!("{error}");
-                ready.not_ready(&error.to_string());
-                tokio::time::sleep(Duration::from_secs(1)).await;
+        let checked = tokio::task::spawn_blocking(move || bus.check(&specs));
+        let checked = tokio::select! {
+            () = stop.cancelled() => break,
+            checked = checked => checked.map_err(|_| Error::Worker(0))?,
+        };
+        match checked {
+            Ok(_) => return Ok(true),
+            Err(error) if error.is_lasting() => return Err(error.into()),
+            Err(error) => {
+                let words = error.to_string();
+                if told.says(&words) {
+                    tracing::warn!("{words}");
+                }
+                ready.not_ready(&words);
+                tokio::select! {
+                    () = stop.cancelled() => {}
+                    () = tokio::time::sleep(Duration::from_secs(1)) => {}
+                }
             }
-            Ok(Err(error)) => return Err(error.into()),
-            Err(_) => return Err(Error::Worker(0)),
         }
     }
-    Ok(())
+    Ok(false)
 }
 
 /// Looks at the databases' files now and then.
@@ -134,5 +151,25 @@ async fn reload(enricher: Arc<Enricher>, every_s: u64, stop: Stop) {
             Err(_) => "failed",
         };
         ::metrics::counter!(metrics::DATABASE_RELOADS, "result" => result).increment(1);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use weir_bus::Error as BusError;
+
+    #[test]
+    fn a_bus_that_is_away_at_the_end_is_no_failure_and_everything_else_is() {
+        let away = || {
+            Err(Error::Bus(BusError::Timeout { doing: "opening a producer".into(), waited: Duration::ZERO }))
+        };
+        let missing = || Err(Error::Bus(BusError::TopicMissing { topic: "weir.raw".into() }));
+        let stop = Stop::new();
+        assert!(in_order(away(), &stop).is_err(), "nobody told it to end");
+        stop.cancel();
+        in_order(away(), &stop).unwrap();
+        assert!(in_order(missing(), &stop).is_err());
+        assert!(in_order(Err(Error::Worker(1)), &stop).is_err());
     }
 }

@@ -27,6 +27,7 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use weir_bus::{Bus, Cleanup, TopicSpec};
+use weir_runtime::{Opened, Repeats, Word, Workers};
 
 /// Listens as configured and forwards to the bus's raw topic until told to stop; then forwards what it has, and returns.
 ///
@@ -72,54 +73,47 @@ impl Ingest {
     /// # Errors
     /// [`Error::Bus`] where the topic is not what it must be, or [`Error::Receive`].
     pub async fn run(self, bus: impl Bus, shutdown: CancellationToken) -> Result<(), Error> {
-        let Self { config, workers, totals } = self;
+        let Self { config, workers: sockets, totals } = self;
         metrics::describe();
         let stop = shutdown.child_token();
-        // However this ends, the workers end with it.
-        let _ends = stop.clone().drop_guard();
-        // Blocking work lives on threads of its own, which report here when they end.
-        let (report, mut reports) = mpsc::unbounded_channel::<Result<(), Error>>();
         let mut checked = check_topic(&bus, &stop);
         // Frames for a topic of another partition count would lie where no decoder looks, so the first answer is waited for, though
         // not for long: a broker that is away must not keep datagrams in the kernel's small buffers.
         if let Ok(Some(answer)) = tokio::time::timeout(Duration::from_secs(2), checked.recv()).await {
             answer?;
         }
-        let count = workers.len();
-        for (number, sockets) in workers.into_iter().enumerate() {
+        let count = sockets.len();
+        // Blocking work lives on threads of its own.
+        let mut workers = Workers::new(&stop);
+        for (number, sockets) in sockets.into_iter().enumerate() {
             let outlet = outlet::Outlet::open(bus.clone(), config.buffer_bytes / count, Arc::clone(&totals))?;
-            let (config, stop, totals, report) =
-                (config.clone(), stop.clone(), Arc::clone(&totals), report.clone());
-            std::thread::Builder::new()
-                .name(format!("ingest-{number}"))
-                .spawn(move || {
-                    let ended = pipeline::work(&config, sockets, outlet, &totals, &stop);
-                    stop.cancel();
-                    // The receiver waits for as many reports as there are workers.
-                    let _ = report.send(ended);
-                })
+            let (config, stop, totals) = (config.clone(), stop.clone(), Arc::clone(&totals));
+            let work = move |opened: Opened<Error>| {
+                opened.open();
+                pipeline::work(&config, sockets, outlet, &totals, &stop)
+            };
+            workers
+                .start(format!("ingest-{number}"), Error::Worker, work)
                 .map_err(|source| Error::Thread { source })?;
         }
-        drop(report);
         for address in totals.addresses() {
             tracing::info!(%address, workers = count, "listening");
         }
 
         let mut outcome = Ok(());
         let mut publish = tokio::time::interval(Duration::from_millis(250));
-        let mut ended = 0;
-        while ended < count {
+        loop {
             tokio::select! {
                 _ = publish.tick() => totals.publish(),
                 Some(answer) = checked.recv() => if let Err(error) = answer {
                     stop.cancel();
                     outcome = outcome.and(Err(error));
                 },
-                answer = reports.recv() => {
-                    ended += 1;
-                    // A worker that reports nothing has panicked.
-                    outcome = outcome.and(answer.unwrap_or(Err(Error::Worker)));
-                }
+                word = workers.next() => match word {
+                    None => break,
+                    Some(Word::Open) => {}
+                    Some(Word::Ended(ended)) => outcome = outcome.and(ended),
+                },
             }
         }
         totals.publish();
@@ -135,22 +129,59 @@ fn check_topic(bus: &impl Bus, stop: &CancellationToken) -> mpsc::UnboundedRecei
         // Retention is the topics' owner's business and not checked.
         let spec =
             TopicSpec::new(&bus.topics().raw, bus.partitions(), 1, Cleanup::Delete { retention_ms: 0 });
+        let mut told = Repeats::default();
         while !stop.is_cancelled() {
             match bus.check(std::slice::from_ref(&spec)) {
                 Ok(_) => {
                     let _ = answer.send(Ok(()));
                     return;
                 }
-                Err(error @ (weir_bus::Error::Unreachable { .. } | weir_bus::Error::Timeout { .. })) => {
-                    tracing::warn!(%error, "buffering until the broker answers");
-                    std::thread::sleep(Duration::from_secs(1));
-                }
-                Err(error) => {
+                Err(error) if error.is_lasting() => {
                     let _ = answer.send(Err(Error::Bus(error)));
                     return;
+                }
+                Err(error) => {
+                    let words = error.to_string();
+                    if told.says(&words) {
+                        tracing::warn!("{words}; buffering until the broker answers");
+                    }
+                    std::thread::sleep(Duration::from_secs(1));
                 }
             }
         }
     });
     answers
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::outlet::fake::{FakeBus, State};
+    use std::net::UdpSocket;
+    use std::sync::Mutex;
+
+    /// How it ends by itself after one datagram.
+    async fn ended(state: State) -> (Error, u32) {
+        let bus = FakeBus(Arc::new(Mutex::new(state)));
+        let config = Config { ports: vec![0], frame_age_ms: 1, ..Config::default() };
+        let ingest = Ingest::bind(config).unwrap();
+        UdpSocket::bind("127.0.0.1:0").unwrap().send_to(b"one", ingest.addresses()[0]).unwrap();
+        let run = ingest.run(bus.clone(), CancellationToken::new());
+        let ended = tokio::time::timeout(Duration::from_secs(20), run).await.expect("it goes on");
+        let left = bus.0.lock().unwrap().unanswered;
+        (ended.unwrap_err(), left)
+    }
+
+    #[tokio::test]
+    async fn a_broker_in_trouble_is_waited_for_at_the_start_and_a_missing_topic_is_not() {
+        let (error, left) = ended(State { unanswered: 2, ..State::default() }).await;
+        assert!(matches!(error, Error::Bus(weir_bus::Error::TopicMissing { .. })), "{error}");
+        assert_eq!(left, 0);
+    }
+
+    #[tokio::test]
+    async fn a_worker_that_panics_ends_ingest() {
+        let (error, _) = ended(State { panic: true, unanswered: u32::MAX, ..State::default() }).await;
+        assert!(matches!(error, Error::Worker), "{error}");
+    }
 }

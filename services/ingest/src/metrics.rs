@@ -16,6 +16,8 @@ pub const DATAGRAMS: &str = "weir_ingest_datagrams_total";
 pub const BYTES: &str = "weir_ingest_bytes_total";
 /// Datagrams that the kernel dropped because its receive buffer was full, by `listener`.
 pub const KERNEL_DROPS: &str = "weir_ingest_kernel_drops_total";
+/// Times that the kernel could not give what it has, for a reason that passes.
+pub const RECEIVE_ERRORS: &str = "weir_ingest_receive_errors_total";
 /// Times that workers looked for datagrams.
 pub const LOOPS: &str = "weir_ingest_loops_total";
 /// Frames that the bus acknowledged.
@@ -40,6 +42,11 @@ pub fn describe() {
         Unit::Count,
         "Datagrams that the kernel dropped for want of buffer, by listener"
     );
+    describe_counter!(
+        RECEIVE_ERRORS,
+        Unit::Count,
+        "Times that receiving failed for a reason that passes, such as memory of the kernel"
+    );
     describe_counter!(LOOPS, Unit::Count, "Times that workers looked for datagrams");
     describe_counter!(FRAMES_ACKED, Unit::Count, "Frames that the bus acknowledged");
     describe_counter!(DATAGRAMS_ACKED, Unit::Count, "Datagrams in frames that the bus acknowledged");
@@ -62,6 +69,7 @@ pub struct Totals {
     addresses: Vec<SocketAddr>,
     listeners: Vec<Listener>,
     loops: AtomicU64,
+    receive_errors: AtomicU64,
     taken_bytes: AtomicU64,
     delivered: Mutex<Fates>,
 }
@@ -82,6 +90,8 @@ pub struct Snapshot {
     pub bytes: u64,
     /// Datagrams that the kernel dropped.
     pub kernel_drops: u64,
+    /// Times that receiving failed for a reason that passes.
+    pub receive_errors: u64,
     /// Frames (records), datagrams (units) and bytes that the bus acknowledged.
     pub acked: Count,
     /// The same for what it took and gave up, by reason.
@@ -104,6 +114,7 @@ impl Totals {
             listeners: addresses.iter().map(|_| Listener::default()).collect(),
             addresses,
             loops: AtomicU64::new(0),
+            receive_errors: AtomicU64::new(0),
             taken_bytes: AtomicU64::new(0),
             delivered: Mutex::default(),
         }
@@ -115,6 +126,10 @@ impl Totals {
 
     pub(crate) fn looked(&self) {
         self.loops.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(crate) fn receive_failed(&self) {
+        self.receive_errors.fetch_add(1, Ordering::Relaxed);
     }
 
     pub(crate) fn received(&self, listener: usize, datagrams: u64, bytes: u64) {
@@ -162,6 +177,7 @@ impl Totals {
             datagrams: sum(|listener| &listener.datagrams),
             bytes: sum(|listener| &listener.bytes),
             kernel_drops: sum(|listener| &listener.kernel_drops),
+            receive_errors: self.receive_errors.load(Ordering::Relaxed),
             buffered: self.taken_bytes.load(Ordering::Relaxed).saturating_sub(settled),
             acked,
             failed,
@@ -182,6 +198,7 @@ impl Totals {
         }
         counter!(LOOPS).absolute(self.loops.load(Ordering::Relaxed));
         let now = self.snapshot();
+        counter!(RECEIVE_ERRORS).absolute(now.receive_errors);
         counter!(FRAMES_ACKED).absolute(now.acked.records);
         counter!(DATAGRAMS_ACKED).absolute(now.acked.units);
         for (reason, count) in now.failed {

@@ -152,6 +152,11 @@ impl Socket {
     }
 }
 
+/// Whether the kernel only lacks memory for the moment, or was interrupted.
+pub(crate) fn passes(error: &io::Error) -> bool {
+    matches!(error.raw_os_error(), Some(libc::ENOBUFS | libc::ENOMEM | libc::EINTR | libc::EAGAIN))
+}
+
 /// Waits until a socket has something or the time is over, and notes which have.
 pub(crate) fn wait(sockets: &mut [Socket], timeout: Duration) -> io::Result<()> {
     let mut polled: Vec<libc::pollfd> = sockets
@@ -300,6 +305,16 @@ unsafe fn receive_time(header: &libc::msghdr) -> Option<i64> {
 fn now() -> i64 {
     let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
     i64::try_from(now.as_nanos()).unwrap_or(i64::MAX)
+}
+
+#[cfg(test)]
+impl Socket {
+    /// One that always has something, and fails when it is read: no socket at all.
+    pub(crate) fn broken() -> Self {
+        let file: OwnedFd = std::fs::File::open("/dev/null").unwrap().into();
+        let address = (Ipv4Addr::LOCALHOST, 1).into();
+        Self { socket: UdpSocket::from(file), address, ready: false, drops: 0 }
+    }
 }
 
 #[cfg(test)]

@@ -1,4 +1,5 @@
-//! Messages that can't be read go to the dead letters, whole, and are acknowledged there before their batch is planned.
+//! Messages that can't be read go to the dead letters, whole as far as a message can hold them, and are acknowledged there before their
+//! batch is planned.
 //!
 //! They are held until then and written again where a write failed, so one may be there twice, also after a crash in between; it
 //! is never lost.
@@ -10,6 +11,8 @@ use weir_schemas::deadletter::{self, About};
 
 /// Bytes of dead letters that may wait for their acknowledgement.
 const BUFFER: usize = 16 << 20;
+/// Bytes of a key that a letter has. An exporter's are 16; more is nobody's key, and must not make the letter too large to write.
+const KEY: usize = 1024;
 /// How long an acknowledgement may take.
 const PATIENCE: Duration = Duration::from_secs(10);
 
@@ -58,7 +61,8 @@ impl<B: Bus> Letters<B> {
         };
         let value = deadletter::write(&about, record.value().unwrap_or_default());
         self.bytes += value.len();
-        let key = record.key().unwrap_or_default().to_vec();
+        let key = record.key().unwrap_or_default();
+        let key = key[..key.len().min(KEY)].to_vec();
         self.waiting.push(Letter { partition: record.partition(), key, value });
     }
 

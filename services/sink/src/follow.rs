@@ -1,12 +1,14 @@
 //! Follows `weir.inventory` on the partitions held, and stores what it says.
 
 use crate::inventory::Rows;
+use crate::lane::back_off;
 use crate::metrics as names;
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 use tokio::runtime::Handle;
 use tokio::task::JoinHandle;
 use weir_bus::{Bus, Reader, Topics};
+use weir_runtime::Repeats;
 use weir_store::Store;
 
 /// Most records taken at a turn.
@@ -22,7 +24,13 @@ pub struct Follower<B: Bus> {
     topic: String,
     store: Store,
     runtime: Handle,
+    /// What is to be followed.
+    wanted: BTreeSet<i32>,
+    /// What is.
     held: BTreeSet<i32>,
+    /// When to try again what failed, after how many tries.
+    again: (Instant, u32),
+    told: Repeats,
     rows: Rows,
     storing: Option<JoinHandle<()>>,
     stored: Instant,
@@ -36,7 +44,10 @@ impl<B: Bus> Follower<B> {
             topic: topics.inventory.clone(),
             store: store.clone(),
             runtime: runtime.clone(),
+            wanted: BTreeSet::new(),
             held: BTreeSet::new(),
+            again: (Instant::now(), 0),
+            told: Repeats::default(),
             rows: Rows::default(),
             storing: None,
             stored: Instant::now(),
@@ -44,39 +55,55 @@ impl<B: Bus> Follower<B> {
     }
 
     /// Follows these partitions, from their beginning: the topic is compacted and small, and rows are upserts.
-    pub fn follow(&mut self, partitions: &[i32]) {
-        let wanted: BTreeSet<i32> = partitions.iter().copied().collect();
-        if wanted == self.held {
+    pub fn follow(&mut self, partitions: impl Iterator<Item = i32>) {
+        self.wanted = partitions.collect();
+        self.begin();
+    }
+
+    /// Begins to follow what is wanted and not followed yet. What fails is tried again at a later turn.
+    fn begin(&mut self) {
+        if self.wanted == self.held || Instant::now() < self.again.0 {
             return;
         }
-        let mut from = Vec::new();
-        for partition in partitions {
-            match self.reader.bounds(&self.topic, *partition) {
-                Ok((begin, _)) => from.push((*partition, begin)),
-                Err(error) => tracing::warn!("{error}"),
-            }
+        let from = self.wanted.iter().map(|partition| {
+            let (begin, _) = self.reader.bounds(&self.topic, *partition)?;
+            Ok((*partition, begin))
+        });
+        let from: weir_bus::Result<Vec<(i32, i64)>> = from.collect();
+        match from.and_then(|from| self.reader.tail(&self.topic, &from)) {
+            Ok(()) => self.held.clone_from(&self.wanted),
+            Err(error) => self.failed(&error),
         }
-        match self.reader.tail(&self.topic, &from) {
-            Ok(()) => self.held = from.into_iter().map(|(partition, _)| partition).collect(),
-            Err(error) => tracing::warn!("{error}"),
+    }
+
+    /// Whatever is followed begins anew, after a pause.
+    fn failed(&mut self, error: &weir_bus::Error) {
+        let words = error.to_string();
+        if self.told.says(&words) {
+            tracing::warn!(topic = self.topic, "{words}; inventory is read again from its beginning");
         }
+        self.held.clear();
+        self.again = (Instant::now() + back_off(self.again.1), self.again.1 + 1);
     }
 
     /// Takes what has come, and stores it now and then.
     pub fn turn(&mut self) {
+        self.begin();
         for _ in 0..TURN {
             if self.rows.len() >= WAITING {
                 break;
             }
             match self.reader.poll_tail(Duration::ZERO) {
                 Ok(Some(record)) => {
+                    self.told.over();
+                    self.again.1 = 0;
                     if let Err(error) = self.rows.add(record.key().unwrap_or_default(), record.value()) {
                         tracing::warn!(topic = record.topic(), partition = record.partition(), offset = record.offset(), %error, "left out");
                     }
                 }
                 Ok(None) => break,
                 Err(error) => {
-                    tracing::warn!("{error}");
+                    self.failed(&error);
                     break;
                 }
             }
@@ -88,13 +115,19 @@ impl<B: Bus> Follower<B> {
         self.stored = Instant::now();
         let (records, tables, mut store) = (self.rows.len(), self.rows.take(), self.store.clone());
         self.storing = Some(self.runtime.spawn(async move {
+            let mut told = Repeats::default();
             for (table, rows) in tables {
                 let rows = bytes::Bytes::from(rows);
                 // Upserts: a token of its own each time, so that nothing is taken for a repetition.
                 let token = format!("inventory/{:?}", std::time::SystemTime::now());
+                let mut tries = 0;
                 while let Err(error) = store.insert(table, rows.clone(), &token).await {
-                    tracing::warn!("inventory was not stored and is tried again: {error}");
-                    tokio::time::sleep(Duration::from_secs(1)).await;
+                    let words = error.to_string();
+                    if told.says(&words) {
+                        tracing::warn!("inventory was not stored and is tried again: {words}");
+                    }
+                    tokio::time::sleep(back_off(tries)).await;
+                    tries += 1;
                 }
             }
             metrics::counter!(names::INVENTORY).increment(records);

@@ -8,6 +8,8 @@ use crate::config::Config;
 use crate::plan::{FORMAT, Plan, PlanError};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
+use tokio_util::sync::DropGuard;
+use weir_runtime::Stop;
 use weir_schemas::avro::AvroError;
 use weir_store::SETTINGS_VERSION;
 
@@ -20,6 +22,8 @@ pub enum Flight {
         since: Instant,
         /// Tries so far.
         tries: u32,
+        /// Pieces that are stored already: its plan held no longer before the others were sent.
+        stored: usize,
     },
     /// Its plan is committed, and its insert under way.
     Flying {
@@ -41,6 +45,9 @@ pub struct Lane {
     pub sent: Option<(Arc<Ready>, Flight)>,
     /// Whether reading stands still.
     pub paused: bool,
+    /// Cancelled when the partition is let go of, however that happens: no insert begins after that.
+    pub given_up: Stop,
+    _given_up: DropGuard,
 }
 
 /// Where a plan is repeated, for its errors.
@@ -60,7 +67,17 @@ impl Lane {
         {
             return Err(PlanError::Format { topic: topic.to_owned(), partition: number, format, settings });
         }
-        Ok(Self { number, filling: Batch::default(), begun: None, repeat: plan, sent: None, paused: false })
+        let given_up = Stop::new();
+        Ok(Self {
+            number,
+            filling: Batch::default(),
+            begun: None,
+            repeat: plan,
+            sent: None,
+            paused: false,
+            _given_up: given_up.clone().drop_guard(),
+            given_up,
+        })
     }
 
     /// Its number.
@@ -125,7 +142,7 @@ impl Lane {
             }
             metrics::counter!(crate::metrics::REPEATED).increment(1);
         }
-        self.sent = Some((Arc::new(ready), Flight::Waiting { since: Instant::now(), tries: 0 }));
+        self.sent = Some((Arc::new(ready), Flight::Waiting { since: Instant::now(), tries: 0, stored: 0 }));
         Ok(true)
     }
 
@@ -208,6 +225,15 @@ mod tests {
         assert!(lane.close(&Config::default(), true, PLACE).unwrap());
         lane.add(3, None, &message(), PLACE).unwrap().unwrap();
         assert!(!lane.close(&Config::default(), true, PLACE).unwrap(), "one is on its way");
+    }
+
+    #[test]
+    fn whoever_inserts_for_a_partition_knows_when_it_is_let_go_of() {
+        let lane = lane(None, &[1]).unwrap();
+        let given_up = lane.given_up.clone();
+        assert!(!given_up.is_cancelled());
+        drop(lane);
+        assert!(given_up.is_cancelled());
     }
 
     #[test]

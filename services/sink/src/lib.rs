@@ -24,7 +24,7 @@ use std::time::Duration;
 use thiserror::Error;
 use tokio::runtime::Handle;
 use weir_bus::{Bus, TopicSpec, Topics};
-use weir_runtime::{Readiness, Stop};
+use weir_runtime::{Readiness, Repeats, Stop, Workers};
 use weir_schemas::rollup::tables;
 use weir_store::{Store, StoreError};
 
@@ -92,42 +92,29 @@ pub async fn run<B: Bus>(
     let config = Arc::new(config);
     let Some(incarnation) = wait_for_bus(&bus, specs, &topics, &ready, &stop).await? else { return Ok(()) };
     wait_for_store(&store, &ready, &stop).await?;
+    if stop.is_cancelled() {
+        return Ok(());
+    }
     let recreated = Stop::new();
     let watch =
         tokio::spawn(watch_topic(bus.clone(), topics.flows.clone(), incarnation.clone(), recreated.clone()));
-    let mut workers = Vec::new();
+    let mut workers = Workers::new(&stop);
     for number in 0..config.worker_count() {
         let (bus, topics, config, incarnation) =
             (bus.clone(), topics.clone(), Arc::clone(&config), incarnation.clone());
         let (store, stop, runtime) = (store.clone(), stop.clone(), Handle::current());
         let recreated = recreated.clone();
-        let (told, ended) = tokio::sync::oneshot::channel();
-        std::thread::Builder::new()
-            .name(format!("sink-{number}"))
-            .spawn(move || {
-                let worker = Worker::open(
-                    &bus,
-                    &topics,
-                    (&incarnation, &recreated),
-                    &config,
-                    &store,
-                    &runtime,
-                    number,
-                );
-                let _ = told.send(worker.and_then(|worker| worker.run(&stop)));
-            })
+        let work = move |opened: weir_runtime::Opened<Error>| {
+            let at = (incarnation.as_str(), &recreated);
+            let worker = Worker::open(&bus, &topics, at, &config, &store, &runtime, number)?;
+            opened.open();
+            worker.run(&stop)
+        };
+        workers
+            .start(format!("sink-{number}"), Error::Worker(number), work)
             .map_err(|_| Error::Worker(number))?;
-        workers.push((number, ended));
     }
-    ready.ready();
-    let mut outcome = Ok(());
-    for (number, ended) in workers {
-        let done = ended.await.unwrap_or(Err(Error::Worker(number)));
-        if done.is_err() {
-            stop.cancel();
-        }
-        outcome = outcome.and(done);
-    }
+    let outcome = workers.ended(|| ready.ready()).await;
     watch.abort();
     outcome
 }
@@ -153,41 +140,57 @@ async fn wait_for_bus<B: Bus>(
     ready: &Readiness,
     stop: &Stop,
 ) -> Result<Option<String>, Error> {
+    let mut told = Repeats::default();
     while !stop.is_cancelled() {
         let (bus, specs) = (bus.clone(), specs.clone());
-        match tokio::task::spawn_blocking(move || bus.check(&specs)).await {
-            Ok(Ok(found)) => {
+        let checked = tokio::task::spawn_blocking(move || bus.check(&specs));
+        let checked = tokio::select! {
+            () = stop.cancelled() => break,
+            checked = checked => checked.map_err(|_| Error::Worker(0))?,
+        };
+        match checked {
+            Ok(found) => {
                 return Ok(found
                     .into_iter()
                     .find(|topic| topic.name == topics.flows)
                     .map(|topic| topic.incarnation));
             }
-            Ok(Err(error @ weir_bus::Error::Unreachable { .. })) => {
-                tracing::warn!("{error}");
-                ready.not_ready(&error.to_string());
-                tokio::time::sleep(Duration::from_secs(1)).await;
-            }
-            Ok(Err(error)) => return Err(error.into()),
-            Err(_) => return Err(Error::Worker(0)),
+            Err(error) if error.is_lasting() => return Err(error.into()),
+            Err(error) => wait(&error, &mut told, ready, stop).await,
         }
     }
     Ok(None)
 }
 
+/// Lets a second pass, unless told to stop, and says why.
+async fn wait(error: &dyn std::error::Error, told: &mut Repeats, ready: &Readiness, stop: &Stop) {
+    let words = error.to_string();
+    if told.says(&words) {
+        tracing::warn!("{words}");
+    }
+    ready.not_ready(&words);
+    tokio::select! {
+        () = stop.cancelled() => {}
+        () = tokio::time::sleep(Duration::from_secs(1)) => {}
+    }
+}
+
 /// Waits for ClickHouse, with its sentence in the log; without tables there is nothing to wait for.
 async fn wait_for_store(store: &Store, ready: &Readiness, stop: &Stop) -> Result<(), Error> {
-    let mut unseen = tables();
+    let (mut unseen, mut told) = (tables(), Repeats::default());
     let mut next = unseen.next();
     while let Some(table) = next.filter(|_| !stop.is_cancelled()) {
         // Reads nothing, and fails where a column or the table is not there.
         let columns: Vec<_> = table.all_columns().map(|column| column.name).collect();
         let ask = format!("SELECT {} FROM {}.{} WHERE 0", columns.join(", "), store.database(), table.name);
-        match store.execute(&ask).await {
+        let answer = tokio::select! {
+            () = stop.cancelled() => return Ok(()),
+            answer = store.execute(&ask) => answer,
+        };
+        match answer {
             Ok(()) => next = unseen.next(),
             Err(error) if error.is_transient() && !lacks_column(&error) => {
-                tracing::warn!("{error}");
-                ready.not_ready(&error.to_string());
-                tokio::time::sleep(Duration::from_secs(1)).await;
+                wait(&error, &mut told, ready, stop).await;
             }
             Err(StoreError::Refused { url, what, reason }) => {
                 let reason = format!("{reason}; `weir migrate` makes the tables");

@@ -10,13 +10,15 @@ pub const BATCHES: &str = "weir_sink_batches_total";
 pub const REPEATED: &str = "weir_sink_batches_repeated_total";
 /// Tries that failed.
 pub const FAILED: &str = "weir_sink_insert_failures_total";
+/// Inserts whose plan held no longer.
+pub const EXPIRED: &str = "weir_sink_plans_expired_total";
 /// Messages that can't be read.
 pub const UNREADABLE: &str = "weir_sink_messages_unreadable_total";
 /// Offsets lost to retention.
 pub const LOST: &str = "weir_sink_flows_offsets_lost_total";
 /// Memory in batches.
 pub const MEMORY: &str = "weir_sink_memory_bytes";
-/// Partitions paused.
+/// Partitions that stand still.
 pub const PAUSED: &str = "weir_sink_paused";
 /// Time from receive to stored.
 pub const FRESHNESS: &str = "weir_sink_freshness_seconds";
@@ -36,9 +38,14 @@ pub fn describe() {
     );
     describe_counter!(FAILED, Unit::Count, "Inserts of a batch that failed and are tried again.");
     describe_counter!(
+        EXPIRED,
+        Unit::Count,
+        "Inserts that took longer than their plan holds or slept; they go on after another commit of the plan."
+    );
+    describe_counter!(
         UNREADABLE,
         Unit::Count,
-        "Messages of weir.flows that can't be read; they went to the dead letters, whole."
+        "Messages of weir.flows that can't be read; they went to the dead letters."
     );
     describe_counter!(
         LOST,
@@ -49,7 +56,7 @@ pub fn describe() {
     describe_gauge!(
         PAUSED,
         Unit::Count,
-        "1 while reading stands still because ClickHouse is slower than the flows, by worker."
+        "Partitions that are not read because what was read before is not stored yet, by worker."
     );
     describe_histogram!(
         FRESHNESS,

@@ -4,7 +4,7 @@
 //! run beside the reading; memory is bounded, and reading stands still where ClickHouse is slower than the flows.
 
 use crate::batch::SCHEMA_HEADER;
-use crate::insert::{Origin, insert};
+use crate::insert::{Lease, Origin, Outcome, insert};
 use crate::lane::{Flight, Lane, Place, back_off};
 use crate::plan::{Metadata, resume};
 use crate::{Config, Error, dead, follow::Follower, metrics as names};
@@ -15,12 +15,19 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
 use weir_bus::{Bus, Event, GroupConsumer, Position, Topics};
-use weir_runtime::Stop;
+use weir_runtime::{Repeats, Stop};
 use weir_schemas::avro::AvroError;
-use weir_store::{Store, StoreError};
+use weir_store::Store;
 
-/// What an insert came to: partition, first offset of its batch, result.
-type Landing = (i32, i64, Result<(), StoreError>);
+/// What an insert came to.
+struct Landing {
+    partition: i32,
+    /// Cancelled where the partition was given up meanwhile, even if it came back.
+    given_up: Stop,
+    outcome: Outcome,
+    /// The client that it used.
+    store: Store,
+}
 
 /// How long a poll may wait.
 const PATIENCE: Duration = Duration::from_millis(50);
@@ -53,6 +60,18 @@ pub struct Worker<B: Bus> {
     dead: dead::Letters<B>,
     lanes: BTreeMap<i32, Lane>,
     landings: (mpsc::Sender<Landing>, mpsc::Receiver<Landing>),
+    /// When the ends of stored batches may be committed again, after how many refusals.
+    end_again: (Instant, u32),
+    told: Told,
+}
+
+/// Troubles that last, each said once.
+#[derive(Default)]
+struct Told {
+    poll: Repeats,
+    plan: Repeats,
+    end: Repeats,
+    password: Repeats,
 }
 
 impl<B: Bus> Worker<B> {
@@ -81,6 +100,8 @@ impl<B: Bus> Worker<B> {
             identity,
             lanes: BTreeMap::new(),
             landings: mpsc::channel(),
+            end_again: (Instant::now(), 0),
+            told: Told::default(),
         })
     }
 
@@ -99,6 +120,8 @@ impl<B: Bus> Worker<B> {
             self.read()?;
             self.advance(true)?;
         }
+        self.lanes.clear();
+        self.show();
         if self.config.leave_on_stop {
             self.consumer.leave()?;
         }
@@ -120,7 +143,11 @@ impl<B: Bus> Worker<B> {
     fn turn(&mut self) -> Result<Turn, Error> {
         let (topic, group) = self.place();
         let place = Place { topic: &topic, group: &group };
-        match self.consumer.poll(PATIENCE) {
+        let event = self.consumer.poll(PATIENCE);
+        if event.is_ok() {
+            self.told.poll.over();
+        }
+        match event {
             Ok(Event::Idle) => Ok(Turn::Pause),
             Ok(Event::Record(record)) => {
                 let Some(lane) = self.lanes.get_mut(&record.partition()) else { return Ok(Turn::More) };
@@ -152,7 +179,12 @@ impl<B: Bus> Worker<B> {
             }
             Err(weir_bus::Error::Fenced { identity, reason }) => Err(Error::Fenced { identity, reason }),
             Err(error) => {
-                tracing::warn!("{error}");
+                let words = error.to_string();
+                if self.told.poll.says(&words) {
+                    tracing::warn!("{words}");
+                }
+                // It may come at once each time.
+                std::thread::sleep(PATIENCE);
                 Ok(Turn::Pause)
             }
         }
@@ -204,9 +236,36 @@ impl<B: Bus> Worker<B> {
     }
 
     fn follow(&mut self) {
-        let held: Vec<i32> = self.lanes.keys().copied().collect();
-        metrics::gauge!(names::PARTITIONS, "worker" => self.identity.clone()).set(held.len() as f64);
-        self.follower.follow(&held);
+        self.show();
+        self.follower.follow(self.lanes.keys().copied());
+    }
+
+    /// Sets the gauges to what is held now.
+    fn show(&self) {
+        let bytes = self.bytes();
+        let full = self.is_full();
+        let behind = self.lanes.values().filter(|lane| self.is_behind(lane, full)).count();
+        let set = |name, value: usize| {
+            metrics::gauge!(name, "worker" => self.identity.clone()).set(value as f64);
+        };
+        set(names::PARTITIONS, self.lanes.len());
+        set(names::MEMORY, bytes);
+        set(names::PAUSED, behind);
+    }
+
+    fn bytes(&self) -> usize {
+        self.lanes.values().map(Lane::bytes).sum()
+    }
+
+    /// True where what is held takes all the memory that it may.
+    fn is_full(&self) -> bool {
+        self.dead.is_full() || self.bytes() >= self.config.memory_bytes
+    }
+
+    /// True where a partition is not to be read until something is stored. A full batch behind one that is being inserted waits too:
+    /// memory alone would let it grow beyond one block.
+    fn is_behind(&self, lane: &Lane, full: bool) -> bool {
+        lane.is_full(&self.config) || (full && !lane.repeats())
     }
 
     /// Lets go of partitions, after what is being inserted has landed or had its time. Its plan stays for the next owner.
@@ -255,57 +314,70 @@ impl<B: Bus> Worker<B> {
         Ok(())
     }
 
-    /// Commits the plans of batches that wait, and sends the batches off once they are taken.
+    /// Commits the plans of batches that wait, as many as can be inserted at once, and sends the batches off once they are taken.
     fn plan_and_send(&mut self) {
         let now = Instant::now();
-        let waits =
-            |lane: &Lane| matches!(lane.sent, Some((_, Flight::Waiting { since, .. })) if since <= now);
-        let plans: Vec<Position> = self
+        let mut due: Vec<(Instant, i32)> = self
             .lanes
             .values()
-            .filter(|lane| waits(lane))
-            .filter_map(|lane| {
-                let (ready, _) = lane.sent.as_ref()?;
-                let metadata =
-                    Metadata { incarnation: self.origin.incarnation.clone(), plan: Some(ready.plan.clone()) };
-                Some(Position {
-                    partition: lane.number(),
-                    offset: ready.plan.first,
-                    metadata: metadata.text(),
-                })
+            .filter_map(|lane| match lane.sent {
+                Some((_, Flight::Waiting { since, .. })) if since <= now => Some((since, lane.number())),
+                _ => None,
             })
             .collect();
+        // In the order of their waiting: a commit holds for a while only, so what has to wait for its turn waits for it uncommitted.
+        due.sort_unstable();
+        let mut plans = Vec::new();
+        let mut permits = Vec::new();
+        for (_, number) in due {
+            let Some((ready, _)) = self.lanes.get(&number).and_then(|lane| lane.sent.as_ref()) else {
+                continue;
+            };
+            let Ok(permit) = Arc::clone(&self.permits).try_acquire_owned() else { break };
+            let metadata =
+                Metadata { incarnation: self.origin.incarnation.clone(), plan: Some(ready.plan.clone()) };
+            let (offset, metadata) = (ready.plan.first, metadata.text());
+            plans.push(Position { partition: number, offset, metadata });
+            permits.push((number, permit));
+        }
         if plans.is_empty() {
             return;
         }
+        let leases: Vec<Option<Lease>> = permits
+            .iter()
+            .map(|(number, _)| self.lanes.get(number).map(|lane| Lease::begin(&lane.given_up)))
+            .collect();
         // Dead letters of a batch are acknowledged before it can be left behind.
         // Even a fenced commit is only an error here: one that slept is refused so for its own former self. Polling tells.
         let planned = self.dead.settle().and_then(|()| self.consumer.commit(&plans));
-        if let Err(error) = &planned {
-            tracing::warn!(
-                "the plans of {} batches were not taken and are tried again: {error}",
-                plans.len()
-            );
+        match &planned {
+            Ok(()) => self.told.plan.over(),
+            Err(error) => {
+                let words = error.to_string();
+                if self.told.plan.says(&words) {
+                    tracing::warn!(
+                        "the plans of {} batches were not taken and are tried again: {words}",
+                        plans.len()
+                    );
+                }
+            }
         }
-        for lane in self.lanes.values_mut().filter(|lane| waits(lane)) {
-            let number = lane.number();
-            let Some((ready, flight)) = &mut lane.sent else { continue };
-            let Flight::Waiting { tries, .. } = *flight else { continue };
+        for ((number, permit), lease) in permits.into_iter().zip(leases) {
+            let sent = self.lanes.get_mut(&number).and_then(|lane| lane.sent.as_mut());
+            let (Some((ready, flight)), Some(lease)) = (sent, lease) else { continue };
+            let Flight::Waiting { tries, stored, .. } = *flight else { continue };
             if planned.is_err() {
-                *flight = Flight::Waiting { since: now + back_off(tries), tries: tries + 1 };
+                *flight = Flight::Waiting { since: now + back_off(tries), tries: tries + 1, stored };
                 continue;
             }
             *flight = Flight::Flying { tries };
-            let (done, first) = (self.landings.0.clone(), ready.plan.first);
-            let work = insert(
-                self.store.clone(),
-                Arc::clone(ready),
-                self.origin.clone(),
-                number,
-                Arc::clone(&self.permits),
-            );
+            let (done, given_up) = (self.landings.0.clone(), lease.given_up().clone());
+            let (store, ready, origin) = (self.store.clone(), Arc::clone(ready), self.origin.clone());
+            let work = insert(store, ready, origin, (number, stored), lease, permit);
             self.runtime.spawn(async move {
-                let _ = done.send((number, first, work.await));
+                let (outcome, store) = work.await;
+                // Nobody waits for it any more where the worker has ended.
+                let _ = done.send(Landing { partition: number, given_up, outcome, store });
             });
         }
     }
@@ -317,29 +389,40 @@ impl<B: Bus> Worker<B> {
         } else {
             self.landings.1.recv_timeout(patience).ok()
         };
-        while let Some((partition, first, result)) = next {
-            if let Err(error) = &result {
+        while let Some(Landing { partition, given_up, outcome, store }) = next {
+            if let Outcome::Failed(_) = &outcome {
                 metrics::counter!(names::FAILED).increment(1);
                 // No later insert goes over a connection on which one failed (EXACTLY_ONCE.md, rule 11).
-                self.store = Store::new(self.store.config())?;
-                if !error.is_transient() {
-                    return result.map_err(Error::from);
-                }
+                self.reconnect(store);
             }
             // One that was given up meanwhile is the next owner's business.
-            if let Some((ready, flight)) = self.lanes.get_mut(&partition).and_then(|lane| lane.sent.as_mut())
-                && ready.plan.first == first
+            if !given_up.is_cancelled()
+                && let Some(lane) = self.lanes.get_mut(&partition)
+                && let Some((ready, flight)) = &mut lane.sent
                 && let Flight::Flying { tries } = *flight
             {
-                *flight = match result {
-                    Ok(()) => Flight::Landed,
-                    Err(error) => {
+                let now = Instant::now();
+                *flight = match outcome {
+                    Outcome::Failed(error) if !error.is_transient() => return Err(error.into()),
+                    Outcome::Stored => Flight::Landed,
+                    Outcome::Expired { stored } => {
+                        metrics::counter!(names::EXPIRED).increment(1);
+                        tracing::warn!(
+                            partition,
+                            stored,
+                            of = ready.pieces.len(),
+                            "an insert takes long, or slept: its plan is committed again before it goes on"
+                        );
+                        Flight::Waiting { since: now, tries, stored }
+                    }
+                    Outcome::Failed(error) => {
                         tracing::warn!(
                             partition,
                             tries,
                             "an insert failed and is tried again under the same token: {error}"
                         );
-                        Flight::Waiting { since: Instant::now() + back_off(tries), tries: tries + 1 }
+                        // All of it: what was acknowledged by a server that then died may be gone with it.
+                        Flight::Waiting { since: now + back_off(tries), tries: tries + 1, stored: 0 }
                     }
                 };
             }
@@ -348,8 +431,28 @@ impl<B: Bus> Worker<B> {
         Ok(())
     }
 
+    /// Takes a new connection, with the password as it is now; where that can't be read for the moment, with the one that is known.
+    fn reconnect(&mut self, used: Store) {
+        self.store = match Store::new(self.store.config()) {
+            Ok(store) => {
+                self.told.password.over();
+                store
+            }
+            Err(error) => {
+                let words = error.to_string();
+                if self.told.password.says(&words) {
+                    tracing::warn!("{words}; the password read before stays in use");
+                }
+                used
+            }
+        };
+    }
+
     /// Commits the ends of batches that every table has acknowledged.
     fn commit_landed(&mut self) {
+        if Instant::now() < self.end_again.0 {
+            return;
+        }
         let landed: Vec<Position> = self
             .lanes
             .values()
@@ -366,10 +469,16 @@ impl<B: Bus> Worker<B> {
             return;
         }
         if let Err(error) = self.consumer.commit(&landed) {
-            tracing::warn!("the end of stored batches was not taken and is tried again: {error}");
-            std::thread::sleep(PATIENCE);
+            let words = error.to_string();
+            if self.told.end.says(&words) {
+                tracing::warn!("the end of stored batches was not taken and is tried again: {words}");
+            }
+            let tries = self.end_again.1;
+            self.end_again = (Instant::now() + back_off(tries.min(3)), tries + 1);
             return;
         }
+        self.told.end.over();
+        self.end_again.1 = 0;
         for position in landed {
             let Some((ready, _)) = self.lanes.get_mut(&position.partition).and_then(|lane| lane.sent.take())
             else {
@@ -387,24 +496,21 @@ impl<B: Bus> Worker<B> {
 
     /// Stops reading where memory is full, and goes on where there is room.
     fn hold_memory(&mut self, draining: bool) {
-        let bytes: usize = self.lanes.values().map(Lane::bytes).sum();
-        metrics::gauge!(names::MEMORY, "worker" => self.identity.clone()).set(bytes as f64);
-        let full = bytes >= self.config.memory_bytes;
-        metrics::gauge!(names::PAUSED, "worker" => self.identity.clone()).set(f64::from(u8::from(full)));
-        for lane in self.lanes.values_mut() {
-            // A full batch behind one that is being inserted waits; memory alone would let it grow beyond one block.
-            let wanted =
-                lane.is_full(&self.config) || ((full || self.dead.is_full() || draining) && !lane.repeats());
-            if wanted != lane.paused {
-                let done = if wanted {
-                    self.consumer.pause(lane.number())
-                } else {
-                    self.consumer.resume(lane.number())
-                };
-                match done {
-                    Ok(()) => lane.paused = wanted,
-                    Err(error) => tracing::debug!("{error}"),
-                }
+        self.show();
+        let full = self.is_full();
+        let wanted: Vec<(i32, bool)> = self
+            .lanes
+            .values()
+            .map(|lane| (lane.number(), self.is_behind(lane, full) || (draining && !lane.repeats())))
+            .collect();
+        for (number, wanted) in wanted {
+            let Some(lane) = self.lanes.get_mut(&number).filter(|lane| lane.paused != wanted) else {
+                continue;
+            };
+            let done = if wanted { self.consumer.pause(number) } else { self.consumer.resume(number) };
+            match done {
+                Ok(()) => lane.paused = wanted,
+                Err(error) => tracing::debug!("{error}"),
             }
         }
     }

@@ -10,6 +10,7 @@ use rdkafka::client::DefaultClientContext;
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 use serde::Deserialize;
+use std::path::Path;
 use std::time::{Duration, Instant};
 use support::bus::Die;
 use support::proxy::{Fate, Gate};
@@ -187,6 +188,29 @@ fn a_zombie_is_refused_before_it_inserts_and_lives_on() {
     let stored = other.proxy.tokens("flows");
     let doubled: Vec<_> = zombie.proxy.tokens("flows").into_iter().filter(|t| stored.contains(t)).collect();
     assert!(doubled.is_empty(), "{doubled:?}");
+    zombie.end().unwrap();
+    other.end().unwrap();
+    bench.check();
+}
+
+#[test]
+fn a_batch_whose_partition_is_lost_while_it_is_inserted_sends_no_further_table() {
+    let bench = Bench::bent("lost", Bent { session_ms: 3000, ..Bent::default() });
+    bench.write(0, 300);
+    let (insert, poll) = (Gate::default(), Gate::default());
+    let zombie = bench.sink("a").with(|_, proxy| proxy.next("flows", 1, Fate::Held(insert.clone()))).start();
+    until("the insert", || !zombie.proxy.tokens("flows").is_empty());
+    zombie.faults.lock().unwrap().doze = Some(poll.clone());
+    let other = bench.sink("b").start();
+    bench.settle();
+    poll.open();
+    until("the news", || zombie.faults.lock().unwrap().lost > 0);
+    // It may come as a wish of others, for which an insert has five seconds to end.
+    std::thread::sleep(Duration::from_secs(6));
+    insert.open();
+    std::thread::sleep(Duration::from_secs(1));
+    let sent = zombie.proxy.inserts();
+    assert_eq!(sent.len(), 1, "{sent:#?}");
     zombie.end().unwrap();
     other.end().unwrap();
     bench.check();
@@ -390,6 +414,91 @@ fn what_cannot_be_read_goes_to_the_dead_letters_whole_and_the_rest_goes_on() {
 }
 
 #[test]
+fn a_letter_that_is_too_large_for_a_message_is_cut_and_holds_nothing_up() {
+    let bench = Bench::new("large");
+    // As large as the client's default lets a message be, so that with its description it would be larger.
+    let large = vec![7; 999_900];
+    bench.put(&bench.topics.flows, 0, &exporter().0, &large, &[]);
+    bench.write(0, 10);
+    let sink = bench.sink("a").start();
+    bench.settle();
+    sink.end().unwrap();
+    bench.check();
+    let (_, letter) = bench.read(&bench.topics.deadletter, 0).remove(0);
+    let (about, bytes) = deadletter::read(&letter).unwrap();
+    assert_eq!((about.reason.as_str(), about.offset), ("unreadable_batch", 0));
+    assert_eq!(deadletter::cut_from(&letter).unwrap(), Some(large.len()));
+    assert!(large.starts_with(bytes) && bytes.len() > 800_000);
+}
+
+#[test]
+fn a_full_batch_behind_one_that_is_not_stored_shows_as_a_partition_that_stands_still() {
+    let bench = Bench::new("still");
+    let sink = bench.sink("a").configured(|config| config.batch_rows = 100).start();
+    let line = |metric: &str, value: u32| {
+        support::metrics().lines().any(|line| line == format!("{metric}{{worker=\"still-a-0\"}} {value}"))
+    };
+    until("its partitions", || line("weir_sink_partitions", 2));
+    sink.proxy.away(true);
+    (0..4).for_each(|_| bench.write(0, 100));
+    until("standing still", || line("weir_sink_paused", 1));
+    sink.proxy.away(false);
+    bench.settle();
+    until("going on", || line("weir_sink_paused", 0));
+    sink.end().unwrap();
+    assert!(line("weir_sink_partitions", 0) && line("weir_sink_memory_bytes", 0));
+    bench.check();
+}
+
+#[test]
+fn a_sink_is_ready_when_all_its_workers_are_open() {
+    let bench = Bench::new("ready");
+    let gate = Gate::default();
+    let sink = bench
+        .sink("a")
+        .configured(|config| config.workers = 2)
+        .with(|faults, _| faults.late = Some(("-1", gate.clone())))
+        .start();
+    bench.write(0, 10);
+    bench.settle();
+    assert!(!sink.health.missing().is_empty(), "one of two works");
+    gate.open();
+    until("being ready", || sink.health.missing().is_empty());
+    sink.end().unwrap();
+    bench.check();
+}
+
+#[test]
+fn ends_that_are_refused_are_tried_again_after_a_while() {
+    let bench = Bench::new("refused");
+    let sink = bench.sink("a").with(|faults, _| faults.refuse_ends = true).start();
+    bench.write(0, 10);
+    until("a refusal", || sink.faults.lock().unwrap().ends > 0);
+    std::thread::sleep(Duration::from_secs(2));
+    let tried = sink.faults.lock().unwrap().ends;
+    assert!((2..=6).contains(&tried), "{tried} tries in two seconds");
+    sink.faults.lock().unwrap().refuse_ends = false;
+    bench.settle();
+    sink.end().unwrap();
+    bench.check();
+}
+
+#[test]
+fn a_password_file_that_is_away_for_a_moment_ends_nothing() {
+    let bench = Bench::new("password");
+    let file = Path::new(env!("CARGO_TARGET_TMPDIR")).join("sink-password");
+    std::fs::write(&file, "secret").unwrap();
+    let mut sink = bench.sink("a");
+    sink.password_file = Some(file.clone());
+    let sink = sink.with(|_, proxy| proxy.next("flows", 2, Fate::Refused)).start();
+    std::fs::remove_file(&file).unwrap();
+    bench.write(0, 10);
+    bench.settle();
+    sink.end().unwrap();
+    bench.check();
+}
+
+#[test]
 fn a_message_of_an_unknown_schema_ends_the_sink_and_waits_for_one_that_knows_it() {
     let bench = Bench::new("schema");
     bench.write(0, 10);
@@ -469,7 +578,8 @@ fn inventory_is_in_the_joined_tables_and_the_latest_word_counts() {
                 interval: 1_000_000,
             }]
     };
-    let sink = bench.sink("a").start();
+    // What fails once is tried again.
+    let sink = bench.sink("a").with(|faults, _| (faults.fail_bounds, faults.fail_tail) = (2, 1)).start();
     until("what is known", || is("first"));
     say(link("second"), 20);
     until("the change", || is("second"));

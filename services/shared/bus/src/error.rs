@@ -130,6 +130,19 @@ pub enum Error {
     },
 }
 
+impl Error {
+    /// True where waiting helps nothing, because somebody has to change a setting or a topic.
+    pub fn is_lasting(&self) -> bool {
+        matches!(
+            self,
+            Self::Config { .. }
+                | Self::TopicMissing { .. }
+                | Self::PartitionCount { .. }
+                | Self::TopicSetting { .. }
+        )
+    }
+}
+
 /// Failure in a transaction. Whatever it is, memory computed since the last commit is void.
 #[derive(Debug, Error)]
 pub enum TxnError {

@@ -334,6 +334,16 @@ pub trait Writer: Send + 'static {
     /// `Ok(Err(Full))` is the full buffer; `Err` is a record or a producer that never will be accepted.
     fn try_send(&mut self, message: &Message<'_>, units: u32) -> Result<std::result::Result<(), Full>>;
 
+    /// True where nothing will ever be taken again: open another one. What is in flight still gets its word.
+    fn is_broken(&self) -> bool {
+        false
+    }
+
+    /// Gives up what is in flight, without waiting; the next polls count it.
+    fn give_up(&mut self) {
+        self.flush(Duration::ZERO);
+    }
+
     /// Takes acknowledgements, waiting for up to `timeout`.
     fn poll(&mut self, timeout: Duration);
 

@@ -7,6 +7,7 @@ use axum::routing::get;
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
@@ -61,6 +62,17 @@ pub fn recorder() -> Result<PrometheusHandle, String> {
         .map_err(|error| error.to_string())
 }
 
+/// How often histograms are summed up.
+pub const UPKEEP: Duration = Duration::from_secs(5);
+
+/// Does `each` every so often until told to stop. Histograms keep every single value until somebody asks or this sums them up, so a
+/// service that nobody scrapes would grow without it.
+pub async fn upkeep(every: Duration, stop: CancellationToken, mut each: impl FnMut()) {
+    while tokio::time::timeout(every, stop.cancelled()).await.is_err() {
+        each();
+    }
+}
+
 #[derive(Clone)]
 struct Shown {
     metrics: PrometheusHandle,
@@ -97,5 +109,25 @@ pub async fn serve(
         .with_state(Shown { metrics, health });
     if let Err(error) = axum::serve(listener, app).with_graceful_shutdown(stop.cancelled_owned()).await {
         tracing::warn!(%error, "the metrics interface ended");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn histograms_are_summed_up_though_nobody_asks_for_them() {
+        let (stop, mut times) = (CancellationToken::new(), 0);
+        let ends = stop.clone();
+        let each = || {
+            times += 1;
+            if times == 3 {
+                ends.cancel();
+            }
+        };
+        let kept = upkeep(Duration::from_millis(5), stop, each);
+        tokio::time::timeout(Duration::from_secs(20), kept).await.expect("it goes on");
+        assert_eq!(times, 3);
     }
 }

@@ -8,8 +8,11 @@ pub mod config;
 pub mod lifecycle;
 pub mod logs;
 pub mod metrics_doc;
+mod workers;
 
 pub use admin::{Health, Readiness};
 pub use config::{Config, LoadError, load};
 pub use lifecycle::{RunError, run};
+pub use logs::Repeats;
 pub use tokio_util::sync::CancellationToken as Stop;
+pub use workers::{Opened, Word, Workers};

@@ -6,7 +6,7 @@ use std::time::Duration;
 use weir_bus::kafka::{KafkaConsumer, KafkaProducer, KafkaReader, KafkaWriter};
 use weir_bus::{
     Bus, Committed, Delivered, Description, Error, Event, Full, GroupConsumer, KafkaBus, Message, Position,
-    Result, TopicSpec, Topics, Transactions, TxnError, Writer,
+    Reader, Record, Restored, Result, TopicSpec, Topics, Transactions, TxnError, Writer,
 };
 
 /// Where a process dies: the commit of a plan, or that of a batch's end; before the broker has it, or after.
@@ -27,6 +27,17 @@ pub struct Faults {
     /// Plans are committed when this opens; nothing is polled meanwhile.
     pub sleep: Option<Gate>,
     pub asleep: bool,
+    /// Nothing is polled until this opens; what was sent to ClickHouse goes on meanwhile.
+    pub doze: Option<Gate>,
+    /// The last member joins when this opens.
+    pub late: Option<(&'static str, Gate)>,
+    /// Looks at inventory that fail: for its bounds, and for its next record.
+    pub fail_bounds: u32,
+    pub fail_tail: u32,
+    /// Commits of ends that are refused, and how many were tried.
+    pub refuse_ends: bool,
+    pub ends: u32,
+    pub lost: u32,
     /// Dead letters that the broker does not take.
     pub lose_letters: u32,
     /// Bytes of records delivered.
@@ -59,10 +70,15 @@ impl GroupConsumer for Consumer {
         if self.faults.lock().unwrap().dead {
             return died();
         }
+        let doze = self.faults.lock().unwrap().doze.take();
+        if let Some(gate) = doze {
+            gate.pass();
+        }
         let event = self.inner.poll(timeout)?;
         if let Event::Record(record) = &event {
             self.faults.lock().unwrap().delivered += record.value().map_or(0, <[u8]>::len) as u64;
         }
+        self.faults.lock().unwrap().lost += u32::from(matches!(event, Event::Lost(_) | Event::Revoked(_)));
         Ok(event)
     }
     fn start(&mut self, partition: i32, offset: i64) -> Result<()> {
@@ -100,6 +116,15 @@ impl GroupConsumer for Consumer {
             faults.dead |= faults.die == Some(before);
             if faults.dead {
                 return died();
+            }
+            if plans.is_empty() {
+                faults.ends += 1;
+                if faults.refuse_ends {
+                    return Err(Error::Rebalanced {
+                        doing: "committing",
+                        reason: "a test says so".to_owned(),
+                    });
+                }
             }
             let sleep = (!plans.is_empty()).then(|| faults.sleep.take()).flatten();
             faults.asleep |= sleep.is_some();
@@ -172,10 +197,46 @@ impl Writer for Letters {
     }
 }
 
+pub struct Inventory {
+    inner: KafkaReader,
+    faults: Arc<Mutex<Faults>>,
+}
+
+fn failed<T>(left: &mut u32) -> Option<Result<T>> {
+    *left = left.checked_sub(1)?;
+    Some(Err(Error::Bus { doing: "reading".to_owned(), reason: "a test says so".to_owned() }))
+}
+
+impl Reader for Inventory {
+    fn restore(
+        &mut self,
+        topic: &str,
+        partitions: &[i32],
+        each: &mut dyn FnMut(&Record<'_>),
+    ) -> Result<Vec<Restored>> {
+        self.inner.restore(topic, partitions, each)
+    }
+    fn tail(&mut self, topic: &str, from: &[(i32, i64)]) -> Result<()> {
+        self.inner.tail(topic, from)
+    }
+    fn poll_tail(&mut self, timeout: Duration) -> Result<Option<Record<'_>>> {
+        if let Some(failed) = failed(&mut self.faults.lock().unwrap().fail_tail) {
+            return failed;
+        }
+        self.inner.poll_tail(timeout)
+    }
+    fn bounds(&mut self, topic: &str, partition: i32) -> Result<(i64, i64)> {
+        if let Some(failed) = failed(&mut self.faults.lock().unwrap().fail_bounds) {
+            return failed;
+        }
+        self.inner.bounds(topic, partition)
+    }
+}
+
 impl Bus for Faulty {
     type Consumer = Consumer;
     type Producer = Producer;
-    type Reader = KafkaReader;
+    type Reader = Inventory;
     type Writer = Letters;
 
     fn topics(&self) -> Topics {
@@ -188,14 +249,20 @@ impl Bus for Faulty {
         self.inner.reach()
     }
     fn join(&self, group: &str, topic: &str, instance: &str) -> Result<Consumer> {
+        let late = self.faults.lock().unwrap().late.clone();
+        if let Some((suffix, gate)) = late
+            && instance.ends_with(suffix)
+        {
+            gate.pass();
+        }
         let inner = self.inner.join(group, topic, instance)?;
         Ok(Consumer { inner, faults: Arc::clone(&self.faults) })
     }
     fn transactional(&self, id: &str) -> Result<Producer> {
         self.inner.transactional(id).map(Producer)
     }
-    fn reader(&self) -> Result<KafkaReader> {
-        self.inner.reader()
+    fn reader(&self) -> Result<Inventory> {
+        Ok(Inventory { inner: self.inner.reader()?, faults: Arc::clone(&self.faults) })
     }
     fn writer(&self, buffer_bytes: usize) -> Result<Letters> {
         let inner = self.inner.writer(buffer_bytes)?;

@@ -41,6 +41,21 @@ pub fn broker() -> &'static Kafka {
     })
 }
 
+/// Every metric of this process, as it is scraped.
+pub fn metrics() -> String {
+    recorded()()
+}
+
+type Render = Box<dyn Fn() -> String + Send + Sync>;
+
+fn recorded() -> &'static Render {
+    static RECORDER: OnceLock<Render> = OnceLock::new();
+    RECORDER.get_or_init(|| {
+        let handle = weir_runtime::admin::recorder().unwrap();
+        Box::new(move || handle.render())
+    })
+}
+
 /// What tests wait with.
 fn runtime() -> &'static Runtime {
     static RUNTIME: OnceLock<Runtime> = OnceLock::new();
@@ -173,6 +188,7 @@ impl Bench {
         if bent.migrated {
             runtime().block_on(weir_store::migrate::migrate(&store)).unwrap();
         }
+        recorded();
         let _ = weir_runtime::logs::init(&weir_runtime::Config::default());
         Self {
             writer: Mutex::new(bus.writer(64 << 20).unwrap()),
@@ -342,7 +358,13 @@ impl Bench {
             batch_ms: 200,
             ..Config::default()
         };
-        Sink { bench: self, config, faults: Arc::default(), proxy: Proxy::start(engine()) }
+        Sink {
+            bench: self,
+            config,
+            faults: Arc::default(),
+            proxy: Proxy::start(engine()),
+            password_file: None,
+        }
     }
 }
 
@@ -357,6 +379,7 @@ pub struct Sink<'a> {
     pub config: Config,
     pub faults: Arc<Mutex<Faults>>,
     pub proxy: Proxy,
+    pub password_file: Option<PathBuf>,
 }
 
 impl Sink<'_> {
@@ -371,11 +394,13 @@ impl Sink<'_> {
     }
 
     pub fn start(self) -> Running {
-        let Self { bench, config, faults, proxy } = self;
-        let stop = Stop::new();
+        let Self { bench, config, faults, proxy, password_file } = self;
+        let (stop, health) = (Stop::new(), Health::default());
+        let ready = health.condition("bus");
         let store = Store::new(&weir_store::Config {
             url: proxy.url.clone(),
             database: bench.store.database().to_owned(),
+            password_file,
             ..weir_store::Config::default()
         })
         .unwrap();
@@ -385,10 +410,9 @@ impl Sink<'_> {
             // Of its own, so that what is under way ends with the sink as it does with a process.
             let runtime =
                 tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
-            let ready = Health::default().condition("bus");
             runtime.block_on(weir_sink::run(config, bus, topics, specs, store, ready, stopped))
         });
-        Running { faults, proxy, stop, thread }
+        Running { faults, proxy, health, stop, thread }
     }
 }
 
@@ -396,6 +420,7 @@ impl Sink<'_> {
 pub struct Running {
     pub faults: Arc<Mutex<Faults>>,
     pub proxy: Proxy,
+    pub health: Health,
     stop: Stop,
     thread: std::thread::JoinHandle<Result<(), Error>>,
 }

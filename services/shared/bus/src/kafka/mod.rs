@@ -29,6 +29,8 @@ use std::time::Duration;
 #[derive(Clone, Debug)]
 pub struct KafkaBus {
     config: Arc<Config>,
+    /// Asked now and then for as long as a service runs.
+    admin: Arc<admin::Admin>,
 }
 
 impl KafkaBus {
@@ -45,7 +47,8 @@ impl KafkaBus {
             })?;
             config.properties.0.insert("sasl.password".to_owned(), password.trim_end().to_owned());
         }
-        Ok(Self { config: Arc::new(config) })
+        let config = Arc::new(config);
+        Ok(Self { admin: Arc::new(admin::Admin::new(&config)), config })
     }
 
     /// Its configuration.
@@ -89,15 +92,15 @@ impl Bus for KafkaBus {
     }
 
     fn describe(&self, topics: &[&str]) -> Result<Vec<Option<Description>>> {
-        admin::describe(&self.config, topics)
+        self.admin.describe(topics)
     }
 
     fn create(&self, spec: &TopicSpec) -> Result<bool> {
-        admin::create(&self.config, spec)
+        self.admin.create(spec)
     }
 
     fn delete(&self, topic: &str) -> Result<bool> {
-        admin::delete(&self.config, topic)
+        self.admin.delete(topic)
     }
 }
 
@@ -156,7 +159,11 @@ fn refused(error: KafkaError) -> Error {
 
 /// An error of the client as ours; a timeout as what it is.
 fn failed(doing: impl Display, error: KafkaError, waited: Duration) -> Error {
-    match error.rdkafka_error_code() {
+    let code = match &error {
+        KafkaError::AdminOp(code) => Some(*code),
+        other => other.rdkafka_error_code(),
+    };
+    match code {
         Some(
             RDKafkaErrorCode::OperationTimedOut
             | RDKafkaErrorCode::RequestTimedOut

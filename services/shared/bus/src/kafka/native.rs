@@ -8,6 +8,7 @@
 use rdkafka::admin::AdminClient;
 use rdkafka::bindings as sys;
 use rdkafka::client::ClientContext;
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::BorrowedMessage;
 use rdkafka::topic_partition_list::TopicPartitionList;
 use rdkafka::types::RDKafkaRespErr;
@@ -22,17 +23,13 @@ pub(super) struct Described {
     pub(super) id: String,
 }
 
-/// Partition count and id of topics, in the order asked; `None` for those that don't exist. `Err` is librdkafka's word.
+/// Partition count and id of topics, in the order asked; `None` for those that don't exist.
 pub(super) fn describe_topics<C: ClientContext>(
     admin: &AdminClient<C>,
     topics: &[&str],
     timeout: Duration,
-) -> Result<Vec<Option<Described>>, String> {
-    let names: Vec<CString> = topics
-        .iter()
-        .map(|topic| CString::new(*topic))
-        .collect::<Result<_, _>>()
-        .map_err(|e| e.to_string())?;
+) -> Result<Vec<Option<Described>>, KafkaError> {
+    let names: Vec<CString> = topics.iter().map(|topic| CString::new(*topic)).collect::<Result<_, _>>()?;
     let mut pointers: Vec<*const c_char> = names.iter().map(|name| name.as_ptr()).collect();
     let millis = i32::try_from(timeout.as_millis()).unwrap_or(i32::MAX);
     let client = admin.inner().native_ptr();
@@ -50,9 +47,9 @@ pub(super) fn describe_topics<C: ClientContext>(
         // The request itself ends after its time-out; a second more for the answer to travel through the queue.
         let event = sys::rd_kafka_queue_poll(queue, millis.saturating_add(1000));
         let answer = if event.is_null() {
-            Err("no answer in time".to_owned())
+            Err(KafkaError::AdminOp(RDKafkaErrorCode::OperationTimedOut))
         } else if sys::rd_kafka_event_error(event) != RDKafkaRespErr::RD_KAFKA_RESP_ERR_NO_ERROR {
-            Err(text(sys::rd_kafka_event_error_string(event)))
+            Err(KafkaError::AdminOp(sys::rd_kafka_event_error(event).into()))
         } else {
             descriptions(event, topics.len())
         };
@@ -71,14 +68,15 @@ pub(super) fn describe_topics<C: ClientContext>(
 unsafe fn descriptions(
     event: *mut sys::rd_kafka_event_t,
     asked: usize,
-) -> Result<Vec<Option<Described>>, String> {
+) -> Result<Vec<Option<Described>>, KafkaError> {
     // SAFETY: by the caller's word; librdkafka gives an array of `count` valid pointers, each owned by the event.
     unsafe {
         let result = sys::rd_kafka_event_DescribeTopics_result(event);
         let mut count = 0;
         let topics = sys::rd_kafka_DescribeTopics_result_topics(result, &mut count);
         if result.is_null() || count != asked {
-            return Err(format!("{count} descriptions for {asked} topics"));
+            let words = format!("{count} descriptions for {asked} topics");
+            return Err(KafkaError::AdminOpCreation(words));
         }
         let mut all = Vec::with_capacity(count);
         for i in 0..count {
@@ -90,7 +88,7 @@ unsafe fn descriptions(
                     all.push(None);
                     continue;
                 }
-                _ => return Err(text(sys::rd_kafka_error_string(error))),
+                code => return Err(KafkaError::AdminOp(code.into())),
             }
             let mut partitions = 0;
             sys::rd_kafka_TopicDescription_partitions(topic, &mut partitions);

@@ -110,6 +110,14 @@ impl Writer for KafkaWriter {
         }
     }
 
+    fn is_broken(&self) -> bool {
+        self.producer.client().fatal_error().is_some()
+    }
+
+    fn give_up(&mut self) {
+        self.producer.purge(PurgeConfig::default().queue().inflight());
+    }
+
     fn poll(&mut self, timeout: Duration) {
         self.producer.poll(timeout);
     }
@@ -128,7 +136,7 @@ impl Writer for KafkaWriter {
         if self.producer.flush(timeout).is_ok() {
             return true;
         }
-        self.producer.purge(PurgeConfig::default().queue().inflight());
+        self.give_up();
         // Purging only marks; the reports come through the same queue as all others.
         let _ = self.producer.flush(Duration::from_secs(1));
         false
