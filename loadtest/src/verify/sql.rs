@@ -203,7 +203,7 @@ impl Rollup {
             MEASURES.iter().map(|(name, whole)| make(name, whole)).collect::<Vec<_>>().join(", ")
         };
         let (sides, slot_s, table) = (self.shape.sides(), self.slot_s, self.table);
-        // Discarded packets and events are no traffic over a link.
+        // Discarded packets are no traffic over a link.
         let whole = format!(
             "SELECT {of_flow}, {wholes}, {slot_s} * toInt64(1000000000) AS slot, toUnixTimestamp64Nano(spread_end) AS e, \
              least(toUnixTimestamp64Nano(spread_start), e) AS s \
@@ -211,7 +211,7 @@ impl Rollup {
              toUInt256(18 + if(src_vlan != 0 OR dst_vlan != 0, 4, 0)) AS h, bitShiftLeft(toUInt256(1), 84) AS top, \
              arrayJoin({sides}) AS side, if(side = 1, src_prefix_len, dst_prefix_len) AS told, \
              if(told = 0, if(family = 4, 24, 48), least(told, if(family = 4, 32, 128))) AS long \
-             FROM {database}.flows WHERE {OF_EXPORTERS} AND flow_kind IN ('unknown', 'flow', 'sample'))",
+             FROM {database}.flows WHERE {OF_EXPORTERS} AND flow_kind != 'discard')",
             of_flow = each(&|n, flow, _| format!("{flow} AS k{n}")),
             wholes = measures(&|name, whole| format!("toUInt256({whole}) AS w_{name}")),
         );

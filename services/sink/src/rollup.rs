@@ -185,10 +185,10 @@ fn prefix(address: &Ip, length: u8, family: u8) -> (Ip, u8) {
 }
 
 impl Rollup {
-    /// Adds a flow: both of its sides, its pair, both of its prefixes. What never left the router, or is told again by an event, is
-    /// no traffic over a link: it stays in `flows` alone.
+    /// Adds a flow: both of its sides, its pair, both of its prefixes. What never left the router is no traffic over a link: it stays
+    /// in `flows` alone. An event counts with the bytes it carries: firewalls report their ordinary flows so.
     pub fn add(&mut self, exporter: Ip, flow: &Flow<'_>) {
-        if matches!(flow.flow_kind, FlowKind::Discard | FlowKind::Event) {
+        if flow.flow_kind == FlowKind::Discard {
             return;
         }
         let whole = amounts(flow);
@@ -421,16 +421,14 @@ mod tests {
     }
 
     #[test]
-    fn discarded_packets_and_events_are_no_traffic() {
+    fn discarded_packets_are_no_traffic() {
         let mut rollup = Rollup::default();
-        for flow_kind in [FlowKind::Discard, FlowKind::Event] {
-            rollup.add(Ip::default(), &Flow { flow_kind, ..flow() });
-        }
+        rollup.add(Ip::default(), &Flow { flow_kind: FlowKind::Discard, ..flow() });
         assert_eq!(total(&rollup), [(0, 0, 0); 3]);
-        for flow_kind in [FlowKind::Unknown, FlowKind::Flow, FlowKind::Sample] {
+        for flow_kind in [FlowKind::Unknown, FlowKind::Flow, FlowKind::Sample, FlowKind::Event] {
             rollup.add(Ip::default(), &Flow { flow_kind, ..flow() });
         }
-        assert_eq!(total(&rollup)[1], (3000, 30, 3));
+        assert_eq!(total(&rollup)[1], (4000, 40, 4));
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! The question on the command line: words and numbers, checked before anything is asked.
 
 use super::Question;
-use super::period::{self, Kept};
+use super::period::{self, Kept, Period};
 use anyhow::{Result, bail};
 use clap::{Args, ValueEnum};
 
@@ -136,15 +136,29 @@ pub struct Arguments {
 }
 
 impl Arguments {
+    /// The question of the last minutes, those included that can still grow; `None` where ends were named.
+    pub(super) fn until_now(&self, kept: Kept<'_>) -> Result<Option<Question>> {
+        if self.from.is_some() {
+            return Ok(None);
+        }
+        let to = kept.now.next_multiple_of(60);
+        let period = period::between(to - period::RECENT, to, kept)?;
+        Ok(Some(self.over(period)?))
+    }
+
     /// The question, if it makes sense.
     pub(super) fn question(&self, kept: Kept<'_>) -> Result<Question> {
-        if !(1..=10_000).contains(&self.top) {
-            bail!("--top {} is not between 1 and 10000", self.top);
-        }
         let period = match (self.from, self.to) {
             (Some(from), Some(to)) => period::between(from, to, kept)?,
             _ => period::last(&self.last, kept)?,
         };
+        self.over(period)
+    }
+
+    fn over(&self, period: Period) -> Result<Question> {
+        if !(1..=10_000).contains(&self.top) {
+            bail!("--top {} is not between 1 and 10000", self.top);
+        }
         Ok(Question {
             by: self.by.clone(),
             period,
@@ -156,5 +170,31 @@ impl Arguments {
             exporter: self.exporter.clone(),
             asn: self.asn,
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::Parser;
+    use std::collections::BTreeMap;
+
+    #[derive(Parser)]
+    struct Line {
+        #[command(flatten)]
+        arguments: Arguments,
+    }
+
+    #[test]
+    fn where_nothing_is_complete_yet_the_minutes_up_to_now_are_asked_for() {
+        let (now, days) = (1_790_000_000 + 77, BTreeMap::new());
+        let kept = Kept { now, days: &days };
+        let asked = |words: &[&str]| Line::parse_from(["weir"].iter().chain(words)).arguments;
+        let recent = asked(&[]).until_now(kept).unwrap().unwrap().period;
+        assert!(recent.to >= now && recent.from < now - period::ALLOWANCE, "{recent:?}");
+        assert_eq!((recent.table.name, recent.incomplete), ("links_1m", period::ALLOWANCE));
+        // Who names ends gets them.
+        let named = asked(&["--from", "1789999980", "--to", "1790000040"]);
+        assert!(named.until_now(kept).unwrap().is_none());
     }
 }

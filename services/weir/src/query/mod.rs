@@ -122,11 +122,20 @@ pub struct Answer {
 pub fn run(config: &Config, arguments: &Arguments) -> Result<()> {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).context("the clock is before 1970")?.as_secs();
     let now = u32::try_from(now).context("the clock is after 2106")?;
-    let question = arguments.question(Kept { now, days: &config.clickhouse.retention_days })?;
+    let kept = Kept { now, days: &config.clickhouse.retention_days };
+    let question = arguments.question(kept)?;
     let store = Store::new(&config.clickhouse)?;
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_all().build().context("no event loop")?;
-    let answer = runtime.block_on(ask(&store, &question))?;
+    let (question, answer) = runtime.block_on(async {
+        let answer = ask(&store, &question).await?;
+        // Just started: what there is has come within the minutes that can still grow.
+        let until_now = arguments.until_now(kept)?.filter(|_| answer.rows.is_empty());
+        match until_now {
+            Some(recent) => ask(&store, &recent).await.map(|answer| (recent, answer)),
+            None => Ok((question, answer)),
+        }
+    })?;
     match arguments.format {
         Form::Json => println!("{}", serde_json::to_string_pretty(&answer)?),
         Form::Table => print!("{}", table::text(&question, &answer)),

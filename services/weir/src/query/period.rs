@@ -10,6 +10,9 @@ use weir_schemas::rollup::{ROLLUPS, Shape, Table};
 /// recommended, and by the way through the bus. A router with a longer one is complete later.
 pub const ALLOWANCE: u32 = 120;
 
+/// Seconds up to now that are asked for where nothing is complete yet: a little more than [`ALLOWANCE`], in whole minutes.
+pub const RECENT: u32 = 240;
+
 /// What time an answer covers.
 #[derive(Clone, Copy, Debug)]
 pub struct Period {
