@@ -10,12 +10,18 @@ demo="${DEMO:-1}"
 
 generator=
 stop() {
-    trap - INT TERM EXIT
+    local code=$?
+    # A second signal must not leave half of it running.
+    trap '' INT TERM
+    trap - EXIT
     echo
     echo "Stopping."
     [ -z "$generator" ] || kill "$generator" 2>/dev/null || true
     [ -z "$generator" ] || wait "$generator" 2>/dev/null || true
     "$bin/weir-loadtest" stack down --dir "$dir"
+    # What was begun in the background ends with this.
+    kill $(jobs -p) 2>/dev/null || true
+    exit "$code"
 }
 trap stop INT TERM EXIT
 
