@@ -264,15 +264,15 @@ impl Group {
             .map_err(|error| failed("giving partitions up", error, self.config.request_timeout()))
     }
 
+    /// Partitions that are read, and where each goes on.
+    fn reading(&self) -> Vec<(i32, i64)> {
+        let reading = self.held.iter().filter(|(_, held)| !held.stopped);
+        reading.filter_map(|(partition, held)| Some((*partition, held.next?))).collect()
+    }
+
     /// The started partition whose log no longer has its position; librdkafka does not say which it is.
     fn out_of_range(&mut self, consumer: &Handle) -> Result<Option<Error>> {
-        let started: Vec<(i32, i64)> = self
-            .held
-            .iter()
-            .filter(|(_, held)| !held.stopped)
-            .filter_map(|(partition, held)| Some((*partition, held.next?)))
-            .collect();
-        for (partition, wanted) in started {
+        for (partition, wanted) in self.reading() {
             let (begin, end) = self.bounds(consumer, partition)?;
             if !(begin..=end).contains(&wanted) {
                 self.held(partition)?.stopped = true;
@@ -286,12 +286,7 @@ impl Group {
     /// librdkafka stopped a partition whose position was not in the log and now is (a new leader that had fallen behind, a log that
     /// has grown since), and does not say which: each goes on where it stands.
     fn restart_all(&mut self, consumer: &Handle) -> Result<()> {
-        let started: Vec<(i32, i64)> = self
-            .held
-            .iter()
-            .filter(|(_, held)| !held.stopped)
-            .filter_map(|(partition, held)| Some((*partition, held.next?)))
-            .collect();
+        let started = self.reading();
         tracing::warn!(
             topic = self.topic,
             partitions = started.len(),
