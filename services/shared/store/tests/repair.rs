@@ -4,6 +4,7 @@
 mod support;
 
 use serde::Deserialize;
+use std::time::Duration;
 use weir_schemas::rollup::FLOWS;
 use weir_schemas::*;
 use weir_store::Store;
@@ -50,6 +51,9 @@ async fn a_token_whose_part_is_missing_does_not_swallow_the_retry() {
         .await
         .unwrap();
     assert_eq!(parts.len(), 3);
+    // A statement whose client has gone goes on, and the engine with it: the end waits for it.
+    let gone = store.execute("SELECT sleep(1)");
+    tokio::time::timeout(Duration::from_millis(200), gone).await.unwrap_err();
     served.stop().await;
     std::fs::remove_dir_all(&parts[1].path).unwrap();
 

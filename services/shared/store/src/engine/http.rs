@@ -11,9 +11,10 @@ use axum::http::{HeaderValue, Method, Request as HttpRequest, StatusCode, header
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use bytes::Bytes;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
 /// One request, taken apart.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -90,31 +91,41 @@ fn insert_format(query: &str) -> Option<(&str, &str)> {
     (keyword.eq_ignore_ascii_case("format") && named).then_some((statement, format))
 }
 
+/// What every request needs. The engine itself belongs to [`serve`], so that no connection that lingers keeps it running.
+#[derive(Clone)]
 struct Served {
-    engine: Engine,
+    engine: Weak<Engine>,
+    running: TaskTracker,
     max_body: usize,
 }
 
-/// Serves the engine until told to stop; requests under way are finished.
+/// Serves the engine until told to stop; requests under way are finished, and the engine is shut down when this returns: another
+/// may be started on the same folder.
 pub async fn serve(
     engine: Engine,
     listener: TcpListener,
     max_body: usize,
     stop: CancellationToken,
 ) -> Result<(), EngineError> {
-    let served = Arc::new(Served { engine, max_body });
+    let engine = Arc::new(engine);
+    let running = TaskTracker::new();
+    let served = Served { engine: Arc::downgrade(&engine), running: running.clone(), max_body };
     let app = Router::new()
         .route("/", get(answer).post(answer))
         .route("/ping", get(|| async { "Ok.\n" }))
         .with_state(served);
-    axum::serve(listener, app)
-        .with_graceful_shutdown(stop.cancelled_owned())
-        .await
-        .map_err(|error| EngineError::Statement(error.to_string()))
+    let ended = axum::serve(listener, app).with_graceful_shutdown(stop.cancelled_owned()).await;
+    // A statement goes on when its client has gone.
+    running.close();
+    running.wait().await;
+    let closed = tokio::task::spawn_blocking(move || drop(engine)).await;
+    let failed = |error: &dyn std::fmt::Display| EngineError::Statement(error.to_string());
+    ended.map_err(|error| failed(&error))?;
+    closed.map_err(|error| failed(&error))
 }
 
 async fn answer(
-    State(served): State<Arc<Served>>,
+    State(served): State<Served>,
     Query(mut url): Query<Vec<(String, String)>>,
     http: HttpRequest<Body>,
 ) -> Response {
@@ -141,11 +152,12 @@ async fn answer(
             }
         }
     };
-    let ran = tokio::task::spawn_blocking(move || {
-        let request = Request::new(url, body)?;
-        served.engine.run(&request)
-    })
-    .await;
+    let engine = served.engine;
+    let ran = served.running.spawn_blocking(move || {
+        let engine = engine.upgrade().ok_or("Code: 236. DB::Exception: the engine is stopping. (ABORTED)")?;
+        engine.run(&Request::new(url, body)?)
+    });
+    let ran = ran.await;
     match ran {
         Ok(Ok(bytes)) => bytes.into_response(),
         Ok(Err(error)) => failed(&error),
