@@ -257,9 +257,7 @@ const FENCED_AGAIN: Duration = Duration::from_secs(60);
 fn producer<B: Bus>(bus: &B, identity: &str, stop: &Stop) -> Result<B::Producer, Error> {
     loop {
         match bus.transactional(identity) {
-            Err(error @ (weir_bus::Error::Unreachable { .. } | weir_bus::Error::Timeout { .. }))
-                if !stop.is_cancelled() =>
-            {
+            Err(error) if error.is_away() && !stop.is_cancelled() => {
                 tracing::warn!("{error}");
                 std::thread::sleep(Duration::from_secs(1));
             }

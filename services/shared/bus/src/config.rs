@@ -1,6 +1,6 @@
 //! How to reach the bus, and how long to wait for it.
 
-use crate::{Error, Result, Topics};
+use crate::{EmbeddedConfig, Error, Result, Topics};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize, Serializer};
 use std::collections::BTreeMap;
@@ -49,6 +49,9 @@ pub struct Config {
     pub fetch_buffer_bytes: usize,
     /// The most that a transactional producer holds and has not sent, bytes.
     pub send_buffer_bytes: usize,
+    /// The bus of `weir standalone`, which takes no broker. Of the keys above it has `topic_prefix`, `partitions`, `retention`,
+    /// `compression`, `restore_timeout_ms`, `linger_ms` and `send_buffer_bytes`.
+    pub embedded: EmbeddedConfig,
 }
 
 impl Default for Config {
@@ -72,6 +75,7 @@ impl Default for Config {
             linger_ms: 5,
             fetch_buffer_bytes: 64 << 20,
             send_buffer_bytes: 128 << 20,
+            embedded: EmbeddedConfig::default(),
         }
     }
 }
@@ -268,7 +272,7 @@ impl Config {
                 return wrong(key, format!("{ms} is less than a minute"));
             }
         }
-        Ok(())
+        self.embedded.validate()
     }
 
     pub(crate) fn connect_timeout(&self) -> Duration {

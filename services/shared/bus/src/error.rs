@@ -1,5 +1,6 @@
 //! What can go wrong on a bus, each with its place and, where there is one, the mend.
 
+use std::path::PathBuf;
 use std::time::Duration;
 use thiserror::Error;
 
@@ -120,6 +121,16 @@ pub enum Error {
         /// For how long.
         waited: Duration,
     },
+    /// The embedded bus can't do it now: its disk is full or failed, or another process has its folder.
+    #[error("bus.embedded.path {}: {doing}: {reason}", path.display())]
+    Embedded {
+        /// Folder of the bus.
+        path: PathBuf,
+        /// What was being done, with its place.
+        doing: String,
+        /// Why it can't be.
+        reason: String,
+    },
     /// Anything else that the bus said.
     #[error("{doing}: {reason}")]
     Bus {
@@ -131,6 +142,11 @@ pub enum Error {
 }
 
 impl Error {
+    /// True where the bus was not there, and will be again.
+    pub fn is_away(&self) -> bool {
+        matches!(self, Self::Unreachable { .. } | Self::Timeout { .. } | Self::Embedded { .. })
+    }
+
     /// True where waiting helps nothing, because somebody has to change a setting or a topic.
     pub fn is_lasting(&self) -> bool {
         matches!(

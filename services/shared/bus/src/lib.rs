@@ -12,6 +12,7 @@
 //! Nothing here is `async`: every handle belongs to one thread that polls it, because that is what the hot path costs least with.
 
 mod config;
+pub mod embedded;
 mod error;
 pub mod kafka;
 pub mod metrics;
@@ -22,6 +23,7 @@ mod topics;
 use std::time::Duration;
 
 pub use config::{Compression, Config, Properties, Retention};
+pub use embedded::{EmbeddedBus, EmbeddedConfig, Fsync};
 pub use error::{Error, TxnError};
 pub use kafka::KafkaBus;
 pub use partition::{murmur2, partition};

@@ -2,6 +2,7 @@
 //!
 //! A record borrows from the memory that the bus received it in: a copy per record would cost more than decoding a flow.
 
+use crate::embedded::frame::{Stored, header};
 use crate::kafka;
 use rdkafka::message::{BorrowedMessage, Message as _, Timestamp};
 
@@ -28,6 +29,7 @@ pub struct Record<'a>(Inner<'a>);
 enum Inner<'a> {
     Kafka(BorrowedMessage<'a>),
     Parts { message: Message<'a>, offset: i64, appended: Option<i64> },
+    Stored { topic: &'a str, partition: i32, offset: i64, appended: i64, stored: Stored<'a> },
 }
 
 impl<'a> Record<'a> {
@@ -40,11 +42,23 @@ impl<'a> Record<'a> {
         Self(Inner::Kafka(message))
     }
 
+    /// A record of the embedded bus at (topic, partition, offset), with when its frame was appended.
+    pub(crate) fn stored(
+        (topic, partition, offset): (&'a str, i32, i64),
+        frame: i64,
+        stored: Stored<'a>,
+    ) -> Self {
+        let own = i64::try_from(stored.appended).unwrap_or(0);
+        let appended = if own > 0 { own } else { frame };
+        Self(Inner::Stored { topic, partition, offset, appended, stored })
+    }
+
     /// Topic.
     pub fn topic(&self) -> &str {
         match &self.0 {
             Inner::Kafka(record) => record.topic(),
             Inner::Parts { message, .. } => message.topic,
+            Inner::Stored { topic, .. } => topic,
         }
     }
 
@@ -53,6 +67,7 @@ impl<'a> Record<'a> {
         match &self.0 {
             Inner::Kafka(record) => record.partition(),
             Inner::Parts { message, .. } => message.partition,
+            Inner::Stored { partition, .. } => *partition,
         }
     }
 
@@ -61,6 +76,7 @@ impl<'a> Record<'a> {
         match &self.0 {
             Inner::Kafka(record) => record.offset(),
             Inner::Parts { offset, .. } => *offset,
+            Inner::Stored { offset, .. } => *offset,
         }
     }
 
@@ -72,6 +88,7 @@ impl<'a> Record<'a> {
                 _ => None,
             },
             Inner::Parts { appended, .. } => *appended,
+            Inner::Stored { appended, .. } => Some(*appended),
         }
     }
 
@@ -80,6 +97,7 @@ impl<'a> Record<'a> {
         match &self.0 {
             Inner::Kafka(record) => record.key(),
             Inner::Parts { message, .. } => Some(message.key),
+            Inner::Stored { stored, .. } => Some(stored.key),
         }
     }
 
@@ -88,6 +106,7 @@ impl<'a> Record<'a> {
         match &self.0 {
             Inner::Kafka(record) => record.payload(),
             Inner::Parts { message, .. } => message.value,
+            Inner::Stored { stored, .. } => stored.value,
         }
     }
 
@@ -95,6 +114,7 @@ impl<'a> Record<'a> {
     pub fn header(&self, name: &str) -> Option<&[u8]> {
         match &self.0 {
             Inner::Kafka(record) => kafka::header(record, name),
+            Inner::Stored { stored, .. } => header(stored.headers, name),
             Inner::Parts { message, .. } => {
                 message.headers.iter().rev().find(|(key, _)| *key == name).map(|(_, value)| *value)
             }

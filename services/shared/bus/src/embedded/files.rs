@@ -1,0 +1,203 @@
+//! The files of a bulk topic: written at their end, read anywhere, removed from their beginning.
+//!
+//! All partitions of a topic share its files, so that a commit syncs one file a topic. What must stay true: bytes that the index does
+//! not know are cut off before anything is appended, and a failed append leaves the file as long as it was.
+
+use super::frame::{Frame, HEADER, Header};
+use super::index::{Place, Segment};
+use std::collections::BTreeMap;
+use std::fs::{File, OpenOptions};
+use std::io::{self, IoSlice, Read, Write};
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// Files of one topic.
+pub(super) struct Files {
+    folder: PathBuf,
+    /// Oldest first; the last one is appended to.
+    segments: BTreeMap<u32, Segment>,
+    active: Option<File>,
+    unsynced: bool,
+    open: Arc<Open>,
+}
+
+/// Files that readers have opened, shared with them, so that reading never waits for an append.
+#[derive(Debug, Default)]
+pub(super) struct Open {
+    folder: PathBuf,
+    files: Mutex<BTreeMap<u32, Arc<File>>>,
+}
+
+fn path(folder: &Path, segment: u32) -> PathBuf {
+    folder.join(format!("{segment:010}.log"))
+}
+
+impl Open {
+    fn file(&self, segment: u32) -> io::Result<Arc<File>> {
+        let mut files = self.files.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(file) = files.get(&segment) {
+            return Ok(Arc::clone(file));
+        }
+        let file = Arc::new(File::open(path(&self.folder, segment))?);
+        files.insert(segment, Arc::clone(&file));
+        Ok(file)
+    }
+
+    fn forget(&self, segment: u32) {
+        self.files.lock().unwrap_or_else(PoisonError::into_inner).remove(&segment);
+    }
+
+    /// Reads a frame. One that is not whole is an error of kind `InvalidData` with its place.
+    pub(super) fn read(&self, place: Place) -> io::Result<Frame> {
+        let mut bytes = vec![0; place.length as usize];
+        self.file(place.segment)?.read_exact_at(&mut bytes, place.at)?;
+        Frame::parse(&bytes).ok_or_else(|| {
+            let path = path(&self.folder, place.segment);
+            let words = format!("{}: no whole frame at byte {}", path.display(), place.at);
+            io::Error::new(io::ErrorKind::InvalidData, words)
+        })
+    }
+}
+
+impl Files {
+    /// Opens what the index knows of, and cuts off what it does not. Gives the byte behind which the last file does not hold what the
+    /// index says, where that is so: after a power cut.
+    pub(super) fn open(folder: &Path, known: Vec<Segment>) -> io::Result<(Self, Option<u64>)> {
+        std::fs::create_dir_all(folder)?;
+        let segments: BTreeMap<u32, Segment> =
+            known.into_iter().map(|segment| (segment.number, segment)).collect();
+        for entry in std::fs::read_dir(folder)? {
+            let found = entry?.path();
+            let number = found.file_stem().and_then(|stem| stem.to_str()).and_then(|stem| stem.parse().ok());
+            if number.is_some_and(|number: u32| !segments.contains_key(&number)) {
+                std::fs::remove_file(&found)?;
+            }
+        }
+        let open = Arc::new(Open { folder: folder.to_owned(), files: Mutex::default() });
+        let mut files = Self { folder: folder.to_owned(), segments, active: None, unsynced: false, open };
+        let mut lost = None;
+        if let Some(last) = files.segments.values().next_back().copied() {
+            let file = files.file(last.number)?;
+            let whole = whole(&file, last.length)?;
+            if whole < last.length {
+                lost = Some(whole);
+                files.note(Segment { length: whole, ..last });
+            }
+            file.set_len(whole)?;
+            files.active = Some(file);
+        }
+        Ok((files, lost))
+    }
+
+    fn file(&self, segment: u32) -> io::Result<File> {
+        OpenOptions::new().read(true).append(true).create(true).open(path(&self.folder, segment))
+    }
+
+    pub(super) fn readers(&self) -> Arc<Open> {
+        Arc::clone(&self.open)
+    }
+
+    /// The file that is appended to, or the first one that will be.
+    pub(super) fn last(&self) -> Segment {
+        self.segments.values().next_back().copied().unwrap_or_default()
+    }
+
+    /// The oldest file, and whether there are others.
+    pub(super) fn oldest(&self) -> Option<(Segment, bool)> {
+        self.segments.values().next().map(|oldest| (*oldest, self.segments.len() > 1))
+    }
+
+    /// Bytes of all files.
+    pub(super) fn bytes(&self) -> u64 {
+        self.segments.values().map(|segment| segment.length).sum()
+    }
+
+    /// Takes what the index has been told.
+    pub(super) fn note(&mut self, segment: Segment) {
+        self.segments.insert(segment.number, segment);
+    }
+
+    /// Begins another file. The one before is synced with the next sync.
+    pub(super) fn roll(&mut self) -> io::Result<Segment> {
+        if let Some(active) = self.active.take().filter(|_| self.unsynced) {
+            active.sync_data()?;
+        }
+        let segment = Segment { number: self.last().number + 1, ..Segment::default() };
+        self.active = Some(self.file(segment.number)?);
+        Ok(segment)
+    }
+
+    /// Appends behind the first `length` bytes, all or nothing. The index does not know of it yet.
+    pub(super) fn append(&mut self, length: u64, parts: &[&[u8]]) -> io::Result<()> {
+        if self.active.is_none() {
+            self.active = Some(self.file(self.last().number)?);
+        }
+        let Some(file) = &mut self.active else { return Ok(()) };
+        self.unsynced = true;
+        let written = write_all(file, parts);
+        if written.is_err() {
+            file.set_len(length)?;
+        }
+        written
+    }
+
+    /// Takes back what was appended behind `length`.
+    pub(super) fn take_back(&mut self, length: u64) -> io::Result<()> {
+        self.active.as_ref().map_or(Ok(()), |file| file.set_len(length))
+    }
+
+    /// Makes what was appended safe from a power cut.
+    pub(super) fn sync(&mut self) -> io::Result<()> {
+        if let Some(active) = self.active.as_ref().filter(|_| self.unsynced) {
+            active.sync_data()?;
+            self.unsynced = false;
+        }
+        Ok(())
+    }
+
+    /// Removes a file that the index has forgotten.
+    pub(super) fn remove(&mut self, segment: u32) -> io::Result<()> {
+        self.segments.remove(&segment);
+        self.open.forget(segment);
+        std::fs::remove_file(path(&self.folder, segment))
+    }
+
+    /// Removes all of it.
+    pub(super) fn destroy(self) -> io::Result<()> {
+        drop(self.active);
+        std::fs::remove_dir_all(&self.folder)
+    }
+}
+
+fn write_all(file: &mut File, parts: &[&[u8]]) -> io::Result<()> {
+    let mut slices: Vec<IoSlice<'_>> = parts.iter().map(|part| IoSlice::new(part)).collect();
+    let mut left = &mut slices[..];
+    while !left.is_empty() {
+        match file.write_vectored(left) {
+            Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+            Ok(written) => IoSlice::advance_slices(&mut left, written),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
+}
+
+/// How many of the first `length` bytes are whole frames.
+fn whole(file: &File, length: u64) -> io::Result<u64> {
+    let mut from = io::BufReader::with_capacity(1 << 20, file);
+    let (mut at, mut body) = (0, Vec::new());
+    while at < length {
+        let mut header = [0; HEADER];
+        let Ok(()) = from.read_exact(&mut header) else { break };
+        let Some(parsed) = Header::parse(&header) else { break };
+        body.resize(parsed.stored as usize, 0);
+        let Ok(()) = from.read_exact(&mut body) else { break };
+        if crc32fast::hash(&body) != parsed.body_crc {
+            break;
+        }
+        at += (HEADER + body.len()) as u64;
+    }
+    Ok(at.min(length))
+}
