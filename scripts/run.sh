@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# The path with real parts on this machine, until Ctrl-C: Kafka, the ClickHouse engine, ingest, decoder, sink; with generated traffic unless
-# DEMO=0. Data and logs lie in .weir/data.
+# `weir standalone` on this machine, until Ctrl-C: every service in one process, with the ClickHouse engine as its child; with generated
+# traffic unless DEMO=0. Data and logs lie in .weir/data.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 export WEIR_HOME="${WEIR_HOME:-$PWD/.weir}"
@@ -29,7 +29,7 @@ flags=()
 [ "$demo" = 0 ] || flags+=(--demo)
 [ -z "${WEIR_CONFIG:-}" ] || flags+=(--config "$WEIR_CONFIG")
 unset WEIR_CONFIG
-"$bin/weir-loadtest" stack up --dir "$dir" --detach "${flags[@]}"
+"$bin/weir-loadtest" stack up --standalone --dir "$dir" --detach "${flags[@]}"
 
 if [ "$demo" != 0 ]; then
     "$bin/weir-loadtest" generate --stack "$dir" --demo --rate 2000 --ledger "$dir/ledger.json" >"$dir/generate.log" 2>&1 &

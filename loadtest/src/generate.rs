@@ -4,6 +4,7 @@ use crate::encode::{Clock, Encoder, REFRESH};
 use crate::ledger::{Ingest, Ledger};
 use crate::network::{Exporter, Protocol};
 use crate::pace::{Rate, Window};
+use crate::raw::{self, Sent};
 use crate::traffic::Traffic;
 use crate::world::World;
 use anyhow::{Context, Result};
@@ -34,6 +35,8 @@ pub struct Options {
     pub seed: u64,
     /// Data datagrams after which an exporter sends its templates and options again; 0: never.
     pub refresh: u64,
+    /// Go on where nobody listens, and keep a journal of every datagram: what was missed meanwhile is told by `weir.raw`.
+    pub outages: bool,
     /// Where the ledger is saved, at the end and every fifteen seconds.
     pub ledger: Option<PathBuf>,
 }
@@ -49,6 +52,7 @@ impl Default for Options {
             daily: false,
             seed: 1,
             refresh: REFRESH,
+            outages: false,
             ledger: None,
         }
     }
@@ -189,14 +193,24 @@ impl<'w> Generator<'w> {
 
         let started = self.ledger.started_ns;
         let mut told = Vec::with_capacity(count);
+        let outages = self.options.outages;
         for datagram in sender.encoder.control(exporter, clear_of_border(started)) {
-            send(&sender.socket, &datagram)?;
+            send(&sender.socket, &datagram, outages)?;
             self.ledger.control_datagrams += 1;
             self.window.as_mut().map_or(Ok(()), Window::sent)?;
         }
         let clock = clear_of_border(started);
         let datagram = sender.encoder.data(exporter, &flows, clock, &mut told);
-        send(&sender.socket, &datagram)?;
+        send(&sender.socket, &datagram, outages)?;
+        if let (true, Some(first)) = (outages, flows.first()) {
+            self.ledger.journal.push(Sent {
+                exporter: number as u32,
+                first: first.tag,
+                flows: count as u32,
+                at: clock.now_ns,
+                print: raw::print(exporter.address, &datagram),
+            });
+        }
         let minute = |ns: i64| ns.div_euclid(MINUTE) * 60;
         self.ledger.enter(number, &flows, &told, (minute(clock.now_ns), minute(now_ns())));
         self.window.as_mut().map_or(Ok(()), Window::sent)?;
@@ -222,10 +236,14 @@ fn clear_of_border(started: i64) -> Clock {
     }
 }
 
-fn send(socket: &UdpSocket, datagram: &[u8]) -> Result<()> {
+fn send(socket: &UdpSocket, datagram: &[u8], outages: bool) -> Result<()> {
     let peer = || socket.peer_addr().map_or_else(|_| "ingest".to_owned(), |address| address.to_string());
     match socket.send(datagram) {
         Ok(_) => Ok(()),
+        // Said of an earlier datagram, once.
+        Err(error) if error.kind() == std::io::ErrorKind::ConnectionRefused && outages => {
+            send(socket, datagram, outages)
+        }
         // Said of an earlier datagram: nobody had the port. The one at hand was not sent.
         Err(error) if error.kind() == std::io::ErrorKind::ConnectionRefused => {
             Err(error).with_context(|| format!("nobody listens at {}/udp; start ingest first", peer()))

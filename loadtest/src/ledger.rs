@@ -6,6 +6,7 @@
 
 use crate::encode::Told;
 use crate::network::{Exporter, Protocol};
+use crate::raw::Sent;
 use crate::tag;
 use crate::traffic::Flow;
 use anyhow::{Context, Result};
@@ -53,6 +54,9 @@ pub struct Ledger {
     pub exporters: Vec<Account>,
     /// Names of the ASes met.
     pub names: BTreeMap<u32, String>,
+    /// Every data datagram, where that was asked for. Not in the file.
+    #[serde(skip)]
+    pub journal: Vec<Sent>,
 }
 
 /// What ingest counted while the generator sent.

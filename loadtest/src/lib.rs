@@ -8,6 +8,7 @@ pub mod generate;
 pub mod ledger;
 pub mod network;
 pub mod pace;
+pub mod raw;
 mod tag;
 pub mod traffic;
 pub mod verify;

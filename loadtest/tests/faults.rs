@@ -211,7 +211,7 @@ fn a_new_decoder_decodes_data_whose_templates_are_deleted_from_raw() {
     assert!(control >= 4, "templates were sent");
 
     stack.service("decoder-0").unwrap().kill().unwrap();
-    let deleted = delete_below_committed(&stack.bootstrap());
+    let deleted = delete_below_committed(&stack.bootstrap().unwrap());
     assert!(deleted > 0, "nothing of weir.raw was deleted");
     generator.run(flows(2000), &NEVER).unwrap_or_else(|error| panic!("{error:#}"));
     assert_eq!(generator.ledger().control_datagrams, control, "no template was sent again");

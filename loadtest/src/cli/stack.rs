@@ -36,6 +36,9 @@ pub struct Up {
     /// Folder for data, logs, configuration and stack.json.
     #[arg(long, value_name = "DIR")]
     dir: PathBuf,
+    /// One process that has it all, without Kafka: `weir standalone`.
+    #[arg(long, conflicts_with_all = ["decoders", "sinks", "kafka_port", "kafka_heap_mb"])]
+    standalone: bool,
     /// Processes of the decoder.
     #[arg(long, default_value_t = 1)]
     decoders: usize,
@@ -111,6 +114,7 @@ impl Up {
         }
         Ok(Options {
             weir: self.weir.clone(),
+            standalone: self.standalone,
             decoders: self.decoders,
             sinks: self.sinks,
             partitions: self.bus_partitions,
@@ -144,9 +148,9 @@ impl Up {
         let mut stack = Local::up(self.options()?)?;
         let description = stack.description();
         println!(
-            "ready: NetFlow, IPFIX, sFlow to 127.0.0.1 UDP {:?}; Kafka {}; ClickHouse {}; configuration {}",
+            "ready: NetFlow, IPFIX, sFlow to 127.0.0.1 UDP {:?}; {}ClickHouse {}; configuration {}",
             description.ingest,
-            description.kafka,
+            kafka(&description),
             description.clickhouse,
             description.config.display()
         );
@@ -183,6 +187,10 @@ impl Up {
             std::thread::sleep(Duration::from_millis(50));
         }
     }
+}
+
+fn kafka(description: &Description) -> String {
+    description.kafka.as_ref().map_or_else(String::new, |kafka| format!("Kafka {kafka}; "))
 }
 
 /// The stack of a folder, if the process that holds it is there.
@@ -231,8 +239,8 @@ fn status(dir: &Path) -> Result<ExitCode> {
         println!("{:<12} {pid:>8}  {:<16} {state}", part.name, part.admin);
     }
     println!(
-        "Kafka {}, ClickHouse {}, configuration {}",
-        description.kafka,
+        "{}ClickHouse {}; configuration {}",
+        kafka(&description),
         description.clickhouse,
         description.config.display()
     );

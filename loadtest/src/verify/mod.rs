@@ -3,7 +3,10 @@
 //! Lost is what ingest handed on and is not there; doubled is what is there twice. What ingest never handed on is missed, with its
 //! cause, and makes the run invalid rather than wrong (EXACTLY_ONCE.md, rule 20).
 
+mod raw;
 mod sql;
+
+pub use raw::{Missed as MissedByRaw, Outage, against_raw};
 
 use crate::ledger::{Account, Ledger, Side, Sum};
 use anyhow::Result;

@@ -92,6 +92,20 @@ pub fn doubled(database: &str) -> String {
     )
 }
 
+/// Numbers of the flows of one exporter that are there, as ranges.
+pub fn ranges(database: &str) -> String {
+    format!(
+        "SELECT min(tag) AS first, max(tag) AS last FROM (SELECT tag, tag - row_number() OVER (ORDER BY tag) AS step FROM \
+         (SELECT DISTINCT {tag} AS tag FROM {database}.flows WHERE {OF_RUN})) GROUP BY step ORDER BY first",
+        tag = tag::sql()
+    )
+}
+
+/// Rows of one exporter.
+pub fn rows(database: &str) -> String {
+    format!("SELECT count() AS rows FROM {database}.flows WHERE {OF_RUN}")
+}
+
 const SUMS: &str =
     "count() AS rows, sum(toUInt64(ifNull(bytes, 0))) AS sum_bytes, sum(packets) AS sum_packets";
 

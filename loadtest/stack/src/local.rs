@@ -22,7 +22,8 @@ pub struct Ports {
     pub engine: u16,
     /// Ingest's: NetFlow, IPFIX, sFlow.
     pub ingest: [u16; 3],
-    /// Metrics and health of ingest, the first decoder, the first sink and the engine; further processes take free ones.
+    /// Metrics and health of ingest, the first decoder, the first sink and the engine; further processes take free ones. Of the one
+    /// process that has it all they are the first and the last.
     pub admin: [u16; 4],
 }
 
@@ -54,6 +55,8 @@ pub struct Options {
     pub dir: PathBuf,
     /// The program `weir`; none: [`weir_program`].
     pub weir: Option<PathBuf>,
+    /// One process that has it all, on the embedded bus and without Kafka: `weir standalone`.
+    pub standalone: bool,
     /// Processes of the decoder.
     pub decoders: usize,
     /// Processes of the sink.
@@ -76,6 +79,7 @@ impl Options {
         Self {
             dir: dir.to_owned(),
             weir: None,
+            standalone: false,
             decoders: 1,
             sinks: 1,
             partitions: 12,
@@ -98,8 +102,8 @@ pub struct Description {
     pub config: PathBuf,
     /// The program `weir`.
     pub weir: PathBuf,
-    /// Kafka's address.
-    pub kafka: String,
+    /// Kafka's address; absent: it has none.
+    pub kafka: Option<String>,
     /// URL of ClickHouse.
     pub clickhouse: String,
     /// Ingest's UDP ports: NetFlow, IPFIX, sFlow.
@@ -134,7 +138,8 @@ impl Description {
 
     /// Metrics of ingest, for a paced generator.
     pub fn ingest_metrics(&self) -> Option<&str> {
-        self.services.iter().find(|part| part.name == Kind::Ingest.word()).map(|part| part.admin.as_str())
+        let ingests = |name: &str| [Kind::Ingest, Kind::Standalone].iter().any(|kind| kind.word() == name);
+        self.services.iter().find(|part| ingests(&part.name)).map(|part| part.admin.as_str())
     }
 }
 
@@ -144,7 +149,7 @@ pub struct Local {
     options: Options,
     weir: PathBuf,
     config: PathBuf,
-    kafka: Kafka,
+    kafka: Option<Kafka>,
     services: Vec<Service>,
     ready: bool,
 }
@@ -166,10 +171,25 @@ impl Local {
         let options = Options { dir, ..options };
         let config = options.dir.join("weir.toml");
         write(&config, &configuration(&options, &library).to_string())?;
-        let kafka = kafka::Options { port: options.ports.kafka, ..options.kafka.clone() };
-        let kafka = Kafka::start(&options.dir.join("kafka"), kafka)?;
+        let kafka = (!options.standalone).then(|| {
+            let kafka = kafka::Options { port: options.ports.kafka, ..options.kafka.clone() };
+            Kafka::start(&options.dir.join("kafka"), kafka)
+        });
+        let kafka = kafka.transpose()?;
         let mut stack = Self { options, weir, config, kafka, services: Vec::new(), ready: false };
+        if stack.options.standalone { stack.start_one() } else { stack.start_each() }?;
+        stack.ready = true;
+        stack.describe()?;
+        Ok(stack)
+    }
 
+    fn start_one(&mut self) -> Result<()> {
+        let (patience, [port, ..]) = (self.options.patience, self.options.ports.admin);
+        self.start(Kind::Standalone, Kind::Standalone.word(), port)?.wait_ready(patience)
+    }
+
+    fn start_each(&mut self) -> Result<()> {
+        let stack = self;
         let patience = stack.options.patience;
         let [ingest, decoder, sink, engine] = stack.options.ports.admin;
         stack.start(Kind::Engine, "engine", engine)?.wait_ready(patience)?;
@@ -184,15 +204,16 @@ impl Local {
                 stack.start(kind, &format!("{}-{n}", kind.word()), port)?;
             }
         }
-        stack.services.iter_mut().try_for_each(|service| service.wait_ready(patience))?;
-        stack.ready = true;
-        stack.describe()?;
-        Ok(stack)
+        stack.services.iter_mut().try_for_each(|service| service.wait_ready(patience))
     }
 
     fn start(&mut self, kind: Kind, name: &str, port: u16) -> Result<&mut Service> {
         let settings = match kind {
             Kind::Decoder | Kind::Sink => vec![format!("{}.instance={name}", kind.word())],
+            Kind::Standalone => {
+                let [.., engine] = self.options.ports.admin;
+                vec![format!("runtime.admin.engine=127.0.0.1:{engine}")]
+            }
             Kind::Ingest | Kind::Engine => Vec::new(),
         };
         let admin = format!("127.0.0.1:{port}");
@@ -277,14 +298,14 @@ impl Local {
         &self.services
     }
 
-    /// The broker.
-    pub fn kafka(&mut self) -> &mut Kafka {
-        &mut self.kafka
+    /// The broker, where there is one.
+    pub fn kafka(&mut self) -> Option<&mut Kafka> {
+        self.kafka.as_mut()
     }
 
-    /// Kafka's address.
-    pub fn bootstrap(&self) -> String {
-        self.kafka.bootstrap()
+    /// Kafka's address, where there is one.
+    pub fn bootstrap(&self) -> Option<String> {
+        self.kafka.as_ref().map(Kafka::bootstrap)
     }
 
     /// URL of ClickHouse.
@@ -307,7 +328,7 @@ impl Local {
     /// # Errors
     /// [`Error::Ended`].
     pub fn expect_alive(&mut self) -> Result<()> {
-        self.kafka.expect_alive()?;
+        self.kafka.as_mut().map_or(Ok(()), Kafka::expect_alive)?;
         self.services.iter_mut().try_for_each(Service::expect_alive)
     }
 
@@ -319,12 +340,12 @@ impl Local {
             admin: service.admin().to_owned(),
             log: service.log().to_owned(),
         };
-        let kafka = Part {
+        let kafka = self.kafka.as_ref().map(|kafka| Part {
             name: "kafka".to_owned(),
-            pid: self.kafka.id(),
+            pid: kafka.id(),
             admin: String::new(),
             log: self.options.dir.join("kafka/kafka.log"),
-        };
+        });
         Description {
             pid: std::process::id(),
             ready: self.ready,
@@ -333,7 +354,7 @@ impl Local {
             kafka: self.bootstrap(),
             clickhouse: self.clickhouse(),
             ingest: self.options.ports.ingest,
-            services: [kafka].into_iter().chain(self.services.iter().map(part)).collect(),
+            services: kafka.into_iter().chain(self.services.iter().map(part)).collect(),
         }
     }
 
@@ -352,13 +373,13 @@ impl Local {
     /// # Errors
     /// [`Error::Io`].
     pub fn down(mut self) -> Result<()> {
-        for kind in [Kind::Ingest, Kind::Decoder, Kind::Sink, Kind::Engine] {
+        for kind in [Kind::Ingest, Kind::Decoder, Kind::Sink, Kind::Engine, Kind::Standalone] {
             self.services
                 .iter_mut()
                 .filter(|service| service.kind() == kind)
                 .try_for_each(|service| service.stop(DRAIN))?;
         }
-        self.kafka.stop()?;
+        self.kafka.as_mut().map_or(Ok(()), |kafka| kafka.stop().map(drop))?;
         let path = self.options.dir.join("stack.json");
         fs::remove_file(&path).map_err(io(format!("removing {}", path.display())))
     }
@@ -388,6 +409,7 @@ fn configuration(options: &Options, library: &Path) -> Table {
             table(vec![
                 ("bootstrap_servers", text(format!("127.0.0.1:{kafka}"))),
                 ("partitions", number(options.partitions)),
+                ("embedded", table(vec![("path", path(&options.dir.join("bus")))])),
             ]),
         ),
         ("clickhouse", table(vec![("url", text(format!("http://127.0.0.1:{engine}")))])),

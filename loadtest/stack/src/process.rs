@@ -181,12 +181,24 @@ impl Drop for Process {
 /// # Errors
 /// [`Error::Io`], as where there is none of this id.
 pub fn terminate(id: u32) -> Result<()> {
+    send(id, libc::SIGTERM)
+}
+
+/// Ends a process that is no child at once (SIGKILL). The caller has made sure whose it is.
+///
+/// # Errors
+/// [`Error::Io`], as where there is none of this id.
+pub fn kill(id: u32) -> Result<()> {
+    send(id, libc::SIGKILL)
+}
+
+fn send(id: u32, signal: libc::c_int) -> Result<()> {
     let doing = || format!("ending process {id}");
     // 0 and -1 would mean many processes.
     let number = libc::pid_t::try_from(id).ok().filter(|number| *number > 1);
     let number = number.ok_or_else(|| io(doing())(std::io::ErrorKind::InvalidInput.into()))?;
     // SAFETY: a call without memory.
-    let sent = unsafe { libc::kill(number, libc::SIGTERM) };
+    let sent = unsafe { libc::kill(number, signal) };
     if sent == 0 { Ok(()) } else { Err(io(doing())(std::io::Error::last_os_error())) }
 }
 

@@ -19,6 +19,8 @@ pub enum Kind {
     Sink,
     /// `weir engine`.
     Engine,
+    /// `weir standalone`.
+    Standalone,
 }
 
 impl Kind {
@@ -29,6 +31,7 @@ impl Kind {
             Self::Decoder => "decoder",
             Self::Sink => "sink",
             Self::Engine => "engine",
+            Self::Standalone => "standalone",
         }
     }
 }

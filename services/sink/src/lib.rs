@@ -163,7 +163,7 @@ async fn wait_for_bus<B: Bus>(
 }
 
 /// Lets a second pass, unless told to stop, and says why.
-async fn wait(error: &dyn std::error::Error, told: &mut Repeats, ready: &Readiness, stop: &Stop) {
+async fn wait(error: &(dyn std::error::Error + Sync), told: &mut Repeats, ready: &Readiness, stop: &Stop) {
     let words = error.to_string();
     if told.says(&words) {
         tracing::warn!("{words}");

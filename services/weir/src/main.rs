@@ -7,6 +7,7 @@ mod config;
 mod places;
 mod query;
 mod services;
+mod standalone;
 
 use anyhow::Result;
 use clap::{Parser, Subcommand};
@@ -29,6 +30,8 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Command {
+    /// Everything in one process: all services on a bus of its own, with the embedded ClickHouse engine. No Kafka.
+    Standalone,
     /// UDP to weir.raw.
     Ingest,
     /// weir.raw to weir.flows.
@@ -36,7 +39,11 @@ enum Command {
     /// weir.flows to ClickHouse.
     Sink,
     /// The embedded ClickHouse engine behind ClickHouse's HTTP interface, on loopback.
-    Engine,
+    Engine {
+        /// End when standard input closes: what `weir standalone` starts must not outlive it.
+        #[arg(long, hide = true)]
+        end_with_input: bool,
+    },
     /// Creates the topics that are missing, and checks those that are there.
     Topics {
         /// Checks, and creates nothing.
@@ -81,10 +88,14 @@ fn is_closed_pipe(error: &anyhow::Error) -> bool {
 fn run(arguments: Arguments) -> Result<()> {
     let load = || config::load(arguments.config.as_deref(), &arguments.set);
     match arguments.command {
+        Command::Standalone => {
+            let config = load()?;
+            standalone::standalone(config, standalone::Given { file: arguments.config, set: arguments.set })
+        }
         Command::Ingest => services::ingest(load()?),
         Command::Decoder => services::decoder(load()?),
         Command::Sink => services::sink(load()?),
-        Command::Engine => services::engine(load()?),
+        Command::Engine { end_with_input } => services::engine(load()?, end_with_input),
         Command::Topics { check } => places::topics(&load()?, check),
         Command::Migrate => places::migrate(&load()?),
         Command::Decode { file } => capture::decode(&load()?, &file),

@@ -27,25 +27,31 @@ pub fn topics(config: &Config, check: bool) -> Result<()> {
 pub fn migrate(config: &Config) -> Result<()> {
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_all().build().context("no event loop")?;
-    runtime.block_on(async {
-        let mut store = Store::new(&config.clickhouse)?;
-        let done = apply(&store).await?;
-        for number in &done.applied {
-            println!("applied migration {number}");
-        }
-        for table in &done.retention {
-            println!("changed the retention of {table}");
-        }
-        let databases = &config.decoder.enrich.databases;
-        let table =
-            JOINED.iter().find(|table| table.name == "asns").context("there is no table of AS names")?;
-        if !databases.asn.is_empty() {
-            let read = Databases::read(databases)?;
-            let names = read.names().iter().map(|(asn, name)| (*asn, name.clone())).collect();
-            let (count, changed) = load_as_names(&mut store, table, names).await?;
-            println!("{count} names of ASes, {changed} changed");
-        }
-        println!("{} is up to date", store.database());
-        Ok(())
-    })
+    runtime.block_on(tables(config, |words| println!("{words}")))
+}
+
+/// Brings tables, retention and AS names to this release; says what it did.
+pub async fn tables(config: &Config, say: impl Fn(&str)) -> Result<()> {
+    let mut store = Store::new(&config.clickhouse)?;
+    let done = apply(&store).await?;
+    for number in &done.applied {
+        say(&format!("applied migration {number}"));
+    }
+    for table in &done.retention {
+        say(&format!("changed the retention of {table}"));
+    }
+    let databases = &config.decoder.enrich.databases;
+    let table = JOINED.iter().find(|table| table.name == "asns").context("there is no table of AS names")?;
+    if !databases.asn.is_empty() {
+        let databases = databases.clone();
+        let read = tokio::task::spawn_blocking(move || {
+            let read = Databases::read(&databases)?;
+            anyhow::Ok(read.names().iter().map(|(asn, name)| (*asn, name.clone())).collect())
+        });
+        let names = read.await??;
+        let (count, changed) = load_as_names(&mut store, table, names).await?;
+        say(&format!("{count} names of ASes, {changed} changed"));
+    }
+    say(&format!("{} is up to date", store.database()));
+    Ok(())
 }

@@ -10,7 +10,7 @@ use weir_store::Store;
 use weir_store::engine::{Engine, EngineError, serve};
 
 /// Runs a service under the common lifecycle.
-fn run<E, F, Fut>(name: &str, config: &Config, admin: &str, describe: fn(), service: F) -> Result<()>
+pub fn run<E, F, Fut>(name: &str, config: &Config, admin: &str, describe: fn(), service: F) -> Result<()>
 where
     E: Error + Send + Sync + 'static,
     F: FnOnce(Health, Stop) -> Fut,
@@ -32,11 +32,13 @@ pub fn ingest(config: Config) -> Result<()> {
         weir_ingest::metrics::describe();
         weir_bus::metrics::describe();
     };
-    run("ingest", &config, &config.runtime.admin.ingest, describe, |health, stop| async move {
+    run("ingest", &config, &config.runtime.admin.ingest, describe, |health, stop| {
         let ready = health.condition("listening");
-        let bound = weir_ingest::Ingest::bind(ingest)?;
-        ready.ready();
-        bound.run(bus, stop).await
+        async move {
+            let bound = weir_ingest::Ingest::bind(ingest)?;
+            ready.ready();
+            bound.run(bus, stop).await
+        }
     })
 }
 
@@ -70,16 +72,15 @@ pub fn sink(config: Config) -> Result<()> {
     })
 }
 
-/// `weir engine`.
-pub fn engine(config: Config) -> Result<()> {
+/// `weir engine`. With `end_with_input` it ends when its standard input closes.
+pub fn engine(config: Config, end_with_input: bool) -> Result<()> {
     let engine = config.engine.clone();
-    run(
-        "engine",
-        &config,
-        &config.runtime.admin.engine,
-        weir_store::metrics::describe,
-        |health, stop| async move {
-            let ready = health.condition("engine");
+    run("engine", &config, &config.runtime.admin.engine, weir_store::metrics::describe, |health, stop| {
+        let ready = health.condition("engine");
+        async move {
+            if end_with_input {
+                crate::standalone::engine::end_with_input(stop.clone());
+            }
             let listen = |error: std::io::Error| EngineError::Listen {
                 address: engine.listen.clone(),
                 reason: error.to_string(),
@@ -92,6 +93,6 @@ pub fn engine(config: Config) -> Result<()> {
             tracing::info!(%address, "the engine answers");
             ready.ready();
             serve(started, listener, max_body, stop).await
-        },
-    )
+        }
+    })
 }

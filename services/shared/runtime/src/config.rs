@@ -39,6 +39,8 @@ pub enum LogFormat {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Admin {
+    /// Of `weir standalone`.
+    pub standalone: String,
     /// Of `weir ingest`.
     pub ingest: String,
     /// Of `weir decoder`.
@@ -52,6 +54,7 @@ pub struct Admin {
 impl Default for Admin {
     fn default() -> Self {
         Self {
+            standalone: "127.0.0.1:9400".into(),
             ingest: "127.0.0.1:9401".into(),
             decoder: "127.0.0.1:9402".into(),
             sink: "127.0.0.1:9403".into(),
@@ -62,7 +65,12 @@ impl Default for Admin {
 
 impl Default for Config {
     fn default() -> Self {
-        Self { log_format: LogFormat::Text, log_filter: "info".into(), drain_s: 30, admin: Admin::default() }
+        Self {
+            log_format: LogFormat::Text,
+            log_filter: "info,fjall=warn,lsm_tree=warn".into(),
+            drain_s: 30,
+            admin: Admin::default(),
+        }
     }
 }
 

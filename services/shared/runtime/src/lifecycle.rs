@@ -43,6 +43,8 @@ pub enum RunError<E: std::error::Error + 'static> {
 
 /// Runs a service: metrics and health on `admin` (empty: none), until the service ends or a signal asks it to drain.
 ///
+/// `service` makes its conditions of readiness before it gives its future.
+///
 /// On SIGTERM or SIGINT the token is cancelled and the service gets `drain_s` to return; so it does where it cancels the token itself.
 /// A second signal ends it at once.
 pub async fn run<E, F, Fut>(
@@ -64,6 +66,8 @@ where
     let metrics = admin::recorder().map_err(setup)?;
     describe();
     let summed = metrics.clone();
+    // Its conditions of readiness are there before anybody can ask whether they hold.
+    let work = service(health.clone(), stop.clone());
     if !admin.is_empty() {
         let listener = TcpListener::bind(admin)
             .await
@@ -73,7 +77,7 @@ where
     }
     tokio::spawn(admin::upkeep(admin::UPKEEP, ended.clone(), move || summed.run_upkeep()));
     let signals = signals().map_err(|error| setup(error.to_string()))?;
-    let done = attend(name, config.drain_s, &stop, service(health, stop.clone()), signals).await;
+    let done = attend(name, config.drain_s, &stop, work, signals).await;
     ended.cancel();
     done
 }

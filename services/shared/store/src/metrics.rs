@@ -8,6 +8,8 @@ pub const ENGINE_TOKENS_REMOVED: &str = "weir_engine_tokens_removed_total";
 pub const ENGINE_BODIES_CUT: &str = "weir_engine_bodies_cut_total";
 /// Statements that failed.
 pub const ENGINE_STATEMENTS_FAILED: &str = "weir_engine_statements_failed_total";
+/// Times that `weir standalone` started its engine again.
+pub const ENGINE_RESTARTS: &str = "weir_engine_restarts_total";
 /// Time of an insert.
 pub const INSERT_SECONDS: &str = "weir_store_insert_seconds";
 /// Inserts that failed.
@@ -29,6 +31,11 @@ pub fn describe() {
         ENGINE_STATEMENTS_FAILED,
         Unit::Count,
         "Statements that the embedded engine answered with an error."
+    );
+    describe_counter!(
+        ENGINE_RESTARTS,
+        Unit::Count,
+        "Times that the engine of `weir standalone` ended and was started again."
     );
     describe_histogram!(
         INSERT_SECONDS,

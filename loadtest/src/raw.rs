@@ -1,0 +1,71 @@
+//! What of the datagrams sent lies in `weir.raw`: the border between missed and lost.
+//!
+//! A datagram that a dead socket, the kernel or a killed ingest's memory took was never acknowledged, and is *missed*. One that lies in
+//! `weir.raw` was, and must come out as rows, once: otherwise it is *lost* (EXACTLY_ONCE.md, rule 20).
+
+use anyhow::{Context, Result};
+use std::collections::HashMap;
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::net::{Ipv4Addr, Ipv6Addr};
+use weir_bus::{Bus, Reader};
+use weir_schemas::frame;
+
+/// A data datagram that was sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Sent {
+    /// Number of its exporter.
+    pub exporter: u32,
+    /// Number of its first flow; the others follow.
+    pub first: u64,
+    /// Flows in it.
+    pub flows: u32,
+    /// When it was sent, ns since the epoch.
+    pub at: i64,
+    /// Of the exporter's address and the datagram's bytes.
+    pub print: u64,
+}
+
+/// Names a datagram. Sequence numbers make its bytes unlike any other's of its exporter.
+pub fn print(exporter: Ipv4Addr, payload: &[u8]) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    (exporter.octets(), payload).hash(&mut hasher);
+    hasher.finish()
+}
+
+/// How often each datagram lies there.
+#[derive(Clone, Debug, Default)]
+pub struct Received(HashMap<u64, u32>);
+
+impl Received {
+    /// Reads all of the topic.
+    ///
+    /// # Errors
+    /// Where the bus can't be read, or a frame is none.
+    pub fn read<B: Bus>(bus: &B) -> Result<Self> {
+        let topic = bus.topics().raw;
+        let partitions: Vec<i32> = (0..bus.partitions() as i32).collect();
+        let (mut found, mut fault) = (Self::default(), None);
+        bus.reader()?.restore(&topic, &partitions, &mut |record| {
+            let taken = found.take(record.key().unwrap_or_default(), record.value().unwrap_or_default());
+            if let Err(error) = taken {
+                let place = format!("{topic}/{} offset {}", record.partition(), record.offset());
+                fault.get_or_insert(error.context(place));
+            }
+        })?;
+        fault.map_or(Ok(found), Err)
+    }
+
+    fn take(&mut self, key: &[u8], value: &[u8]) -> Result<()> {
+        let address: [u8; 16] = key.try_into().context("a key is no address")?;
+        let address = Ipv6Addr::from(address).to_ipv4_mapped().context("exporters here are IPv4")?;
+        for datagram in frame::datagrams(value) {
+            *self.0.entry(print(address, datagram?.payload)).or_default() += 1;
+        }
+        Ok(())
+    }
+
+    /// How often this datagram lies there.
+    pub fn times(&self, sent: &Sent) -> u32 {
+        self.0.get(&sent.print).copied().unwrap_or_default()
+    }
+}

@@ -1,0 +1,200 @@
+//! Everything in one process, killed again and again: exactly once from its own log on, and what the dead missed is told.
+#![allow(clippy::unwrap_used)]
+
+use rand::rngs::StdRng;
+use rand::{Rng, SeedableRng};
+use std::net::Ipv4Addr;
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+use weir_bus::EmbeddedBus;
+use weir_loadtest::generate::{Bounds, Generator, Options, now_ns};
+use weir_loadtest::network::{Exporter, links_toml, network};
+use weir_loadtest::raw::Received;
+use weir_loadtest::verify::{Patience, Verdict, against_raw, verify};
+use weir_loadtest::world::World;
+use weir_stack::local::Ports;
+use weir_stack::{Local, local, scrape};
+use weir_store::{Config, Store};
+
+const SEED: u64 = 5;
+const PARTITIONS: usize = 4;
+const LONG: Duration = Duration::from_secs(60);
+
+/// One at a time: they share two cores.
+fn alone() -> MutexGuard<'static, ()> {
+    static ONE: Mutex<()> = Mutex::new(());
+    ONE.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn stack(dir: &Path, world: &World, exporters: &[Exporter]) -> Local {
+    let asn = dir.join("asn.csv");
+    std::fs::write(&asn, world.csv()).unwrap();
+    let databases = format!("[decoder.enrich.databases]\nasn = ['{}']\n", asn.display());
+    let config = ["[sink]\nbatch_ms = 700\n", &databases, &links_toml(exporters)];
+    let options = local::Options {
+        standalone: true,
+        ports: Ports::free().unwrap(),
+        partitions: PARTITIONS,
+        config: config.map(|text| text.parse().unwrap()).to_vec(),
+        ..local::Options::new(dir)
+    };
+    Local::up(options).unwrap_or_else(|error| panic!("{error}"))
+}
+
+fn store(stack: &Local) -> Store {
+    Store::new(&Config { url: stack.clickhouse(), ..Config::default() }).unwrap()
+}
+
+fn block_on<F: Future>(future: F) -> F::Output {
+    tokio::runtime::Runtime::new().unwrap().block_on(future)
+}
+
+/// Sets the flag when it goes out of scope.
+struct Stops<'a>(&'a AtomicBool);
+
+impl Drop for Stops<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
+/// The engine's process: the only child of the standalone one.
+fn engine(stack: &mut Local) -> u32 {
+    let parent = stack.service("standalone").unwrap().id().unwrap();
+    let begun = Instant::now();
+    loop {
+        // A child is listed with the thread that started it.
+        let tasks = std::fs::read_dir(format!("/proc/{parent}/task")).unwrap();
+        let children = tasks.filter_map(|task| {
+            let text = std::fs::read_to_string(task.ok()?.path().join("children")).ok()?;
+            text.split_whitespace().next()?.parse().ok()
+        });
+        if let Some(child) = children.last() {
+            return child;
+        }
+        assert!(begun.elapsed() < LONG, "process {parent} has no child");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+#[test]
+fn a_standalone_killed_ten_times_stores_all_of_its_log_once_and_tells_what_the_dead_missed() {
+    let _alone = alone();
+    let dir = tempfile::tempdir().unwrap();
+    let world = World::synthetic(SEED);
+    let exporters = network(&world, 8, Ipv4Addr::new(127, 75, 0, 1));
+    let mut stack = stack(dir.path(), &world, &exporters);
+    // At this rate the sockets' buffers hold whatever comes while the process is busy; templates come again soon after each kill.
+    let options = Options {
+        ports: stack.ingest().1,
+        rate: 8000.0,
+        seed: SEED,
+        refresh: 20,
+        outages: true,
+        ..Options::default()
+    };
+    let mut generator = Generator::new(&options, &world, &exporters).unwrap();
+    let (stop, mut outages, mut most) = (AtomicBool::new(false), Vec::new(), Duration::ZERO);
+    std::thread::scope(|scope| {
+        let sending = scope.spawn(|| {
+            let bounds = Bounds { duration: Some(Duration::from_secs(300)), ..Bounds::default() };
+            generator.run(bounds, &stop).map_err(|error| format!("{error:#}"))
+        });
+        let _stops = Stops(&stop);
+        let mut random = StdRng::seed_from_u64(SEED);
+        for _ in 0..10 {
+            std::thread::sleep(Duration::from_millis(random.random_range(400..3500)));
+            let service = stack.service("standalone").unwrap();
+            service.expect_alive().unwrap_or_else(|error| panic!("{error}"));
+            let killed = now_ns();
+            service.kill().unwrap();
+            std::thread::sleep(Duration::from_millis(random.random_range(0..400)));
+            let begun = Instant::now();
+            service.start().unwrap();
+            while !scrape::Metrics::of(service.admin())
+                .is_ok_and(|metrics| metrics.sum("weir_ingest_datagrams_total") > 0.0)
+            {
+                assert!(begun.elapsed() < LONG, "it does not receive");
+                std::thread::sleep(Duration::from_millis(10));
+            }
+            most = most.max(begun.elapsed());
+            outages.push((killed, now_ns()));
+        }
+        stack.service("standalone").unwrap().wait_ready(LONG).unwrap_or_else(|error| panic!("{error}"));
+        std::thread::sleep(Duration::from_secs(2));
+        stop.store(true, Ordering::Relaxed);
+        sending.join().unwrap().unwrap_or_else(|error| panic!("{error}"));
+    });
+    println!("received again after {most:?} at most");
+
+    // Its log has one reader, so it ends before the log is read, and stores the rest when it is started again.
+    let service = stack.service("standalone").unwrap();
+    service.stop(Duration::from_secs(40)).unwrap();
+    let received = {
+        let embedded = weir_bus::EmbeddedConfig { path: dir.path().join("bus"), ..Default::default() };
+        let config = weir_bus::Config { partitions: PARTITIONS, embedded, ..Default::default() };
+        Received::read(&EmbeddedBus::open(config).unwrap()).unwrap()
+    };
+    service.start().unwrap();
+    service.wait_ready(LONG).unwrap_or_else(|error| panic!("{error}"));
+    let patience = Patience { quiet: Duration::from_secs(15), most: LONG };
+    let (report, missed) =
+        block_on(against_raw(generator.ledger(), &received, &outages, &store(&stack), patience)).unwrap();
+    println!("{report}\nmissed: {missed:?}");
+    assert!(report.sent > 100_000, "{report}");
+    assert_eq!((report.lost, report.doubled, missed.unexplained), (0, 0, 0), "{report}");
+    assert_eq!(report.verdict, Verdict::Pass, "{report}");
+    assert!(missed.dead > 0, "ten kills took nothing: nothing was proven");
+    stack.down().unwrap();
+}
+
+#[test]
+fn an_engine_that_is_killed_under_load_is_started_again_and_nothing_is_lost() {
+    let _alone = alone();
+    let dir = tempfile::tempdir().unwrap();
+    let world = World::synthetic(SEED);
+    let exporters = network(&world, 8, Ipv4Addr::new(127, 76, 0, 1));
+    let mut stack = stack(dir.path(), &world, &exporters);
+    let options = Options {
+        ports: stack.ingest().1,
+        ingest_metrics: stack.description().ingest_metrics().map(str::to_owned),
+        rate: 8000.0,
+        seed: SEED,
+        ..Options::default()
+    };
+    let mut generator = Generator::new(&options, &world, &exporters).unwrap();
+    let stop = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        let sending = scope.spawn(|| {
+            let bounds = Bounds { duration: Some(Duration::from_secs(120)), ..Bounds::default() };
+            generator.run(bounds, &stop).map_err(|error| format!("{error:#}"))
+        });
+        let _stops = Stops(&stop);
+        let mut random = StdRng::seed_from_u64(SEED);
+        for _ in 0..5 {
+            std::thread::sleep(Duration::from_millis(random.random_range(1500..4000)));
+            let killed = engine(&mut stack);
+            weir_stack::kill(killed).unwrap();
+            let begun = Instant::now();
+            while engine(&mut stack) == killed {
+                assert!(begun.elapsed() < LONG, "it was not started again");
+                std::thread::sleep(Duration::from_millis(20));
+            }
+        }
+        stack.service("standalone").unwrap().wait_ready(LONG).unwrap_or_else(|error| panic!("{error}"));
+        stop.store(true, Ordering::Relaxed);
+        sending.join().unwrap().unwrap_or_else(|error| panic!("{error}"));
+    });
+    let patience = Patience { quiet: Duration::from_secs(15), most: LONG };
+    let report = block_on(verify(generator.ledger(), &store(&stack), patience)).unwrap();
+    println!("{report}");
+    assert_eq!(report.verdict, Verdict::Pass, "{report}");
+    let restarts = stack.service("standalone").unwrap().metrics().unwrap().sum("weir_engine_restarts_total");
+    assert_eq!(restarts as u32, 5);
+    let answer: serde_json::Value =
+        serde_json::from_slice(&stack.weir("query", &["--format", "json"]).unwrap()).unwrap();
+    assert!(!answer["rows"].as_array().unwrap().is_empty(), "{answer}");
+    stack.down().unwrap();
+}

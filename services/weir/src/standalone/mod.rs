@@ -1,0 +1,206 @@
+//! Every service in one process, on the embedded bus, with the embedded engine as a child.
+//!
+//! The same services as anywhere else: this only hands them a bus and a store. Datagrams are taken from the first moment, whatever
+//! the engine does: what can't be stored yet lies in the log.
+
+pub mod engine;
+
+use crate::config::Config;
+use crate::places::tables;
+use anyhow::{Result, bail};
+use std::future::Future;
+use std::path::PathBuf;
+use std::time::Duration;
+use thiserror::Error;
+use tokio::process::Command;
+use tokio::task::JoinSet;
+use weir_bus::{Bus, EmbeddedBus, TopicSpec};
+use weir_runtime::{Health, Readiness, Repeats, Stop};
+use weir_store::Store;
+
+/// Why it can't start or go on.
+#[derive(Debug, Error)]
+pub enum Error {
+    /// The bus.
+    #[error(transparent)]
+    Bus(#[from] weir_bus::Error),
+    /// Ingest.
+    #[error(transparent)]
+    Ingest(#[from] weir_ingest::Error),
+    /// The decoder.
+    #[error(transparent)]
+    Decoder(#[from] weir_decoder::Error),
+    /// The sink.
+    #[error(transparent)]
+    Sink(#[from] weir_sink::Error),
+    /// The store's tables.
+    #[error("{0:#}")]
+    Tables(anyhow::Error),
+    /// The engine's process.
+    #[error("the engine can't be started: {0}")]
+    Engine(std::io::Error),
+    /// A defect.
+    #[error("a service ended without a word: a defect; {0}")]
+    Lost(tokio::task::JoinError),
+}
+
+/// How this process was configured, for its child.
+pub struct Given {
+    /// `--config`.
+    pub file: Option<PathBuf>,
+    /// `--set`.
+    pub set: Vec<String>,
+}
+
+impl Given {
+    fn engine(&self, program: &std::path::Path) -> Command {
+        let mut command = Command::new(program);
+        if let Some(file) = &self.file {
+            command.arg("--config").arg(file);
+        }
+        command.args(self.set.iter().flat_map(|set| ["--set", set]));
+        command.args(["engine", "--end-with-input"]);
+        command
+    }
+}
+
+/// `weir standalone`.
+pub fn standalone(mut config: Config, given: Given) -> Result<()> {
+    let own = format!("http://{}", config.engine.listen);
+    if config.clickhouse.url != own || config.clickhouse.cluster.is_some() {
+        bail!(
+            "clickhouse.url: is {}, and the engine of `weir standalone` is {own} (engine.listen), without a cluster; make them the same",
+            config.clickhouse.url
+        );
+    }
+    config.bus.replication = 1;
+    let program = std::env::current_exe()?;
+    let admin = config.runtime.admin.standalone.clone();
+    let runtime = config.clone();
+    crate::services::run("standalone", &runtime, &admin, describe, |health, stop| {
+        run(config, move || given.engine(&program), Conditions::new(&health), stop)
+    })
+}
+
+fn describe() {
+    weir_ingest::metrics::describe();
+    weir_decoder::metrics::describe();
+    weir_sink::metrics::describe();
+    weir_store::metrics::describe();
+    weir_bus::metrics::describe();
+}
+
+/// What stands between it and being ready.
+struct Conditions {
+    ingest: Readiness,
+    decoder: Readiness,
+    sink: Readiness,
+    engine: Readiness,
+}
+
+impl Conditions {
+    fn new(health: &Health) -> Self {
+        let of = |name| health.condition(name);
+        Self { ingest: of("ingest"), decoder: of("decoder"), sink: of("sink"), engine: of("engine") }
+    }
+}
+
+/// All services until told to stop, or until one of them ends.
+async fn run(
+    config: Config,
+    engine: impl FnMut() -> Command + Send + 'static,
+    conditions: Conditions,
+    stop: Stop,
+) -> std::result::Result<(), Error> {
+    // First of all, so that the kernel keeps what comes.
+    let ingest = weir_ingest::Ingest::bind(config.ingest.clone())?;
+    let store = Store::new(&config.clickhouse).map_err(|error| Error::Tables(error.into()))?;
+    let bus_config = config.bus.clone();
+    let bus = blocking(move || {
+        let bus = EmbeddedBus::open(bus_config.clone())?;
+        let specs = TopicSpec::all(&bus_config);
+        specs.iter().try_for_each(|spec| bus.create(spec).map(drop))?;
+        bus.check(&specs)?;
+        Ok((bus, specs))
+    });
+    let (bus, specs) = bus.await?;
+    let topics = config.bus.topics();
+
+    // The engine ends last: the sink still stores what it holds.
+    let engine_stop = Stop::new();
+    let supervised =
+        tokio::spawn(engine::supervise(engine, store.clone(), conditions.engine, engine_stop.clone()));
+    let mut services = JoinSet::new();
+    conditions.ingest.ready();
+    spawn(&mut services, &stop, ingest.run(bus.clone(), stop.clone()));
+    let decoder = weir_decoder::run(
+        config.decoder.clone(),
+        bus.clone(),
+        topics.clone(),
+        specs.clone(),
+        conditions.decoder,
+        stop.clone(),
+    );
+    spawn(&mut services, &stop, decoder);
+    let (ready, sink_stop) = (conditions.sink, stop.clone());
+    let sink = async move {
+        if made(&config, &ready, &sink_stop).await? {
+            weir_sink::run(config.sink.clone(), bus, topics, specs, store, ready, sink_stop).await?;
+        }
+        Ok::<_, Error>(())
+    };
+    spawn(&mut services, &stop, sink);
+
+    let mut outcome = Ok(());
+    while let Some(ended) = services.join_next().await {
+        outcome = outcome.and(ended.unwrap_or_else(|lost| Err(Error::Lost(lost))));
+    }
+    engine_stop.cancel();
+    let engine = supervised.await.map_err(Error::Lost).and_then(|done| done.map_err(Error::Engine));
+    outcome.and(engine)
+}
+
+/// Runs a service; its end is the end of all.
+fn spawn<E>(
+    services: &mut JoinSet<std::result::Result<(), Error>>,
+    stop: &Stop,
+    service: impl Future<Output = std::result::Result<(), E>> + Send + 'static,
+) where
+    Error: From<E>,
+    E: Send + 'static,
+{
+    let ends = stop.clone().drop_guard();
+    services.spawn(async move {
+        let _ends = ends;
+        Ok(service.await?)
+    });
+}
+
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> weir_bus::Result<T> + Send + 'static,
+) -> std::result::Result<T, Error> {
+    Ok(tokio::task::spawn_blocking(work).await.map_err(Error::Lost)??)
+}
+
+/// Makes the tables, as soon as the engine answers. `false`: told to stop before.
+async fn made(config: &Config, ready: &Readiness, stop: &Stop) -> std::result::Result<bool, Error> {
+    let mut told = Repeats::default();
+    loop {
+        let done = tokio::select! {
+            () = stop.cancelled() => return Ok(false),
+            done = tables(config, |words| tracing::info!("{words}")) => done,
+        };
+        let Err(error) = done else { return Ok(true) };
+        let passes =
+            error.downcast_ref::<weir_store::StoreError>().is_some_and(weir_store::StoreError::is_transient);
+        if !passes {
+            return Err(Error::Tables(error));
+        }
+        let words = format!("{error:#}");
+        ready.not_ready(&words);
+        if told.says(&words) {
+            tracing::debug!("{words}");
+        }
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+}
