@@ -1,9 +1,14 @@
 #!/usr/bin/env bash
-# docs/exactly-once.md names the test that fails when a rule is broken; every name must be a test that exists.
+# docs/exactly-once.md names the test that fails when a rule is broken, docs/reliability.md the test of each fault; every name must be a
+# test that exists.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 bad=0
-while read -r name; do
-    grep -rqE "fn $name\b" --include=*.rs schemas services loadtest || { echo "check-rules: docs/exactly-once.md names the test $name, which does not exist" >&2; bad=1; }
-done < <(grep '^| [0-9]' docs/exactly-once.md | awk -F'|' '{print $4}' | grep -oE '`[a-z][a-z0-9_]+_[a-z0-9_]+`' | tr -d '`' | sort -u)
+check() { # document, lines of its table, column with the tests
+    while read -r name; do
+        grep -rqE "fn $name\b" --include=*.rs schemas services loadtest || { echo "check-rules: $1 names the test $name, which does not exist" >&2; bad=1; }
+    done < <(grep "$2" "$1" | awk -F'|' -v column="$3" '{print $column}' | grep -oE '`[a-z][a-z0-9_]+_[a-z0-9_]+`' | tr -d '`' | sort -u)
+}
+check docs/exactly-once.md '^| [0-9]' 4
+check docs/reliability.md '^| .* weir-[a-z]* `' 3
 exit $bad
