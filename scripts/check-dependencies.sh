@@ -14,7 +14,7 @@ weir-ingest: weir-schemas weir-bus weir-runtime
 weir-decoder: weir-schemas weir-wire weir-bus weir-runtime
 weir-sink: weir-schemas weir-bus weir-store weir-runtime
 weir: weir-schemas weir-capture weir-wire weir-bus weir-store weir-runtime weir-ingest weir-decoder weir-sink
-weir-stack:
+weir-stack: weir-bus
 weir-loadtest: weir-schemas weir-stack weir-bus weir-store weir-runtime weir-capture
 '
 cargo metadata --format-version 1 --no-deps --locked | python3 -c '

@@ -4,6 +4,8 @@ mod stack;
 
 use anyhow::{Context, Result};
 use clap::{Args, Parser, Subcommand};
+use std::fmt::{Display, Write as _};
+use std::io::{ErrorKind, Write as _};
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -182,11 +184,20 @@ impl Arguments {
             Command::Verify(verify) => verify.run(),
             Command::Top(top) => top.run(),
             Command::Links(network) => {
-                print!("{}", network.links()?);
+                print(network.links()?)?;
                 Ok(ExitCode::SUCCESS)
             }
             Command::Stack(command) => command.run(),
         }
+    }
+}
+
+/// Prints. A reader that has seen enough, such as `head`, is no failure, and takes nothing from the verdict or the stack that goes on.
+fn print(text: impl Display) -> Result<()> {
+    let mut out = std::io::stdout().lock();
+    match write!(out, "{text}").and_then(|()| out.flush()) {
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
+        done => done.context("standard output can't be written"),
     }
 }
 
@@ -243,14 +254,14 @@ impl Generate {
         generator.run(Bounds { flows: self.flows, duration }, &stop)?;
         let ledger = generator.ledger();
         let total = ledger.total();
-        println!(
-            "sent {} flows, {} bytes, {} packets in {} datagrams; the ledger is {}",
+        print(format_args!(
+            "sent {} flows, {} bytes, {} packets in {} datagrams; the ledger is {}\n",
             total.flows,
             total.bytes,
             total.packets,
             ledger.datagrams + ledger.control_datagrams,
             self.ledger.display()
-        );
+        ))?;
         Ok(ExitCode::SUCCESS)
     }
 }
@@ -265,9 +276,9 @@ impl Verify {
             Patience { quiet: Duration::from_secs(self.quiet_s), most: Duration::from_secs(self.wait_s) };
         let report = runtime()?.block_on(verify(&ledger, &store, patience))?;
         if self.json {
-            println!("{}", serde_json::to_string_pretty(&report)?);
+            print(serde_json::to_string_pretty(&report)? + "\n")?;
         } else {
-            println!("{report}");
+            print(format_args!("{report}\n"))?;
         }
         Ok(ExitCode::from(match report.verdict {
             Verdict::Pass => 0,
@@ -282,20 +293,24 @@ impl Top {
         let mut top = Ledger::load(&self.ledger)?.top();
         top.truncate(self.limit);
         if self.json {
-            println!("{}", serde_json::to_string_pretty(&top)?);
+            print(serde_json::to_string_pretty(&top)? + "\n")?;
             return Ok(ExitCode::SUCCESS);
         }
-        println!(
+        let mut table = String::new();
+        writeln!(
+            table,
             "{:<28} {:<4} {:>8} {:<32} {:>18} {:>16} {:>10}",
             "link", "dir", "AS", "name", "bytes", "of unknown rate", "flows"
-        );
+        )?;
         for one in top {
             let name: String = one.name.chars().take(32).collect();
-            println!(
+            writeln!(
+                table,
                 "{:<28} {:<4} {:>8} {name:<32} {:>18} {:>16} {:>10}",
                 one.link, one.direction, one.asn, one.bytes, one.bytes_unknown_rate, one.flows
-            );
+            )?;
         }
+        print(table)?;
         Ok(ExitCode::SUCCESS)
     }
 }

@@ -1,6 +1,6 @@
 //! `weir-loadtest stack`: the stack as one foreground process, or detached, and how it is.
 
-use super::{Network, runtime, stop};
+use super::{Network, print, runtime, stop};
 use anyhow::{Context, Result, bail};
 use clap::{Args, Subcommand};
 use std::fs::File;
@@ -147,13 +147,13 @@ impl Up {
         let stop = stop(&runtime)?;
         let mut stack = Local::up(self.options()?)?;
         let description = stack.description();
-        println!(
-            "ready: NetFlow, IPFIX, sFlow to 127.0.0.1 UDP {:?}; {}ClickHouse {}; configuration {}",
+        print(format_args!(
+            "ready: NetFlow, IPFIX, sFlow to 127.0.0.1 UDP {:?}; {}ClickHouse {}; configuration {}\n",
             description.ingest,
             kafka(&description),
             description.clickhouse,
             description.config.display()
-        );
+        ))?;
         while !stop.load(Ordering::Relaxed) {
             stack.expect_alive()?;
             std::thread::sleep(Duration::from_millis(100));
@@ -181,7 +181,7 @@ impl Up {
             }
             let ready = Description::read(&self.dir).is_ok_and(|one| one.ready && one.pid == child.id());
             if ready {
-                print!("{}", said());
+                print(said())?;
                 return Ok(ExitCode::SUCCESS);
             }
             std::thread::sleep(Duration::from_millis(50));
@@ -236,13 +236,13 @@ fn status(dir: &Path) -> Result<ExitCode> {
             all = ExitCode::FAILURE;
         }
         let pid = part.pid.map_or_else(String::new, |pid| pid.to_string());
-        println!("{:<12} {pid:>8}  {:<16} {state}", part.name, part.admin);
+        print(format_args!("{:<12} {pid:>8}  {:<16} {state}\n", part.name, part.admin))?;
     }
-    println!(
-        "{}ClickHouse {}; configuration {}",
+    print(format_args!(
+        "{}ClickHouse {}; configuration {}\n",
         kafka(&description),
         description.clickhouse,
         description.config.display()
-    );
+    ))?;
     Ok(all)
 }

@@ -1,8 +1,9 @@
 //! Starts the real parts that Weir works with, for tests and for the stack on one machine.
 //!
-//! Nothing here is a stand-in: a broker is a broker. A part that is not there is an error that says which script fetches it, never
+//! Nothing here is a stand-in: a broker is a broker, and [`bus`] bends a real one. A part that is not there is an error that says which script fetches it, never
 //! a test that is skipped. What was started ends with the value that started it, and with the process at the latest.
 
+pub mod bus;
 pub mod home;
 pub mod kafka;
 pub mod local;

@@ -6,20 +6,22 @@
 mod support;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Deref;
 use std::path::Path;
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::{Duration, Instant};
 use support::{data, frame, template};
 use weir_bus::kafka::{KafkaConsumer, KafkaProducer, KafkaReader, KafkaWriter};
 use weir_bus::{
-    Bus, Description, GroupConsumer, KafkaBus, Message, Position, Reader, TopicSpec, Topics, Transactions,
-    TxnError, Writer,
+    Bus, Description, Error, Event, GroupConsumer, KafkaBus, Message, Position, Reader, Result, TopicSpec,
+    Topics, Transactions, TxnError, Writer,
 };
 use weir_decoder::Config;
 use weir_runtime::{Health, Stop};
 use weir_schemas::avro::read_batch;
 use weir_schemas::{Ip, deadletter};
 use weir_stack::Kafka;
+use weir_stack::bus::{Bends, BentBus, Done};
 use weir_stack::kafka::Options;
 
 const PARTITIONS: usize = 3;
@@ -34,106 +36,102 @@ struct Plan {
     abort_flows: u32,
     /// Every cycle that writes for this key aborts.
     poison: Option<Vec<u8>>,
+    /// The bus does not answer a question about topics once, from the next assignment on.
+    away_when_assigned: bool,
+    away: bool,
     committed: Vec<Committed>,
     aborted: u32,
+    /// Identities that producers and members were opened under.
+    producers: Vec<String>,
+    members: Vec<String>,
 }
 
-#[derive(Clone)]
-struct Faulty {
-    inner: KafkaBus,
-    plan: Arc<Mutex<Plan>>,
+#[derive(Default)]
+struct Faulty(Mutex<Plan>);
+
+impl Deref for Faulty {
+    type Target = Mutex<Plan>;
+
+    fn deref(&self) -> &Self::Target {
+        &self.0
+    }
 }
 
-struct FaultyProducer {
-    inner: KafkaProducer,
-    plan: Arc<Mutex<Plan>>,
+/// What an open transaction has written.
+#[derive(Default)]
+struct Written {
     sent: BTreeSet<(String, i32)>,
     poisoned: bool,
     flows: bool,
 }
 
-impl Transactions for FaultyProducer {
-    type Consumer = KafkaConsumer;
+impl Bends for Faulty {
+    type State = Written;
 
-    fn begin(&mut self) -> Result<(), TxnError> {
-        (self.sent, self.poisoned, self.flows) = (BTreeSet::new(), false, false);
-        self.inner.begin()
+    fn join(&self, bus: &KafkaBus, group: &str, topic: &str, instance: &str) -> Result<KafkaConsumer> {
+        self.lock().unwrap().members.push(instance.to_owned());
+        bus.join(group, topic, instance)
     }
 
-    fn send(&mut self, message: &Message<'_>) -> Result<(), TxnError> {
-        self.sent.insert((message.topic.to_owned(), message.partition));
-        if message.topic.ends_with(".flows") {
-            self.flows = true;
-            self.poisoned |= self.plan.lock().unwrap().poison.as_deref() == Some(message.key);
+    fn transactional(&self, bus: &KafkaBus, id: &str) -> Result<KafkaProducer> {
+        self.lock().unwrap().producers.push(id.to_owned());
+        bus.transactional(id)
+    }
+
+    fn poll<'a>(&self, consumer: &'a mut KafkaConsumer, timeout: Duration) -> Result<Event<'a>> {
+        let event = consumer.poll(timeout)?;
+        if matches!(event, Event::Assigned(_)) {
+            let mut plan = self.lock().unwrap();
+            plan.away = std::mem::take(&mut plan.away_when_assigned);
         }
-        self.inner.send(message)
+        Ok(event)
     }
 
-    fn commit(&mut self, consumer: &mut KafkaConsumer, offsets: &[Position]) -> Result<(), TxnError> {
+    fn describe(&self, bus: &KafkaBus, topics: &[&str]) -> Result<Vec<Option<Description>>> {
+        if std::mem::take(&mut self.lock().unwrap().away) {
+            return Err(Error::Timeout { doing: "describing topics".to_owned(), waited: Duration::ZERO });
+        }
+        bus.describe(topics)
+    }
+
+    fn send(&self, written: &mut Written, producer: &mut KafkaProducer, message: &Message<'_>) -> Done {
+        written.sent.insert((message.topic.to_owned(), message.partition));
+        if message.topic.ends_with(".flows") {
+            written.flows = true;
+            written.poisoned |= self.lock().unwrap().poison.as_deref() == Some(message.key);
+        }
+        producer.send(message)
+    }
+
+    fn end(
+        &self,
+        written: &mut Written,
+        producer: &mut KafkaProducer,
+        consumer: &mut KafkaConsumer,
+        offsets: &[Position],
+    ) -> Done {
         let aborts = {
-            let mut plan = self.plan.lock().unwrap();
-            let chosen = self.flows && plan.abort_flows > 0;
+            let mut plan = self.lock().unwrap();
+            let chosen = written.flows && plan.abort_flows > 0;
             plan.abort_flows -= u32::from(chosen);
-            plan.aborted += u32::from(chosen || self.poisoned);
-            chosen || self.poisoned
+            plan.aborted += u32::from(chosen || written.poisoned);
+            chosen || written.poisoned
         };
         if aborts {
-            self.inner.abort()?;
-            return Err(TxnError::Aborted { reason: "made to fail".into(), refused: self.poisoned });
+            producer.abort()?;
+            return Err(TxnError::Aborted { reason: "made to fail".into(), refused: written.poisoned });
         }
-        self.inner.commit(consumer, offsets)?;
+        producer.commit(consumer, offsets)?;
         let partitions = offsets.iter().map(|position| position.partition).collect();
-        self.plan.lock().unwrap().committed.push((std::mem::take(&mut self.sent), partitions));
+        self.lock().unwrap().committed.push((std::mem::take(&mut written.sent), partitions));
         Ok(())
-    }
-
-    fn abort(&mut self) -> Result<(), TxnError> {
-        self.inner.abort()
-    }
-}
-
-impl Bus for Faulty {
-    type Consumer = KafkaConsumer;
-    type Producer = FaultyProducer;
-    type Reader = KafkaReader;
-    type Writer = KafkaWriter;
-
-    fn topics(&self) -> Topics {
-        self.inner.topics()
-    }
-    fn partitions(&self) -> usize {
-        self.inner.partitions()
-    }
-    fn reach(&self) -> weir_bus::Result<()> {
-        self.inner.reach()
-    }
-    fn join(&self, group: &str, topic: &str, instance: &str) -> weir_bus::Result<KafkaConsumer> {
-        self.inner.join(group, topic, instance)
-    }
-    fn transactional(&self, id: &str) -> weir_bus::Result<FaultyProducer> {
-        let (inner, plan) = (self.inner.transactional(id)?, Arc::clone(&self.plan));
-        Ok(FaultyProducer { inner, plan, sent: BTreeSet::new(), poisoned: false, flows: false })
-    }
-    fn reader(&self) -> weir_bus::Result<KafkaReader> {
-        self.inner.reader()
-    }
-    fn writer(&self, buffer_bytes: usize) -> weir_bus::Result<KafkaWriter> {
-        self.inner.writer(buffer_bytes)
-    }
-    fn describe(&self, topics: &[&str]) -> weir_bus::Result<Vec<Option<Description>>> {
-        self.inner.describe(topics)
-    }
-    fn create(&self, spec: &TopicSpec) -> weir_bus::Result<bool> {
-        self.inner.create(spec)
-    }
-    fn delete(&self, topic: &str) -> weir_bus::Result<bool> {
-        self.inner.delete(topic)
     }
 }
 
 /// A set of topics of its own, on the one broker of this file.
 struct Bench {
-    bus: Faulty,
+    bus: KafkaBus,
+    plan: Arc<Faulty>,
     specs: Vec<TopicSpec>,
     topics: Topics,
     reader: Mutex<KafkaReader>,
@@ -145,11 +143,11 @@ struct Bench {
 /// A decoder that runs.
 struct Running {
     stop: Stop,
-    thread: std::thread::JoinHandle<Result<(), weir_decoder::Error>>,
+    thread: std::thread::JoinHandle<std::result::Result<(), weir_decoder::Error>>,
 }
 
 impl Running {
-    fn end(self) -> Result<(), weir_decoder::Error> {
+    fn end(self) -> std::result::Result<(), weir_decoder::Error> {
         self.stop.cancel();
         self.thread.join().unwrap()
     }
@@ -172,7 +170,7 @@ impl Bench {
             ..weir_bus::Config::default()
         };
         let (specs, topics) = (TopicSpec::all(&config), config.topics());
-        let bus = Faulty { inner: KafkaBus::new(config).unwrap(), plan: Arc::default() };
+        let bus = KafkaBus::new(config).unwrap();
         for spec in &specs {
             bus.create(spec).unwrap();
         }
@@ -180,21 +178,25 @@ impl Bench {
         let mut follower = bus.reader().unwrap();
         follower.tail(&topics.flows, &(0..PARTITIONS as i32).map(|p| (p, 0)).collect::<Vec<_>>()).unwrap();
         let flows = Mutex::new((follower, BTreeMap::new()));
-        Self { bus, specs, topics, reader, writer, flows }
+        Self { bus, plan: Arc::default(), specs, topics, reader, writer, flows }
     }
 
     fn start(&self, instance: &str) -> Running {
+        self.start_workers(instance, 1)
+    }
+
+    fn start_workers(&self, instance: &str, workers: usize) -> Running {
         let config = Config {
             group: format!("{}-decoder", self.topics.raw),
             instance: format!("{}-{instance}", self.topics.raw),
-            workers: 1,
+            workers,
             leave_on_stop: true,
             cycle_ms: 50,
             poison_after: 3,
             ..Config::default()
         };
-        let (bus, topics, specs, stop) =
-            (self.bus.clone(), self.topics.clone(), self.specs.clone(), Stop::new());
+        let (topics, specs, stop) = (self.topics.clone(), self.specs.clone(), Stop::new());
+        let bus = BentBus::new(self.bus.clone(), Arc::clone(&self.plan));
         let stopped = stop.clone();
         let thread = std::thread::spawn(move || {
             let runtime =
@@ -292,12 +294,32 @@ fn an_aborted_cycle_takes_its_memory_with_it() {
     let decoder = bench.start("a");
     bench.raw(ONE, &[data(256, &[1, 2])]);
     // The template releases what waited; that cycle is aborted twice, and must release it again.
-    bench.bus.plan.lock().unwrap().abort_flows = 2;
+    bench.plan.lock().unwrap().abort_flows = 2;
     bench.raw(ONE, &[template(256), data(256, &[3])]);
     let flows = bench.flows(3);
     assert_eq!(flows[&ONE], [1, 2, 3]);
-    assert_eq!(bench.bus.plan.lock().unwrap().aborted, 2);
+    assert_eq!(bench.plan.lock().unwrap().aborted, 2);
     decoder.end().unwrap();
+}
+
+#[test]
+fn a_worker_has_the_same_identity_at_every_start_as_a_member_and_as_a_producer() {
+    let bench = Bench::new("identity");
+    for _ in 0..2 {
+        let decoder = bench.start_workers("a", 2);
+        bench.raw(ONE, &[template(256), data(256, &[1])]);
+        bench.drained();
+        decoder.end().unwrap();
+        let mut plan = bench.plan.lock().unwrap();
+        let Plan { producers, members, .. } = &mut *plan;
+        producers.sort_unstable();
+        members.sort_unstable();
+        // Group, instance, number: one that was drawn would leave a dead one's transaction open, and its partitions without a member.
+        let wanted = [0, 1].map(|n| format!("identity.raw-decoder-identity.raw-a-{n}"));
+        assert_eq!((&producers[..], &members[..]), (&wanted[..], &wanted[..]));
+        producers.clear();
+        members.clear();
+    }
 }
 
 #[test]
@@ -308,15 +330,28 @@ fn partitions_that_come_while_a_commit_fails_are_not_forgotten() {
     exporters.iter().for_each(|exporter| bench.raw(*exporter, &[template(256), data(256, &[1])]));
     bench.flows(exporters.len());
     // From here on every commit fails until the first has left, so the second inherits its partitions with a cycle that fails.
-    bench.bus.plan.lock().unwrap().abort_flows = u32::MAX;
+    bench.plan.lock().unwrap().abort_flows = u32::MAX;
     exporters.iter().for_each(|exporter| bench.raw(*exporter, &[data(256, &[2])]));
     first.end().unwrap();
     std::thread::sleep(Duration::from_secs(3));
-    bench.bus.plan.lock().unwrap().abort_flows = 0;
+    bench.plan.lock().unwrap().abort_flows = 0;
     exporters.iter().for_each(|exporter| bench.raw(*exporter, &[data(256, &[3])]));
     let flows = bench.flows(exporters.len() * 3);
     exporters.iter().for_each(|exporter| assert_eq!(flows[exporter], [1, 2, 3], "{exporter}"));
     second.end().unwrap();
+}
+
+#[test]
+fn partitions_whose_restore_fails_as_they_come_are_restored_later() {
+    let bench = Bench::new("held");
+    bench.raw(ONE, &[template(256), data(256, &[1])]);
+    bench.plan.lock().unwrap().away_when_assigned = true;
+    let decoder = bench.start("a");
+    assert_eq!(bench.flows(1)[&ONE], [1]);
+    let plan = bench.plan.lock().unwrap();
+    assert!(!plan.away_when_assigned && !plan.away, "it was away");
+    drop(plan);
+    decoder.end().unwrap();
 }
 
 #[test]
@@ -356,7 +391,7 @@ fn a_log_that_lost_its_tail_is_read_on_from_its_end() {
     let group = format!("{}-decoder", bench.topics.raw);
     let mut other = bench.bus.join(&group, &bench.topics.raw, "other").unwrap();
     let until = Instant::now() + Duration::from_secs(30);
-    while !matches!(other.poll(Duration::from_millis(100)).unwrap(), weir_bus::Event::Assigned(_)) {
+    while !matches!(other.poll(Duration::from_millis(100)).unwrap(), Event::Assigned(_)) {
         assert!(Instant::now() < until);
     }
     let metadata = other.committed(&[partition]).unwrap()[0].1.clone().unwrap().metadata;
@@ -392,7 +427,7 @@ fn a_record_that_fails_again_and_again_goes_to_the_dead_letters_and_the_rest_goe
         weir_bus::partition(&Ip::v4([192, 0, 2, n]).0, PARTITIONS) == weir_bus::partition(&ONE.0, PARTITIONS)
     };
     let other = Ip::v4([192, 0, 2, (2..255).find(|n| same(*n)).unwrap()]);
-    bench.bus.plan.lock().unwrap().poison = Some(ONE.0.to_vec());
+    bench.plan.lock().unwrap().poison = Some(ONE.0.to_vec());
     for n in 1..6 {
         bench.raw(other, &[template(256), data(256, &[n])]);
         if n == 3 {
@@ -432,7 +467,7 @@ fn every_transaction_carries_the_offsets_of_what_it_wrote_for_and_partitions_kee
             assert_eq!(partition, weir_bus::partition(exporter, PARTITIONS), "{topic}");
         }
     }
-    for (written, offsets) in &bench.bus.plan.lock().unwrap().committed {
+    for (written, offsets) in &bench.plan.lock().unwrap().committed {
         let partitions: BTreeSet<i32> = written.iter().map(|(_, partition)| *partition).collect();
         assert!(!offsets.is_empty() && partitions.is_subset(offsets), "{written:?} {offsets:?}");
     }

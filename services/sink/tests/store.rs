@@ -311,7 +311,7 @@ fn a_planned_range_that_retention_has_taken_stops_with_its_place() {
 
 #[test]
 fn while_clickhouse_is_away_or_slow_memory_is_bounded_and_then_everything_arrives_once() {
-    let bench = Bench::bent("away", Bent { partitions: 4, ..Bent::default() });
+    let bench = Bench::bent("away", Bent { partitions: 16, ..Bent::default() });
     let mut row = Vec::new();
     Batch::default().put_row(&mut row);
     Flow::default().put_row(&mut row);
@@ -329,9 +329,9 @@ fn while_clickhouse_is_away_or_slow_memory_is_bounded_and_then_everything_arrive
     sink.proxy.away(true);
     // Four times the bound, and less than what every partition may hold by itself.
     let messages = 4 * bound / (row.len() * 1000);
-    (0..messages).for_each(|n| bench.write(n as i32 % 4, 1000));
+    (0..messages).for_each(|n| bench.write(n as i32 % 16, 1000));
     let delivered = || sink.faults.lock().unwrap().delivered;
-    until("standing still", || sink.faults.lock().unwrap().pauses >= 4);
+    until("standing still", || sink.faults.lock().unwrap().pauses >= 16);
     std::thread::sleep(Duration::from_secs(1));
     let held = delivered();
     std::thread::sleep(Duration::from_secs(1));

@@ -4,6 +4,7 @@ use anyhow::{Result, anyhow};
 use clap::Subcommand;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use std::io::Write;
 use std::path::Path;
 
 /// All keys. Every section has its defaults; an empty file is a whole configuration.
@@ -59,18 +60,18 @@ impl Config {
 
 /// `weir config …`.
 pub fn run(what: Command, file: Option<&Path>, flags: &[String]) -> Result<()> {
-    match what {
+    let text = match what {
         Command::Check => {
             let config = load(file, flags)?;
             // What only the files can tell.
             weir_decoder::enrich::Enricher::new(&config.decoder.enrich)
                 .map_err(|error| anyhow!("{error}"))?;
-            println!("The configuration can be used.");
+            "The configuration can be used.\n".to_owned()
         }
-        Command::Print => print!("{}", toml::to_string_pretty(&load(file, flags)?)?),
-        Command::Schema => println!("{:#}", weir_runtime::config::schema::<Config>()),
-    }
-    Ok(())
+        Command::Print => toml::to_string_pretty(&load(file, flags)?)?,
+        Command::Schema => format!("{:#}\n", weir_runtime::config::schema::<Config>()),
+    };
+    Ok(std::io::stdout().write_all(text.as_bytes())?)
 }
 
 #[cfg(test)]

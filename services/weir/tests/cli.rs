@@ -89,3 +89,15 @@ fn what_is_no_capture_is_said_with_its_first_bytes() {
     let error = refused(&["replay", file.path().to_str().unwrap(), "--to", "192.0.2.1:2055"]);
     assert!(error.contains("--to and --from must be loopback"), "{error}");
 }
+
+#[test]
+fn a_reader_that_has_seen_enough_is_no_failure() {
+    for arguments in [&["config", "print"][..], &["config", "schema"], &["config", "check"]] {
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        let output =
+            Command::new(env!("CARGO_BIN_EXE_weir")).args(arguments).stdout(writer).output().unwrap();
+        let error = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success() && error.is_empty(), "{arguments:?}: {error}");
+    }
+}

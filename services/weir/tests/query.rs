@@ -154,13 +154,15 @@ async fn the_first_rate_is_for_what_came_before_it_and_only_where_it_is_the_only
         // What is inferred beside an announcement does not stand in its way.
         rate(last(6), RateSource::System, 30, at(10)),
         rate(last(6), RateSource::Inferred, 10, at(5)),
+        // The squares of flows that were sampled whole were not kept as theirs.
+        RateRow { sampling_kind: SamplingKind::Flow, ..rate(last(7), RateSource::System, 50, at(10)) },
     ];
     let mut out = Vec::new();
     rates.iter().for_each(|row| row.put_row(&mut out));
     case.put("rates", out).await;
     let unknown = LinkRow { sampling_interval: 0, sampling_kind: SamplingKind::Unknown, ..case.side() };
     let mut rows: Vec<_> =
-        [A, B, C, last(4), last(5), last(6)].map(|exporter| LinkRow { exporter, ..unknown }).into();
+        [A, B, C, last(4), last(5), last(6), last(7)].map(|exporter| LinkRow { exporter, ..unknown }).into();
     // After the first announcement nothing is taken to be known.
     rows.push(LinkRow { time: Slot(case.hour + 11 * 60), bytes: 77, ..unknown });
     case.sides(&rows).await;
@@ -173,7 +175,7 @@ async fn the_first_rate_is_for_what_came_before_it_and_only_where_it_is_the_only
         [("192.0.2.1".to_owned(), 50_000, 0), ("192.0.2.6".to_owned(), 30_000, 0)]
     );
     assert_eq!(answer["total"]["bytes_late_rate"], 80_000);
-    assert_eq!(answer["total"]["bytes_unknown_rate_in"], 4077);
+    assert_eq!(answer["total"]["bytes_unknown_rate_in"], 5077);
 }
 
 async fn the_neighbour_is_the_links_and_an_as_without_a_name_ends_with_its_number(url: &str) {

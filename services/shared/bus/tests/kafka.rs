@@ -134,6 +134,25 @@ fn what_retention_removed_is_an_error_with_both_ends_of_the_log() {
 }
 
 #[test]
+fn a_position_that_is_in_the_log_again_is_read_on_from_and_the_others_go_on_where_they_are() {
+    let bus = bus();
+    let input = topic(&bus, "again.in", 2, DAY);
+    write(&bus, &input, 0, ["a", "b"]);
+    write(&bus, &input, 1, ["x"]);
+    let mut consumer = member(&bus, "again", &input, "again", 2);
+    consumer.start(1, 0).unwrap();
+    assert_eq!(read(&mut consumer, 1), [(0, "x".to_owned())]);
+    // As where a new leader had fallen behind: the broker refuses the position, and has it when that is heard of.
+    consumer.start(0, 4).unwrap();
+    std::thread::sleep(Duration::from_secs(2));
+    write(&bus, &input, 0, ["c", "d", "e", "f"]);
+    write(&bus, &input, 1, ["y"]);
+    let mut seen = read(&mut consumer, 3);
+    seen.sort_unstable();
+    assert_eq!(seen, [(1, "y".to_owned()), (4, "e".to_owned()), (5, "f".to_owned())]);
+}
+
+#[test]
 fn a_member_that_slept_too_long_can_commit_nothing_and_is_told_what_it_lost() {
     let bus =
         KafkaBus::new(Config { session_timeout_ms: 3_000, poll_interval_ms: 3_000, ..config() }).unwrap();

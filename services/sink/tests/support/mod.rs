@@ -23,6 +23,7 @@ use weir_schemas::avro::{BatchWriter, FINGERPRINT_HEADER, fingerprint};
 use weir_schemas::rollup::{ROLLUPS, Shape};
 use weir_schemas::{Flow, Ip, Time};
 use weir_sink::{Config, Error};
+use weir_stack::bus::BentBus;
 use weir_stack::kafka::Options;
 use weir_stack::{Home, Kafka, Process, ports};
 use weir_store::engine::{Engine, serve};
@@ -377,7 +378,7 @@ pub fn exporter() -> Ip {
 pub struct Sink<'a> {
     bench: &'a Bench,
     pub config: Config,
-    pub faults: Arc<Mutex<Faults>>,
+    pub faults: Arc<Faulty>,
     pub proxy: Proxy,
     pub password_file: Option<PathBuf>,
 }
@@ -404,7 +405,7 @@ impl Sink<'_> {
             ..weir_store::Config::default()
         })
         .unwrap();
-        let bus = Faulty { inner: bench.bus.clone(), faults: Arc::clone(&faults) };
+        let bus = BentBus::new(bench.bus.clone(), Arc::clone(&faults));
         let (topics, specs, stopped) = (bench.topics.clone(), bench.specs.clone(), stop.clone());
         let thread = std::thread::spawn(move || {
             // Of its own, so that what is under way ends with the sink as it does with a process.
@@ -418,7 +419,7 @@ impl Sink<'_> {
 
 /// A sink that runs.
 pub struct Running {
-    pub faults: Arc<Mutex<Faults>>,
+    pub faults: Arc<Faulty>,
     pub proxy: Proxy,
     pub health: Health,
     stop: Stop,

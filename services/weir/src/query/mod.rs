@@ -17,6 +17,7 @@ use anyhow::{Context, Result};
 use arguments::Form;
 use period::{Kept, Period};
 use serde::{Deserialize, Serialize};
+use std::io::Write;
 use std::time::{SystemTime, UNIX_EPOCH};
 use weir_store::Store;
 
@@ -136,11 +137,11 @@ pub fn run(config: &Config, arguments: &Arguments) -> Result<()> {
             None => Ok((question, answer)),
         }
     })?;
-    match arguments.format {
-        Form::Json => println!("{}", serde_json::to_string_pretty(&answer)?),
-        Form::Table => print!("{}", table::text(&question, &answer)),
-    }
-    Ok(())
+    let text = match arguments.format {
+        Form::Json => serde_json::to_string_pretty(&answer)? + "\n",
+        Form::Table => table::text(&question, &answer),
+    };
+    Ok(std::io::stdout().write_all(text.as_bytes())?)
 }
 
 /// Asks ClickHouse.
