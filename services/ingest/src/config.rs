@@ -1,6 +1,7 @@
-//! Where to listen and how much to hold.
+//! Where to listen, whom to listen to, and how much to hold.
 
 use crate::Error;
+use crate::networks::Networks;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -26,6 +27,13 @@ pub struct Config {
     pub buffer_bytes: usize,
     /// How long the end may wait for the broker to acknowledge what is held, ms.
     pub drain_timeout_ms: u64,
+    /// Networks or addresses that datagrams are taken from, such as `192.0.2.0/24` or `2001:db8::/32`; empty: from all. What comes from
+    /// elsewhere is dropped and counted.
+    pub sources: Vec<String>,
+    /// Datagrams that a source address may send a second; absent: no limit. What comes beyond is dropped and counted.
+    pub exporter_rate: Option<u32>,
+    /// Datagrams that it may send at once; absent: as many as in a second.
+    pub exporter_burst: Option<u32>,
 }
 
 impl Default for Config {
@@ -39,6 +47,9 @@ impl Default for Config {
             frame_age_ms: 100,
             buffer_bytes: 256 << 20,
             drain_timeout_ms: 10_000,
+            sources: Vec::new(),
+            exporter_rate: None,
+            exporter_burst: None,
         }
     }
 }
@@ -49,7 +60,7 @@ impl Config {
     /// # Errors
     /// [`Error::Config`].
     pub fn validate(&self) -> Result<(), Error> {
-        let wrong = |key, reason: String| Err(Error::Config { key, reason });
+        let wrong = |key: &str, reason: String| Err(Error::Config { key: key.to_owned(), reason });
         if self.addresses.is_empty() {
             return wrong("ingest.addresses", "is empty; name at least one address".to_owned());
         }
@@ -86,7 +97,29 @@ impl Config {
             let reason = format!("{} is less than 1 MiB a worker", self.buffer_bytes);
             return wrong("ingest.buffer_bytes", reason);
         }
+        self.networks()?;
+        match (self.exporter_rate, self.exporter_burst) {
+            (Some(rate), _) if !(1..=1_000_000).contains(&rate) => {
+                return wrong("ingest.exporter_rate", format!("{rate} is not 1 to 1000000"));
+            }
+            (_, Some(0)) => {
+                return wrong("ingest.exporter_burst", "0 would let nothing in".to_owned());
+            }
+            (None, Some(_)) => {
+                return wrong("ingest.exporter_burst", "is set without ingest.exporter_rate".to_owned());
+            }
+            _ => {}
+        }
         Ok(())
+    }
+
+    /// Whom to listen to, where that is not all.
+    pub(crate) fn networks(&self) -> Result<Option<Networks>, Error> {
+        if self.sources.is_empty() {
+            return Ok(None);
+        }
+        let wrong = |(place, reason)| Error::Config { key: format!("ingest.sources[{place}]"), reason };
+        Networks::parse(&self.sources).map(Some).map_err(wrong)
     }
 
     pub(crate) fn listeners(&self) -> impl Iterator<Item = SocketAddr> {
@@ -119,5 +152,10 @@ mod tests {
         assert!(told(&|c| c.addresses.clear()).starts_with("ingest.addresses: is empty"));
         assert!(told(&|c| c.frame_bytes = 2_000_000).starts_with("ingest.frame_bytes: 2000000"));
         assert!(told(&|c| c.buffer_bytes = 10).starts_with("ingest.buffer_bytes: 10"));
+        let sources = |texts: &[&str]| texts.iter().map(|text| (*text).to_owned()).collect();
+        let words = told(&|c| c.sources = sources(&["192.0.2.0/24", "nowhere"]));
+        assert!(words.starts_with("ingest.sources[1]: \"nowhere\" is no network; write one as"), "{words}");
+        assert_eq!(told(&|c| c.exporter_rate = Some(0)), "ingest.exporter_rate: 0 is not 1 to 1000000");
+        assert!(told(&|c| c.exporter_burst = Some(5)).starts_with("ingest.exporter_burst: is set without"));
     }
 }

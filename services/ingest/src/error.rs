@@ -10,7 +10,7 @@ pub enum Error {
     #[error("{key}: {reason}")]
     Config {
         /// Path of the key.
-        key: &'static str,
+        key: String,
         /// What is wrong with the value, and what would be right.
         reason: String,
     },

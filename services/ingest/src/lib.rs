@@ -11,7 +11,10 @@
 mod config;
 mod error;
 mod frames;
+mod gate;
+mod limit;
 pub mod metrics;
+mod networks;
 mod outlet;
 mod pipeline;
 mod socket;

@@ -26,7 +26,7 @@ pub const FRAMES_ACKED: &str = "weir_ingest_frames_acked_total";
 pub const DATAGRAMS_ACKED: &str = "weir_ingest_datagrams_acked_total";
 /// Datagrams in frames that the bus took and gave up, by `reason`.
 pub const DATAGRAMS_FAILED: &str = "weir_ingest_datagrams_failed_total";
-/// Datagrams in frames that were not taken, by `reason`.
+/// Datagrams that were not let in, or in frames that were not taken, by `reason`.
 pub const DATAGRAMS_DROPPED: &str = "weir_ingest_datagrams_dropped_total";
 /// Bytes taken and not yet acknowledged.
 pub const BUFFER: &str = "weir_ingest_buffer_bytes";
@@ -51,7 +51,11 @@ pub fn describe() {
     describe_counter!(FRAMES_ACKED, Unit::Count, "Frames that the bus acknowledged");
     describe_counter!(DATAGRAMS_ACKED, Unit::Count, "Datagrams in frames that the bus acknowledged");
     describe_counter!(DATAGRAMS_FAILED, Unit::Count, "Datagrams in frames that the bus gave up, by reason");
-    describe_counter!(DATAGRAMS_DROPPED, Unit::Count, "Datagrams in frames that were not taken, by reason");
+    describe_counter!(
+        DATAGRAMS_DROPPED,
+        Unit::Count,
+        "Datagrams that were not let in or were in frames that were not taken, by reason"
+    );
     describe_gauge!(BUFFER, Unit::Bytes, "Bytes taken and not yet acknowledged");
     describe_gauge!(LISTENING, Unit::Count, "1 for each address that is listened on");
 }
@@ -96,7 +100,7 @@ pub struct Snapshot {
     pub acked: Count,
     /// The same for what it took and gave up, by reason.
     pub failed: BTreeMap<String, Count>,
-    /// The same for what was not taken, by reason.
+    /// The same for what was not let in (no frames then) or not taken, by reason.
     pub dropped: BTreeMap<&'static str, Count>,
     /// Bytes taken and not yet acknowledged.
     pub buffered: u64,
