@@ -1,4 +1,4 @@
-//! The whole path of a datagram: socket → gate → frame of its exporter → bus.
+//! The whole path of a datagram: socket → gate → frame of its exporter → bus, or spool and then bus.
 //!
 //! One worker is one thread with sockets, frames and a producer of its own, so nothing is shared on the way but counters.
 
@@ -43,7 +43,8 @@ pub(crate) fn work<B: Bus>(
     let mut ended = Ok(());
     while !stop.is_cancelled() && ended.is_ok() {
         let due = framer.next_due().map_or(NAP, |due| due.saturating_duration_since(Instant::now()));
-        let waited = wait(&mut sockets, due.min(NAP)).map_err(|source| receive_error(&sockets, 0, source));
+        let nap = if outlet.is_busy() { SETTLE } else { NAP };
+        let waited = wait(&mut sockets, due.min(nap)).map_err(|source| receive_error(&sockets, 0, source));
         totals.looked();
         let (most, received) = receive(&mut sockets, &mut batch, totals, &mut gate, &mut framer, &mut outlet);
         ended = survivor.judge(waited).and(survivor.judge(received));
@@ -161,7 +162,7 @@ fn receive_error(sockets: &[Socket], listener: usize, source: std::io::Error) ->
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::outlet::fake::FakeBus;
+    use crate::fake::FakeBus;
     use std::net::{Ipv4Addr, UdpSocket};
     use std::sync::Arc;
 
@@ -175,7 +176,7 @@ mod tests {
         let sockets = vec![good, Socket::broken()];
         let totals = Arc::new(Totals::new(sockets.iter().map(Socket::address).collect()));
         let bus = FakeBus::default();
-        let outlet = Outlet::open(bus, 1 << 20, Arc::clone(&totals)).unwrap();
+        let outlet = Outlet::open(bus, 1 << 20, Arc::clone(&totals), None).unwrap();
         // The frame would wait for others for a minute.
         let config = Config { frame_age_ms: 60_000, ..Config::default() };
         let ended = work(&config, sockets, outlet, &totals, &CancellationToken::new());
