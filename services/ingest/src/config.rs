@@ -1,9 +1,11 @@
-//! Where to listen and how much to hold.
+//! Where to listen, whom to listen to, and how much to hold.
 
 use crate::Error;
+use crate::networks::Networks;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::path::PathBuf;
 use std::time::Duration;
 
 /// Configuration of ingest.
@@ -22,10 +24,39 @@ pub struct Config {
     pub frame_bytes: usize,
     /// A frame is sent when its first datagram is this old, ms.
     pub frame_age_ms: u64,
-    /// The most that is held for a slow or absent broker, bytes, all workers together; what comes beyond is dropped and counted.
+    /// The most that is held in memory for a slow or absent broker, bytes, all workers together; what comes beyond goes to the spool, or is
+    /// dropped and counted. Memory is lost with a killed process, and at the end after `drain_timeout_ms`.
     pub buffer_bytes: usize,
-    /// How long the end may wait for the broker to acknowledge what is held, ms.
+    /// Where frames wait when the buffer is full.
+    pub spool: SpoolConfig,
+    /// How long the end may wait for the broker to acknowledge what is held, ms. What is in the spool then stays there.
     pub drain_timeout_ms: u64,
+    /// Networks or addresses that datagrams are taken from, such as `192.0.2.0/24` or `2001:db8::/32`; empty: from all. What comes from
+    /// elsewhere is dropped and counted.
+    pub sources: Vec<String>,
+    /// Datagrams that a source address may send a second; absent: no limit. What comes beyond is dropped and counted.
+    pub exporter_rate: Option<u32>,
+    /// Datagrams that it may send at once; absent: as many as in a second.
+    pub exporter_burst: Option<u32>,
+}
+
+/// Where frames wait on disk when the buffer is full.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema, PartialEq)]
+#[serde(default, deny_unknown_fields)]
+pub struct SpoolConfig {
+    /// Folder, of one ingest alone; absent: no spool. What lies there at the start is sent before anything newer. It survives a killed
+    /// process, not a power cut; about 4 MiB a worker at most that were sent and not known to be acknowledged are then sent again.
+    pub path: Option<PathBuf>,
+    /// The most that lies there, bytes, all workers together; the newest is dropped and counted beyond.
+    pub bytes: u64,
+    /// A file is closed and another one begun before it would be longer than this, bytes. A file is removed when all of it is acknowledged.
+    pub segment_bytes: u64,
+}
+
+impl Default for SpoolConfig {
+    fn default() -> Self {
+        Self { path: None, bytes: 4 << 30, segment_bytes: 16 << 20 }
+    }
 }
 
 impl Default for Config {
@@ -38,7 +69,11 @@ impl Default for Config {
             frame_bytes: 64_000,
             frame_age_ms: 100,
             buffer_bytes: 256 << 20,
+            spool: SpoolConfig::default(),
             drain_timeout_ms: 10_000,
+            sources: Vec::new(),
+            exporter_rate: None,
+            exporter_burst: None,
         }
     }
 }
@@ -49,7 +84,7 @@ impl Config {
     /// # Errors
     /// [`Error::Config`].
     pub fn validate(&self) -> Result<(), Error> {
-        let wrong = |key, reason: String| Err(Error::Config { key, reason });
+        let wrong = |key: &str, reason: String| Err(Error::Config { key: key.to_owned(), reason });
         if self.addresses.is_empty() {
             return wrong("ingest.addresses", "is empty; name at least one address".to_owned());
         }
@@ -86,7 +121,48 @@ impl Config {
             let reason = format!("{} is less than 1 MiB a worker", self.buffer_bytes);
             return wrong("ingest.buffer_bytes", reason);
         }
+        self.networks()?;
+        match (self.exporter_rate, self.exporter_burst) {
+            (Some(rate), _) if !(1..=1_000_000).contains(&rate) => {
+                return wrong("ingest.exporter_rate", format!("{rate} is not 1 to 1000000"));
+            }
+            (_, Some(0)) => {
+                return wrong("ingest.exporter_burst", "0 would let nothing in".to_owned());
+            }
+            (None, Some(_)) => {
+                return wrong("ingest.exporter_burst", "is set without ingest.exporter_rate".to_owned());
+            }
+            _ => {}
+        }
+        self.validate_spool()
+    }
+
+    fn validate_spool(&self) -> Result<(), Error> {
+        let wrong = |key: &str, reason| Err(Error::Config { key: format!("ingest.spool.{key}"), reason });
+        let SpoolConfig { path: Some(path), bytes, segment_bytes } = &self.spool else { return Ok(()) };
+        if path.as_os_str().is_empty() {
+            return wrong("path", "is empty; name a folder, or leave it out".to_owned());
+        }
+        if !(1 << 20..=1 << 30).contains(segment_bytes) {
+            return wrong("segment_bytes", format!("{segment_bytes} is not 1 MiB to 1 GiB"));
+        }
+        let least = 2 * segment_bytes * self.workers as u64;
+        if *bytes < least {
+            let reason = format!(
+                "{bytes} is less than two files of ingest.spool.segment_bytes a worker ({least}); a file is removed as a whole"
+            );
+            return wrong("bytes", reason);
+        }
         Ok(())
+    }
+
+    /// Whom to listen to, where that is not all.
+    pub(crate) fn networks(&self) -> Result<Option<Networks>, Error> {
+        if self.sources.is_empty() {
+            return Ok(None);
+        }
+        let wrong = |(place, reason)| Error::Config { key: format!("ingest.sources[{place}]"), reason };
+        Networks::parse(&self.sources).map(Some).map_err(wrong)
     }
 
     pub(crate) fn listeners(&self) -> impl Iterator<Item = SocketAddr> {
@@ -119,5 +195,16 @@ mod tests {
         assert!(told(&|c| c.addresses.clear()).starts_with("ingest.addresses: is empty"));
         assert!(told(&|c| c.frame_bytes = 2_000_000).starts_with("ingest.frame_bytes: 2000000"));
         assert!(told(&|c| c.buffer_bytes = 10).starts_with("ingest.buffer_bytes: 10"));
+        let sources = |texts: &[&str]| texts.iter().map(|text| (*text).to_owned()).collect();
+        let words = told(&|c| c.sources = sources(&["192.0.2.0/24", "nowhere"]));
+        assert!(words.starts_with("ingest.sources[1]: \"nowhere\" is no network; write one as"), "{words}");
+        assert_eq!(told(&|c| c.exporter_rate = Some(0)), "ingest.exporter_rate: 0 is not 1 to 1000000");
+        assert!(told(&|c| c.exporter_burst = Some(5)).starts_with("ingest.exporter_burst: is set without"));
+        let spool =
+            |path: &str, bytes, segment_bytes| SpoolConfig { path: Some(path.into()), bytes, segment_bytes };
+        assert!(told(&|c| c.spool = spool("", 1 << 30, 1 << 20)).starts_with("ingest.spool.path: is empty"));
+        assert!(told(&|c| c.spool = spool("s", 1 << 30, 9)).starts_with("ingest.spool.segment_bytes: 9 is"));
+        let words = told(&|c| (c.spool, c.workers) = (spool("s", 3 << 20, 1 << 20), 2));
+        assert!(words.starts_with("ingest.spool.bytes: 3145728 is less than two files"), "{words}");
     }
 }

@@ -1,6 +1,7 @@
 //! Why ingest cannot work.
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use thiserror::Error;
 
 /// Why ingest cannot work.
@@ -10,7 +11,7 @@ pub enum Error {
     #[error("{key}: {reason}")]
     Config {
         /// Path of the key.
-        key: &'static str,
+        key: String,
         /// What is wrong with the value, and what would be right.
         reason: String,
     },
@@ -19,6 +20,16 @@ pub enum Error {
     Bind {
         /// Where it should have listened.
         address: SocketAddr,
+        /// The system's word.
+        source: std::io::Error,
+    },
+    /// The spool cannot be used.
+    #[error("the spool, {doing} {}: {source}; see ingest.spool.path", path.display())]
+    Spool {
+        /// What was tried.
+        doing: &'static str,
+        /// With which file or folder.
+        path: PathBuf,
         /// The system's word.
         source: std::io::Error,
     },

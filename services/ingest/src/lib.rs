@@ -4,22 +4,29 @@
 //! forwards. What must stay true:
 //!
 //! - all datagrams of one source address take one path, in order, whatever ports they come from (rule 16 of EXACTLY_ONCE.md);
-//! - every datagram that was received ends as acknowledged by the bus, as failed with its reason, or as dropped with its reason,
-//!   and the kernel's own drops are counted beside them;
-//! - memory is bounded while the broker is away, and what comes first is kept.
+//! - every datagram that was received or found in the spool ends as acknowledged by the bus, as failed with its reason, as dropped with
+//!   its reason, or in the spool, and the kernel's own drops are counted beside them;
+//! - memory and disk are bounded while the broker is away, and what comes first is kept and sent first.
 
 mod config;
 mod error;
+#[cfg(test)]
+mod fake;
 mod frames;
+mod gate;
+mod lane;
+mod limit;
 pub mod metrics;
+mod networks;
 mod outlet;
 mod pipeline;
 mod socket;
+mod spool;
 mod steering;
 
-pub use config::Config;
+pub use config::{Config, SpoolConfig};
 pub use error::Error;
-pub use metrics::{Snapshot, Totals};
+pub use metrics::{Snapshot, Spooled, Totals};
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -43,19 +50,24 @@ pub struct Ingest {
     config: Config,
     /// The sockets of each worker.
     workers: Vec<Vec<socket::Socket>>,
+    spool: Option<spool::Opened>,
     totals: Arc<Totals>,
 }
 
 impl Ingest {
-    /// Opens all sockets. From here on the kernel keeps what arrives.
+    /// Looks through the spool and opens all sockets. From here on the kernel keeps what arrives.
     ///
     /// # Errors
-    /// [`Error::Config`] or [`Error::Bind`].
+    /// [`Error::Config`], [`Error::Spool`] or [`Error::Bind`].
     pub fn bind(config: Config) -> Result<Self, Error> {
         config.validate()?;
+        let spool = spool::Opened::open(&config.spool)?;
         let workers = steering::open(&config)?;
-        let totals = Arc::new(Totals::new(workers[0].iter().map(socket::Socket::address).collect()));
-        Ok(Self { config, workers, totals })
+        let mut totals = Totals::new(workers[0].iter().map(socket::Socket::address).collect());
+        if let Some(spool) = &spool {
+            spool.count(&mut totals);
+        }
+        Ok(Self { config, workers, spool, totals: Arc::new(totals) })
     }
 
     /// Where it listens, with the ports that the system chose where the configuration says 0.
@@ -73,7 +85,7 @@ impl Ingest {
     /// # Errors
     /// [`Error::Bus`] where the topic is not what it must be, or [`Error::Receive`].
     pub async fn run(self, bus: impl Bus, shutdown: CancellationToken) -> Result<(), Error> {
-        let Self { config, workers: sockets, totals } = self;
+        let Self { config, workers: sockets, mut spool, totals } = self;
         metrics::describe();
         let stop = shutdown.child_token();
         let mut checked = check_topic(&bus, &stop);
@@ -86,7 +98,9 @@ impl Ingest {
         // Blocking work lives on threads of its own.
         let mut workers = Workers::new(&stop);
         for (number, sockets) in sockets.into_iter().enumerate() {
-            let outlet = outlet::Outlet::open(bus.clone(), config.buffer_bytes / count, Arc::clone(&totals))?;
+            let queue = spool.as_mut().map(|spool| spool.queue(number, &totals));
+            let buffer = config.buffer_bytes / count;
+            let outlet = outlet::Outlet::open(bus.clone(), buffer, Arc::clone(&totals), queue)?;
             let (config, stop, totals) = (config.clone(), stop.clone(), Arc::clone(&totals));
             let work = move |opened: Opened<Error>| {
                 opened.open();
@@ -156,7 +170,7 @@ fn check_topic(bus: &impl Bus, stop: &CancellationToken) -> mpsc::UnboundedRecei
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::outlet::fake::{FakeBus, State};
+    use crate::fake::{FakeBus, State};
     use std::net::UdpSocket;
     use std::sync::Mutex;
 

@@ -7,7 +7,7 @@ use metrics::{Unit, counter, describe_counter, describe_gauge, gauge};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use weir_bus::{Count, Delivered};
 
 /// Datagrams received, by `listener`.
@@ -26,10 +26,20 @@ pub const FRAMES_ACKED: &str = "weir_ingest_frames_acked_total";
 pub const DATAGRAMS_ACKED: &str = "weir_ingest_datagrams_acked_total";
 /// Datagrams in frames that the bus took and gave up, by `reason`.
 pub const DATAGRAMS_FAILED: &str = "weir_ingest_datagrams_failed_total";
-/// Datagrams in frames that were not taken, by `reason`.
+/// Datagrams that were not let in, or in frames that were not taken, by `reason`.
 pub const DATAGRAMS_DROPPED: &str = "weir_ingest_datagrams_dropped_total";
+/// Frames that were not taken, by `reason`.
+pub const FRAMES_DROPPED: &str = "weir_ingest_frames_dropped_total";
 /// Bytes taken and not yet acknowledged.
 pub const BUFFER: &str = "weir_ingest_buffer_bytes";
+/// Bytes of the spool's files.
+pub const SPOOL_BYTES: &str = "weir_ingest_spool_bytes";
+/// Datagrams in the spool that the bus has not acknowledged.
+pub const SPOOL_DATAGRAMS_WAITING: &str = "weir_ingest_spool_waiting_datagrams";
+/// Frames that came to or left the spool, by `event`: found at the start, spooled, drained (acknowledged).
+pub const SPOOL_FRAMES: &str = "weir_ingest_spool_frames_total";
+/// Datagrams in them, by `event`.
+pub const SPOOL_DATAGRAMS: &str = "weir_ingest_spool_datagrams_total";
 /// 1 for each `address` that is listened on.
 pub const LISTENING: &str = "weir_ingest_listening";
 
@@ -51,8 +61,29 @@ pub fn describe() {
     describe_counter!(FRAMES_ACKED, Unit::Count, "Frames that the bus acknowledged");
     describe_counter!(DATAGRAMS_ACKED, Unit::Count, "Datagrams in frames that the bus acknowledged");
     describe_counter!(DATAGRAMS_FAILED, Unit::Count, "Datagrams in frames that the bus gave up, by reason");
-    describe_counter!(DATAGRAMS_DROPPED, Unit::Count, "Datagrams in frames that were not taken, by reason");
+    describe_counter!(
+        DATAGRAMS_DROPPED,
+        Unit::Count,
+        "Datagrams that were not let in or were in frames that were not taken, by reason"
+    );
+    describe_counter!(FRAMES_DROPPED, Unit::Count, "Frames that were not taken, by reason");
     describe_gauge!(BUFFER, Unit::Bytes, "Bytes taken and not yet acknowledged");
+    describe_gauge!(SPOOL_BYTES, Unit::Bytes, "Bytes of the spool's files");
+    describe_gauge!(
+        SPOOL_DATAGRAMS_WAITING,
+        Unit::Count,
+        "Datagrams in the spool that the bus has not acknowledged"
+    );
+    describe_counter!(
+        SPOOL_FRAMES,
+        Unit::Count,
+        "Frames found in the spool at the start, spooled, or drained (acknowledged), by event"
+    );
+    describe_counter!(
+        SPOOL_DATAGRAMS,
+        Unit::Count,
+        "Datagrams in frames found in the spool at the start, spooled, or drained (acknowledged), by event"
+    );
     describe_gauge!(LISTENING, Unit::Count, "1 for each address that is listened on");
 }
 
@@ -71,7 +102,8 @@ pub struct Totals {
     loops: AtomicU64,
     receive_errors: AtomicU64,
     taken_bytes: AtomicU64,
-    delivered: Mutex<Fates>,
+    spool_bytes: Arc<AtomicU64>,
+    fates: Mutex<Fates>,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -79,6 +111,20 @@ struct Fates {
     acked: Count,
     failed: BTreeMap<String, Count>,
     dropped: BTreeMap<&'static str, Count>,
+    spool: Spooled,
+}
+
+/// What came to the spool and what left it: frames (records), datagrams (units) and bytes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Spooled {
+    /// Lay there at the start.
+    pub found: Count,
+    /// Came since.
+    pub spooled: Count,
+    /// Acknowledged by the bus.
+    pub drained: Count,
+    /// Is there and neither acknowledged, failed nor dropped.
+    pub waiting: Count,
 }
 
 /// The totals of one moment.
@@ -96,16 +142,45 @@ pub struct Snapshot {
     pub acked: Count,
     /// The same for what it took and gave up, by reason.
     pub failed: BTreeMap<String, Count>,
-    /// The same for what was not taken, by reason.
+    /// The same for what was not let in (no frames then) or not taken, by reason.
     pub dropped: BTreeMap<&'static str, Count>,
     /// Bytes taken and not yet acknowledged.
     pub buffered: u64,
+    /// Came to the spool and left it.
+    pub spool: Spooled,
+    /// Bytes of the spool's files.
+    pub spool_bytes: u64,
+}
+
+impl Snapshot {
+    /// Datagrams whose end is known, or that lie in the spool. While none is in memory, they are those received and those that were found
+    /// in the spool.
+    pub fn accounted(&self) -> u64 {
+        let failed: u64 = self.failed.values().map(|count| count.units).sum();
+        let dropped: u64 = self.dropped.values().map(|count| count.units).sum();
+        self.acked.units + failed + dropped + self.spool.waiting.units
+    }
 }
 
 fn add(to: &mut Count, more: Count) {
     to.records += more.records;
     to.units += more.units;
     to.bytes += more.bytes;
+}
+
+fn less(a: Count, b: Count) -> Count {
+    Count { records: a.records - b.records, units: a.units - b.units, bytes: a.bytes - b.bytes }
+}
+
+/// Whose frames an outcome is of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Origin {
+    /// Frames that never were in the spool.
+    Sockets,
+    /// Frames of the spool.
+    Spool,
+    /// The same, and those that the bus did not acknowledge stay there.
+    SpoolAtTheEnd,
 }
 
 impl Totals {
@@ -116,8 +191,14 @@ impl Totals {
             loops: AtomicU64::new(0),
             receive_errors: AtomicU64::new(0),
             taken_bytes: AtomicU64::new(0),
-            delivered: Mutex::default(),
+            spool_bytes: Arc::default(),
+            fates: Mutex::default(),
         }
+    }
+
+    /// Publishes the bytes of a spool's files, which the spool counts.
+    pub(crate) fn watch_spool(&mut self, bytes: Arc<AtomicU64>) {
+        self.spool_bytes = bytes;
     }
 
     pub(crate) fn addresses(&self) -> &[SocketAddr] {
@@ -146,29 +227,57 @@ impl Totals {
     }
 
     pub(crate) fn dropped(&self, reason: &'static str, what: Count) {
-        let mut fates = self.delivered.lock().unwrap_or_else(PoisonError::into_inner);
+        add(self.fates().dropped.entry(reason).or_default(), what);
+    }
+
+    /// Frames of the spool were not taken.
+    pub(crate) fn dropped_from_spool(&self, reason: &'static str, what: Count) {
+        let mut fates = self.fates();
         add(fates.dropped.entry(reason).or_default(), what);
+        fates.spool.waiting = less(fates.spool.waiting, what);
+    }
+
+    pub(crate) fn found(&self, what: Count) {
+        let spool = &mut self.fates().spool;
+        add(&mut spool.found, what);
+        add(&mut spool.waiting, what);
+    }
+
+    pub(crate) fn spooled(&self, what: Count) {
+        let spool = &mut self.fates().spool;
+        add(&mut spool.spooled, what);
+        add(&mut spool.waiting, what);
     }
 
     /// Adds what became of a writer's frames since `before`.
-    pub(crate) fn delivered(&self, before: &Delivered, now: &Delivered) {
-        let less = |a: Count, b: Count| Count {
-            records: a.records - b.records,
-            units: a.units - b.units,
-            bytes: a.bytes - b.bytes,
-        };
-        let mut fates = self.delivered.lock().unwrap_or_else(PoisonError::into_inner);
-        add(&mut fates.acked, less(now.acked, before.acked));
+    pub(crate) fn delivered(&self, before: &Delivered, now: &Delivered, from: Origin) {
+        let mut fates = self.fates();
+        let acked = less(now.acked, before.acked);
+        add(&mut fates.acked, acked);
+        let mut settled = acked;
         for (reason, count) in &now.failed {
             let known = before.failed.iter().find(|(other, _)| other == reason).map(|(_, count)| *count);
-            add(fates.failed.entry(reason.clone()).or_default(), less(*count, known.unwrap_or_default()));
+            let failed = less(*count, known.unwrap_or_default());
+            if from == Origin::SpoolAtTheEnd {
+                self.taken_bytes.fetch_sub(failed.bytes, Ordering::Relaxed);
+            } else {
+                add(fates.failed.entry(reason.clone()).or_default(), failed);
+                add(&mut settled, failed);
+            }
         }
+        if from != Origin::Sockets {
+            add(&mut fates.spool.drained, acked);
+            fates.spool.waiting = less(fates.spool.waiting, settled);
+        }
+    }
+
+    fn fates(&self) -> MutexGuard<'_, Fates> {
+        self.fates.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The totals now.
     pub fn snapshot(&self) -> Snapshot {
-        let Fates { acked, failed, dropped } =
-            self.delivered.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let Fates { acked, failed, dropped, spool } = self.fates().clone();
         let sum = |field: fn(&Listener) -> &AtomicU64| {
             self.listeners.iter().map(|listener| field(listener).load(Ordering::Relaxed)).sum()
         };
@@ -182,6 +291,8 @@ impl Totals {
             acked,
             failed,
             dropped,
+            spool,
+            spool_bytes: self.spool_bytes.load(Ordering::Relaxed),
         }
     }
 
@@ -206,7 +317,17 @@ impl Totals {
         }
         for (reason, count) in now.dropped {
             counter!(DATAGRAMS_DROPPED, "reason" => reason).absolute(count.units);
+            if count.records > 0 {
+                counter!(FRAMES_DROPPED, "reason" => reason).absolute(count.records);
+            }
         }
+        let Spooled { found, spooled, drained, waiting } = now.spool;
+        for (event, count) in [("found", found), ("spooled", spooled), ("drained", drained)] {
+            counter!(SPOOL_FRAMES, "event" => event).absolute(count.records);
+            counter!(SPOOL_DATAGRAMS, "event" => event).absolute(count.units);
+        }
+        gauge!(SPOOL_BYTES).set(now.spool_bytes as f64);
+        gauge!(SPOOL_DATAGRAMS_WAITING).set(waiting.units as f64);
         gauge!(BUFFER).set(now.buffered as f64);
     }
 }

@@ -1,12 +1,15 @@
-//! Frames onto the bus, and what became of them into the totals.
+//! Frames onto the bus or into the spool, and what became of them into the totals.
 //!
 //! Nothing here waits before the end: while it did, the kernel's small buffers would run over.
 
 use crate::frames::Frame;
-use crate::metrics::Totals;
+use crate::lane::{Answer, Lane, Way};
+use crate::metrics::{Origin, Totals};
+use crate::spool::Queue;
+use crate::spool::segment;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use weir_bus::{Bus, Count, Delivered, Full, Message, Result, Writer, partition};
+use weir_bus::{Bus, Delivered, Full, Message, Result, Writer, partition};
 use weir_runtime::Repeats;
 
 /// Why a frame was not taken.
@@ -16,7 +19,87 @@ const REFUSED: &str = "refused by the bus";
 /// How long a producer that broke waits for word of what it had sent.
 const LAST_WORDS: Duration = Duration::from_secs(10);
 
+const WAITING: &str = "frames wait in the spool; see weir_ingest_spool_bytes";
+
+/// How long the end waits for acknowledgements at a time.
+const AGAIN: Duration = Duration::from_millis(5);
+
 pub(crate) struct Outlet<B: Bus> {
+    producers: Producers<B>,
+    spool: Option<Lane<Queue>>,
+    told: Repeats,
+}
+
+impl<B: Bus> Outlet<B> {
+    pub(crate) fn open(
+        bus: B,
+        buffer_bytes: usize,
+        totals: Arc<Totals>,
+        spool: Option<Queue>,
+    ) -> Result<Self> {
+        let producers = Producers::open(bus, buffer_bytes, totals)?;
+        Ok(Self { producers, spool: spool.map(Lane::new), told: Repeats::default() })
+    }
+
+    /// Takes a frame, or drops it and counts it.
+    pub(crate) fn send(&mut self, frame: &Frame<'_>) {
+        if let Some(spool) = &mut self.spool {
+            return spool.send(frame, &mut self.producers);
+        }
+        match self.producers.offer(frame) {
+            Answer::Taken => {}
+            Answer::Full(reason) | Answer::Refused(reason) => self.producers.dropped(reason, frame),
+        }
+    }
+
+    /// Takes acknowledgements, and some frames from the spool.
+    pub(crate) fn settle(&mut self) {
+        let draining = self.spool.as_ref().is_some_and(Lane::is_draining);
+        self.producers.settle(if draining { Origin::Spool } else { Origin::Sockets });
+        if let Some(spool) = &mut self.spool
+            && !spool.is_through()
+        {
+            if self.told.says(WAITING) {
+                tracing::warn!("{WAITING}");
+            }
+            spool.turn(&mut self.producers);
+            if spool.is_through() {
+                self.told.over();
+                tracing::info!("the spool is empty; frames go past it again");
+            }
+        }
+    }
+
+    /// Whether there is something to do beside receiving.
+    pub(crate) fn is_busy(&self) -> bool {
+        self.spool.as_ref().is_some_and(|spool| !spool.is_through())
+    }
+
+    /// Waits for the acknowledgement of all that was taken; what has none by then is given up and counted, or stays in the spool.
+    pub(crate) fn finish(&mut self, timeout: Duration) {
+        let until = Instant::now() + timeout;
+        while self.is_busy() && Instant::now() < until {
+            if self.producers.in_flight() {
+                self.producers.current.writer.poll(AGAIN);
+            } else {
+                std::thread::sleep(AGAIN);
+            }
+            self.settle();
+        }
+        let Some(spool) = &mut self.spool else {
+            self.producers.finish(until, Origin::Sockets);
+            return;
+        };
+        spool.end(&mut self.producers);
+        let origin = if spool.is_draining() { Origin::SpoolAtTheEnd } else { Origin::Sockets };
+        if self.producers.finish(until, origin) {
+            spool.settled();
+        }
+    }
+}
+
+/// The producer, and the one before it while that waits for its last acknowledgements.
+struct Producers<B: Bus> {
     bus: B,
     buffer_bytes: usize,
     topic: String,
@@ -39,32 +122,26 @@ impl<W: Writer> Counted<W> {
         Self { writer, counted: Delivered::default() }
     }
 
-    fn count(&mut self, totals: &Totals) {
+    fn count(&mut self, totals: &Totals, origin: Origin) {
         let now = self.writer.delivered();
         if now != self.counted {
-            totals.delivered(&self.counted, &now);
+            totals.delivered(&self.counted, &now, origin);
             self.counted = now;
         }
     }
 
-    fn finish(&mut self, timeout: Duration, totals: &Totals) {
-        if !self.writer.flush(timeout) {
-            tracing::warn!(?timeout, "the broker did not acknowledge everything before the end");
+    fn finish(&mut self, until: Instant, totals: &Totals, origin: Origin) -> bool {
+        let all = self.writer.flush(until.saturating_duration_since(Instant::now()));
+        if !all {
+            tracing::warn!("the broker did not acknowledge everything before the end");
         }
-        self.count(totals);
+        self.count(totals, origin);
+        all
     }
 }
 
-impl<B: Bus> Outlet<B> {
-    pub(crate) fn open(bus: B, buffer_bytes: usize, totals: Arc<Totals>) -> Result<Self> {
-        let (topic, partitions) = (bus.topics().raw, bus.partitions());
-        let current = Counted::new(bus.writer(buffer_bytes)?);
-        let (broken, told) = (None, Repeats::default());
-        Ok(Self { bus, buffer_bytes, topic, partitions, current, broken, totals, told })
-    }
-
-    /// Takes a frame, or drops it and counts it.
-    pub(crate) fn send(&mut self, frame: &Frame<'_>) {
+impl<B: Bus> Way for Producers<B> {
+    fn offer(&mut self, frame: &Frame<'_>) -> Answer {
         let message = Message {
             topic: &self.topic,
             partition: partition(frame.exporter, self.partitions),
@@ -72,19 +149,48 @@ impl<B: Bus> Outlet<B> {
             value: Some(frame.bytes),
             headers: &[],
         };
-        let bytes = (message.key.len() + frame.bytes.len()) as u64;
-        let count = Count { records: 1, units: u64::from(frame.datagrams), bytes };
         match self.current.writer.try_send(&message, frame.datagrams) {
-            Ok(Ok(())) => self.totals.taken(bytes),
-            Ok(Err(Full)) => self.totals.dropped(BUFFER_FULL, count),
+            Ok(Ok(())) => {
+                self.totals.taken(segment::count(frame).bytes);
+                Answer::Taken
+            }
+            Ok(Err(Full)) => Answer::Full(BUFFER_FULL),
             Err(error) => {
-                self.totals.dropped(REFUSED, count);
-                self.say(&format!("{error}; the frame is dropped"));
+                self.say(&format!("{error}; the frame is not taken"));
                 if self.current.writer.is_broken() {
                     self.replace();
+                    // Another producer may take it.
+                    return Answer::Full(REFUSED);
                 }
+                Answer::Refused(REFUSED)
             }
         }
+    }
+
+    fn in_flight(&self) -> bool {
+        let broken = self.broken.as_ref().map_or(0, |(broken, ..)| broken.writer.in_flight());
+        self.current.writer.in_flight() + broken > 0
+    }
+
+    fn spooled(&mut self, frame: &Frame<'_>) {
+        self.totals.spooled(segment::count(frame));
+    }
+
+    fn dropped(&mut self, reason: &'static str, frame: &Frame<'_>) {
+        self.totals.dropped(reason, segment::count(frame));
+    }
+
+    fn dropped_from_spool(&mut self, reason: &'static str, frame: &Frame<'_>) {
+        self.totals.dropped_from_spool(reason, segment::count(frame));
+    }
+}
+
+impl<B: Bus> Producers<B> {
+    fn open(bus: B, buffer_bytes: usize, totals: Arc<Totals>) -> Result<Self> {
+        let (topic, partitions) = (bus.topics().raw, bus.partitions());
+        let current = Counted::new(bus.writer(buffer_bytes)?);
+        let (broken, told) = (None, Repeats::default());
+        Ok(Self { bus, buffer_bytes, topic, partitions, current, broken, totals, told })
     }
 
     fn say(&mut self, words: &str) {
@@ -109,170 +215,38 @@ impl<B: Bus> Outlet<B> {
     }
 
     /// Takes acknowledgements.
-    pub(crate) fn settle(&mut self) {
+    fn settle(&mut self, origin: Origin) {
         self.current.writer.poll(Duration::ZERO);
-        self.current.count(&self.totals);
+        self.current.count(&self.totals, origin);
         let Some((broken, since, given_up)) = &mut self.broken else { return };
         if since.elapsed() >= LAST_WORDS && !std::mem::replace(given_up, true) {
             broken.writer.give_up();
         }
         broken.writer.poll(Duration::ZERO);
-        broken.count(&self.totals);
+        broken.count(&self.totals, origin);
         if broken.writer.in_flight() == 0 {
             self.broken = None;
         }
     }
 
-    /// Waits for the acknowledgement of all that was taken; what has none by then is given up and counted.
-    pub(crate) fn finish(&mut self, timeout: Duration) {
-        let until = Instant::now() + timeout;
-        self.current.finish(timeout, &self.totals);
-        if let Some((mut broken, ..)) = self.broken.take() {
-            broken.finish(until.saturating_duration_since(Instant::now()), &self.totals);
-        }
-    }
-}
-
-#[cfg(test)]
-pub(crate) mod fake {
-    //! A bus whose writers do as they are told.
-
-    use super::*;
-    use std::sync::Mutex;
-    use weir_bus::kafka::{KafkaConsumer, KafkaProducer, KafkaReader};
-    use weir_bus::{Description, Error, TopicSpec, Topics};
-
-    /// What writers are to do, and what they did.
-    #[derive(Debug, Default)]
-    pub(crate) struct State {
-        pub(crate) refuse: u32,
-        pub(crate) break_next: bool,
-        /// Nothing is acknowledged by polls; a flush acknowledges it all the same.
-        pub(crate) silent: bool,
-        /// Whoever sends panics.
-        pub(crate) panic: bool,
-        /// Questions that are not answered before the answer is that there is no topic.
-        pub(crate) unanswered: u32,
-        pub(crate) opened: u32,
-        pub(crate) flushed: u32,
-    }
-
-    #[derive(Clone, Debug, Default)]
-    pub(crate) struct FakeBus(pub(crate) Arc<Mutex<State>>);
-
-    pub(crate) struct FakeWriter {
-        bus: FakeBus,
-        broken: bool,
-        waiting: Vec<Count>,
-        delivered: Delivered,
-    }
-
-    impl FakeWriter {
-        fn acknowledge(&mut self) {
-            for count in self.waiting.drain(..) {
-                let acked = &mut self.delivered.acked;
-                acked.records += count.records;
-                acked.units += count.units;
-                acked.bytes += count.bytes;
-            }
-        }
-    }
-
-    impl Writer for FakeWriter {
-        fn try_send(&mut self, message: &Message<'_>, units: u32) -> Result<std::result::Result<(), Full>> {
-            let mut state = self.bus.0.lock().unwrap();
-            if std::mem::take(&mut state.panic) {
-                drop(state);
-                panic!("a test says so");
-            }
-            self.broken |= std::mem::take(&mut state.break_next);
-            let refused = state.refuse > 0;
-            state.refuse -= u32::from(refused);
-            if self.broken || refused {
-                return Err(Error::Bus { doing: "sending".to_owned(), reason: "a test says so".to_owned() });
-            }
-            let bytes = (message.key.len() + message.value.unwrap_or_default().len()) as u64;
-            self.waiting.push(Count { records: 1, units: u64::from(units), bytes });
-            Ok(Ok(()))
-        }
-        fn is_broken(&self) -> bool {
-            self.broken
-        }
-        fn poll(&mut self, _: Duration) {
-            if !self.bus.0.lock().unwrap().silent {
-                self.acknowledge();
-            }
-        }
-        fn in_flight(&self) -> usize {
-            self.waiting.len()
-        }
-        fn delivered(&self) -> Delivered {
-            self.delivered.clone()
-        }
-        fn flush(&mut self, _: Duration) -> bool {
-            self.bus.0.lock().unwrap().flushed += 1;
-            self.acknowledge();
-            true
-        }
-    }
-
-    impl Bus for FakeBus {
-        type Consumer = KafkaConsumer;
-        type Producer = KafkaProducer;
-        type Reader = KafkaReader;
-        type Writer = FakeWriter;
-
-        fn topics(&self) -> Topics {
-            weir_bus::Config::default().topics()
-        }
-        fn partitions(&self) -> usize {
-            1
-        }
-        fn writer(&self, _: usize) -> Result<FakeWriter> {
-            self.0.lock().unwrap().opened += 1;
-            let (waiting, delivered) = (Vec::new(), Delivered::default());
-            Ok(FakeWriter { bus: self.clone(), broken: false, waiting, delivered })
-        }
-        fn reach(&self) -> Result<()> {
-            unimplemented!()
-        }
-        fn join(&self, _: &str, _: &str, _: &str) -> Result<KafkaConsumer> {
-            unimplemented!()
-        }
-        fn transactional(&self, _: &str) -> Result<KafkaProducer> {
-            unimplemented!()
-        }
-        fn reader(&self) -> Result<KafkaReader> {
-            unimplemented!()
-        }
-        fn describe(&self, topics: &[&str]) -> Result<Vec<Option<Description>>> {
-            let mut state = self.0.lock().unwrap();
-            if state.unanswered == 0 {
-                return Ok(topics.iter().map(|_| None).collect());
-            }
-            state.unanswered -= 1;
-            let (doing, reason) = ("describing topics".to_owned(), "NetworkException".to_owned());
-            Err(Error::Bus { doing, reason })
-        }
-        fn create(&self, _: &TopicSpec) -> Result<bool> {
-            unimplemented!()
-        }
-        fn delete(&self, _: &str) -> Result<bool> {
-            unimplemented!()
-        }
+    /// Waits for the acknowledgement of all that was taken; says whether all came.
+    fn finish(&mut self, until: Instant, origin: Origin) -> bool {
+        let all = self.current.finish(until, &self.totals, origin);
+        let broken = self.broken.take().map(|(mut broken, ..)| broken.finish(until, &self.totals, origin));
+        all && broken.unwrap_or(true)
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::fake::FakeBus;
     use super::*;
+    use crate::fake::FakeBus;
 
     fn outlet() -> (FakeBus, Outlet<FakeBus>, impl Fn(&mut Outlet<FakeBus>)) {
         let bus = FakeBus::default();
         bus.0.lock().unwrap().silent = true;
         let totals = Arc::new(Totals::new(Vec::new()));
-        let outlet = Outlet::open(bus.clone(), 1 << 20, totals).unwrap();
+        let outlet = Outlet::open(bus.clone(), 1 << 20, totals, None).unwrap();
         let frame = |outlet: &mut Outlet<FakeBus>| {
             outlet.send(&Frame { exporter: &[0; 16], bytes: b"frame", datagrams: 3 });
         };
@@ -290,10 +264,10 @@ mod tests {
         send(&mut outlet);
         bus.0.lock().unwrap().refuse = 1;
         (0..2).for_each(|_| send(&mut outlet));
-        assert_eq!(outlet.current.writer.in_flight(), 2, "what was queued still is");
+        assert_eq!(outlet.producers.current.writer.in_flight(), 2, "what was queued still is");
         bus.0.lock().unwrap().silent = false;
         outlet.settle();
-        let now = outlet.totals.snapshot();
+        let now = outlet.producers.totals.snapshot();
         assert_eq!((now.acked.units, now.dropped[REFUSED].units), (6, 3));
         assert_eq!(opened_and_flushed(&bus), (1, 0));
     }
@@ -305,7 +279,7 @@ mod tests {
         bus.0.lock().unwrap().break_next = true;
         (0..3).for_each(|_| send(&mut outlet));
         outlet.settle();
-        assert_eq!(outlet.totals.snapshot().acked.units, 0);
+        assert_eq!(outlet.producers.totals.snapshot().acked.units, 0);
         // The new one breaks too, while the old one still waits: it has to wait for its turn.
         bus.0.lock().unwrap().break_next = true;
         (0..2).for_each(|_| send(&mut outlet));
@@ -314,7 +288,7 @@ mod tests {
         outlet.settle();
         (0..2).for_each(|_| send(&mut outlet));
         outlet.settle();
-        let now = outlet.totals.snapshot();
+        let now = outlet.producers.totals.snapshot();
         assert_eq!((now.acked.units, now.dropped[REFUSED].units, now.buffered), (4 * 3, 4 * 3, 0));
         assert_eq!(opened_and_flushed(&bus), (3, 0));
     }
@@ -325,10 +299,10 @@ mod tests {
         send(&mut outlet);
         bus.0.lock().unwrap().break_next = true;
         (0..2).for_each(|_| send(&mut outlet));
-        outlet.broken.as_mut().unwrap().1 = Instant::now() - LAST_WORDS;
+        outlet.producers.broken.as_mut().unwrap().1 = Instant::now() - LAST_WORDS;
         outlet.settle();
-        assert!(outlet.broken.is_none());
+        assert!(outlet.producers.broken.is_none());
         outlet.finish(Duration::ZERO);
-        assert_eq!(outlet.totals.snapshot().buffered, 0);
+        assert_eq!(outlet.producers.totals.snapshot().buffered, 0);
     }
 }

@@ -1,8 +1,9 @@
-//! The whole path of a datagram: socket → frame of its exporter → bus.
+//! The whole path of a datagram: socket → gate → frame of its exporter → bus, or spool and then bus.
 //!
 //! One worker is one thread with sockets, frames and a producer of its own, so nothing is shared on the way but counters.
 
 use crate::frames::{Frame, Framer, Limits};
+use crate::gate::Gate;
 use crate::metrics::Totals;
 use crate::outlet::Outlet;
 use crate::socket::{Batch, Socket, passes, wait};
@@ -34,6 +35,7 @@ pub(crate) fn work<B: Bus>(
 ) -> Result<(), Error> {
     let limits = Limits { frame_bytes: config.frame_bytes, age: config.frame_age(), open_bytes: OPEN_BYTES };
     let mut framer = Framer::new(limits);
+    let mut gate = Gate::new(config)?;
     let mut batch = Batch::new();
     let (mut drops_read, mut settled) = (Instant::now(), Instant::now());
     let mut survivor = Survivor { totals, told: Repeats::default() };
@@ -41,9 +43,10 @@ pub(crate) fn work<B: Bus>(
     let mut ended = Ok(());
     while !stop.is_cancelled() && ended.is_ok() {
         let due = framer.next_due().map_or(NAP, |due| due.saturating_duration_since(Instant::now()));
-        let waited = wait(&mut sockets, due.min(NAP)).map_err(|source| receive_error(&sockets, 0, source));
+        let nap = if outlet.is_busy() { SETTLE } else { NAP };
+        let waited = wait(&mut sockets, due.min(nap)).map_err(|source| receive_error(&sockets, 0, source));
         totals.looked();
-        let (most, received) = receive(&mut sockets, &mut batch, totals, &mut framer, &mut outlet);
+        let (most, received) = receive(&mut sockets, &mut batch, totals, &mut gate, &mut framer, &mut outlet);
         ended = survivor.judge(waited).and(survivor.judge(received));
         framer.flush_aged(Instant::now(), &mut |frame| outlet.send(&frame));
         if settled.elapsed() >= SETTLE {
@@ -62,7 +65,7 @@ pub(crate) fn work<B: Bus>(
     let stopped = Instant::now();
     loop {
         let waited = wait(&mut sockets, Duration::ZERO);
-        let (most, _) = receive(&mut sockets, &mut batch, totals, &mut framer, &mut outlet);
+        let (most, _) = receive(&mut sockets, &mut batch, totals, &mut gate, &mut framer, &mut outlet);
         if waited.is_err() || most < Batch::SIZE || stopped.elapsed() >= Duration::from_secs(1) {
             break;
         }
@@ -104,6 +107,7 @@ fn receive<B: Bus>(
     sockets: &mut [Socket],
     batch: &mut Batch,
     totals: &Totals,
+    gate: &mut Option<Gate>,
     framer: &mut Framer,
     outlet: &mut Outlet<B>,
 ) -> (usize, Result<(), Error>) {
@@ -125,10 +129,16 @@ fn receive<B: Bus>(
             let (now, port, mut bytes) = (Instant::now(), socket.address().port(), 0);
             for (source, source_port, received, payload) in batch.datagrams() {
                 bytes += payload.len() as u64;
+                if gate.as_mut().is_some_and(|gate| !gate.admits(&source, payload.len(), now)) {
+                    continue;
+                }
                 let datagram = Datagram { received, listener: port, source_port, payload };
                 framer.push(&source, &datagram, now, &mut |frame: Frame<'_>| outlet.send(&frame));
             }
             totals.received(listener, count as u64, bytes);
+            if let Some(gate) = gate {
+                gate.count(totals, now);
+            }
             here += count;
             if count < Batch::SIZE {
                 break;
@@ -152,7 +162,7 @@ fn receive_error(sockets: &[Socket], listener: usize, source: std::io::Error) ->
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::outlet::fake::FakeBus;
+    use crate::fake::FakeBus;
     use std::net::{Ipv4Addr, UdpSocket};
     use std::sync::Arc;
 
@@ -171,7 +181,7 @@ mod tests {
             }
             let totals = Arc::new(Totals::new(sockets.iter().map(Socket::address).collect()));
             let bus = FakeBus::default();
-            let outlet = Outlet::open(bus, 1 << 20, Arc::clone(&totals)).unwrap();
+            let outlet = Outlet::open(bus, 1 << 20, Arc::clone(&totals), None).unwrap();
             // The frame would wait for others for a minute.
             let config = Config { frame_age_ms: 60_000, ..Config::default() };
             let ended = work(&config, sockets, outlet, &totals, &CancellationToken::new());

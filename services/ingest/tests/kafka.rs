@@ -10,7 +10,7 @@ use std::time::{Duration, Instant, SystemTime};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use weir_bus::{Bus, KafkaBus, Reader, TopicSpec, partition};
-use weir_ingest::{Config, Error, Ingest, Snapshot, Totals};
+use weir_ingest::{Config, Error, Ingest, Snapshot, SpoolConfig, Totals};
 use weir_schemas::frame;
 use weir_stack::Kafka;
 use weir_stack::kafka::Options;
@@ -237,4 +237,28 @@ async fn without_a_broker_it_buffers_then_drops_and_counts_and_what_was_acknowle
     let kept = numbers.iter().zip(0..).take_while(|(number, expected)| **number == *expected).count() as u64;
     assert!(kept > 500 + 1_900, "{kept}");
     assert!(numbers.ends_with(&(4500..4600).collect::<Vec<_>>()));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn with_a_spool_an_outage_of_the_broker_costs_nothing_and_doubles_nothing() {
+    let mut broker = start("ingest-kafka-spool");
+    let bus = bus(&broker, "spool", 2);
+    let folder = tempfile::tempdir().unwrap();
+    let spool = SpoolConfig { path: Some(folder.path().into()), bytes: 32 << 20, segment_bytes: 1 << 20 };
+    let running =
+        Running::start(Config { buffer_bytes: 2 << 20, spool, ..config(&["127.0.0.1"]) }, bus.clone());
+    let (to, from) = (running.addresses[0], [UdpSocket::bind("127.0.4.2:0").unwrap()]);
+    running.send(&from, to, numbered(0..100, 1000)).await;
+    running.until("acknowledged", |now| now.acked.units == 100).await;
+    broker.kill().unwrap();
+    running.send(&from, to, numbered(100..9100, 1000)).await;
+    running.until("spooled", |now| now.spool.waiting.units > 6_000).await;
+    broker.restart().unwrap();
+    running.send(&from, to, numbered(9100..9600, 1000)).await;
+    running.until("drained", |now| now.acked.units == 9600 && now.spool_bytes == 0).await;
+    let totals = running.stop().await;
+    assert!(totals.dropped.is_empty() && totals.failed.is_empty(), "{totals:?}");
+    assert_eq!((totals.accounted(), totals.spool.drained), (9600, totals.spool.spooled));
+    let numbers = stored(&bus).into_values().flatten().map(|datagram| datagram.number);
+    assert!(numbers.eq(0..9600), "in order, once");
 }

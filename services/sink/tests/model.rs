@@ -423,10 +423,9 @@ fn search(without: Without, luck: Luck) -> (usize, Option<(Vec<Event>, String)>)
 fn no_order_of_crashes_takeovers_and_lost_words_loses_or_doubles_anything() {
     let begun = Instant::now();
     let mut states = 0;
-    for luck in [
-        Luck { crashes: 3, takeovers: 0, failures: 2 },
-        Luck { crashes: 1, takeovers: 1, failures: 1 },
-    ] {
+    for luck in
+        [Luck { crashes: 3, takeovers: 0, failures: 2 }, Luck { crashes: 1, takeovers: 1, failures: 1 }]
+    {
         let (met, wrong) = search(Without::Nothing, luck);
         assert!(wrong.is_none(), "{luck:?}: {wrong:#?}");
         println!("{luck:?}: {met} states");

@@ -1,0 +1,160 @@
+//! The spool's files: a folder, and in it a queue of files for each worker.
+//!
+//! What must stay true: bytes on disk stay within the bound, all workers together; a file is removed when the bus has acknowledged all of
+//! it, and not before; what an earlier process left is one worker's to send, oldest file first, and the others' frames wait until the bus
+//! has it, since exporters may come to other workers now.
+
+mod queue;
+pub(crate) mod segment;
+
+use crate::Error;
+use crate::config::SpoolConfig;
+use crate::metrics::Totals;
+use std::collections::VecDeque;
+use std::fs::{File, OpenOptions};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use weir_bus::Count;
+
+pub(crate) use queue::Queue;
+
+/// Why what was kept is lost.
+const TORN: &str = "torn in the spool";
+
+const ENDING: &str = "spool";
+
+/// What all workers share of it.
+#[derive(Debug)]
+pub(crate) struct Folder {
+    path: PathBuf,
+    bytes: u64,
+    segment_bytes: u64,
+    used: Arc<AtomicU64>,
+    /// Files of an earlier process that the bus does not have yet.
+    old: AtomicU64,
+    /// Above the numbers of all files that were there.
+    first: u64,
+    /// Locked as long as this process lives.
+    _lock: File,
+}
+
+/// A file of it.
+#[derive(Debug)]
+struct Segment {
+    path: PathBuf,
+    length: u64,
+    /// Frames before are taken.
+    read: u64,
+    /// What the file says of the frames that are acknowledged.
+    noted: u64,
+    /// Frames behind.
+    unread: Count,
+    old: bool,
+}
+
+/// A folder that was opened, and what was in it.
+#[derive(Debug)]
+pub(crate) struct Opened {
+    folder: Arc<Folder>,
+    found: VecDeque<Segment>,
+    torn: Count,
+}
+
+impl Opened {
+    /// Opens the spool, where there is to be one. Blocks until all that is there was looked through.
+    pub(crate) fn open(config: &SpoolConfig) -> Result<Option<Self>, Error> {
+        let SpoolConfig { path: Some(path), bytes, segment_bytes } = config else { return Ok(None) };
+        let failed = |doing, path: &Path| {
+            let path = path.to_owned();
+            move |source| Error::Spool { doing, path, source }
+        };
+        std::fs::create_dir_all(path).map_err(failed("making", path))?;
+        let lock_path = path.join("lock");
+        let lock = OpenOptions::new().create(true).truncate(false).write(true).open(&lock_path);
+        let lock = lock.map_err(failed("opening", &lock_path))?;
+        lock.try_lock().map_err(|error| match error {
+            std::fs::TryLockError::WouldBlock => {
+                let words = "another process uses it; each ingest needs a folder of its own";
+                failed("locking", path)(io::Error::new(io::ErrorKind::WouldBlock, words))
+            }
+            std::fs::TryLockError::Error(source) => failed("locking", path)(source),
+        })?;
+        let mut files = Vec::new();
+        for entry in std::fs::read_dir(path).map_err(failed("reading", path))? {
+            let file = entry.map_err(failed("reading", path))?.path();
+            files.extend(number(&file).map(|number| (number, file)));
+        }
+        files.sort_unstable();
+        let first = files.last().map_or(0, |(number, _)| number + 1);
+        let (mut found, mut torn, mut used) = (VecDeque::new(), Count::default(), 0);
+        for (_, file) in files {
+            let Some(is) = segment::scan(&file).map_err(failed("reading", &file))? else {
+                let words = "this is no file of a spool; move it away";
+                return Err(failed("reading", &file)(io::Error::new(io::ErrorKind::InvalidData, words)));
+            };
+            if let Some(cut) = is.torn {
+                tracing::warn!(file = %file.display(), bytes = cut.bytes, "the end of a file of the spool was torn and is cut off");
+                add(&mut torn, cut);
+            }
+            if is.unread.records == 0 {
+                std::fs::remove_file(&file).map_err(failed("removing", &file))?;
+                continue;
+            }
+            used += is.length;
+            found.push_back(Segment {
+                path: file,
+                length: is.length,
+                read: is.read,
+                noted: is.read,
+                unread: is.unread,
+                old: true,
+            });
+        }
+        let folder = Folder {
+            path: path.clone(),
+            bytes: *bytes,
+            segment_bytes: *segment_bytes,
+            used: Arc::new(used.into()),
+            old: AtomicU64::new(found.len() as u64),
+            first,
+            _lock: lock,
+        };
+        Ok(Some(Self { folder: Arc::new(folder), found, torn }))
+    }
+
+    /// Counts what was found.
+    pub(crate) fn count(&self, totals: &mut Totals) {
+        totals.watch_spool(Arc::clone(&self.folder.used));
+        let mut all = self.torn;
+        self.found.iter().for_each(|segment| add(&mut all, segment.unread));
+        totals.found(all);
+        if self.torn.records > 0 {
+            totals.dropped_from_spool(TORN, self.torn);
+        }
+        if all.records > 0 {
+            tracing::info!(
+                files = self.found.len(),
+                datagrams = all.units,
+                "the spool holds frames of an earlier process; they are sent first"
+            );
+        }
+    }
+
+    /// The queue of a worker. The first one gets what was found.
+    pub(crate) fn queue(&mut self, worker: usize, totals: &Arc<Totals>) -> Queue {
+        Queue::new(Arc::clone(&self.folder), Arc::clone(totals), worker, std::mem::take(&mut self.found))
+    }
+}
+
+fn number(path: &Path) -> Option<u64> {
+    let name = path.file_name()?.to_str()?.strip_suffix(ENDING)?.strip_suffix('.')?;
+    name.split_once('-')?.0.parse().ok()
+}
+
+fn add(to: &mut Count, more: Count) {
+    to.records += more.records;
+    to.units += more.units;
+    to.bytes += more.bytes;
+}
