@@ -6,7 +6,8 @@
 //! time, so a restore costs what is alive.
 //!
 //! **Why fjall, and not all of it in fjall or redb.** A log-structured tree writes each value to its journal and to a table, and again
-//! when tables of several partitions are merged; redb syncs every commit that shall survive a kill. docs/benchmarks.md has figures.
+//! when tables of several partitions are merged: more than a file that is appended to once. Of redb only commits that sync the disk
+//! survive a kill, and here are hundreds of commits a second. For what is small and decides, a tree with a journal is just right.
 //!
 //! **Safe from what.** What was acknowledged survives kill -9 always, and a power cut as [`Fsync`] says. After a power cut offsets go
 //! on behind all that may have been given out, so that no offset ever stands for two records, and no insert token for two batches.
