@@ -25,6 +25,7 @@ need "$([ "$(has java)" = 1 ] && [ "$(java_is)" -ge 17 ] 2>/dev/null && echo 1 |
 need "$(has mvn)" maven
 need "$(has npm)" npm
 need "$(has python3)" python3
+need "$(python3 -c 'import ensurepip, venv' 2>/dev/null && echo 1 || echo 0)" python3-venv
 need "$(has curl)" curl
 if [ ${#missing[@]} -gt 0 ]; then
     if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
@@ -40,3 +41,4 @@ fi
 scripts/fetch-kafka.sh
 scripts/fetch-engine.sh
 scripts/fetch-asn.sh
+scripts/fetch-python.sh

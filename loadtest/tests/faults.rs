@@ -270,6 +270,40 @@ fn weir_query_shows_the_ledgers_top_ases_by_link() {
     stack.expect_alive().unwrap_or_else(|error| panic!("{error}"));
 }
 
+#[test]
+fn the_consumer_of_the_docs_sums_up_what_clickhouse_has() {
+    let _alone = alone();
+    let dir = tempfile::tempdir().unwrap();
+    let world = World::synthetic(SEED);
+    let exporters = network(&world, 8, Ipv4Addr::new(127, 74, 0, 1));
+    let stack = stack(dir.path(), &world, &exporters);
+    let mut generator = Generator::new(&options(&stack, 4000.0), &world, &exporters).unwrap();
+    generator.run(Bounds { flows: Some(20_000), ..Bounds::default() }, &NEVER).unwrap();
+    let report = compare(&stack, &generator);
+    assert_eq!(report.verdict, Verdict::Pass, "{report}");
+
+    let docs = include_str!("../../docs/topics.md");
+    let program = docs.split("```python\n").nth(1).unwrap().split("```").next().unwrap();
+    let python = weir_stack::Home::find().part("python/bin/python", "Python", "scripts/fetch-python.sh");
+    let output = std::process::Command::new(python.unwrap_or_else(|error| panic!("{error}")))
+        .args(["-c", program, &stack.bootstrap().unwrap()])
+        .current_dir(weir_stack::Home::workspace())
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(output.status.success(), "{said}{}", String::from_utf8_lossy(&output.stderr));
+
+    #[derive(serde::Deserialize)]
+    struct Sums {
+        sums: String,
+    }
+    let store = Store::new(&Config { url: stack.clickhouse(), ..Config::default() }).unwrap();
+    let sql = "SELECT concat(toString(count()), ' ', toString(sum(ifNull(bytes, 0))), ' ', toString(sum(packets))) AS sums FROM weir.flows";
+    let stored: Vec<Sums> = pollster(store.query(sql, &[])).unwrap();
+    assert_eq!(said.trim(), stored[0].sums);
+    assert!(said.starts_with("20000 "), "{said}");
+}
+
 /// Deletes what the decoder has committed from `weir.raw`; gives the number of offsets.
 fn delete_below_committed(bootstrap: &str) -> i64 {
     let patience = Duration::from_secs(10);

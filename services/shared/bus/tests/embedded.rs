@@ -137,7 +137,11 @@ fn a_compacted_topic_holds_one_record_a_key_and_tombstones_for_a_day() {
         }
         assert!(writer.flush(LONG));
     }
-    writer.try_send(&Message { value: None, ..message(&state, 0, "key 7", "") }, 1).unwrap().unwrap();
+    // Several of a key at once, the last a tombstone.
+    for value in [Some("other"), Some("and another"), None] {
+        let message = Message { value: value.map(str::as_bytes), ..message(&state, 0, "key 7", "") };
+        writer.try_send(&message, 1).unwrap().unwrap();
+    }
     assert!(writer.flush(LONG));
     let restore = |bus: &EmbeddedBus| {
         let (mut alive, mut tombs) = (BTreeMap::new(), 0);
@@ -149,7 +153,7 @@ fn a_compacted_topic_holds_one_record_a_key_and_tombstones_for_a_day() {
             None => tombs += 1,
         };
         let restored = bus.reader().unwrap().restore("state", &[0], each).unwrap();
-        assert_eq!(restored[0].next_offset, 50 * 40 + 1);
+        assert_eq!(restored[0].next_offset, 50 * 40 + 3);
         assert!(alive.values().all(|value| value == b"round 49"));
         (alive.len(), tombs)
     };

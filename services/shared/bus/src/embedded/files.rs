@@ -17,7 +17,7 @@ pub(super) struct Files {
     folder: PathBuf,
     /// Oldest first; the last one is appended to.
     segments: BTreeMap<u32, Segment>,
-    active: Option<File>,
+    active: Option<Arc<File>>,
     unsynced: bool,
     open: Arc<Open>,
 }
@@ -85,7 +85,7 @@ impl Files {
                 files.note(Segment { length: whole, ..last });
             }
             file.set_len(whole)?;
-            files.active = Some(file);
+            files.active = Some(Arc::new(file));
         }
         Ok((files, lost))
     }
@@ -124,16 +124,16 @@ impl Files {
             active.sync_data()?;
         }
         let segment = Segment { number: self.last().number + 1, ..Segment::default() };
-        self.active = Some(self.file(segment.number)?);
+        self.active = Some(Arc::new(self.file(segment.number)?));
         Ok(segment)
     }
 
     /// Appends behind the first `length` bytes, all or nothing. The index does not know of it yet.
     pub(super) fn append(&mut self, length: u64, parts: &[&[u8]]) -> io::Result<()> {
         if self.active.is_none() {
-            self.active = Some(self.file(self.last().number)?);
+            self.active = Some(Arc::new(self.file(self.last().number)?));
         }
-        let Some(file) = &mut self.active else { return Ok(()) };
+        let Some(file) = &self.active else { return Ok(()) };
         self.unsynced = true;
         let written = write_all(file, parts);
         if written.is_err() {
@@ -156,6 +156,11 @@ impl Files {
         Ok(())
     }
 
+    /// The file that is to be synced, where there is something in it that was not. Who takes it syncs it.
+    pub(super) fn unsynced(&mut self) -> Option<Arc<File>> {
+        std::mem::take(&mut self.unsynced).then(|| self.active.clone()).flatten()
+    }
+
     /// Removes a file that the index has forgotten.
     pub(super) fn remove(&mut self, segment: u32) -> io::Result<()> {
         self.segments.remove(&segment);
@@ -170,7 +175,7 @@ impl Files {
     }
 }
 
-fn write_all(file: &mut File, parts: &[&[u8]]) -> io::Result<()> {
+fn write_all(mut file: &File, parts: &[&[u8]]) -> io::Result<()> {
     let mut slices: Vec<IoSlice<'_>> = parts.iter().map(|part| IoSlice::new(part)).collect();
     let mut left = &mut slices[..];
     while !left.is_empty() {

@@ -157,8 +157,18 @@ impl Topic {
 pub(super) struct Change<'i> {
     index: &'i Index,
     batch: WriteBatch,
-    /// Offsets of keys that this change itself has written.
-    written: HashMap<Vec<u8>, i64>,
+    /// The last record of each key of compacted topics. All of a batch has one sequence number in the store, so that nothing of it may
+    /// take another part of it back.
+    records: HashMap<Vec<u8>, Record>,
+}
+
+/// A record of a compacted topic that is to be written.
+struct Record {
+    place: [u8; 16],
+    offset: i64,
+    stored: Vec<u8>,
+    /// When it was appended, of a tombstone.
+    tomb: Option<u64>,
 }
 
 impl Index {
@@ -304,7 +314,7 @@ impl Index {
     }
 
     pub(super) fn change(&self) -> Change<'_> {
-        Change { index: self, batch: self.database.batch(), written: HashMap::new() }
+        Change { index: self, batch: self.database.batch(), records: HashMap::new() }
     }
 
     /// Makes everything that was committed safe from a power cut.
@@ -385,29 +395,30 @@ impl Change<'_> {
     }
 
     /// Puts a record of a compacted topic in the place of the one that its key had before.
-    pub(super) fn record(
-        &mut self,
-        topic: u32,
-        partition: i32,
-        offset: i64,
-        stored: &Stored<'_>,
-    ) -> Result<()> {
-        let name = latest_key(topic, partition, stored.key);
-        let before = match self.written.get(&name) {
-            Some(before) => Some(*before),
-            None => self.index.latest.get(&name)?.map(|value| numbers::<1>(&value)[0] as i64),
+    pub(super) fn record(&mut self, topic: u32, partition: i32, offset: i64, stored: &Stored<'_>) {
+        let record = Record {
+            place: key(topic, partition, offset),
+            offset,
+            stored: stored_bytes(stored),
+            tomb: stored.value.is_none().then_some(stored.appended),
         };
-        if let Some(before) = before {
-            self.batch.remove(&self.index.records, key(topic, partition, before));
+        self.records.insert(latest_key(topic, partition, stored.key), record);
+    }
+
+    fn put_records(&mut self) -> Result<()> {
+        for (name, Record { place, offset, stored, tomb }) in std::mem::take(&mut self.records) {
+            if let Some(before) = self.index.latest.get(&name)? {
+                let [before] = numbers(&before);
+                self.batch
+                    .remove(&self.index.records, key(be32(&place, 0), be32(&place, 4) as i32, before as i64));
+            }
+            if let Some(appended) = tomb {
+                let tomb = [&appended.to_be_bytes()[..], &place].concat();
+                self.batch.insert(&self.index.tombs, tomb, &name[8..]);
+            }
+            self.batch.insert(&self.index.records, place, stored);
+            self.batch.insert(&self.index.latest, name, bytes([offset as u64]));
         }
-        self.batch.insert(&self.index.records, key(topic, partition, offset), stored_bytes(stored));
-        self.batch.insert(&self.index.latest, name.as_slice(), bytes([offset as u64]));
-        if stored.value.is_none() {
-            let mut tomb = stored.appended.to_be_bytes().to_vec();
-            tomb.extend_from_slice(&key(topic, partition, offset));
-            self.batch.insert(&self.index.tombs, tomb, stored.key);
-        }
-        self.written.insert(name, offset);
         Ok(())
     }
 
@@ -436,7 +447,8 @@ impl Change<'_> {
     }
 
     /// Commits all of it or nothing. After this a killed process finds it; with `sync`, so does one after a power cut.
-    pub(super) fn commit(self, sync: bool) -> Result<()> {
+    pub(super) fn commit(mut self, sync: bool) -> Result<()> {
+        self.put_records()?;
         let mode = if sync { PersistMode::SyncData } else { PersistMode::Buffer };
         self.batch.durability(Some(mode)).commit()
     }

@@ -572,11 +572,11 @@ impl Core {
 
     /// Makes what was acknowledged safe from a power cut.
     pub(super) fn sync(&self) -> std::result::Result<(), String> {
-        let mut appending = self.changing()?;
-        for files in appending.files.values_mut() {
-            files.sync().map_err(|error| error.to_string())?;
+        // Nobody waits for the disk meanwhile.
+        let unsynced: Vec<_> = self.changing()?.files.values_mut().filter_map(Files::unsynced).collect();
+        for file in unsynced {
+            file.sync_data().map_err(|error| error.to_string())?;
         }
-        drop(appending);
         self.index().as_ref().map_or(Ok(()), |index| index.sync().map_err(|error| error.to_string()))
     }
 
@@ -767,7 +767,7 @@ impl Writing<'_> {
                     at = next;
                     let stored = Stored { appended: self.appended as u64, ..stored };
                     let offset = frame.base + i64::from(stored.delta);
-                    self.change.record(log.topic.id, partition, offset, &stored)?;
+                    self.change.record(log.topic.id, partition, offset, &stored);
                 }
                 ends.next = frame.end;
             }

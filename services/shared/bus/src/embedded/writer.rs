@@ -123,6 +123,8 @@ impl EmbeddedWriter {
         let total = match word {
             Ok(()) => &mut self.delivered.acked,
             Err(reason) => {
+                // Perhaps of a topic that was deleted, and created again.
+                self.logs.clear();
                 let failed = &mut self.delivered.failed;
                 let found = failed.iter().position(|(known, _)| *known == reason);
                 let found = found.unwrap_or_else(|| {
