@@ -6,15 +6,18 @@ export WEIR_HOME ?= $(CURDIR)/.weir
 TARGET := $(or $(CARGO_TARGET_DIR),$(CURDIR)/target)
 export WEIR_BIN ?= $(TARGET)/release/weir
 
-.PHONY: help setup run stop test lint build bench clean
+.PHONY: help setup setup-run run stop test lint build bench clean
 
 help: ## Says what there is
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 12
 
-setup: ## Installs and fetches what is missing: packages, Kafka, the ClickHouse engine, AS data
+setup: ## Installs and fetches what is missing: packages, the ClickHouse engine, AS data, and Kafka and Python's packages for tests
 	@scripts/setup.sh
 
-build: setup ## Builds everything that runs
+setup-run:
+	@scripts/setup.sh run
+
+build: setup-run ## Builds everything that runs
 	cargo build --release --locked -p weir -p weir-loadtest
 
 run: build ## Starts the path with generated traffic (DEMO=0: without) until Ctrl-C
@@ -30,4 +33,4 @@ bench: setup ## Benchmarks
 	cargo bench --locked -p weir-wire
 
 clean: ## Removes what was built and fetched, and the data of `make run`
-	rm -rf "$(TARGET)" "$(WEIR_HOME)"/{kafka,engine,asn,geo,data}
+	rm -rf "$(TARGET)" "$(WEIR_HOME)"/{kafka,engine,asn,geo,python,data}

@@ -1,9 +1,11 @@
 #!/usr/bin/env bash
-# Installs and fetches all that building, running and testing need, once. As root on Debian or Ubuntu it installs what is missing;
-# otherwise it says in a sentence what to install.
+# Installs and fetches all that building, running and testing need, once; given `run`, what building and running need. As root on Debian or
+# Ubuntu it installs what is missing; otherwise it says in a sentence what to install.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 export WEIR_HOME="${WEIR_HOME:-$PWD/.weir}"
+tests=1
+[ "${1:-}" != run ] || tests=0
 
 command -v cargo >/dev/null || { echo "setup: cargo is missing; install rustup (rust-toolchain.toml names the toolchain)" >&2; exit 1; }
 
@@ -21,11 +23,11 @@ need "$(file /usr/include/zlib.h)" zlib1g-dev
 java_is() { java -version 2>&1 | sed -nE '1s/.*"([0-9]+).*/\1/p'; }
 jre=openjdk-17-jre-headless
 ! command -v apt-cache >/dev/null || apt-cache show "$jre" >/dev/null 2>&1 || jre=default-jre-headless
-need "$([ "$(has java)" = 1 ] && [ "$(java_is)" -ge 17 ] 2>/dev/null && echo 1 || echo 0)" "$jre"
-need "$(has mvn)" maven
+[ $tests = 0 ] || need "$([ "$(has java)" = 1 ] && [ "$(java_is)" -ge 17 ] 2>/dev/null && echo 1 || echo 0)" "$jre"
+[ $tests = 0 ] || need "$(has mvn)" maven
 need "$(has npm)" npm
 need "$(has python3)" python3
-need "$(python3 -c 'import ensurepip, venv' 2>/dev/null && echo 1 || echo 0)" python3-venv
+[ $tests = 0 ] || need "$(python3 -c 'import ensurepip, venv' 2>/dev/null && echo 1 || echo 0)" python3-venv
 need "$(has curl)" curl
 if [ ${#missing[@]} -gt 0 ]; then
     if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
@@ -38,7 +40,8 @@ if [ ${#missing[@]} -gt 0 ]; then
     fi
 fi
 
-scripts/fetch-kafka.sh
 scripts/fetch-engine.sh
 scripts/fetch-asn.sh
+[ $tests = 1 ] || exit 0
+scripts/fetch-kafka.sh
 scripts/fetch-python.sh
