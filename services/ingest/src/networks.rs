@@ -22,8 +22,11 @@ impl Networks {
         let mut ranges = Vec::new();
         for (place, text) in texts.iter().enumerate() {
             let (first, last) = range(text).map_err(|reason| (place, reason))?;
-            if first < IPV4.0 && last > IPV4.1 {
-                ranges.extend([(first, IPV4.0 - 1), (IPV4.1 + 1, last)]);
+            if first < IPV4.0 && last >= IPV4.1 {
+                ranges.push((first, IPV4.0 - 1));
+                if last > IPV4.1 {
+                    ranges.push((IPV4.1 + 1, last));
+                }
             } else {
                 ranges.push((first, last));
             }

@@ -31,6 +31,8 @@ struct Landing {
 
 /// How long a poll may wait.
 const PATIENCE: Duration = Duration::from_millis(50);
+/// Pause before a bus that is away is asked again.
+const AGAIN: Duration = Duration::from_millis(500);
 /// How long events are taken before anything else is looked at.
 const MOMENT: Duration = Duration::from_millis(10);
 /// How long a partition that is wanted by others waits for its insert.
@@ -531,9 +533,10 @@ pub(crate) fn is_same<B: Bus>(bus: &B, topic: &str, incarnation: &str) -> bool {
 fn retried<T>(mut ask: impl FnMut() -> weir_bus::Result<T>) -> weir_bus::Result<T> {
     for _ in 0..5 {
         match ask() {
-            Err(error @ weir_bus::Error::Timeout { .. }) => tracing::warn!("{error}"),
+            Err(error) if error.is_away() => tracing::warn!("{error}"),
             other => return other,
         }
+        std::thread::sleep(AGAIN);
     }
     ask()
 }

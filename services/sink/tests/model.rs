@@ -76,6 +76,8 @@ enum Event {
 struct Sink {
     lane: Lane,
     next: i64,
+    /// The range that it repeats first.
+    repeats: Option<(i64, i64)>,
     /// Offsets of the batch that fills.
     filling: Vec<i64>,
     /// Pieces stored of the one that is being inserted.
@@ -137,8 +139,9 @@ impl World {
         if self.without == Without::Repetition {
             plan = None;
         }
+        let repeats = plan.as_ref().map(|plan| (plan.first, plan.last));
         let lane = Lane::new(0, plan, PLACE.topic).unwrap();
-        Sink { lane, next: offset, filling: Vec::new(), stored: 0 }
+        Sink { lane, next: offset, repeats, filling: Vec::new(), stored: 0 }
     }
 
     fn is_holder(&self, sink: usize) -> bool {
@@ -389,7 +392,8 @@ impl Sink {
             };
             (ready.plan.first, ready.plan.last, flight)
         });
-        format!("{}{:?}{}{sent:?}{}", self.next, self.filling, self.stored, self.lane.repeats())
+        let repeats = self.repeats.filter(|_| self.lane.repeats());
+        format!("{}{:?}{}{sent:?}{repeats:?}", self.next, self.filling, self.stored)
     }
 }
 

@@ -34,6 +34,10 @@ pub use topics::{Cleanup, Description, TopicSpec, Topics, check_descriptions};
 pub type Result<T> = std::result::Result<T, Error>;
 
 /// A bus: where handles come from. Cheap to clone, opens no connection by itself.
+///
+/// What a bus of one process does otherwise than Kafka: a member that is dropped leaves at once, because nobody could come back; the
+/// group waits for a [`GroupConsumer::give_up`] without end; and where this says [`Error::Unreachable`] it is [`Error::Embedded`]
+/// ([`Error::is_away`] is both).
 pub trait Bus: Clone + Send + Sync + 'static {
     /// Member of a consumer group.
     type Consumer: GroupConsumer;

@@ -37,23 +37,29 @@ pub async fn supervise(
     while !stop.is_cancelled() {
         let begun = Instant::now();
         // In a group of its own: Ctrl-C is this process's to answer, and the engine ends last.
-        let mut child = command().stdin(Stdio::piped()).process_group(0).kill_on_drop(true).spawn()?;
-        // Waiting for a child closes its input, so the pipe is kept apart.
-        let pipe = child.stdin.take();
-        let status = tokio::select! {
-            status = child.wait() => status?,
-            never = answers(&store, &ready, begun) => match never {},
-            () = stop.cancelled() => {
-                drop(pipe);
-                return end(child).await;
+        let started = command().stdin(Stdio::piped()).process_group(0).kill_on_drop(true).spawn();
+        let why = match started {
+            // A machine without memory or processes to spare has them again some time.
+            Err(error) => format!("it can't be started ({error})"),
+            Ok(mut child) => {
+                // Waiting for a child closes its input, so the pipe is kept apart.
+                let pipe = child.stdin.take();
+                let ended = tokio::select! {
+                    status = child.wait() => status,
+                    never = answers(&store, &ready, begun) => match never {},
+                    () = stop.cancelled() => {
+                        drop(pipe);
+                        return end(child).await;
+                    }
+                };
+                ended.map_or_else(|error| error.to_string(), |status| format!("it ended ({status})"))
             }
         };
-        drop(pipe);
-        soon = if begun.elapsed() >= HEALTHY { 0 } else { soon + 1 };
+        soon = if begun.elapsed() >= HEALTHY { 0 } else { soon.saturating_add(1) };
         let pause = pause(soon.saturating_sub(1));
-        tracing::error!(%status, again_in = ?pause, "the engine ended; what is received goes on into the log meanwhile");
+        tracing::error!(again_in = ?pause, "the engine: {why}; what is received goes on into the log meanwhile");
         metrics::counter!(weir_store::metrics::ENGINE_RESTARTS).increment(1);
-        ready.not_ready(&format!("it ended ({status}) and is started again"));
+        ready.not_ready(&format!("{why} and is started again"));
         tokio::select! {
             () = tokio::time::sleep(pause) => {}
             () = stop.cancelled() => {}

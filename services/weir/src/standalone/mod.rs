@@ -115,15 +115,33 @@ async fn run(
     // First of all, so that the kernel keeps what comes.
     let ingest = weir_ingest::Ingest::bind(config.ingest.clone())?;
     let store = Store::new(&config.clickhouse).map_err(|error| Error::Tables(error.into()))?;
-    let bus_config = config.bus.clone();
-    let bus = blocking(move || {
-        let bus = EmbeddedBus::open(bus_config.clone())?;
-        let specs = TopicSpec::all(&bus_config);
-        specs.iter().try_for_each(|spec| bus.create(spec).map(drop))?;
-        bus.check(&specs)?;
-        Ok((bus, specs))
-    });
-    let (bus, specs) = bus.await?;
+    let (bus_config, mut told) = (config.bus.clone(), Repeats::default());
+    let opened = loop {
+        let bus_config = bus_config.clone();
+        let opened = blocking(move || {
+            let bus = EmbeddedBus::open(bus_config.clone())?;
+            let specs = TopicSpec::all(&bus_config);
+            specs.iter().try_for_each(|spec| bus.create(spec).map(drop))?;
+            bus.check(&specs)?;
+            Ok((bus, specs))
+        });
+        match opened.await {
+            // A full disk, or a predecessor that is not gone yet.
+            Err(Error::Bus(error)) if error.is_away() => {
+                let words = error.to_string();
+                conditions.decoder.not_ready(&words);
+                if told.says(&words) {
+                    tracing::error!("{words}; it is tried again");
+                }
+            }
+            other => break other?,
+        }
+        tokio::select! {
+            () = stop.cancelled() => return Ok(()),
+            () = tokio::time::sleep(Duration::from_secs(1)) => {}
+        }
+    };
+    let (bus, specs) = opened;
     let topics = config.bus.topics();
 
     // The engine ends last: the sink still stores what it holds.

@@ -159,8 +159,18 @@ impl EmbeddedConsumer {
                 let (topic, begin, end) = (self.topic.clone(), ends.begin, ends.next);
                 return Err(Error::OffsetOutOfRange { topic, partition, wanted, begin, end });
             }
-            let Some(frame) = self.core.frame(&log, partition, wanted)? else { continue };
+            // Also where this fails the others have their turn.
             self.last = partition;
+            let frame = match self.core.frame(&log, partition, wanted) {
+                Ok(Some(frame)) => frame,
+                Ok(None) => continue,
+                Err(error) => {
+                    if matches!(error, Error::OffsetOutOfRange { .. }) {
+                        held.next = None;
+                    }
+                    return Err(error);
+                }
+            };
             self.current = Some(Current { partition, frame, at: 0 });
             return Ok(true);
         }

@@ -17,10 +17,13 @@ pub(super) struct Files {
     folder: PathBuf,
     /// Oldest first; the last one is appended to.
     segments: BTreeMap<u32, Segment>,
-    active: Option<Arc<File>>,
+    active: Option<(u32, Arc<File>)>,
     unsynced: bool,
     open: Arc<Open>,
 }
+
+/// Most files of a topic that stay open for readers.
+const MOST_OPEN: usize = 8;
 
 /// Files that readers have opened, shared with them, so that reading never waits for an append.
 #[derive(Debug, Default)]
@@ -40,6 +43,9 @@ impl Open {
             return Ok(Arc::clone(file));
         }
         let file = Arc::new(File::open(path(&self.folder, segment))?);
+        if files.len() >= MOST_OPEN {
+            files.pop_first();
+        }
         files.insert(segment, Arc::clone(&file));
         Ok(file)
     }
@@ -62,8 +68,8 @@ impl Open {
 
 impl Files {
     /// Opens what the index knows of, and cuts off what it does not. Gives the byte behind which the last file does not hold what the
-    /// index says, where that is so: after a power cut.
-    pub(super) fn open(folder: &Path, known: Vec<Segment>) -> io::Result<(Self, Option<u64>)> {
+    /// index says, where that is so: after a power cut. `doubted`: there may have been one, so that its frames are looked at.
+    pub(super) fn open(folder: &Path, known: Vec<Segment>, doubted: bool) -> io::Result<(Self, Option<u64>)> {
         std::fs::create_dir_all(folder)?;
         let segments: BTreeMap<u32, Segment> =
             known.into_iter().map(|segment| (segment.number, segment)).collect();
@@ -79,19 +85,27 @@ impl Files {
         let mut lost = None;
         if let Some(last) = files.segments.values().next_back().copied() {
             let file = files.file(last.number)?;
-            let whole = whole(&file, last.length)?;
+            let short = file.metadata()?.len() < last.length;
+            let whole = if doubted || short { whole(&file, last.length)? } else { last.length };
             if whole < last.length {
                 lost = Some(whole);
                 files.note(Segment { length: whole, ..last });
             }
             file.set_len(whole)?;
-            files.active = Some(Arc::new(file));
+            files.active = Some((last.number, Arc::new(file)));
         }
         Ok((files, lost))
     }
 
     fn file(&self, segment: u32) -> io::Result<File> {
-        OpenOptions::new().read(true).append(true).create(true).open(path(&self.folder, segment))
+        let path = path(&self.folder, segment);
+        let is_new = !path.exists();
+        let file = OpenOptions::new().read(true).append(true).create(true).open(path)?;
+        if is_new {
+            // A power cut must not take the name of a file whose content is synced.
+            File::open(&self.folder)?.sync_all()?;
+        }
+        Ok(file)
     }
 
     pub(super) fn readers(&self) -> Arc<Open> {
@@ -120,20 +134,18 @@ impl Files {
 
     /// Begins another file. The one before is synced with the next sync.
     pub(super) fn roll(&mut self) -> io::Result<Segment> {
-        if let Some(active) = self.active.take().filter(|_| self.unsynced) {
-            active.sync_data()?;
-        }
+        self.sync()?;
         let segment = Segment { number: self.last().number + 1, ..Segment::default() };
-        self.active = Some(Arc::new(self.file(segment.number)?));
+        self.active = Some((segment.number, Arc::new(self.file(segment.number)?)));
         Ok(segment)
     }
 
-    /// Appends behind the first `length` bytes, all or nothing. The index does not know of it yet.
-    pub(super) fn append(&mut self, length: u64, parts: &[&[u8]]) -> io::Result<()> {
-        if self.active.is_none() {
-            self.active = Some(Arc::new(self.file(self.last().number)?));
+    /// Appends to a file behind its first `length` bytes, all or nothing. The index does not know of it yet.
+    pub(super) fn append(&mut self, segment: u32, length: u64, parts: &[&[u8]]) -> io::Result<()> {
+        if self.active.as_ref().is_none_or(|(number, _)| *number != segment) {
+            self.active = Some((segment, Arc::new(self.file(segment)?)));
         }
-        let Some(file) = &self.active else { return Ok(()) };
+        let Some((_, file)) = &self.active else { return Ok(()) };
         self.unsynced = true;
         let written = write_all(file, parts);
         if written.is_err() {
@@ -144,12 +156,12 @@ impl Files {
 
     /// Takes back what was appended behind `length`.
     pub(super) fn take_back(&mut self, length: u64) -> io::Result<()> {
-        self.active.as_ref().map_or(Ok(()), |file| file.set_len(length))
+        self.active.as_ref().map_or(Ok(()), |(_, file)| file.set_len(length))
     }
 
     /// Makes what was appended safe from a power cut.
     pub(super) fn sync(&mut self) -> io::Result<()> {
-        if let Some(active) = self.active.as_ref().filter(|_| self.unsynced) {
+        if let Some((_, active)) = self.active.as_ref().filter(|_| self.unsynced) {
             active.sync_data()?;
             self.unsynced = false;
         }
@@ -158,14 +170,21 @@ impl Files {
 
     /// The file that is to be synced, where there is something in it that was not. Who takes it syncs it.
     pub(super) fn unsynced(&mut self) -> Option<Arc<File>> {
-        std::mem::take(&mut self.unsynced).then(|| self.active.clone()).flatten()
+        std::mem::take(&mut self.unsynced)
+            .then(|| self.active.as_ref().map(|(_, file)| Arc::clone(file)))
+            .flatten()
     }
 
     /// Removes a file that the index has forgotten.
     pub(super) fn remove(&mut self, segment: u32) -> io::Result<()> {
         self.segments.remove(&segment);
+        let removed = std::fs::remove_file(path(&self.folder, segment));
+        // Whoever opened it meanwhile must not keep it.
         self.open.forget(segment);
-        std::fs::remove_file(path(&self.folder, segment))
+        match removed {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            other => other,
+        }
     }
 
     /// Removes all of it.

@@ -237,25 +237,25 @@ impl Index {
         Ok(all)
     }
 
-    /// The frame that holds `offset`, or the first one behind it, with its first offset.
-    pub(super) fn frame(&self, topic: u32, partition: i32, offset: i64) -> Result<Option<(i64, Place)>> {
+    /// The frame that holds `offset`, or the first one behind it: its first offset, the offset behind its last, and where it lies.
+    pub(super) fn frame(&self, topic: u32, partition: i32, offset: i64) -> Result<Option<(i64, i64, Place)>> {
         let (low, high) = (key(topic, partition, 0), key(topic, partition, i64::MAX));
         let at = key(topic, partition, offset);
-        let read = |guard: fjall::Guard| -> Result<(i64, Place, i64)> {
+        let read = |guard: fjall::Guard| -> Result<(i64, i64, Place)> {
             let (key, value) = guard.into_inner()?;
             let [segment, at, length, span] = numbers(&value);
             let place = Place { segment: segment as u32, at, length: length as u32 };
             let base = offset_of(&key);
-            Ok((base, place, base + span as i64))
+            Ok((base, base + span as i64, place))
         };
         if let Some(guard) = self.frames.range(low..=at).next_back() {
-            let (base, place, end) = read(guard)?;
-            if end > offset {
-                return Ok(Some((base, place)));
+            let found = read(guard)?;
+            if found.1 > offset {
+                return Ok(Some(found));
             }
         }
         let next = self.frames.range((std::ops::Bound::Excluded(at), std::ops::Bound::Included(high))).next();
-        next.map(|guard| read(guard).map(|(base, place, _)| (base, place))).transpose()
+        next.map(read).transpose()
     }
 
     /// The first frame of a partition that does not lie in this or an older segment: its first offset.

@@ -2,7 +2,7 @@
 //!
 //! Every change (records of a transaction with their offsets, a writer's records, a commit) goes through [`Core::commit`], one at a
 //! time: check who asks, append to files, one batch of the index, and only then readers see it. Locks are taken in the order
-//! `files`, `index`, `state`; nothing waits for a disk while it holds `state`.
+//! `appending`, `index`, `state`; nothing waits for a disk while it holds `state`.
 
 use super::config::Fsync;
 use super::files::{Files, Open};
@@ -11,6 +11,7 @@ use super::group::Group;
 use super::index::{Change, Ends, Index, Offsets, Place, Segment, Topic};
 use crate::{Config, Error, Position, Result, metrics};
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use std::io::ErrorKind;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard};
@@ -64,6 +65,8 @@ struct Part {
 #[derive(Debug, Default)]
 pub(super) struct Identity {
     pub epoch: u64,
+    /// Transactions that have ended.
+    pub ended: u64,
     /// Partitions that its open transaction has written to, by topic and number.
     pub open: BTreeSet<(u32, i32)>,
 }
@@ -266,7 +269,7 @@ impl Core {
             }
             let mut open = None;
             if !topic.is_compacted() {
-                let (files, lost) = Files::open(&self.folder(&topic), index.segments(topic.id)?)?;
+                let (files, lost) = Files::open(&self.folder(&topic), index.segments(topic.id)?, cut)?;
                 if let Some(at) = lost {
                     let last = files.last();
                     change.segment(topic.id, &last);
@@ -304,6 +307,7 @@ impl Core {
     fn changing(&self) -> std::result::Result<MutexGuard<'_, Appending>, String> {
         let mut appending = lock(&self.appending);
         if let Some((why, tried)) = &appending.broken {
+            metrics::accepting(false);
             if tried.elapsed() < AGAIN {
                 return Err(why.clone());
             }
@@ -368,11 +372,14 @@ impl Core {
         let mut writing =
             Writing { change: index.change(), appended: now_ms(), segments: Vec::new(), done: Vec::new() };
         if let Some(once) = once {
-            if once.again && index.fact(&once.key()).is_ok_and(|done| done == Some(once.number.to_string())) {
+            let done = if once.again { index.fact(&once.key()) } else { Ok(None) };
+            if done.map_err(|error| Refusal::No(error.to_string()))? == Some(once.number.to_string()) {
                 return Ok(());
             }
             writing.change.fact(&once.key(), &once.number.to_string());
         }
+        // Whatever ends this half way: what was appended by then does not count, and is cut off before anything else is appended.
+        appending.broken = Some(("a commit was not finished".to_owned(), Instant::now()));
         let mut written = self.append(batches, logs, &mut appending, &mut writing);
         if written.is_ok()
             && let Some(offers) = &offers
@@ -389,7 +396,7 @@ impl Core {
             });
         }
         if let Err(trouble) = written {
-            // What was appended does not count, and must not lie before what will be.
+            appending.broken = None;
             for (topic, _, length) in &writing.segments {
                 let taken_back =
                     appending.files.get_mut(topic).map_or(Ok(()), |files| files.take_back(*length));
@@ -406,6 +413,7 @@ impl Core {
             appending.broken = Some((why.clone(), Instant::now()));
             return Err(Refusal::Unknown(why));
         }
+        appending.broken = None;
         for (topic, segment, _) in segments {
             if let Some(files) = appending.files.get_mut(&topic) {
                 files.note(segment);
@@ -430,7 +438,7 @@ impl Core {
         for (topic, batches) in topics {
             match appending.files.get_mut(&topic) {
                 Some(files) => writing.bulk(batches, files, self.config.embedded.segment_bytes)?,
-                None => writing.compacted(batches)?,
+                None => writing.compacted(batches),
             }
         }
         Ok(())
@@ -501,11 +509,35 @@ impl Core {
             return Ok(Some(Arc::new(Frame::new(offset, end, body.into_bytes()))));
         };
         let found = index.frame(log.topic.id, partition, offset).map_err(|error| failed(&error))?;
-        let Some((_, place)) = found else {
+        let found = found.map(|(base, end, place)| (base, end, files.read(place)));
+        // Retention raises the beginning before it removes anything, and may have been between.
+        let begin = log.ends(partition).unwrap_or_default().begin;
+        if offset < begin {
+            let topic = log.topic.name.clone();
+            return Err(Error::OffsetOutOfRange { topic, partition, wanted: offset, begin, end: next });
+        }
+        match found {
             // Offsets that no record has: a power cut took them.
-            return Ok(Some(Arc::new(Frame::new(offset, next, Vec::new()))));
-        };
-        files.read(place).map(|frame| Some(Arc::new(frame))).map_err(|error| failed(&error))
+            None => Ok(Some(Arc::new(Frame::new(offset, next, Vec::new())))),
+            Some((_, _, Ok(frame))) => Ok(Some(Arc::new(frame))),
+            // One bad frame must not stop the rest, and is not lost silently.
+            Some((base, end, Err(error))) if error.kind() == ErrorKind::InvalidData => {
+                tracing::error!(
+                    topic = log.topic.name,
+                    partition,
+                    offset = base,
+                    "{error}: its records are lost"
+                );
+                metrics::lost((end - base).unsigned_abs());
+                Ok(Some(Arc::new(Frame::new(base, end, Vec::new()))))
+            }
+            Some((_, _, Err(error))) => Err(failed(&error)),
+        }
+    }
+
+    /// Waits for a commit that is under way.
+    pub(super) fn settled(&self) {
+        drop(lock(&self.appending));
     }
 
     /// Creates a topic. `false`: there is one of that name.
@@ -537,11 +569,12 @@ impl Core {
         change.fact("last topic", &id.to_string());
         let mut open = None;
         if !topic.is_compacted() {
-            let (files, _) = Files::open(&self.folder(&topic), Vec::new()).map_err(|error| failed(&error))?;
+            let (files, _) =
+                Files::open(&self.folder(&topic), Vec::new(), false).map_err(|error| failed(&error))?;
             open = Some(files.readers());
             appending.files.insert(id, files);
         }
-        change.commit(true).map_err(|error| failed(&error))?;
+        appending.commit(change, true).map_err(|why| failed(&why))?;
         let parts = (0..topic.partitions).map(|_| Mutex::default()).collect();
         self.state().logs.insert(topic.name.clone(), Arc::new(Log { topic, files: open, parts }));
         self.tell();
@@ -557,16 +590,16 @@ impl Core {
         let index = self.index();
         let index = index.as_ref().ok_or_else(|| failed(&"the index is closed"))?;
         let mut change = index.change();
-        change.forget(&log.topic, &self.state().offsets).map_err(|error| failed(&error))?;
-        change.commit(true).map_err(|error| failed(&error))?;
-        if let Some(files) = appending.files.remove(&log.topic.id) {
-            files.destroy().map_err(|error| failed(&error))?;
-        }
+        let offsets = self.state().offsets.clone();
+        change.forget(&log.topic, &offsets).map_err(|error| failed(&error))?;
+        let files = appending.files.remove(&log.topic.id);
+        appending.commit(change, true).map_err(|why| failed(&why))?;
         let mut state = self.state();
         state.logs.remove(topic);
         state.offsets.retain(|(_, of, _), _| of != topic);
         drop(state);
         self.tell();
+        files.map_or(Ok(()), Files::destroy).map_err(|error| failed(&error))?;
         Ok(true)
     }
 
@@ -586,19 +619,21 @@ impl Core {
         for log in logs {
             while self.remove_oldest(&log, now)? {}
         }
-        let _appending = self.changing()?;
+        let mut appending = self.changing()?;
         let index = self.index();
         let Some(index) = index.as_ref() else { return Ok(()) };
         let mut change = index.change();
         let buried = change.bury(now - TOMBSTONE_MS, 10_000).map_err(|error| error.to_string())?;
-        if buried > 0 { change.commit(false).map_err(|error| error.to_string()) } else { Ok(()) }
+        if buried > 0 { appending.commit(change, false) } else { Ok(()) }
     }
 
     /// Removes a topic's oldest file, where it is due.
     fn remove_oldest(&self, log: &Arc<Log>, now: i64) -> std::result::Result<bool, String> {
         let text = |error: fjall::Error| error.to_string();
-        let topic = &log.topic;
         let mut appending = self.changing()?;
+        // It may have been read anew just now.
+        let Ok(log) = self.state().current(log) else { return Ok(false) };
+        let topic = &log.topic;
         let Some(files) = appending.files.get_mut(&topic.id) else { return Ok(false) };
         let most = self.most_bytes(&topic.name);
         let keep = match topic.cleanup {
@@ -626,14 +661,16 @@ impl Core {
             let Some(mut ends) = log.ends(partition) else { continue };
             ends.begin = change.cut(topic.id, partition, oldest.number).map_err(text)?.unwrap_or(ends.next);
             change.ends(topic.id, partition, ends);
-            begins.push(ends.begin);
+            begins.push((partition, ends.begin));
         }
-        change.commit(false).map_err(text)?;
-        for (partition, begin) in begins.into_iter().enumerate() {
-            if let Some(mut part) = log.part(partition as i32) {
+        // First of all: whoever finds nothing at an offset looks whether the log still begins before it.
+        for (partition, begin) in begins {
+            if let Some(mut part) = log.part(partition) {
                 part.ends.begin = begin;
             }
         }
+        appending.commit(change, self.config.embedded.fsync == Fsync::Always)?;
+        let Some(files) = appending.files.get_mut(&topic.id) else { return Ok(false) };
         tracing::debug!(topic = topic.name, segment = oldest.number, "retention removed a file");
         metrics::removed(&topic.name, oldest.length);
         files.remove(oldest.number).map_err(|error| error.to_string())?;
@@ -662,6 +699,17 @@ impl Drop for Core {
                 tracing::warn!(path = %self.path.display(), "closing the bus: {error}");
             }
         }
+    }
+}
+
+impl Appending {
+    /// Commits a change without records. One that fails may have been made: everything is read anew.
+    fn commit(&mut self, change: Change<'_>, sync: bool) -> std::result::Result<(), String> {
+        change.commit(sync).map_err(|error| {
+            let why = error.to_string();
+            self.broken = Some((why.clone(), Instant::now()));
+            why
+        })
     }
 }
 
@@ -747,7 +795,7 @@ impl Writing<'_> {
             .zip(&frames)
             .flat_map(|(header, (_, _, _, body, _))| [header.as_slice(), body.stored()])
             .collect();
-        files.append(before, &parts)?;
+        files.append(segment.number, before, &parts)?;
         self.change.segment(topic, &segment);
         for (log, partition, ends, body, base) in frames {
             let frame = Some(Arc::new(body.frame(base, self.appended)));
@@ -756,7 +804,7 @@ impl Writing<'_> {
         Ok(())
     }
 
-    fn compacted(&mut self, batches: Vec<(Arc<Log>, &Batch)>) -> Loaded<()> {
+    fn compacted(&mut self, batches: Vec<(Arc<Log>, &Batch)>) {
         for (log, Batch { partition, bodies, .. }) in batches {
             let partition = *partition;
             let Some(mut ends) = log.ends(partition) else { continue };
@@ -774,6 +822,5 @@ impl Writing<'_> {
             self.change.ends(log.topic.id, partition, ends);
             self.done.push(Done { log, partition, ends, frame: None });
         }
-        Ok(())
     }
 }

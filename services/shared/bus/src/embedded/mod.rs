@@ -29,6 +29,7 @@ mod writer;
 use crate::{Bus, Config, Description, Result, TopicSpec, Topics};
 use std::sync::Arc;
 use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 pub use config::{EmbeddedConfig, Fsync};
@@ -44,8 +45,22 @@ const CLEAN: Duration = Duration::from_secs(10);
 #[derive(Clone)]
 pub struct EmbeddedBus {
     core: Arc<log::Core>,
-    /// Ends the upkeep with the last handle.
-    _upkeep: Arc<Sender<()>>,
+    _upkeep: Arc<Upkeep>,
+}
+
+/// The thread that syncs and removes, ended with the last handle: the folder is free then.
+struct Upkeep {
+    ends: Option<Sender<()>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Drop for Upkeep {
+    fn drop(&mut self) {
+        self.ends = None;
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
 }
 
 impl std::fmt::Debug for EmbeddedBus {
@@ -85,8 +100,8 @@ impl EmbeddedBus {
             }
         };
         let started = std::thread::Builder::new().name("bus-upkeep".to_owned()).spawn(look_after);
-        started.map_err(|error| core.trouble("starting its upkeep", error.to_string()))?;
-        Ok(Self { core, _upkeep: Arc::new(upkeep) })
+        let thread = started.map_err(|error| core.trouble("starting its upkeep", error.to_string()))?;
+        Ok(Self { core, _upkeep: Arc::new(Upkeep { ends: Some(upkeep), thread: Some(thread) }) })
     }
 
     /// Removes what retention no longer keeps, as it is at `now` (ms since the epoch). The upkeep does this by itself.
@@ -113,7 +128,7 @@ impl Bus for EmbeddedBus {
     }
 
     fn reach(&self) -> Result<()> {
-        Ok(())
+        self.core.exclusively(|_| ())
     }
 
     fn join(&self, group: &str, topic: &str, instance: &str) -> Result<EmbeddedConsumer> {

@@ -79,6 +79,7 @@ impl std::fmt::Debug for EmbeddedProducer {
 fn end(state: &mut State, identity: &str, epoch: u64) {
     if let Some(found) = state.identities.get_mut(identity).filter(|found| found.epoch == epoch) {
         found.open.clear();
+        found.ended += 1;
     }
 }
 

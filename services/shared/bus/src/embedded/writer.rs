@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -18,6 +18,8 @@ const ENOUGH: usize = 512 << 10;
 const AGAIN: Duration = Duration::from_millis(100);
 /// Why something was given up.
 const GIVEN_UP: &str = "given up before it was acknowledged";
+
+const ENDED: &str = "the writer's thread ended";
 
 struct Job {
     number: u64,
@@ -105,7 +107,7 @@ impl EmbeddedWriter {
         let job = Job { number: self.last, batches, count: std::mem::take(&mut self.count) };
         let count = job.count;
         if self.jobs.as_ref().is_none_or(|jobs| jobs.send(job).is_err()) {
-            self.note((count, Err("the writer's thread ended".to_owned())));
+            self.note((count, Err(ENDED.to_owned())));
         }
     }
 
@@ -192,6 +194,10 @@ impl Writer for EmbeddedWriter {
         Ok(Ok(()))
     }
 
+    fn is_broken(&self) -> bool {
+        self.thread.as_ref().is_none_or(JoinHandle::is_finished)
+    }
+
     fn give_up(&mut self) {
         self.send_on();
         self.given_up.store(self.last, Ordering::Release);
@@ -230,11 +236,13 @@ impl Writer for EmbeddedWriter {
 
 impl EmbeddedWriter {
     fn take_words(&mut self, timeout: Duration) {
-        if self.waiting.records > 0
-            && !timeout.is_zero()
-            && let Ok(word) = self.words.recv_timeout(timeout)
-        {
-            self.note(word);
+        if self.waiting.records > 0 && !timeout.is_zero() {
+            match self.words.recv_timeout(timeout) {
+                Ok(word) => self.note(word),
+                Err(RecvTimeoutError::Timeout) => {}
+                // A defect: nobody will ever say what became of the rest.
+                Err(RecvTimeoutError::Disconnected) => self.note((self.waiting, Err(ENDED.to_owned()))),
+            }
         }
         while let Ok(word) = self.words.try_recv() {
             self.note(word);

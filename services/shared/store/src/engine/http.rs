@@ -12,6 +12,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use bytes::Bytes;
 use std::sync::{Arc, Weak};
+use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -91,6 +92,9 @@ fn insert_format(query: &str) -> Option<(&str, &str)> {
     (keyword.eq_ignore_ascii_case("format") && named).then_some((statement, format))
 }
 
+/// How long connections may take to end.
+const LINGER: Duration = Duration::from_secs(10);
+
 /// What every request needs. The engine itself belongs to [`serve`], so that no connection that lingers keeps it running.
 #[derive(Clone)]
 struct Served {
@@ -114,7 +118,13 @@ pub async fn serve(
         .route("/", get(answer).post(answer))
         .route("/ping", get(|| async { "Ok.\n" }))
         .with_state(served);
-    let ended = axum::serve(listener, app).with_graceful_shutdown(stop.cancelled_owned()).await;
+    let lingering = stop.clone();
+    let serving = axum::serve(listener, app).with_graceful_shutdown(stop.cancelled_owned());
+    let ended = tokio::select! {
+        ended = serving.into_future() => ended,
+        // Who sends half a body and no more keeps nobody from ending.
+        () = async { lingering.cancelled().await; tokio::time::sleep(LINGER).await } => Ok(()),
+    };
     // A statement goes on when its client has gone.
     running.close();
     running.wait().await;
