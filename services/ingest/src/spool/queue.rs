@@ -210,7 +210,9 @@ impl Queue {
             match found {
                 Ok(Some(found)) => return Some(found),
                 Ok(None) => self.pass_over("no whole frame is there"),
-                Err(error) if matches!(error.kind(), io::ErrorKind::UnexpectedEof | io::ErrorKind::NotFound) => {
+                Err(error)
+                    if matches!(error.kind(), io::ErrorKind::UnexpectedEof | io::ErrorKind::NotFound) =>
+                {
                     self.pass_over(&error.to_string());
                 }
                 // It lacks what others have to give back first: what lies there is whole, and is read at a later turn.
