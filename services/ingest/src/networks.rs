@@ -127,6 +127,11 @@ mod tests {
         for (ip, is_v4) in [("0.0.0.0", true), ("255.255.255.255", true), ("::", false), ("ffff::1", false)] {
             assert_eq!((v4.contains(&exporter(ip)), v6.contains(&exporter(ip))), (is_v4, !is_v4), "{ip}");
         }
+        // A network that ends with the block of mapped addresses.
+        let ends_with = networks(&["::/80"]);
+        for (ip, is_in) in [("::1", true), ("192.0.2.1", false), ("255.255.255.255", false)] {
+            assert_eq!(ends_with.contains(&exporter(ip)), is_in, "{ip}");
+        }
     }
 
     #[test]

@@ -273,6 +273,30 @@ fn a_log_that_lost_its_end_in_a_power_cut_goes_on_and_no_offset_is_used_twice() 
 }
 
 #[test]
+fn a_frame_that_rotted_costs_its_own_records_and_the_rest_is_read() {
+    let folder = TempDir::new().unwrap();
+    {
+        let bus = open(folder.path());
+        let bulk = topic(&bus, "bulk", 2, DAY);
+        for (partition, value) in [(0, "a"), (0, "to be lost"), (1, "x"), (0, "c")] {
+            write(&bus, &bulk, partition, [value]);
+        }
+    }
+    let file = files(folder.path()).pop().unwrap();
+    let mut bytes = std::fs::read(&file).unwrap();
+    let at = bytes.windows(10).position(|window| window == b"to be lost").unwrap();
+    bytes[at] ^= 1;
+    std::fs::write(&file, bytes).unwrap();
+    let bus = open(folder.path());
+    assert_eq!(all(&bus, "bulk", 0), [(0, "a".to_owned()), (2, "c".to_owned())]);
+    let mut consumer = member(&bus, "group", "bulk", "me", 2);
+    (consumer.start(0, 0).unwrap(), consumer.start(1, 0).unwrap());
+    let mut seen = read(&mut consumer, 3);
+    seen.sort();
+    assert_eq!(seen, [(0, "a".to_owned()), (0, "x".to_owned()), (2, "c".to_owned())]);
+}
+
+#[test]
 fn a_journal_that_was_torn_in_its_last_write_loses_that_write_alone() {
     let folder = TempDir::new().unwrap();
     {

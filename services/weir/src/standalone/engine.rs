@@ -121,14 +121,19 @@ mod tests {
     async fn a_child_that_ends_is_started_again_and_one_that_is_to_end_sees_its_input_close() {
         let folder = tempfile::tempdir().unwrap();
         let (starts, ended) = (folder.path().join("starts"), folder.path().join("ended"));
-        // Twice it fails; then it waits for the end of its input, as the engine does.
+        // Once it can't even be started, and twice it fails; then it waits for the end of its input, as the engine does.
         let text = format!(
             "echo >>'{0}'; [ $(wc -l <'{0}') -ge 3 ] || exit 7; cat; echo >'{1}'",
             starts.display(),
             ended.display()
         );
         let (stop, health) = (Stop::new(), weir_runtime::Health::default());
-        let supervised = supervise(|| script(&text), away(), health.condition("engine"), stop.clone());
+        let mut tries = 0;
+        let command = || {
+            tries += 1;
+            if tries == 1 { Command::new("/nowhere/weir") } else { script(&text) }
+        };
+        let supervised = supervise(command, away(), health.condition("engine"), stop.clone());
         let lines = || std::fs::read_to_string(&starts).unwrap_or_default().lines().count();
         let story = async {
             while lines() < 3 {
