@@ -290,7 +290,8 @@ fn a_frame_that_rotted_costs_its_own_records_and_the_rest_is_read() {
     let bus = open(folder.path());
     assert_eq!(all(&bus, "bulk", 0), [(0, "a".to_owned()), (2, "c".to_owned())]);
     let mut consumer = member(&bus, "group", "bulk", "me", 2);
-    (consumer.start(0, 0).unwrap(), consumer.start(1, 0).unwrap());
+    consumer.start(0, 0).unwrap();
+    consumer.start(1, 0).unwrap();
     let mut seen = read(&mut consumer, 3);
     seen.sort();
     assert_eq!(seen, [(0, "a".to_owned()), (0, "x".to_owned()), (2, "c".to_owned())]);
