@@ -6,9 +6,10 @@
 
 use super::config::Fsync;
 use super::files::{Files, Open};
-use super::frame::{Closed, Frame, HEADER, Stored, record};
+use super::frame::{Closed, Frame};
 use super::group::Group;
-use super::index::{Change, Ends, Index, Offsets, Place, Segment, Topic};
+use super::index::{Change, Ends, Index, Offsets, Topic};
+use super::writing::{Done, Writing};
 use crate::{Config, Error, Position, Result, metrics};
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::io::ErrorKind;
@@ -20,10 +21,6 @@ use thiserror::Error as ThisError;
 
 /// Offsets are never used twice, also where a power cut took the word of what they were used for: they go on behind this many.
 const LEAP: i64 = 1 << 20;
-/// A file is closed when it is this old, so that age removes it in time, ms.
-const SEGMENT_MS: i64 = 3_600_000;
-/// How long a tombstone stays for those that follow its topic, ms.
-const TOMBSTONE_MS: i64 = 24 * 3_600_000;
 /// Facts of writers begin with this.
 const WRITER: &str = "writer ";
 /// How often one tries to open again what failed.
@@ -50,13 +47,13 @@ pub(super) enum Refusal<E> {
 pub(super) struct Log {
     pub topic: Topic,
     /// Of a bulk topic.
-    files: Option<Arc<Open>>,
-    parts: Vec<Mutex<Part>>,
+    pub files: Option<Arc<Open>>,
+    pub parts: Vec<Mutex<Part>>,
 }
 
 #[derive(Default)]
-struct Part {
-    ends: Ends,
+pub(super) struct Part {
+    pub ends: Ends,
     /// The last frames appended.
     recent: VecDeque<Arc<Frame>>,
 }
@@ -78,7 +75,7 @@ pub(super) struct State {
     pub groups: HashMap<(String, String), Group>,
     pub identities: HashMap<String, Identity>,
     last: u64,
-    offsets: Offsets,
+    pub offsets: Offsets,
     /// Whose oldest recent frame goes next.
     recent: VecDeque<(Arc<Log>, i32)>,
     recent_bytes: usize,
@@ -87,17 +84,17 @@ pub(super) struct State {
 /// What is appended to, and whether it can be.
 #[derive(Default)]
 pub(super) struct Appending {
-    files: BTreeMap<u32, Files>,
+    pub files: BTreeMap<u32, Files>,
     /// Why the index must be opened again, and when that was tried last.
-    broken: Option<(String, Instant)>,
+    pub broken: Option<(String, Instant)>,
 }
 
 /// The bus.
 pub(super) struct Core {
     pub config: Arc<Config>,
-    path: PathBuf,
-    appending: Mutex<Appending>,
-    index: RwLock<Option<Index>>,
+    pub(super) path: PathBuf,
+    pub(super) appending: Mutex<Appending>,
+    pub(super) index: RwLock<Option<Index>>,
     state: Mutex<State>,
     version: AtomicU64,
     asleep: Mutex<()>,
@@ -148,7 +145,7 @@ fn boot() -> String {
 }
 
 impl Log {
-    fn part(&self, partition: i32) -> Option<MutexGuard<'_, Part>> {
+    pub(super) fn part(&self, partition: i32) -> Option<MutexGuard<'_, Part>> {
         self.parts.get(usize::try_from(partition).ok()?).map(lock)
     }
 
@@ -299,12 +296,12 @@ impl Core {
         Ok(logs)
     }
 
-    fn folder(&self, topic: &Topic) -> PathBuf {
+    pub(super) fn folder(&self, topic: &Topic) -> PathBuf {
         self.path.join("logs").join(format!("{:06}", topic.id))
     }
 
     /// The right to change, once what failed before works again.
-    fn changing(&self) -> std::result::Result<MutexGuard<'_, Appending>, String> {
+    pub(super) fn changing(&self) -> std::result::Result<MutexGuard<'_, Appending>, String> {
         let mut appending = lock(&self.appending);
         if let Some((why, tried)) = &appending.broken {
             metrics::accepting(false);
@@ -321,7 +318,7 @@ impl Core {
         Ok(appending)
     }
 
-    fn index(&self) -> RwLockReadGuard<'_, Option<Index>> {
+    pub(super) fn index(&self) -> RwLockReadGuard<'_, Option<Index>> {
         self.index.read().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -539,153 +536,6 @@ impl Core {
     pub(super) fn settled(&self) {
         drop(lock(&self.appending));
     }
-
-    /// Creates a topic. `false`: there is one of that name.
-    pub(super) fn create(&self, spec: &crate::TopicSpec) -> Result<bool> {
-        let doing = format!("creating topic {}", spec.name);
-        let mut appending = self.changing().map_err(|why| self.trouble(&doing, why))?;
-        let id = {
-            let state = self.state();
-            if state.logs.contains_key(&spec.name) {
-                return Ok(false);
-            }
-            state.logs.values().map(|log| log.topic.id).max().unwrap_or(0)
-        };
-        let failed = |error: &dyn std::fmt::Display| self.trouble(&doing, error.to_string());
-        let index = self.index();
-        let index = index.as_ref().ok_or_else(|| failed(&"the index is closed"))?;
-        // An id is never used again, or files of a deleted topic could be taken for another one's.
-        let last = index.fact("last topic").map_err(|error| failed(&error))?;
-        let id = last.and_then(|last| last.parse().ok()).unwrap_or(0).max(id) + 1;
-        let topic = Topic {
-            id,
-            name: spec.name.clone(),
-            partitions: u32::try_from(spec.partitions).unwrap_or(u32::MAX),
-            cleanup: spec.cleanup,
-            incarnation: format!("{:x}.{id}", now_ms()),
-        };
-        let mut change = index.change();
-        change.topic(&topic);
-        change.fact("last topic", &id.to_string());
-        let mut open = None;
-        if !topic.is_compacted() {
-            let (files, _) =
-                Files::open(&self.folder(&topic), Vec::new(), false).map_err(|error| failed(&error))?;
-            open = Some(files.readers());
-            appending.files.insert(id, files);
-        }
-        appending.commit(change, true).map_err(|why| failed(&why))?;
-        let parts = (0..topic.partitions).map(|_| Mutex::default()).collect();
-        self.state().logs.insert(topic.name.clone(), Arc::new(Log { topic, files: open, parts }));
-        self.tell();
-        Ok(true)
-    }
-
-    /// Deletes a topic with all it holds. `false`: there is none of that name.
-    pub(super) fn delete(&self, topic: &str) -> Result<bool> {
-        let doing = format!("deleting topic {topic}");
-        let mut appending = self.changing().map_err(|why| self.trouble(&doing, why))?;
-        let Some(log) = self.state().logs.get(topic).cloned() else { return Ok(false) };
-        let failed = |error: &dyn std::fmt::Display| self.trouble(&doing, error.to_string());
-        let index = self.index();
-        let index = index.as_ref().ok_or_else(|| failed(&"the index is closed"))?;
-        let mut change = index.change();
-        let offsets = self.state().offsets.clone();
-        change.forget(&log.topic, &offsets).map_err(|error| failed(&error))?;
-        let files = appending.files.remove(&log.topic.id);
-        appending.commit(change, true).map_err(|why| failed(&why))?;
-        let mut state = self.state();
-        state.logs.remove(topic);
-        state.offsets.retain(|(_, of, _), _| of != topic);
-        drop(state);
-        self.tell();
-        files.map_or(Ok(()), Files::destroy).map_err(|error| failed(&error))?;
-        Ok(true)
-    }
-
-    /// Makes what was acknowledged safe from a power cut.
-    pub(super) fn sync(&self) -> std::result::Result<(), String> {
-        // Nobody waits for the disk meanwhile.
-        let unsynced: Vec<_> = self.changing()?.files.values_mut().filter_map(Files::unsynced).collect();
-        for file in unsynced {
-            file.sync_data().map_err(|error| error.to_string())?;
-        }
-        self.index().as_ref().map_or(Ok(()), |index| index.sync().map_err(|error| error.to_string()))
-    }
-
-    /// Removes what retention no longer keeps: whole files that are too old or too many, and tombstones that everybody has seen.
-    pub(super) fn clean(&self, now: i64) -> std::result::Result<(), String> {
-        let logs: Vec<Arc<Log>> = self.state().logs.values().cloned().collect();
-        for log in logs {
-            while self.remove_oldest(&log, now)? {}
-        }
-        let mut appending = self.changing()?;
-        let index = self.index();
-        let Some(index) = index.as_ref() else { return Ok(()) };
-        let mut change = index.change();
-        let buried = change.bury(now - TOMBSTONE_MS, 10_000).map_err(|error| error.to_string())?;
-        if buried > 0 { appending.commit(change, false) } else { Ok(()) }
-    }
-
-    /// Removes a topic's oldest file, where it is due.
-    fn remove_oldest(&self, log: &Arc<Log>, now: i64) -> std::result::Result<bool, String> {
-        let text = |error: fjall::Error| error.to_string();
-        let mut appending = self.changing()?;
-        // It may have been read anew just now.
-        let Ok(log) = self.state().current(log) else { return Ok(false) };
-        let topic = &log.topic;
-        let Some(files) = appending.files.get_mut(&topic.id) else { return Ok(false) };
-        let most = self.most_bytes(&topic.name);
-        let keep = match topic.cleanup {
-            crate::Cleanup::Delete { retention_ms } => retention_ms,
-            crate::Cleanup::Compact => return Ok(false),
-        };
-        let Some((oldest, others)) = files.oldest().filter(|(oldest, _)| oldest.length > 0) else {
-            return Ok(false);
-        };
-        let too_many = most > 0 && others && files.bytes() > most;
-        if !too_many && now - oldest.last <= keep {
-            return Ok(false);
-        }
-        let index = self.index();
-        let Some(index) = index.as_ref() else { return Ok(false) };
-        let mut change = index.change();
-        if !others {
-            let empty = Segment { first: now, last: now, ..files.roll().map_err(|error| error.to_string())? };
-            change.segment(topic.id, &empty);
-            files.note(empty);
-        }
-        change.no_segment(topic.id, oldest.number);
-        let mut begins = Vec::new();
-        for partition in 0..topic.partitions as i32 {
-            let Some(mut ends) = log.ends(partition) else { continue };
-            ends.begin = change.cut(topic.id, partition, oldest.number).map_err(text)?.unwrap_or(ends.next);
-            change.ends(topic.id, partition, ends);
-            begins.push((partition, ends.begin));
-        }
-        // First of all: whoever finds nothing at an offset looks whether the log still begins before it.
-        for (partition, begin) in begins {
-            if let Some(mut part) = log.part(partition) {
-                part.ends.begin = begin;
-            }
-        }
-        appending.commit(change, self.config.embedded.fsync == Fsync::Always)?;
-        let Some(files) = appending.files.get_mut(&topic.id) else { return Ok(false) };
-        tracing::debug!(topic = topic.name, segment = oldest.number, "retention removed a file");
-        metrics::removed(&topic.name, oldest.length);
-        files.remove(oldest.number).map_err(|error| error.to_string())?;
-        Ok(true)
-    }
-
-    fn most_bytes(&self, topic: &str) -> u64 {
-        let (topics, embedded) = (self.config.topics(), &self.config.embedded);
-        match topic {
-            _ if topic == topics.raw => embedded.raw_bytes,
-            _ if topic == topics.flows => embedded.flows_bytes,
-            _ if topic == topics.deadletter => embedded.deadletter_bytes,
-            _ => 0,
-        }
-    }
 }
 
 impl Drop for Core {
@@ -704,7 +554,7 @@ impl Drop for Core {
 
 impl Appending {
     /// Commits a change without records. One that fails may have been made: everything is read anew.
-    fn commit(&mut self, change: Change<'_>, sync: bool) -> std::result::Result<(), String> {
+    pub(super) fn commit(&mut self, change: Change<'_>, sync: bool) -> std::result::Result<(), String> {
         change.commit(sync).map_err(|error| {
             let why = error.to_string();
             self.broken = Some((why.clone(), Instant::now()));
@@ -721,7 +571,7 @@ impl State {
     }
 
     /// The same topic as it is now: everything is read anew where the index failed.
-    fn current(&self, log: &Log) -> std::result::Result<Arc<Log>, String> {
+    pub(super) fn current(&self, log: &Log) -> std::result::Result<Arc<Log>, String> {
         let current = self.logs.get(&log.topic.name).filter(|current| current.topic.id == log.topic.id);
         current.cloned().ok_or_else(|| format!("topic {} was deleted", log.topic.name))
     }
@@ -736,91 +586,4 @@ pub(super) enum Trouble {
     Index(#[from] fjall::Error),
 }
 
-type Loaded<T> = std::result::Result<T, Trouble>;
-
-/// What a commit made, for those who read.
-struct Done {
-    log: Arc<Log>,
-    partition: i32,
-    ends: Ends,
-    frame: Option<Arc<Frame>>,
-}
-
-/// A commit under way.
-struct Writing<'i> {
-    change: Change<'i>,
-    appended: i64,
-    /// Files appended to, as they will be, and how long they were.
-    segments: Vec<(u32, Segment, u64)>,
-    done: Vec<Done>,
-}
-
-impl Writing<'_> {
-    fn bulk(
-        &mut self,
-        batches: Vec<(Arc<Log>, &Batch)>,
-        files: &mut Files,
-        segment_bytes: u64,
-    ) -> Loaded<()> {
-        let Some(topic) = batches.first().map(|(log, _)| log.topic.id) else { return Ok(()) };
-        let mut segment = files.last();
-        let old = segment.length > 0 && self.appended - segment.first > SEGMENT_MS;
-        if segment.number == 0 || segment.length >= segment_bytes || old {
-            segment = files.roll()?;
-            segment.first = self.appended;
-        }
-        let before = segment.length;
-        let mut headers = Vec::new();
-        let mut frames = Vec::new();
-        for (log, Batch { partition, bodies, .. }) in batches {
-            let partition = *partition;
-            let Some(mut ends) = log.ends(partition) else { continue };
-            for body in bodies {
-                let header = body.header(partition as u32, ends.next as u64, self.appended as u64).bytes();
-                let length = HEADER + body.stored().len();
-                let place = Place { segment: segment.number, at: segment.length, length: length as u32 };
-                self.change.frame(topic, partition, ends.next, body.span(), place);
-                segment.length += length as u64;
-                let base = ends.next;
-                ends.next += i64::from(body.span());
-                headers.push(header);
-                frames.push((Arc::clone(&log), partition, ends, body, base));
-            }
-            self.change.ends(topic, partition, ends);
-        }
-        segment.last = self.appended;
-        self.segments.push((topic, segment, before));
-        let parts: Vec<&[u8]> = headers
-            .iter()
-            .zip(&frames)
-            .flat_map(|(header, (_, _, _, body, _))| [header.as_slice(), body.stored()])
-            .collect();
-        files.append(segment.number, before, &parts)?;
-        self.change.segment(topic, &segment);
-        for (log, partition, ends, body, base) in frames {
-            let frame = Some(Arc::new(body.frame(base, self.appended)));
-            self.done.push(Done { log, partition, ends, frame });
-        }
-        Ok(())
-    }
-
-    fn compacted(&mut self, batches: Vec<(Arc<Log>, &Batch)>) {
-        for (log, Batch { partition, bodies, .. }) in batches {
-            let partition = *partition;
-            let Some(mut ends) = log.ends(partition) else { continue };
-            for body in bodies {
-                let frame = body.frame(ends.next, self.appended);
-                let mut at = 0;
-                while let Some((stored, next)) = record(&frame.body, at) {
-                    at = next;
-                    let stored = Stored { appended: self.appended as u64, ..stored };
-                    let offset = frame.base + i64::from(stored.delta);
-                    self.change.record(log.topic.id, partition, offset, &stored);
-                }
-                ends.next = frame.end;
-            }
-            self.change.ends(log.topic.id, partition, ends);
-            self.done.push(Done { log, partition, ends, frame: None });
-        }
-    }
-}
+pub(super) type Loaded<T> = std::result::Result<T, Trouble>;

@@ -24,7 +24,10 @@ mod index;
 mod log;
 mod producer;
 mod reader;
+mod topics;
+mod upkeep;
 mod writer;
+mod writing;
 
 use crate::{Bus, Config, Description, Result, TopicSpec, Topics};
 use std::sync::Arc;

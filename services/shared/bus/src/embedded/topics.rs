@@ -1,0 +1,72 @@
+//! Creating and deleting topics.
+
+use super::files::Files;
+use super::index::Topic;
+use super::log::{Core, Log, now_ms};
+use crate::Result;
+use std::sync::{Arc, Mutex};
+
+impl Core {
+    /// Creates a topic. `false`: there is one of that name.
+    pub(super) fn create(&self, spec: &crate::TopicSpec) -> Result<bool> {
+        let doing = format!("creating topic {}", spec.name);
+        let mut appending = self.changing().map_err(|why| self.trouble(&doing, why))?;
+        let id = {
+            let state = self.state();
+            if state.logs.contains_key(&spec.name) {
+                return Ok(false);
+            }
+            state.logs.values().map(|log| log.topic.id).max().unwrap_or(0)
+        };
+        let failed = |error: &dyn std::fmt::Display| self.trouble(&doing, error.to_string());
+        let index = self.index();
+        let index = index.as_ref().ok_or_else(|| failed(&"the index is closed"))?;
+        // An id is never used again, or files of a deleted topic could be taken for another one's.
+        let last = index.fact("last topic").map_err(|error| failed(&error))?;
+        let id = last.and_then(|last| last.parse().ok()).unwrap_or(0).max(id) + 1;
+        let topic = Topic {
+            id,
+            name: spec.name.clone(),
+            partitions: u32::try_from(spec.partitions).unwrap_or(u32::MAX),
+            cleanup: spec.cleanup,
+            incarnation: format!("{:x}.{id}", now_ms()),
+        };
+        let mut change = index.change();
+        change.topic(&topic);
+        change.fact("last topic", &id.to_string());
+        let mut open = None;
+        if !topic.is_compacted() {
+            let (files, _) =
+                Files::open(&self.folder(&topic), Vec::new(), false).map_err(|error| failed(&error))?;
+            open = Some(files.readers());
+            appending.files.insert(id, files);
+        }
+        appending.commit(change, true).map_err(|why| failed(&why))?;
+        let parts = (0..topic.partitions).map(|_| Mutex::default()).collect();
+        self.state().logs.insert(topic.name.clone(), Arc::new(Log { topic, files: open, parts }));
+        self.tell();
+        Ok(true)
+    }
+
+    /// Deletes a topic with all it holds. `false`: there is none of that name.
+    pub(super) fn delete(&self, topic: &str) -> Result<bool> {
+        let doing = format!("deleting topic {topic}");
+        let mut appending = self.changing().map_err(|why| self.trouble(&doing, why))?;
+        let Some(log) = self.state().logs.get(topic).cloned() else { return Ok(false) };
+        let failed = |error: &dyn std::fmt::Display| self.trouble(&doing, error.to_string());
+        let index = self.index();
+        let index = index.as_ref().ok_or_else(|| failed(&"the index is closed"))?;
+        let mut change = index.change();
+        let offsets = self.state().offsets.clone();
+        change.forget(&log.topic, &offsets).map_err(|error| failed(&error))?;
+        let files = appending.files.remove(&log.topic.id);
+        appending.commit(change, true).map_err(|why| failed(&why))?;
+        let mut state = self.state();
+        state.logs.remove(topic);
+        state.offsets.retain(|(_, of, _), _| of != topic);
+        drop(state);
+        self.tell();
+        files.map_or(Ok(()), Files::destroy).map_err(|error| failed(&error))?;
+        Ok(true)
+    }
+}
