@@ -3,6 +3,8 @@
 //! Where a part is missing the test fails with the sentence that says what fetches it.
 #![allow(clippy::unwrap_used)]
 
+mod support;
+
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use rdkafka::admin::{AdminClient, AdminOptions};
@@ -14,8 +16,8 @@ use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 use std::path::Path;
 use std::sync::atomic::AtomicBool;
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
+use support::{Stops, alone};
 use weir_loadtest::generate::{Bounds, Generator, Options};
 use weir_loadtest::network::{Exporter, links_toml, network};
 use weir_loadtest::verify::{Patience, Report, Verdict, verify};
@@ -42,12 +44,6 @@ workers = 2
 workers = 2
 batch_ms = 1000
 ";
-
-/// One stack at a time: they share two cores.
-fn alone() -> MutexGuard<'static, ()> {
-    static ONE: Mutex<()> = Mutex::new(());
-    ONE.lock().unwrap_or_else(PoisonError::into_inner)
-}
 
 /// A stack that knows the generated network's ASes and links.
 fn stack(dir: &Path, world: &World, exporters: &[Exporter]) -> Local {
@@ -182,15 +178,6 @@ fn decoder_and_sink_killed_five_times_each_and_a_zombie_of_each_lose_and_double_
     assert_eq!(report.verdict, Verdict::Pass, "{report}");
     let taken_over = stack.service("decoder-1").unwrap().metrics().unwrap().sum("weir_decoder_flows_total");
     assert!(taken_over > 0.0, "the second decoder decoded nothing");
-}
-
-/// Sets the flag when it goes out of scope.
-struct Stops<'a>(&'a AtomicBool);
-
-impl Drop for Stops<'_> {
-    fn drop(&mut self) {
-        self.0.store(true, std::sync::atomic::Ordering::Relaxed);
-    }
 }
 
 #[test]

@@ -1,13 +1,15 @@
 //! Everything in one process, killed again and again: exactly once from its own log on, and what the dead missed is told.
 #![allow(clippy::unwrap_used)]
 
+mod support;
+
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use std::net::Ipv4Addr;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
+use support::{Stops, alone};
 use weir_bus::EmbeddedBus;
 use weir_loadtest::generate::{Bounds, Generator, Options, now_ns};
 use weir_loadtest::network::{Exporter, links_toml, network};
@@ -21,12 +23,6 @@ use weir_store::{Config, Store};
 const SEED: u64 = 5;
 const PARTITIONS: usize = 4;
 const LONG: Duration = Duration::from_secs(60);
-
-/// One at a time: they share two cores.
-fn alone() -> MutexGuard<'static, ()> {
-    static ONE: Mutex<()> = Mutex::new(());
-    ONE.lock().unwrap_or_else(PoisonError::into_inner)
-}
 
 fn stack(dir: &Path, world: &World, exporters: &[Exporter]) -> Local {
     let asn = dir.join("asn.csv");
@@ -49,15 +45,6 @@ fn store(stack: &Local) -> Store {
 
 fn block_on<F: Future>(future: F) -> F::Output {
     tokio::runtime::Runtime::new().unwrap().block_on(future)
-}
-
-/// Sets the flag when it goes out of scope.
-struct Stops<'a>(&'a AtomicBool);
-
-impl Drop for Stops<'_> {
-    fn drop(&mut self) {
-        self.0.store(true, Ordering::Relaxed);
-    }
 }
 
 /// The engine's process: the only child of the standalone one.

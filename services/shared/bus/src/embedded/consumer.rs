@@ -35,6 +35,14 @@ struct Current {
     at: usize,
 }
 
+/// What comes next.
+enum Next {
+    News(Event<'static>),
+    /// Of the frame that is being delivered: where it begins, and its offset.
+    Record(usize, i64),
+    Nothing,
+}
+
 /// [`GroupConsumer`] on the embedded bus.
 pub struct EmbeddedConsumer {
     core: Arc<Core>,
@@ -200,6 +208,32 @@ impl EmbeddedConsumer {
         let topic = &self.topic;
         self.held.get_mut(&partition).ok_or_else(|| Error::NotAssigned { topic: topic.clone(), partition })
     }
+
+    fn next(&mut self, until: Instant) -> Result<Next> {
+        let core = Arc::clone(&self.core);
+        loop {
+            let version = core.version();
+            if self.current.is_none() || version != self.seen {
+                self.seen = version;
+                if let Some(event) = self.news(&mut core.state())? {
+                    return Ok(Next::News(event));
+                }
+            }
+            if self.current.is_none() && !self.advance()? {
+                let now = Instant::now();
+                if now >= until {
+                    return Ok(Next::Nothing);
+                }
+                // Partitions are given out after a while, without anybody saying so.
+                let look = if self.held.is_empty() { now + LOOK } else { until };
+                core.wait(version, until.min(look));
+                continue;
+            }
+            if let Some((at, offset)) = self.step() {
+                return Ok(Next::Record(at, offset));
+            }
+        }
+    }
 }
 
 impl GroupConsumer for EmbeddedConsumer {
@@ -278,42 +312,6 @@ impl GroupConsumer for EmbeddedConsumer {
 
     fn leave(self) -> Result<()> {
         Ok(())
-    }
-}
-
-/// What comes next.
-enum Next {
-    News(Event<'static>),
-    /// Of the frame that is being delivered: where it begins, and its offset.
-    Record(usize, i64),
-    Nothing,
-}
-
-impl EmbeddedConsumer {
-    fn next(&mut self, until: Instant) -> Result<Next> {
-        let core = Arc::clone(&self.core);
-        loop {
-            let version = core.version();
-            if self.current.is_none() || version != self.seen {
-                self.seen = version;
-                if let Some(event) = self.news(&mut core.state())? {
-                    return Ok(Next::News(event));
-                }
-            }
-            if self.current.is_none() && !self.advance()? {
-                let now = Instant::now();
-                if now >= until {
-                    return Ok(Next::Nothing);
-                }
-                // Partitions are given out after a while, without anybody saying so.
-                let look = if self.held.is_empty() { now + LOOK } else { until };
-                core.wait(version, until.min(look));
-                continue;
-            }
-            if let Some((at, offset)) = self.step() {
-                return Ok(Next::Record(at, offset));
-            }
-        }
     }
 }
 

@@ -132,7 +132,7 @@ impl Files {
         self.segments.insert(segment.number, segment);
     }
 
-    /// Begins another file. The one before is synced with the next sync.
+    /// Begins another file, once the one before is synced.
     pub(super) fn roll(&mut self) -> io::Result<Segment> {
         self.sync()?;
         let segment = Segment { number: self.last().number + 1, ..Segment::default() };

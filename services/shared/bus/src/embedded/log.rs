@@ -359,7 +359,7 @@ impl Core {
             let logs = batches.iter().map(|batch| state.current(&batch.log));
             logs.collect::<std::result::Result<_, _>>().map_err(Refusal::Gone)?
         };
-        // Positions alone are taken in any case: they let retention make room.
+        // Positions alone are taken in any case: they take no room worth mentioning, and what is stored shall not be stored again.
         if !batches.is_empty() {
             let bodies = batches.iter().flat_map(|batch| &batch.bodies);
             self.room(bodies.map(|body| body.stored().len() as u64).sum()).map_err(Refusal::No)?;
@@ -404,10 +404,9 @@ impl Core {
             return Err(Refusal::No(trouble.to_string()));
         }
         let Writing { change, segments, done, .. } = writing;
-        if let Err(error) = change.commit(always) {
-            let why = format!("{}: {error}", self.path.display());
+        if let Err(why) = appending.commit(change, always) {
+            let why = format!("{}: {why}", self.path.display());
             tracing::error!("{why}; the bus is opened again");
-            appending.broken = Some((why.clone(), Instant::now()));
             return Err(Refusal::Unknown(why));
         }
         appending.broken = None;

@@ -138,6 +138,20 @@ impl EmbeddedWriter {
         };
         add(total, count);
     }
+
+    fn take_words(&mut self, timeout: Duration) {
+        if self.waiting.records > 0 && !timeout.is_zero() {
+            match self.words.recv_timeout(timeout) {
+                Ok(word) => self.note(word),
+                Err(RecvTimeoutError::Timeout) => {}
+                // A defect: nobody will ever say what became of the rest.
+                Err(RecvTimeoutError::Disconnected) => self.note((self.waiting, Err(ENDED.to_owned()))),
+            }
+        }
+        while let Ok(word) = self.words.try_recv() {
+            self.note(word);
+        }
+    }
 }
 
 /// The thread: appends what comes, in order, for as long as that takes.
@@ -231,22 +245,6 @@ impl Writer for EmbeddedWriter {
             self.take_words(AGAIN);
         }
         false
-    }
-}
-
-impl EmbeddedWriter {
-    fn take_words(&mut self, timeout: Duration) {
-        if self.waiting.records > 0 && !timeout.is_zero() {
-            match self.words.recv_timeout(timeout) {
-                Ok(word) => self.note(word),
-                Err(RecvTimeoutError::Timeout) => {}
-                // A defect: nobody will ever say what became of the rest.
-                Err(RecvTimeoutError::Disconnected) => self.note((self.waiting, Err(ENDED.to_owned()))),
-            }
-        }
-        while let Ok(word) = self.words.try_recv() {
-            self.note(word);
-        }
     }
 }
 
