@@ -295,11 +295,18 @@ pub fn a_rebalance_in_the_middle_of_a_cycle_loses_and_doubles_nothing<B: Bus>(bu
         let second = threads.spawn(|| {
             let mut second = Copier::new(bus, name, &input, &output, &format!("{name}-1"));
             let begun = Instant::now();
-            while !done.load(Ordering::Relaxed) || second.held.is_empty() {
+            let mut moved = Instant::now();
+            while !done.load(Ordering::Relaxed) {
                 assert!(begun.elapsed() < LONG);
+                let before = (second.copied, second.in_transaction);
                 second.step();
+                if before != (second.copied, second.in_transaction) {
+                    moved = Instant::now();
+                }
+                if moved.elapsed() > Duration::from_millis(100) {
+                    second.commit();
+                }
             }
-            second.commit();
             let copied = second.copied;
             second.consumer.leave().unwrap();
             copied
@@ -316,7 +323,8 @@ pub fn a_rebalance_in_the_middle_of_a_cycle_loses_and_doubles_nothing<B: Bus>(bu
         reader.tail(&output, &from).unwrap();
         let mut seen: BTreeMap<i32, Vec<String>> = BTreeMap::new();
         let mut quiet = Instant::now();
-        // A while longer than it takes: what is doubled comes late.
+        // A while longer than it takes: what is doubled comes late. The second is told to leave only when all is there: what it
+        // holds it alone can copy.
         while seen.values().map(Vec::len).sum::<usize>() < total
             || quiet.elapsed() < Duration::from_millis(500)
         {
@@ -328,9 +336,6 @@ pub fn a_rebalance_in_the_middle_of_a_cycle_loses_and_doubles_nothing<B: Bus>(bu
             while let Some(record) = reader.poll_tail(Duration::ZERO).unwrap() {
                 seen.entry(record.partition()).or_default().push(text(&record));
                 quiet = Instant::now();
-            }
-            if quiet.elapsed() > Duration::from_millis(300) {
-                done.store(true, Ordering::Relaxed);
             }
         }
         for (partition, values) in seen {
