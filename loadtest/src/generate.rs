@@ -1,6 +1,7 @@
 //! Sends a network's flows to ingest, and keeps the ledger.
 
 use crate::encode::{Clock, Encoder, REFRESH};
+use crate::garbage::Garbage;
 use crate::ledger::{Ingest, Ledger};
 use crate::network::{Exporter, Protocol};
 use crate::pace::{Rate, Window};
@@ -13,7 +14,8 @@ use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use std::net::{IpAddr, Ipv4Addr, UdpSocket};
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 
 /// What to send, how fast, to where.
@@ -35,8 +37,10 @@ pub struct Options {
     pub seed: u64,
     /// Data datagrams after which an exporter sends its templates and options again; 0: never.
     pub refresh: u64,
-    /// Go on where nobody listens, and keep a journal of every datagram: what was missed meanwhile is told by `weir.raw`.
+    /// Go on where nobody listens.
     pub outages: bool,
+    /// Keep a journal of every data datagram: what was missed is told by `weir.raw` then, and how long rows took by the clock.
+    pub journal: bool,
     /// Where the ledger is saved, at the end and every fifteen seconds.
     pub ledger: Option<PathBuf>,
 }
@@ -53,6 +57,7 @@ impl Default for Options {
             seed: 1,
             refresh: REFRESH,
             outages: false,
+            journal: false,
             ledger: None,
         }
     }
@@ -64,6 +69,8 @@ const MINUTE: i64 = 60 * SECOND;
 const GUARD: i64 = 50_000_000;
 /// How long exporters have been up.
 const UPTIME: i64 = 30 * 86_400 * SECOND;
+/// How long those have that were restarted: longer than any flow that they tell of.
+const RESTARTED: i64 = 5 * MINUTE;
 const SAVE: Duration = Duration::from_secs(15);
 /// How long the last datagrams may take to be acknowledged.
 const SETTLE: Duration = Duration::from_secs(20);
@@ -74,11 +81,22 @@ pub fn now_ns() -> i64 {
     i64::try_from(since.as_nanos()).unwrap_or(i64::MAX)
 }
 
+/// What others see of a generator that sends.
+#[derive(Debug, Default)]
+pub struct Progress {
+    /// Flows sent.
+    pub flows: AtomicU64,
+    /// Datagrams sent that mean nothing.
+    pub garbage: AtomicU64,
+}
+
 #[derive(Debug)]
 struct Sender {
     socket: UdpSocket,
     traffic: Traffic,
     encoder: Encoder,
+    /// When its exporter was switched on, ns since the epoch.
+    booted_ns: i64,
 }
 
 impl Options {
@@ -91,7 +109,7 @@ impl Options {
         }
     }
 
-    fn sender(&self, exporter: &Exporter, number: usize) -> Result<Sender> {
+    fn sender(&self, exporter: &Exporter, number: usize, booted_ns: i64) -> Result<Sender> {
         let socket = UdpSocket::bind((exporter.address, 0)).with_context(|| {
             format!("sending from {}, which must be an address of this machine", exporter.address)
         })?;
@@ -100,8 +118,18 @@ impl Options {
             socket,
             traffic: Traffic::new(exporter, number, self.seed),
             encoder: Encoder::new(exporter, number, self.refresh),
+            booted_ns,
         })
     }
+}
+
+/// What to send.
+#[derive(Clone, Copy, Debug)]
+pub struct Load {
+    /// Flows a second.
+    pub rate: f64,
+    /// Datagrams a second that mean nothing.
+    pub garbage: f64,
 }
 
 /// How much to send, whichever is reached first.
@@ -124,6 +152,8 @@ pub struct Generator<'w> {
     random: StdRng,
     window: Option<Window>,
     ledger: Ledger,
+    garbage: Garbage,
+    progress: Arc<Progress>,
 }
 
 impl<'w> Generator<'w> {
@@ -137,7 +167,9 @@ impl<'w> Generator<'w> {
             .as_deref()
             .map(|address| Window::open(address, options.window.max(1)))
             .transpose()?;
-        let senders = exporters.iter().enumerate().map(|(n, exporter)| options.sender(exporter, n));
+        let booted_ns = now_ns() - UPTIME;
+        let senders =
+            exporters.iter().enumerate().map(|(n, exporter)| options.sender(exporter, n, booted_ns));
         let mut ledger = Ledger::new(exporters, options.seed, now_ns());
         ledger.names = world.ases().iter().map(|one| (one.number, one.name.clone())).collect();
         Ok(Self {
@@ -150,7 +182,22 @@ impl<'w> Generator<'w> {
             exporters,
             window,
             ledger,
+            garbage: Garbage::new(exporters, options),
+            progress: Arc::default(),
         })
+    }
+
+    /// What is sent, for others to see while it runs.
+    pub fn progress(&self) -> Arc<Progress> {
+        Arc::clone(&self.progress)
+    }
+
+    /// All exporters start anew: uptime and sequence numbers begin again, and template ids mean something else than before.
+    pub fn restart_exporters(&mut self) {
+        for (number, sender) in self.senders.iter_mut().enumerate() {
+            sender.encoder.restart(&self.exporters[number], number);
+            sender.booted_ns = now_ns() - RESTARTED;
+        }
     }
 
     /// What was sent so far.
@@ -163,20 +210,46 @@ impl<'w> Generator<'w> {
     /// # Errors
     /// Where nobody listens, ingest's metrics can't be had, or the ledger can't be saved.
     pub fn run(&mut self, bounds: Bounds, stop: &AtomicBool) -> Result<()> {
-        let mut rate = Rate::new(self.options.rate, self.options.daily);
+        self.send(Load { rate: self.options.rate, garbage: 0.0 }, bounds, stop)?;
+        self.finish()
+    }
+
+    /// Sends until the bounds, or until `stop`; does not wait for anything.
+    ///
+    /// # Errors
+    /// As [`Generator::run`].
+    pub fn send(&mut self, load: Load, bounds: Bounds, stop: &AtomicBool) -> Result<()> {
+        let mut rate = Rate::new(load.rate, self.options.daily);
+        self.garbage.begin(load.garbage);
         let (begun, mut saved, mut total) = (Instant::now(), Instant::now(), 0_u64);
         while !stop.load(Ordering::Relaxed) && bounds.duration.is_none_or(|limit| begun.elapsed() < limit) {
             let left = bounds.flows.map_or(u64::MAX, |limit| limit - total);
             if left == 0 {
                 break;
             }
-            total += self.datagram(left, &mut rate)?;
+            let sent = self.datagram(left, &mut rate)?;
+            self.progress.flows.fetch_add(sent, Ordering::Relaxed);
+            total += sent;
+            for _ in 0..self.garbage.due() {
+                self.garbage.send(&mut self.random, self.options.outages)?;
+                self.progress.garbage.fetch_add(1, Ordering::Relaxed);
+                self.window.as_mut().map_or(Ok(()), Window::sent)?;
+            }
             if saved.elapsed() > SAVE {
                 saved = Instant::now();
                 let counted = self.window.as_mut().map(Window::look).transpose()?;
                 self.save(counted)?;
             }
         }
+        Ok(())
+    }
+
+    /// Waits until the bus has what was sent, and saves the ledger.
+    ///
+    /// # Errors
+    /// Where ingest's metrics can't be had, or the ledger can't be saved.
+    pub fn finish(&mut self) -> Result<()> {
+        self.ledger.garbage_datagrams = self.progress.garbage.load(Ordering::Relaxed);
         let counted = self.window.as_mut().map(|window| window.settle(SETTLE)).transpose()?;
         self.save(counted)
     }
@@ -191,18 +264,19 @@ impl<'w> Generator<'w> {
         rate.wait(count, now_ns());
         let flows: Vec<_> = (0..count).map(|_| sender.traffic.next(self.world, exporter)).collect();
 
-        let started = self.ledger.started_ns;
+        let booted_ns = sender.booted_ns;
         let mut told = Vec::with_capacity(count);
         let outages = self.options.outages;
-        for datagram in sender.encoder.control(exporter, clear_of_border(started)) {
+        for datagram in sender.encoder.control(exporter, clear_of_border(booted_ns)) {
             send(&sender.socket, &datagram, outages)?;
             self.ledger.control_datagrams += 1;
             self.window.as_mut().map_or(Ok(()), Window::sent)?;
         }
-        let clock = clear_of_border(started);
+        let clock = clear_of_border(booted_ns);
         let datagram = sender.encoder.data(exporter, &flows, clock, &mut told);
+        self.garbage.keep(&datagram);
         send(&sender.socket, &datagram, outages)?;
-        if let (true, Some(first)) = (outages, flows.first()) {
+        if let (true, Some(first)) = (self.options.journal, flows.first()) {
             self.ledger.journal.push(Sent {
                 exporter: number as u32,
                 first: first.tag,
@@ -225,18 +299,18 @@ impl<'w> Generator<'w> {
 }
 
 /// The time, once it is not near the end of a minute.
-fn clear_of_border(started: i64) -> Clock {
+fn clear_of_border(booted_ns: i64) -> Clock {
     loop {
         let now_ns = now_ns();
         let left = MINUTE - now_ns.rem_euclid(MINUTE);
         if left > GUARD {
-            return Clock { now_ns, booted_ns: started - UPTIME };
+            return Clock { now_ns, booted_ns };
         }
         std::thread::sleep(Duration::from_nanos(left.unsigned_abs() + 100_000));
     }
 }
 
-fn send(socket: &UdpSocket, datagram: &[u8], outages: bool) -> Result<()> {
+pub(crate) fn send(socket: &UdpSocket, datagram: &[u8], outages: bool) -> Result<()> {
     let peer = || socket.peer_addr().map_or_else(|_| "ingest".to_owned(), |address| address.to_string());
     match socket.send(datagram) {
         Ok(_) => Ok(()),

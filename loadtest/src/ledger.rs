@@ -48,6 +48,9 @@ pub struct Ledger {
     pub datagrams: u64,
     /// Datagrams of templates and options.
     pub control_datagrams: u64,
+    /// Datagrams that mean nothing.
+    #[serde(default)]
+    pub garbage_datagrams: u64,
     /// What ingest's counters say of the run, if they were asked.
     pub ingest: Option<Ingest>,
     /// By exporter.
@@ -276,6 +279,11 @@ impl Ledger {
         if minutes.0 != minutes.1 {
             account.blurred.insert(minutes.0);
         }
+    }
+
+    /// Datagrams of every kind.
+    pub fn all_datagrams(&self) -> u64 {
+        self.datagrams + self.control_datagrams + self.garbage_datagrams
     }
 
     /// All exporters together.

@@ -4,11 +4,16 @@
 //! implementations agree on is believed, a number that one computed twice is not.
 
 pub mod encode;
+pub mod freshness;
+mod garbage;
 pub mod generate;
 pub mod ledger;
 pub mod network;
 pub mod pace;
 pub mod raw;
+pub mod report;
+pub mod run;
+pub mod scenario;
 mod tag;
 pub mod traffic;
 pub mod verify;

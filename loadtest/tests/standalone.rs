@@ -14,10 +14,10 @@ use weir_bus::EmbeddedBus;
 use weir_loadtest::generate::{Bounds, Generator, Options, now_ns};
 use weir_loadtest::network::{Exporter, links_toml, network};
 use weir_loadtest::raw::Received;
-use weir_loadtest::verify::{Patience, Verdict, against_raw, verify};
+use weir_loadtest::verify::{Cause, Excuse, Patience, Verdict, against_raw, verify};
 use weir_loadtest::world::World;
 use weir_stack::local::Ports;
-use weir_stack::{Local, local, scrape};
+use weir_stack::{Local, Signal, local, scrape};
 use weir_store::{Config, Store};
 
 const SEED: u64 = 5;
@@ -80,6 +80,7 @@ fn a_standalone_killed_ten_times_stores_all_of_its_log_once_and_tells_what_the_d
         seed: SEED,
         refresh: 20,
         outages: true,
+        journal: true,
         ..Options::default()
     };
     let mut generator = Generator::new(&options, &world, &exporters).unwrap();
@@ -107,7 +108,7 @@ fn a_standalone_killed_ten_times_stores_all_of_its_log_once_and_tells_what_the_d
                 std::thread::sleep(Duration::from_millis(10));
             }
             most = most.max(begun.elapsed());
-            outages.push((killed, now_ns()));
+            outages.push(Excuse::dead(killed, now_ns()));
         }
         stack.service("standalone").unwrap().wait_ready(LONG).unwrap_or_else(|error| panic!("{error}"));
         std::thread::sleep(Duration::from_secs(2));
@@ -131,9 +132,9 @@ fn a_standalone_killed_ten_times_stores_all_of_its_log_once_and_tells_what_the_d
         block_on(against_raw(generator.ledger(), &received, &outages, &store(&stack), patience)).unwrap();
     println!("{report}\nmissed: {missed:?}");
     assert!(report.sent > 100_000, "{report}");
-    assert_eq!((report.lost, report.doubled, missed.unexplained), (0, 0, 0), "{report}");
+    assert_eq!((report.lost, report.doubled, missed.of(Cause::Unexplained)), (0, 0, 0), "{report}");
     assert_eq!(report.verdict, Verdict::Pass, "{report}");
-    assert!(missed.dead > 0, "ten kills took nothing: nothing was proven");
+    assert!(missed.of(Cause::Dead) > 0, "ten kills took nothing: nothing was proven");
     stack.down().unwrap();
 }
 
@@ -163,7 +164,7 @@ fn an_engine_that_is_killed_under_load_is_started_again_and_nothing_is_lost() {
         for _ in 0..5 {
             std::thread::sleep(Duration::from_millis(random.random_range(1500..4000)));
             let killed = engine(&mut stack);
-            weir_stack::kill(killed).unwrap();
+            weir_stack::signal(killed, Signal::Kill).unwrap();
             let begun = Instant::now();
             while engine(&mut stack) == killed {
                 assert!(begun.elapsed() < LONG, "it was not started again");

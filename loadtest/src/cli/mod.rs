@@ -1,5 +1,6 @@
 //! The command line: what each subcommand takes.
 
+mod run;
 mod stack;
 
 use anyhow::{Context, Result};
@@ -39,6 +40,10 @@ enum Command {
     Top(Top),
     /// Prints the configuration that names the generated network's exporters, interfaces and links for the decoder.
     Links(Network),
+    /// Runs load tests with a verdict and a report: on a stack of this machine that it starts, or on one that is there.
+    Run(Box<run::Run>),
+    /// Lists the load tests that come with this program.
+    Scenarios,
     /// Starts, ends and shows Kafka, the engine and the services on this machine.
     #[command(subcommand)]
     Stack(stack::Command),
@@ -187,6 +192,8 @@ impl Arguments {
                 print(network.links()?)?;
                 Ok(ExitCode::SUCCESS)
             }
+            Command::Run(run) => run.run(),
+            Command::Scenarios => run::list(),
             Command::Stack(command) => command.run(),
         }
     }

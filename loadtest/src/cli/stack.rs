@@ -10,7 +10,7 @@ use std::process::{ExitCode, Stdio};
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 use weir_stack::local::{Options, Ports};
-use weir_stack::{Description, Home, Local, kafka, scrape, terminate};
+use weir_stack::{Description, Home, Local, Signal, kafka, scrape};
 
 #[derive(Subcommand)]
 pub enum Command {
@@ -203,7 +203,7 @@ fn running(dir: &Path) -> Option<Description> {
 
 fn down(dir: &Path) -> Result<ExitCode> {
     let Some(description) = running(dir) else { bail!("no stack runs in {}", dir.display()) };
-    terminate(description.pid)?;
+    weir_stack::signal(description.pid, Signal::Terminate)?;
     let begun = Instant::now();
     while running(dir).is_some() {
         if begun.elapsed() > Duration::from_secs(180) {

@@ -77,6 +77,19 @@ impl Encoder {
         Self { kind, announced, datagrams: 0, refresh }
     }
 
+    /// The exporter starts anew: everything is counted and announced from the beginning, and its template ids have changed their meaning.
+    /// The rate that it announced before holds until it announces one again.
+    pub fn restart(&mut self, exporter: &Exporter, number: usize) {
+        let turned = match &self.kind {
+            Kind::Templated(process) => !process.turned(),
+            Kind::V5(_) | Kind::Sflow(_) => false,
+        };
+        *self = Self { announced: self.announced, ..Self::new(exporter, number, self.refresh) };
+        if let Kind::Templated(process) = &mut self.kind {
+            process.turn(turned);
+        }
+    }
+
     /// How many flows fit into a datagram.
     pub fn capacity(&self) -> usize {
         match &self.kind {

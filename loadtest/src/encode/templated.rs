@@ -9,8 +9,8 @@ use crate::traffic::Flow;
 /// An element and its length.
 type Field = (u16, u16);
 
-const V4: u16 = 256;
-const V6: u16 = 257;
+/// Templates of IPv4 and IPv6; the other way round after every second restart.
+const DATA: [u16; 2] = [256, 257];
 const SAMPLER: u16 = 258;
 const INTERFACES: u16 = 259;
 /// Sampler or selector that records name.
@@ -28,6 +28,8 @@ pub struct Process {
     domain: u32,
     /// Messages (version 9) or data records (IPFIX) sent.
     sequence: u32,
+    /// Template ids of IPv4 and IPv6.
+    ids: [u16; 2],
     v4: Vec<Field>,
     v6: Vec<Field>,
 }
@@ -68,8 +70,23 @@ impl Process {
             ipfix,
             domain: if ipfix { 1000 + number as u32 } else { 0 },
             sequence: 0,
+            ids: DATA,
             v4: elements(exporter, false),
             v6: elements(exporter, true),
+        }
+    }
+
+    /// Whether ids and layouts are other than at first.
+    pub fn turned(&self) -> bool {
+        self.ids != DATA
+    }
+
+    /// Gives the ids another meaning, and fields another order.
+    pub fn turn(&mut self, turned: bool) {
+        if turned != self.turned() {
+            self.ids.reverse();
+            self.v4.reverse();
+            self.v6.reverse();
         }
     }
 
@@ -113,7 +130,7 @@ impl Process {
     pub fn control(&mut self, exporter: &Exporter, clock: Clock, rate: bool) -> Vec<Vec<u8>> {
         let mut out = self.message(clock);
         set(&mut out, if self.ipfix { 2 } else { 0 }, |out| {
-            for (id, fields) in [(V4, &self.v4), (V6, &self.v6)] {
+            for (id, fields) in self.ids.into_iter().zip([&self.v4, &self.v6]) {
                 out.u16(id);
                 out.u16(fields.len() as u16);
                 specifiers(out, fields);
@@ -209,7 +226,8 @@ impl Process {
         told: &mut Vec<Told>,
     ) -> Vec<u8> {
         let mut out = self.message(clock);
-        for (id, six, fields) in [(V4, false, &self.v4), (V6, true, &self.v6)] {
+        let [four, six] = self.ids;
+        for (id, six, fields) in [(four, false, &self.v4), (six, true, &self.v6)] {
             let mut of = flows.iter().filter(|flow| flow.addresses.0.is_ipv6() == six).peekable();
             if of.peek().is_none() {
                 continue;

@@ -6,13 +6,13 @@
 mod raw;
 mod sql;
 
-pub use raw::{Missed as MissedByRaw, Outage, against_raw};
+pub use raw::{ByMinute, Cause, Excuse, Missed as MissedByRaw, against_raw, by_minute};
 
 use crate::ledger::{Account, Ledger, Side, Sum};
 use anyhow::Result;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::time::{Duration, Instant};
 use weir_store::Store;
@@ -33,7 +33,7 @@ impl Default for Patience {
 }
 
 /// What the comparison comes to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Verdict {
     /// Everything is there, once, as it was sent.
@@ -66,10 +66,10 @@ pub struct Exporter {
 }
 
 /// Of one rollup table.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Rollup {
     /// Its name.
-    pub table: &'static str,
+    pub table: String,
     /// Keys that it has or should have.
     pub keys: u64,
     /// Those of which a measure is not what the flows come to.
@@ -122,6 +122,8 @@ pub struct Report {
 
 /// Rows of flows that one comparison of rollups takes at most, unless one exporter has more.
 const CHUNK: u64 = 3_000_000;
+/// Exporters that one question names at most: they stand in its address.
+const NAMED: usize = 500;
 
 struct Asking<'a> {
     store: &'a Store,
@@ -168,13 +170,14 @@ impl Asking<'_> {
         struct Count {
             count: u64,
         }
-        let parameters = [
-            ("exporters", list(&ledger.exporters)),
-            ("from", self.from.to_string()),
-            ("to", self.to.to_string()),
-        ];
-        let rows: Vec<Count> = self.store.query(&sql::count(self.store.database()), &parameters).await?;
-        Ok(rows.first().map_or(0, |row| row.count))
+        let mut sum = 0;
+        for some in ledger.exporters.chunks(NAMED) {
+            let parameters =
+                [("exporters", list(some)), ("from", self.from.to_string()), ("to", self.to.to_string())];
+            let rows: Vec<Count> = self.store.query(&sql::count(self.store.database()), &parameters).await?;
+            sum += rows.first().map_or(0, |row| row.count);
+        }
+        Ok(sum)
     }
 }
 
@@ -239,7 +242,7 @@ pub async fn verify(ledger: &Ledger, store: &Store, patience: Patience) -> Resul
 
 fn missed(ledger: &Ledger) -> Option<Missed> {
     let counted = ledger.ingest?;
-    let sent = ledger.datagrams + ledger.control_datagrams;
+    let sent = ledger.all_datagrams();
     Some(Missed {
         kernel: counted.kernel_drops,
         ingest: counted.dropped,
@@ -390,13 +393,17 @@ async fn groups(asking: &Asking<'_>, ledger: &Ledger) -> Result<Vec<String>> {
         address: String,
         count: u64,
     }
-    let parameters = [("exporters", list(&ledger.exporters))];
-    let rows: Vec<Count> =
-        asking.store.query(&sql::count_by_exporter(asking.store.database()), &parameters).await?;
+    let mut counts = HashMap::new();
+    for some in ledger.exporters.chunks(NAMED) {
+        let parameters = [("exporters", list(some))];
+        let rows: Vec<Count> =
+            asking.store.query(&sql::count_by_exporter(asking.store.database()), &parameters).await?;
+        counts.extend(rows.into_iter().map(|row| (row.address, row.count)));
+    }
     let (mut groups, mut group, mut size) = (Vec::new(), Vec::new(), 0);
     for account in &ledger.exporters {
-        let count = rows.iter().find(|row| row.address == mapped(account)).map_or(0, |row| row.count);
-        if size + count > CHUNK && !group.is_empty() {
+        let count = counts.get(&mapped(account)).copied().unwrap_or_default();
+        if group.len() == NAMED || (size + count > CHUNK && !group.is_empty()) {
             groups.push(list(&std::mem::take(&mut group)));
             size = 0;
         }
@@ -439,7 +446,7 @@ async fn compare_rollup(asking: &Asking<'_>, rollup: &sql::Rollup, groups: &[Str
     }
     let database = asking.store.database();
     let mut out = Rollup {
-        table: rollup.table,
+        table: rollup.table.to_owned(),
         keys: 0,
         wrong: 0,
         expected: 0,

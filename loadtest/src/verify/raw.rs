@@ -9,22 +9,70 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 use weir_store::Store;
 
-/// What was sent and never reached `weir.raw`.
-#[derive(Clone, Debug, Default, Serialize)]
-pub struct Missed {
-    /// Datagrams sent while nobody received, or just before: what the socket and the memory of the dead held.
-    pub dead: u64,
-    /// Others, for which there is no reason.
-    pub unexplained: u64,
-    /// Flows in all of them, by exporter's address and minute (seconds since the epoch).
-    pub flows: BTreeMap<(String, i64), u64>,
+/// Why a datagram never reached `weir.raw`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Cause {
+    /// Ingest was dead, or died with it in its memory or its socket's buffer.
+    Dead,
+    /// The kernel had no room for it.
+    Kernel,
+    /// Ingest dropped it and counted it.
+    Ingest,
+    /// None that was counted.
+    Unexplained,
+}
+
+impl Cause {
+    /// As a report says it.
+    pub fn words(self) -> &'static str {
+        match self {
+            Self::Dead => "ingest was dead",
+            Self::Kernel => "dropped by the kernel",
+            Self::Ingest => "dropped by ingest, counted",
+            Self::Unexplained => "without a cause",
+        }
+    }
+}
+
+/// What may have taken datagrams: when, why, and how many at most.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Excuse {
+    /// Sent from then on, ns since the epoch.
+    pub from: i64,
+    /// Sent until then.
+    pub to: i64,
+    /// Why.
+    pub cause: Cause,
+    /// Most datagrams that were counted.
+    pub most: u64,
 }
 
 /// What datagrams received by one that is killed may still be on their way to the bus, ns.
 const HELD: i64 = 1_000_000_000;
 
-/// When nobody received, ns since the epoch: from the kill until it listened again.
-pub type Outage = (i64, i64);
+impl Excuse {
+    /// Nobody received: from the kill until it listened again, ns since the epoch.
+    pub fn dead(killed: i64, listened: i64) -> Self {
+        Self { from: killed - HELD, to: listened, cause: Cause::Dead, most: u64::MAX }
+    }
+}
+
+/// What was sent and never reached `weir.raw`.
+#[derive(Clone, Debug, Default)]
+pub struct Missed {
+    /// Data datagrams by cause.
+    pub datagrams: BTreeMap<Cause, u64>,
+    /// Flows in them, by exporter's number, minute (seconds since the epoch) and cause.
+    pub flows: BTreeMap<(u32, i64, Cause), u64>,
+}
+
+impl Missed {
+    /// Datagrams missed for this cause.
+    pub fn of(&self, cause: Cause) -> u64 {
+        self.datagrams.get(&cause).copied().unwrap_or_default()
+    }
+}
 
 /// Numbers of flows, as ranges `first..=last` in order.
 #[derive(Deserialize)]
@@ -33,16 +81,62 @@ struct Range {
     last: u64,
 }
 
-fn missed(ledger: &Ledger, received: &Received, outages: &[Outage]) -> Missed {
+fn missed(ledger: &Ledger, received: &Received, excuses: &[Excuse]) -> Missed {
     let mut missed = Missed::default();
+    let mut excuses = excuses.to_vec();
     for sent in ledger.journal.iter().filter(|sent| received.times(sent) == 0) {
-        let dead = outages.iter().any(|(from, to)| (from - HELD..=*to).contains(&sent.at));
-        *(if dead { &mut missed.dead } else { &mut missed.unexplained }) += 1;
-        let minute = sent.at.div_euclid(60_000_000_000) * 60;
-        let address = ledger.exporters[sent.exporter as usize].address.to_string();
-        *missed.flows.entry((address, minute)).or_default() += u64::from(sent.flows);
+        let excuse = excuses.iter_mut().find(|one| one.most > 0 && (one.from..=one.to).contains(&sent.at));
+        let cause = excuse.map_or(Cause::Unexplained, |one| {
+            one.most -= 1;
+            one.cause
+        });
+        *missed.datagrams.entry(cause).or_default() += 1;
+        *missed.flows.entry((sent.exporter, minute(sent.at), cause)).or_default() += u64::from(sent.flows);
     }
     missed
+}
+
+fn minute(ns: i64) -> i64 {
+    ns.div_euclid(60_000_000_000) * 60
+}
+
+/// Flows lost and doubled in a minute, by exporter's number and minute (seconds since the epoch).
+pub type ByMinute = BTreeMap<(u32, i64), (u64, u64)>;
+
+/// Where flows are lost or doubled: by exporter and minute of sending and receiving. Without `received`, all of the journal was.
+///
+/// # Errors
+/// Where ClickHouse does not answer as it should.
+pub async fn by_minute(
+    ledger: &Ledger,
+    received: Option<&Received>,
+    store: &Store,
+    wrong: &[Exporter],
+) -> Result<ByMinute> {
+    #[derive(Deserialize)]
+    struct Twice {
+        minute: i64,
+        doubled: u64,
+    }
+    let asking = Asking { store, from: ledger.started_ns, to: ledger.ended_ns + 5_000_000_000 };
+    let mut all = ByMinute::new();
+    let numbered = ledger.exporters.iter().zip(wrong).enumerate();
+    for (number, (account, _)) in numbered.filter(|(_, (_, one))| one.lost + one.doubled > 0) {
+        let ranges: Vec<Range> = asking.of(account, sql::ranges(store.database())).await?;
+        let own = ledger.journal.iter().filter(|sent| sent.exporter as usize == number);
+        for sent in own.filter(|sent| received.is_none_or(|received| received.times(sent) > 0)) {
+            let found = within(&ranges, sent.first, sent.first + u64::from(sent.flows));
+            let lost = u64::from(sent.flows) - found;
+            if lost > 0 {
+                all.entry((sent.exporter, minute(sent.at))).or_default().0 += lost;
+            }
+        }
+        let twice: Vec<Twice> = asking.of(account, sql::doubled_by_minute(store.database())).await?;
+        for one in twice {
+            all.entry((number as u32, one.minute)).or_default().1 += one.doubled;
+        }
+    }
+    Ok(all)
 }
 
 /// Waits until all that lies in `weir.raw` is stored or nothing more comes, and compares.
@@ -52,7 +146,7 @@ fn missed(ledger: &Ledger, received: &Received, outages: &[Outage]) -> Missed {
 pub async fn against_raw(
     ledger: &Ledger,
     received: &Received,
-    outages: &[Outage],
+    excuses: &[Excuse],
     store: &Store,
     patience: Patience,
 ) -> Result<(Report, Missed)> {
@@ -70,10 +164,10 @@ pub async fn against_raw(
         exporters.push(exporter(&asking, account, &sent, received).await?);
     }
     let rollups = rollups(&asking, ledger, patience).await?;
-    let missed = missed(ledger, received, outages);
+    let missed = missed(ledger, received, excuses);
     let fault = exporters.iter().any(|one| one.lost + one.doubled > 0 || !one.faults.is_empty())
         || rollups.iter().any(|one| one.wrong > 0);
-    let verdict = match (fault, missed.unexplained) {
+    let verdict = match (fault, missed.of(Cause::Unexplained)) {
         (true, _) => Verdict::Fail,
         (false, 0) => Verdict::Pass,
         (false, _) => Verdict::Invalid,
@@ -153,6 +247,22 @@ fn within(ranges: &[Range], first: u64, end: u64) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::network::network;
+    use crate::world::World;
+
+    #[test]
+    fn what_is_missed_has_the_cause_that_was_counted_then_and_no_more_of_it_than_was_counted() {
+        let exporters = network(&World::synthetic(1), 1, std::net::Ipv4Addr::new(127, 64, 0, 1));
+        let mut ledger = Ledger::new(&exporters, 1, 0);
+        let second = 1_000_000_000;
+        ledger.journal = (0..6)
+            .map(|n| Sent { exporter: 0, first: n * 10, flows: 10, at: n as i64 * second, print: n })
+            .collect();
+        let kernel = Excuse { from: 3 * second, to: 6 * second, cause: Cause::Kernel, most: 2 };
+        let missed = missed(&ledger, &Received::default(), &[Excuse::dead(second, 2 * second), kernel]);
+        assert_eq!([Cause::Dead, Cause::Kernel, Cause::Unexplained].map(|cause| missed.of(cause)), [3, 2, 1]);
+        assert_eq!(missed.flows[&(0, 0, Cause::Dead)], 30);
+    }
 
     #[test]
     fn numbers_are_found_in_ranges_and_between_them_they_are_not() {

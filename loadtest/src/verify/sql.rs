@@ -92,6 +92,15 @@ pub fn doubled(database: &str) -> String {
     )
 }
 
+/// Rows of one exporter beyond the first of a flow, by the minute of the first.
+pub fn doubled_by_minute(database: &str) -> String {
+    format!(
+        "SELECT minute, sum(times - 1) AS doubled FROM (SELECT toInt64(toUnixTimestamp(toStartOfMinute(min(received)))) AS minute, \
+         count() AS times FROM {database}.flows WHERE {OF_RUN} GROUP BY {tag} HAVING times > 1) GROUP BY minute",
+        tag = tag::sql()
+    )
+}
+
 /// Numbers of the flows of one exporter that are there, as ranges.
 pub fn ranges(database: &str) -> String {
     format!(

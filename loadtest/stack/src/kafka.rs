@@ -1,6 +1,6 @@
-//! One real Kafka broker, its own controller, on loopback.
+//! Real Kafka brokers on loopback, each a controller too: one, or several that hold copies of each other's partitions.
 //!
-//! It keeps its ports and its data over [`Kafka::kill`] and [`Kafka::restart`], so clients can be watched living through both.
+//! A broker keeps its ports and its data over [`Kafka::kill`] and [`Kafka::restart`], so clients can be watched living through both.
 
 use crate::process::{Process, Signal};
 use crate::{Error, Home, Result, io, ports};
@@ -42,23 +42,19 @@ pub struct Kafka {
     libraries: PathBuf,
     options: Options,
     port: u16,
+    /// Its number, from 1 on.
+    node: usize,
     process: Option<Process>,
 }
 
 /// What both kinds have: one node that is everything.
 const PROPERTIES: &str = "\
 process.roles=broker,controller
-node.id=1
 controller.listener.names=CONTROLLER
 inter.broker.listener.name=PLAINTEXT
 listener.security.protocol.map=CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT
-offsets.topic.replication.factor=1
 offsets.topic.num.partitions=4
-transaction.state.log.replication.factor=1
-transaction.state.log.min.isr=1
 transaction.state.log.num.partitions=4
-share.coordinator.state.topic.replication.factor=1
-share.coordinator.state.topic.min.isr=1
 group.initial.rebalance.delay.ms=0
 auto.create.topics.enable=false
 log.cleaner.dedupe.buffer.size=16777216
@@ -87,6 +83,9 @@ rootLogger.level=info
 rootLogger.appenderRef.out.ref=out
 ";
 
+/// How long a broker may take to answer.
+const LIMIT: Duration = Duration::from_secs(60);
+
 const CLUSTER: &str = "d2VpcndlaXJ3ZWlyd2Vpcg";
 
 impl Kafka {
@@ -95,19 +94,48 @@ impl Kafka {
     /// # Errors
     /// [`Error::Missing`] where Kafka or Java is; another error where it does not come up.
     pub fn start(dir: &Path, options: Options) -> Result<Self> {
+        let mut kafka = Self::prepare(dir, options, 1, &[ports::free()?])?;
+        kafka.restart()?;
+        Ok(kafka)
+    }
+
+    /// Starts so many brokers in folders of their own below `dir`. With three or more, Kafka's own topics have three copies, of which two
+    /// must have a record. `options.port` is that of the first.
+    ///
+    /// # Errors
+    /// As [`Kafka::start`].
+    pub fn cluster(dir: &Path, options: &Options, count: usize) -> Result<Vec<Self>> {
+        let controllers = (0..count).map(|_| ports::free()).collect::<Result<Vec<_>>>()?;
+        let mut brokers = Vec::new();
+        for node in 1..=count {
+            let port = if node == 1 { options.port } else { 0 };
+            let options = Options { port, ..options.clone() };
+            brokers.push(Self::prepare(&dir.join(format!("broker-{node}")), options, node, &controllers)?);
+        }
+        // None answers before most of them run.
+        brokers.iter_mut().try_for_each(Self::spawn)?;
+        brokers.iter_mut().try_for_each(|broker| broker.wait(LIMIT))?;
+        Ok(brokers)
+    }
+
+    fn prepare(dir: &Path, options: Options, node: usize, controllers: &[u16]) -> Result<Self> {
         let libraries = Home::find().part("kafka/lib", "Kafka", "scripts/fetch-kafka.sh")?;
         let port = if options.port == 0 { ports::free()? } else { options.port };
         fs::create_dir_all(dir).map_err(io(format!("creating {}", dir.display())))?;
-        let mut kafka = Self { dir: dir.to_path_buf(), libraries, options, port, process: None };
-        kafka.configure(ports::free()?)?;
+        let kafka = Self { dir: dir.to_path_buf(), libraries, options, port, node, process: None };
+        kafka.configure(controllers)?;
         kafka.format()?;
-        kafka.restart()?;
         Ok(kafka)
     }
 
     /// Where clients begin: `host:port`.
     pub fn bootstrap(&self) -> String {
         format!("127.0.0.1:{}", self.port)
+    }
+
+    /// Where its output goes.
+    pub fn log(&self) -> PathBuf {
+        self.dir.join("kafka.log")
     }
 
     /// Process id, while it runs.
@@ -150,6 +178,11 @@ impl Kafka {
     /// # Errors
     /// [`Error::Ended`] or [`Error::Silent`].
     pub fn restart(&mut self) -> Result<()> {
+        self.spawn()?;
+        self.wait(LIMIT)
+    }
+
+    fn spawn(&mut self) -> Result<()> {
         self.kill()?;
         let mut java = self.java();
         java.arg(format!("-Xmx{}m", self.options.heap_mb))
@@ -158,9 +191,9 @@ impl Kafka {
             .args(self.options.quick.then_some("-XX:TieredStopAtLevel=1"))
             .arg("kafka.Kafka")
             .arg(self.dir.join("server.properties"));
-        let process = Process::start("Kafka", java, &self.dir.join("kafka.log"))?;
+        let process = Process::start("Kafka", java, &self.log())?;
         self.process = Some(process);
-        self.wait(Duration::from_secs(60))
+        Ok(())
     }
 
     /// Makes it stand still, or go on: to its clients an outage without a closed connection.
@@ -177,14 +210,26 @@ impl Kafka {
         java
     }
 
-    fn configure(&self, controller: u16) -> Result<()> {
+    fn configure(&self, controllers: &[u16]) -> Result<()> {
+        let voters: Vec<String> =
+            controllers.iter().enumerate().map(|(n, port)| format!("{}@127.0.0.1:{port}", n + 1)).collect();
+        let (copies, in_sync) = if controllers.len() < 3 { (1, 1) } else { (3, 2) };
         let own = format!(
-            "listeners=PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller}\n\
+            "node.id={node}\n\
+             offsets.topic.replication.factor={copies}\n\
+             transaction.state.log.replication.factor={copies}\n\
+             transaction.state.log.min.isr={in_sync}\n\
+             share.coordinator.state.topic.replication.factor={copies}\n\
+             share.coordinator.state.topic.min.isr={in_sync}\n\
+             listeners=PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller}\n\
              advertised.listeners=PLAINTEXT://127.0.0.1:{port}\n\
-             controller.quorum.voters=1@127.0.0.1:{controller}\n\
-             log.dirs={}\n",
-            self.dir.join("data").display(),
+             controller.quorum.voters={voters}\n\
+             log.dirs={data}\n",
+            node = self.node,
             port = self.port,
+            controller = controllers[self.node - 1],
+            voters = voters.join(","),
+            data = self.dir.join("data").display(),
         );
         let quick = if self.options.quick { QUICK } else { "" };
         let write = |name: &str, text: &str| {
@@ -236,12 +281,7 @@ impl Kafka {
             }
             std::thread::sleep(Duration::from_millis(50));
         }
-        Err(Error::Silent {
-            name: "Kafka".to_owned(),
-            address,
-            waited: limit,
-            log: self.dir.join("kafka.log"),
-        })
+        Err(Error::Silent { name: "Kafka".to_owned(), address, waited: limit, log: self.log() })
     }
 }
 

@@ -15,7 +15,7 @@ mod service;
 pub use home::Home;
 pub use kafka::Kafka;
 pub use local::{Description, Local};
-pub use process::{Process, Signal, kill, terminate};
+pub use process::{Process, Signal, signal};
 pub use scrape::Metrics;
 pub use service::{Kind, Service, weir_program};
 

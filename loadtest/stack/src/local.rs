@@ -65,7 +65,9 @@ pub struct Options {
     pub partitions: usize,
     /// Ports.
     pub ports: Ports,
-    /// The broker.
+    /// Brokers; with three, every partition has three copies.
+    pub brokers: usize,
+    /// How they run.
     pub kafka: kafka::Options,
     /// Configuration that is laid over the stack's own, in this order.
     pub config: Vec<Table>,
@@ -84,6 +86,7 @@ impl Options {
             sinks: 1,
             partitions: 12,
             ports: Ports::default(),
+            brokers: 1,
             kafka: kafka::Options::load(),
             config: Vec::new(),
             patience: Duration::from_secs(60),
@@ -149,7 +152,7 @@ pub struct Local {
     options: Options,
     weir: PathBuf,
     config: PathBuf,
-    kafka: Option<Kafka>,
+    brokers: Vec<Kafka>,
     services: Vec<Service>,
     ready: bool,
 }
@@ -170,13 +173,18 @@ impl Local {
         let dir = options.dir.canonicalize().map_err(io(format!("opening {}", options.dir.display())))?;
         let options = Options { dir, ..options };
         let config = options.dir.join("weir.toml");
-        write(&config, &configuration(&options, &library).to_string())?;
-        let kafka = (!options.standalone).then(|| {
-            let kafka = kafka::Options { port: options.ports.kafka, ..options.kafka.clone() };
-            Kafka::start(&options.dir.join("kafka"), kafka)
-        });
-        let kafka = kafka.transpose()?;
-        let mut stack = Self { options, weir, config, kafka, services: Vec::new(), ready: false };
+        let (dir, kafka) = (
+            options.dir.join("kafka"),
+            kafka::Options { port: options.ports.kafka, ..options.kafka.clone() },
+        );
+        let brokers = match (options.standalone, options.brokers) {
+            (true, _) => Vec::new(),
+            (false, 1) => vec![Kafka::start(&dir, kafka)?],
+            (false, count) => Kafka::cluster(&dir, &kafka, count)?,
+        };
+        let mut stack = Self { options, weir, config, brokers, services: Vec::new(), ready: false };
+        let text = configuration(&stack.options, stack.bootstrap(), &library).to_string();
+        write(&stack.config, &text)?;
         if stack.options.standalone { stack.start_one() } else { stack.start_each() }?;
         stack.ready = true;
         stack.describe()?;
@@ -238,6 +246,20 @@ impl Local {
         Ok(name)
     }
 
+    /// Ends the process of a service that was added last, in order, for good; the first one stays.
+    ///
+    /// # Errors
+    /// [`Error::Io`].
+    pub fn remove(&mut self, kind: Kind) -> Result<()> {
+        let of_kind = |service: &Service| service.kind() == kind;
+        if self.services.iter().filter(|service| of_kind(service)).count() > 1
+            && let Some(at) = self.services.iter().rposition(of_kind)
+        {
+            self.services.remove(at).stop(DRAIN)?;
+        }
+        self.describe()
+    }
+
     /// Runs a subcommand of `weir` that ends by itself.
     ///
     /// # Errors
@@ -293,19 +315,25 @@ impl Local {
         self.services.iter_mut().find(|service| service.name() == name).ok_or_else(unknown)
     }
 
+    /// The folder of the stack.
+    pub fn dir(&self) -> &Path {
+        &self.options.dir
+    }
+
     /// All services.
     pub fn services(&self) -> &[Service] {
         &self.services
     }
 
-    /// The broker, where there is one.
-    pub fn kafka(&mut self) -> Option<&mut Kafka> {
-        self.kafka.as_mut()
+    /// The brokers; none where all is one process.
+    pub fn brokers(&mut self) -> &mut [Kafka] {
+        &mut self.brokers
     }
 
-    /// Kafka's address, where there is one.
+    /// Kafka's addresses, where there are any.
     pub fn bootstrap(&self) -> Option<String> {
-        self.kafka.as_ref().map(Kafka::bootstrap)
+        let all: Vec<String> = self.brokers.iter().map(Kafka::bootstrap).collect();
+        (!all.is_empty()).then(|| all.join(","))
     }
 
     /// URL of ClickHouse.
@@ -328,7 +356,7 @@ impl Local {
     /// # Errors
     /// [`Error::Ended`].
     pub fn expect_alive(&mut self) -> Result<()> {
-        self.kafka.as_mut().map_or(Ok(()), Kafka::expect_alive)?;
+        self.brokers.iter_mut().try_for_each(Kafka::expect_alive)?;
         self.services.iter_mut().try_for_each(Service::expect_alive)
     }
 
@@ -340,11 +368,12 @@ impl Local {
             admin: service.admin().to_owned(),
             log: service.log().to_owned(),
         };
-        let kafka = self.kafka.as_ref().map(|kafka| Part {
-            name: "kafka".to_owned(),
-            pid: kafka.id(),
+        let several = self.brokers.len() > 1;
+        let brokers = self.brokers.iter().enumerate().map(|(n, broker)| Part {
+            name: if several { format!("kafka-{n}") } else { "kafka".to_owned() },
+            pid: broker.id(),
             admin: String::new(),
-            log: self.options.dir.join("kafka/kafka.log"),
+            log: broker.log(),
         });
         Description {
             pid: std::process::id(),
@@ -354,7 +383,7 @@ impl Local {
             kafka: self.bootstrap(),
             clickhouse: self.clickhouse(),
             ingest: self.options.ports.ingest,
-            services: kafka.into_iter().chain(self.services.iter().map(part)).collect(),
+            services: brokers.chain(self.services.iter().map(part)).collect(),
         }
     }
 
@@ -379,7 +408,7 @@ impl Local {
                 .filter(|service| service.kind() == kind)
                 .try_for_each(|service| service.stop(DRAIN))?;
         }
-        self.kafka.as_mut().map_or(Ok(()), |kafka| kafka.stop().map(drop))?;
+        self.brokers.iter_mut().try_for_each(Kafka::stop)?;
         let path = self.options.dir.join("stack.json");
         fs::remove_file(&path).map_err(io(format!("removing {}", path.display())))
     }
@@ -394,21 +423,24 @@ fn write(path: &Path, text: &str) -> Result<()> {
 }
 
 /// The stack's own configuration with the given ones over it.
-fn configuration(options: &Options, library: &Path) -> Table {
+fn configuration(options: &Options, bootstrap: Option<String>, library: &Path) -> Table {
     let text = |text: String| Value::String(text);
     let number = |n: usize| Value::Integer(n as i64);
     let table = |entries: Vec<(&str, Value)>| {
         Value::Table(entries.into_iter().map(|(key, value)| (key.to_owned(), value)).collect())
     };
     let Ports { kafka, engine, ingest, .. } = options.ports;
+    // One process has no brokers, and the key a default that is right for none.
+    let bootstrap = bootstrap.unwrap_or_else(|| format!("127.0.0.1:{kafka}"));
     let path = |path: &Path| text(path.display().to_string());
     let ports = Value::Array(ingest.iter().map(|port| number(usize::from(*port))).collect());
     let mut config: Table = [
         (
             "bus",
             table(vec![
-                ("bootstrap_servers", text(format!("127.0.0.1:{kafka}"))),
+                ("bootstrap_servers", text(bootstrap)),
                 ("partitions", number(options.partitions)),
+                ("replication", number(if options.brokers < 3 { 1 } else { 3 })),
                 ("embedded", table(vec![("path", path(&options.dir.join("bus")))])),
             ]),
         ),
@@ -450,7 +482,7 @@ mod tests {
     fn given_configuration_lies_over_the_stacks_own_key_by_key() {
         let over: Table = "[bus]\nsession_timeout_ms = 6000\n[decoder]\nworkers = 1\n".parse().unwrap();
         let options = Options { config: vec![over], ..Options::new(Path::new("/somewhere")) };
-        let config = configuration(&options, Path::new("/lib.so"));
+        let config = configuration(&options, None, Path::new("/lib.so"));
         assert_eq!(config["bus"]["session_timeout_ms"].as_integer(), Some(6000));
         assert_eq!(config["bus"]["bootstrap_servers"].as_str(), Some("127.0.0.1:9092"));
         assert_eq!(config["decoder"]["workers"].as_integer(), Some(1));

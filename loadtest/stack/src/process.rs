@@ -28,6 +28,17 @@ pub enum Signal {
     Continue,
 }
 
+impl Signal {
+    fn number(self) -> libc::c_int {
+        match self {
+            Self::Terminate => libc::SIGTERM,
+            Self::Kill => libc::SIGKILL,
+            Self::Stop => libc::SIGSTOP,
+            Self::Continue => libc::SIGCONT,
+        }
+    }
+}
+
 type Spawned = std::io::Result<Child>;
 
 /// The thread that forks; see the file's head.
@@ -127,15 +138,9 @@ impl Process {
         if self.ended()?.is_some() {
             return Ok(());
         }
-        let number = match signal {
-            Signal::Terminate => libc::SIGTERM,
-            Signal::Kill => libc::SIGKILL,
-            Signal::Stop => libc::SIGSTOP,
-            Signal::Continue => libc::SIGCONT,
-        };
         let id = libc::pid_t::try_from(self.child.id()).unwrap_or(libc::pid_t::MAX);
         // SAFETY: a call without memory. The child was not waited for yet, so the id is still its own.
-        let sent = unsafe { libc::kill(id, number) };
+        let sent = unsafe { libc::kill(id, signal.number()) };
         if sent == 0 {
             Ok(())
         } else {
@@ -176,29 +181,17 @@ impl Drop for Process {
     }
 }
 
-/// Asks a process that is no child to end (SIGTERM). The caller has made sure whose it is.
+/// Signals a process that is no child. The caller has made sure whose it is.
 ///
 /// # Errors
 /// [`Error::Io`], as where there is none of this id.
-pub fn terminate(id: u32) -> Result<()> {
-    send(id, libc::SIGTERM)
-}
-
-/// Ends a process that is no child at once (SIGKILL). The caller has made sure whose it is.
-///
-/// # Errors
-/// [`Error::Io`], as where there is none of this id.
-pub fn kill(id: u32) -> Result<()> {
-    send(id, libc::SIGKILL)
-}
-
-fn send(id: u32, signal: libc::c_int) -> Result<()> {
-    let doing = || format!("ending process {id}");
+pub fn signal(id: u32, signal: Signal) -> Result<()> {
+    let doing = || format!("signalling process {id}");
     // 0 and -1 would mean many processes.
     let number = libc::pid_t::try_from(id).ok().filter(|number| *number > 1);
     let number = number.ok_or_else(|| io(doing())(std::io::ErrorKind::InvalidInput.into()))?;
     // SAFETY: a call without memory.
-    let sent = unsafe { libc::kill(number, signal) };
+    let sent = unsafe { libc::kill(number, signal.number()) };
     if sent == 0 { Ok(()) } else { Err(io(doing())(std::io::Error::last_os_error())) }
 }
 

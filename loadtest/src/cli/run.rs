@@ -1,0 +1,177 @@
+//! `weir-loadtest run` and `scenarios`: load tests with a report.
+
+use super::{print, runtime, stop};
+use anyhow::{Context, Result};
+use clap::Args;
+use std::net::{IpAddr, Ipv4Addr};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use weir_loadtest::report::{self, Report};
+use weir_loadtest::run::{Options, Place, Target, run};
+use weir_loadtest::scenario::{NAMES, Scenario};
+use weir_loadtest::verify::Verdict;
+use weir_stack::Home;
+
+#[derive(Args)]
+pub struct Run {
+    /// Scenarios: names of built-in ones (`weir-loadtest scenarios` lists them), or files.
+    #[arg(required = true, value_name = "SCENARIO")]
+    scenarios: Vec<String>,
+    /// Start the stack for each, on this machine.
+    #[arg(long, conflicts_with_all = ["target", "clickhouse"])]
+    local: bool,
+    /// Folder for the stack and its data; emptied before each run.
+    #[arg(long, value_name = "DIR", default_value = "loadtest-stack")]
+    dir: PathBuf,
+    /// The program weir; else $WEIR_BIN, else the one beside this program, else target/release/weir.
+    #[arg(long, value_name = "PATH")]
+    weir: Option<PathBuf>,
+    /// Leave the stack's folder as it is at the end.
+    #[arg(long)]
+    keep: bool,
+    /// Address of the ingest of a stack that is there.
+    #[arg(long, value_name = "ADDRESS", requires = "clickhouse", required_unless_present = "local")]
+    target: Option<IpAddr>,
+    /// UDP ports for NetFlow, IPFIX, sFlow.
+    #[arg(long, num_args = 3, value_delimiter = ',', value_name = "PORT", default_values_t = [2055, 4739, 6343])]
+    ports: Vec<u16>,
+    /// Metrics of that ingest, by which sending is paced.
+    #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:9401")]
+    ingest_metrics: String,
+    /// Metrics of a decoder or sink; may be given several times.
+    #[arg(long, value_name = "HOST:PORT")]
+    metrics: Vec<String>,
+    /// Its ClickHouse.
+    #[arg(long, value_name = "URL", requires = "target")]
+    clickhouse: Option<String>,
+    /// Database there.
+    #[arg(long, default_value = "weir")]
+    database: String,
+    /// User there.
+    #[arg(long, default_value = "default")]
+    user: String,
+    /// File with the user's password.
+    #[arg(long, value_name = "FILE")]
+    password_file: Option<PathBuf>,
+    /// Its Kafka, to tell what was lost from what was missed.
+    #[arg(long, value_name = "HOST:PORT,…")]
+    bootstrap_servers: Option<String>,
+    /// Partitions of its topics.
+    #[arg(long, default_value_t = 12)]
+    partitions: usize,
+    /// Addresses of this machine to send from, each an exporter: those that have no loopback in common with the target need them.
+    #[arg(long, value_delimiter = ',', value_name = "ADDRESS")]
+    addresses: Vec<Ipv4Addr>,
+    /// Files of lines `first,last,asn,name`; those of scripts/fetch-asn.sh where they are there.
+    #[arg(long, value_name = "FILE")]
+    asn: Vec<PathBuf>,
+    /// Makes every phase this many times as long, and moves what goes wrong with it: 0.1 for a try.
+    #[arg(long, default_value_t = 1.0)]
+    stretch: f64,
+    /// Folder for the reports: NAME.md, NAME.json and NAME.html.
+    #[arg(long, value_name = "DIR", default_value = "loadtest-reports")]
+    out: PathBuf,
+}
+
+impl Run {
+    /// Runs one after another; the worst verdict counts.
+    pub fn run(self) -> Result<ExitCode> {
+        // Told apart before anything starts, which takes minutes.
+        let scenarios: Vec<Scenario> = self
+            .scenarios
+            .iter()
+            .map(|name| Scenario::load(name).map(|scenario| scenario.stretched(self.stretch)))
+            .collect::<Result<_>>()?;
+        std::fs::create_dir_all(&self.out).with_context(|| format!("creating {}", self.out.display()))?;
+        let runtime = runtime()?;
+        let stop = stop(&runtime)?;
+        let mut worst = 0;
+        for scenario in scenarios {
+            let name = scenario.name.clone();
+            eprintln!("{name}: {} ({:.0} s)", scenario.about, scenario.sending().as_secs_f64());
+            let options = Options { scenario, place: self.place(), asn: self.asn() };
+            let report = run(&options, &stop).with_context(|| name.clone())?;
+            self.write(&report)?;
+            print(line(&report))?;
+            worst = worst.max(match report.verdict {
+                Verdict::Pass => 0,
+                Verdict::Fail => 1,
+                Verdict::Invalid => 2,
+            });
+            if stop.load(std::sync::atomic::Ordering::Relaxed) {
+                break;
+            }
+        }
+        if self.local && !self.keep && self.dir.exists() {
+            std::fs::remove_dir_all(&self.dir).with_context(|| format!("removing {}", self.dir.display()))?;
+        }
+        Ok(ExitCode::from(worst))
+    }
+
+    fn place(&self) -> Place {
+        let Some(address) = self.target else {
+            return Place::Local { dir: self.dir.clone(), weir: self.weir.clone() };
+        };
+        let ports = [0, 1, 2].map(|n| self.ports.get(n).copied().unwrap_or_default());
+        Place::Target(Box::new(Target {
+            address,
+            ports,
+            ingest_metrics: self.ingest_metrics.clone(),
+            metrics: self.metrics.clone(),
+            clickhouse: weir_store::Config {
+                url: self.clickhouse.clone().unwrap_or_default(),
+                database: self.database.clone(),
+                user: self.user.clone(),
+                password_file: self.password_file.clone(),
+                ..Default::default()
+            },
+            bus: self.bootstrap_servers.clone().map(|bootstrap_servers| weir_bus::Config {
+                bootstrap_servers,
+                partitions: self.partitions,
+                ..Default::default()
+            }),
+            addresses: self.addresses.clone(),
+        }))
+    }
+
+    fn asn(&self) -> Vec<PathBuf> {
+        if !self.asn.is_empty() {
+            return self.asn.clone();
+        }
+        let part = |name| Home::find().part(name, "The AS database", "scripts/fetch-asn.sh");
+        ["asn/asn-ipv4.csv", "asn/asn-ipv6.csv"].into_iter().filter_map(|name| part(name).ok()).collect()
+    }
+
+    fn write(&self, report: &Report) -> Result<()> {
+        let write = |ending: &str, text: &str| {
+            let path: &Path = &self.out.join(format!("{}.{ending}", report.scenario.name));
+            std::fs::write(path, text).with_context(|| format!("writing {}", path.display()))
+        };
+        write("md", &report::markdown(report))?;
+        write("html", &report::page(report))?;
+        write("json", &(serde_json::to_string(report)? + "\n"))
+    }
+}
+
+fn line(report: &Report) -> String {
+    let missed: u64 = report.missed.values().sum();
+    let fresh =
+        report.freshness.map_or(String::new(), |fresh| format!(", fresh in {:.1} s (p99)", fresh.p99_s));
+    let mut out = format!(
+        "{}: {:?}: {} flows sent, {} stored, lost {}, doubled {}, missed {missed}{fresh}\n",
+        report.scenario.name, report.verdict, report.sent, report.stored, report.lost, report.doubled
+    );
+    for reason in &report.reasons {
+        out += &format!("    {reason}\n");
+    }
+    out
+}
+
+/// Lists the built-in scenarios.
+pub fn list() -> Result<ExitCode> {
+    for name in NAMES {
+        let scenario = Scenario::load(name)?;
+        print(format_args!("{name:<24} {:>5.0} s  {}\n", scenario.sending().as_secs_f64(), scenario.about))?;
+    }
+    Ok(ExitCode::SUCCESS)
+}

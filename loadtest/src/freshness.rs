@@ -1,0 +1,132 @@
+//! How long it takes from a packet to a row that a query sees.
+//!
+//! Rows of one exporter become visible in the order in which they were received, so at any moment the newest row that a query sees
+//! tells which packets are visible. Each packet's time is that of the first look that saw it, less that of its sending: too long by
+//! up to the time between two looks, never too short.
+
+use crate::generate::now_ns;
+use crate::raw::Sent;
+use anyhow::Result;
+use serde::{Deserialize, Serialize};
+use std::collections::HashMap;
+use std::net::Ipv4Addr;
+use weir_store::Store;
+
+/// What was seen at a moment.
+#[derive(Clone, Debug, Default)]
+pub struct Look {
+    /// When the answer was there, ns since the epoch.
+    pub at: i64,
+    /// Receive time of the newest row, by exporter.
+    pub newest: HashMap<Ipv4Addr, i64>,
+}
+
+/// How far back a look reaches, s: the two slots of five minutes by which `flows` is ordered are read, and no more.
+const BACK_S: i64 = 300;
+
+/// Asks for the newest rows of these exporters.
+///
+/// # Errors
+/// Where ClickHouse does not answer.
+pub async fn look(store: &Store, exporters: &[Ipv4Addr]) -> Result<Look> {
+    #[derive(Deserialize)]
+    struct Newest {
+        exporter: String,
+        newest: i64,
+    }
+    let list: Vec<String> = exporters.iter().map(|address| address.to_ipv6_mapped().to_string()).collect();
+    let since = now_ns() / 1_000_000_000 - BACK_S;
+    let sql = format!(
+        "SELECT IPv6NumToString(exporter) AS exporter, max(toUnixTimestamp64Nano(received)) AS newest FROM {}.flows \
+         WHERE exporter IN (SELECT toIPv6(arrayJoin(splitByChar(',', {{exporters:String}})))) \
+         AND received >= fromUnixTimestamp64Nano({{since:Int64}}) GROUP BY exporter",
+        store.database()
+    );
+    let parameters = [("exporters", list.join(",")), ("since", (since * 1_000_000_000).to_string())];
+    let rows: Vec<Newest> = store.query(&sql, &parameters).await?;
+    let address = |text: &str| text.parse::<std::net::Ipv6Addr>().ok()?.to_ipv4_mapped();
+    let newest = rows.iter().filter_map(|row| Some((address(&row.exporter)?, row.newest))).collect();
+    Ok(Look { at: now_ns(), newest })
+}
+
+/// Of all flows of the exporters that were looked at.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Freshness {
+    /// Flows.
+    pub flows: u64,
+    /// Half were faster, seconds.
+    pub p50_s: f64,
+    /// 95 of 100 were faster.
+    pub p95_s: f64,
+    /// 99 of 100 were faster.
+    pub p99_s: f64,
+    /// The slowest.
+    pub max_s: f64,
+}
+
+/// How long each datagram took: when it was sent (ns since the epoch), its flows, seconds. `sent` is in order; what was never seen is
+/// left out, as it may have been missed.
+pub fn delays(addresses: &[Ipv4Addr], sent: &[Sent], looks: &[Look]) -> Vec<(i64, u32, f64)> {
+    // The newest row so far: an empty answer of a moment takes nothing back.
+    let mut seen: HashMap<Ipv4Addr, Vec<(i64, i64)>> = HashMap::new();
+    for look in looks {
+        for (address, newest) in &look.newest {
+            let steps = seen.entry(*address).or_default();
+            if steps.last().is_none_or(|(last, _)| newest > last) {
+                steps.push((*newest, look.at));
+            }
+        }
+    }
+    let of = |one: &Sent| {
+        let steps = seen.get(addresses.get(one.exporter as usize)?)?;
+        // It is received after it is sent.
+        let (_, at) = steps.get(steps.partition_point(|(newest, _)| *newest < one.at))?;
+        Some((one.at, one.flows, (at - one.at) as f64 / 1e9))
+    };
+    sent.iter().filter_map(of).collect()
+}
+
+/// Percentiles, weighted by flows.
+pub fn freshness(delays: &[(i64, u32, f64)]) -> Freshness {
+    let mut sorted: Vec<(f64, u32)> = delays.iter().map(|(_, flows, delay)| (*delay, *flows)).collect();
+    sorted.sort_unstable_by(|a, b| a.0.total_cmp(&b.0));
+    let flows: u64 = sorted.iter().map(|(_, flows)| u64::from(*flows)).sum();
+    let rank = |share: f64| {
+        let (wanted, mut below) = ((flows as f64 * share).ceil() as u64, 0);
+        let found = sorted.iter().find(|(_, flows)| {
+            below += u64::from(*flows);
+            below >= wanted
+        });
+        found.map_or(0.0, |(delay, _)| *delay)
+    };
+    Freshness { flows, p50_s: rank(0.5), p95_s: rank(0.95), p99_s: rank(0.99), max_s: rank(1.0) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const A: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 9);
+
+    fn sent(at: i64) -> Sent {
+        Sent { exporter: 0, first: 0, flows: 10, at, print: 0 }
+    }
+
+    #[test]
+    fn a_packet_is_as_old_as_the_first_look_that_saw_it() {
+        let look = |at, newest| Look { at, newest: HashMap::from([(A, newest)]) };
+        let looks =
+            [look(1_000, 100), look(2_000, 100), Look { at: 2_500, ..Look::default() }, look(3_000, 900)];
+        let delays = delays(&[A], &[sent(50), sent(100), sent(101), sent(900), sent(901)], &looks);
+        let seen: Vec<(i64, i64)> = delays.iter().map(|(at, _, s)| (*at, (s * 1e9).round() as i64)).collect();
+        assert_eq!(seen, [(50, 950), (100, 900), (101, 2_899), (900, 2_100)]);
+    }
+
+    #[test]
+    fn percentiles_count_flows_and_not_datagrams() {
+        let delays = [(0, 90, 1.0), (0, 9, 2.0), (0, 1, 5.0)];
+        let all = freshness(&delays);
+        assert_eq!((all.flows, all.p50_s, all.p95_s, all.p99_s, all.max_s), (100, 1.0, 2.0, 2.0, 5.0));
+        assert_eq!(freshness(&[]), Freshness::default());
+    }
+}

@@ -1,0 +1,214 @@
+//! What was seen, held against what the scenario expects. No I/O.
+
+use crate::report::{Check, Part, Report, Step};
+use crate::run::sample::{Sample, Used};
+use crate::verify::{Cause, Verdict};
+use std::collections::BTreeMap;
+
+/// A ramp's step is kept up with where at most so many seconds of its flows are not stored at its end.
+const BEHIND_S: f64 = 10.0;
+/// The generator did what it was asked for where it sent this share.
+const OFFERED: f64 = 0.97;
+
+/// A step from the samples at its ends.
+pub fn step(asked: f64, from: &Sample, to: &Sample) -> Step {
+    let seconds = (to.at_s - from.at_s).max(0.001);
+    let per_second = |field: fn(&Sample) -> u64| field(to).saturating_sub(field(from)) as f64 / seconds;
+    let drops = |sample: &Sample| sample.kernel_drops + sample.dropped;
+    let offered = per_second(|sample| sample.sent);
+    let backlog = to.sent.saturating_sub(to.stored);
+    let dropped = drops(to).saturating_sub(drops(from));
+    Step {
+        asked,
+        offered,
+        stored: per_second(|sample| sample.stored),
+        backlog,
+        dropped,
+        kept_up: offered >= asked * OFFERED && dropped == 0 && backlog as f64 <= asked * BEHIND_S,
+        from_s: from.at_s,
+        to_s: to.at_s,
+    }
+}
+
+/// What each part used, from the samples. `sending_s`: how long was sent.
+pub fn parts(samples: &[Sample], sent: u64, sending_s: f64) -> Vec<Part> {
+    let Some(last) = samples.last() else { return Vec::new() };
+    let flows = sent.max(1) as f64;
+    let part = |(name, used): (&String, &Used)| {
+        let memory = |from: f64, to: f64| {
+            let within =
+                samples.iter().filter(|one| (from..=to).contains(&(one.at_s / sending_s.max(0.001))));
+            let seen: Vec<u64> = within
+                .filter_map(|one| Some(one.parts.get(name)?.memory))
+                .filter(|memory| *memory > 0)
+                .collect();
+            seen.iter().sum::<u64>() / (seen.len().max(1) as u64)
+        };
+        Part {
+            name: name.clone(),
+            cpu_s: used.cpu_s,
+            cpu_s_per_million: used.cpu_s * 1e6 / flows,
+            memory_most: samples
+                .iter()
+                .filter_map(|one| Some(one.parts.get(name)?.memory))
+                .max()
+                .unwrap_or(0),
+            memory_early_late: [memory(0.05, 0.25), memory(0.75, 1.0)],
+            written_per_flow: used.written as f64 / flows,
+        }
+    };
+    last.parts.iter().map(part).collect()
+}
+
+/// Fills in checks, reasons and verdict of a report that has everything else.
+pub fn judge(report: &mut Report) {
+    let expect = &report.scenario.expect;
+    let mut checks = Vec::new();
+    let mut check = |what: &str, wanted: String, seen: String, holds: bool| {
+        checks.push(Check { what: what.to_owned(), wanted, seen, holds });
+    };
+    check("flows lost", "0".to_owned(), report.lost.to_string(), report.lost == 0);
+    check("rows doubled", "0".to_owned(), report.doubled.to_string(), report.doubled == 0);
+    let wrong: u64 = report.rollups.iter().map(|one| one.wrong).sum();
+    check("keys of rollups that are wrong", "0".to_owned(), wrong.to_string(), wrong == 0);
+    let faults: usize = report.exporters.iter().map(|one| one.faults.len()).sum();
+    check(
+        "exporters' sums, minutes, rates and sides as sent",
+        "all".to_owned(),
+        match faults {
+            0 => "all".to_owned(),
+            _ => format!("{faults} differ"),
+        },
+        faults == 0,
+    );
+    if let Some(most) = expect.freshness_p99_s {
+        let seen = report.freshness.map_or(f64::INFINITY, |fresh| fresh.p99_s);
+        check(
+            "from packet to row, 99 of 100 flows",
+            format!("at most {most} s"),
+            format!("{seen:.1} s"),
+            seen <= most,
+        );
+    }
+    let best = report.steps.iter().max_by(|a, b| a.asked.total_cmp(&b.asked)).map(|step| step.offered);
+    if let Some(least) = expect.min_rate {
+        let seen = best.unwrap_or(0.0);
+        let holds = seen >= least * 0.99;
+        check("flows a second sent", format!("{least:.0}"), format!("{seen:.0}"), holds);
+    }
+    if report.scenario.phases.iter().any(|phase| phase.steps > 1) {
+        let valid = report.steps.iter().take_while(|step| step.kept_up).last();
+        let seen = valid.map_or("none".to_owned(), |step| format!("{:.0} flows/s", step.offered));
+        check("last step that was kept up with", "at least one".to_owned(), seen, valid.is_some());
+    }
+    if let Some(most) = expect.memory_growth {
+        for part in
+            report.parts.iter().filter(|part| !matches!(&*part.name, "engine" | "kafka" | "generator"))
+        {
+            let [early, late] = part.memory_early_late;
+            let growth = late as f64 / early.max(1) as f64 - 1.0;
+            let what = format!("growth of {}'s memory", part.name);
+            check(
+                &what,
+                format!("at most {:.0} %", most * 100.0),
+                format!("{:.1} %", growth * 100.0),
+                growth <= most,
+            );
+        }
+    }
+    if expect.min_dead > 0 {
+        let wanted = format!("at least {}", expect.min_dead);
+        check("dead letters", wanted, report.dead.to_string(), report.dead >= expect.min_dead);
+    }
+    if let Some(most) = expect.max_bytes_per_flow {
+        let seen: f64 = report.parts.iter().map(|part| part.written_per_flow).sum();
+        check("bytes written to disk a flow", format!("at most {most}"), format!("{seen:.0}"), seen <= most);
+    }
+    let unasked: Vec<(&Cause, &u64)> =
+        report.missed.iter().filter(|(cause, flows)| !expect.missed.contains(cause) && **flows > 0).collect();
+    report.reasons = checks
+        .iter()
+        .filter(|check| !check.holds)
+        .map(|check| format!("{}: {} seen, {} wanted", check.what, check.seen, check.wanted))
+        .collect();
+    let invalid = unasked.iter().map(|(cause, flows)| {
+        format!(
+            "{flows} flows never reached weir.raw ({}), which this scenario did not ask for",
+            cause.words()
+        )
+    });
+    report.verdict = match (unasked.is_empty(), report.reasons.is_empty()) {
+        (false, _) => Verdict::Invalid,
+        (_, false) => Verdict::Fail,
+        _ => Verdict::Pass,
+    };
+    report.reasons.extend(invalid);
+    report.checks = checks;
+}
+
+/// At most so many samples, evenly, the last one among them.
+pub fn thinned(samples: Vec<Sample>, most: usize) -> Vec<Sample> {
+    let (count, each) = (samples.len(), samples.len().div_ceil(most).max(1));
+    let keep = |n: usize| (count - 1 - n).is_multiple_of(each);
+    samples.into_iter().enumerate().filter(|(n, _)| keep(*n)).map(|(_, sample)| sample).collect()
+}
+
+/// Median and 99th percentile of delays by the time of sending, in so many slots.
+pub fn delays_by_time(delays: &[(i64, u32, f64)], started_ns: i64, slots: usize) -> Vec<(f64, f64, f64)> {
+    let (Some(first), Some(last)) = (delays.iter().map(|d| d.0).min(), delays.iter().map(|d| d.0).max())
+    else {
+        return Vec::new();
+    };
+    let width = ((last - first) / slots as i64).max(1_000_000_000);
+    let mut by_slot: BTreeMap<i64, Vec<(i64, u32, f64)>> = BTreeMap::new();
+    for delay in delays {
+        by_slot.entry((delay.0 - first) / width).or_default().push(*delay);
+    }
+    by_slot
+        .into_iter()
+        .map(|(slot, delays)| {
+            let fresh = crate::freshness::freshness(&delays);
+            (((first + slot * width - started_ns) as f64) / 1e9, fresh.p50_s, fresh.p99_s)
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(at_s: f64, sent: u64, stored: u64) -> Sample {
+        Sample { at_s, sent, stored, ..Sample::default() }
+    }
+
+    #[test]
+    fn a_step_is_kept_up_with_where_all_was_sent_nothing_dropped_and_little_waits() {
+        let start = at(0.0, 0, 0);
+        assert!(step(1000.0, &start, &at(30.0, 30_000, 25_000)).kept_up);
+        assert!(!step(1000.0, &start, &at(30.0, 30_000, 19_000)).kept_up, "eleven seconds behind");
+        assert!(!step(1000.0, &start, &at(30.0, 25_000, 25_000)).kept_up, "the generator was held up");
+        let dropped = Sample { kernel_drops: 1, ..at(30.0, 30_000, 30_000) };
+        assert!(!step(1000.0, &start, &dropped).kept_up);
+    }
+
+    #[test]
+    fn memory_is_that_of_quarters_and_a_part_that_was_dead_counts_while_it_lived() {
+        let with = |at_s, memory| {
+            let parts =
+                BTreeMap::from([("sink".to_owned(), Used { cpu_s: at_s / 10.0, memory, written: 500 })]);
+            Sample { parts, ..at(at_s, 0, 0) }
+        };
+        let samples = [with(10.0, 100), with(20.0, 0), with(24.0, 200), with(80.0, 400), with(100.0, 600)];
+        let parts = parts(&samples, 1_000_000, 100.0);
+        assert_eq!((parts[0].memory_early_late, parts[0].memory_most), ([150, 500], 600));
+        assert_eq!(parts[0].cpu_s_per_million, 10.0);
+    }
+
+    #[test]
+    fn samples_are_thinned_and_the_last_one_stays() {
+        let samples: Vec<Sample> = (0..1000).map(|n| at(f64::from(n), 0, 0)).collect();
+        let some = thinned(samples, 100);
+        assert_eq!((some.len(), some[99].at_s), (100, 999.0));
+        assert!(thinned(Vec::new(), 100).is_empty());
+    }
+}

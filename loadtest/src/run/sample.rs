@@ -1,0 +1,327 @@
+//! What is looked at while a scenario runs: what processes use, what ingest counts, how many rows there are, and how new the newest are.
+//!
+//! CPU, memory and disk come from /proc, of this machine's processes alone. A process that dies keeps what it had used until it was last
+//! looked at.
+
+use crate::freshness::Look;
+use crate::generate::Progress;
+use anyhow::Result;
+use serde::{Deserialize, Serialize};
+use std::collections::{BTreeMap, HashMap};
+use std::net::Ipv4Addr;
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+use weir_stack::Metrics;
+use weir_store::Store;
+
+/// What one part had used and had at a moment, or in all.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Used {
+    /// CPU, seconds since it was started, all its processes together.
+    pub cpu_s: f64,
+    /// Resident memory, bytes.
+    pub memory: u64,
+    /// Bytes written to disk.
+    pub written: u64,
+}
+
+/// A moment.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Sample {
+    /// Seconds since sending began.
+    pub at_s: f64,
+    /// Flows sent until then.
+    pub sent: u64,
+    /// Rows of `flows` that a query sees.
+    pub stored: u64,
+    /// Datagrams that ingest has received, and the bus acknowledged.
+    pub received: u64,
+    /// Datagrams that the bus has acknowledged.
+    pub acknowledged: u64,
+    /// Datagrams that the kernel dropped.
+    pub kernel_drops: u64,
+    /// Datagrams that ingest dropped.
+    pub dropped: u64,
+    /// Dead letters.
+    pub dead: u64,
+    /// By part.
+    pub parts: BTreeMap<String, Used>,
+}
+
+/// Processes that there are: names of parts and process ids, kept up to date by whoever starts and ends them.
+pub type Processes = Arc<Mutex<Vec<(String, u32)>>>;
+
+/// Where to look.
+pub struct Watch {
+    /// ClickHouse.
+    pub store: Store,
+    /// Addresses of the metrics of all services.
+    pub metrics: Arc<Mutex<Vec<String>>>,
+    /// Processes.
+    pub processes: Processes,
+    /// What was sent.
+    pub progress: Arc<Progress>,
+    /// Exporters whose newest row is asked for.
+    pub probes: Vec<Ipv4Addr>,
+    /// The last sample, for others.
+    pub latest: Arc<Mutex<Sample>>,
+    /// When sending began.
+    pub begun: Instant,
+    /// Rows that were there before.
+    pub before: u64,
+    /// Between two samples.
+    pub every: Duration,
+}
+
+/// Between two looks at the newest rows.
+const LOOK: Duration = Duration::from_millis(500);
+
+/// Everything that was seen.
+#[derive(Clone, Debug, Default)]
+pub struct Seen {
+    /// One after another.
+    pub samples: Vec<Sample>,
+    /// How new the newest rows were.
+    pub looks: Vec<Look>,
+    /// CPU of threads by the first part of their name, of processes that have several services in one, seconds.
+    pub threads: BTreeMap<String, f64>,
+}
+
+impl Watch {
+    /// Looks until it is told to stop.
+    ///
+    /// # Errors
+    /// Where no runtime can be had. Whoever does not answer is asked again later.
+    pub fn run(self, stop: &AtomicBool) -> Result<Seen> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let (mut seen, mut counters, mut usage) = (Seen::default(), Counters::default(), Usage::default());
+        let mut next = Instant::now();
+        let mut stored = 0;
+        while !stop.load(Ordering::Relaxed) {
+            if let Ok(look) = runtime.block_on(crate::freshness::look(&self.store, &self.probes)) {
+                seen.looks.push(look);
+            }
+            if Instant::now() >= next {
+                next = (next + self.every).max(Instant::now());
+                if let Ok(rows) = runtime.block_on(rows(&self.store)) {
+                    stored = rows.saturating_sub(self.before);
+                }
+                let addresses = self.metrics.lock().unwrap_or_else(PoisonError::into_inner).clone();
+                addresses.iter().for_each(|address| counters.look(address));
+                let processes = self.processes.lock().unwrap_or_else(PoisonError::into_inner).clone();
+                let sample = Sample {
+                    at_s: self.begun.elapsed().as_secs_f64(),
+                    sent: self.progress.flows.load(Ordering::Relaxed),
+                    stored,
+                    received: counters.sum(RECEIVED),
+                    acknowledged: counters.sum(ACKNOWLEDGED),
+                    kernel_drops: counters.sum(KERNEL_DROPS),
+                    dropped: DROPPED.iter().map(|name| counters.sum(name)).sum(),
+                    dead: counters.sum(DEAD),
+                    parts: usage.look(&processes),
+                };
+                sample.clone_into(&mut self.latest.lock().unwrap_or_else(PoisonError::into_inner));
+                seen.samples.push(sample);
+            }
+            std::thread::sleep(LOOK);
+        }
+        seen.threads = usage.threads();
+        Ok(seen)
+    }
+}
+
+/// Rows of `flows`, of whatever exporter.
+///
+/// # Errors
+/// Where ClickHouse does not answer.
+pub async fn rows(store: &Store) -> Result<u64> {
+    #[derive(Deserialize)]
+    struct Count {
+        count: u64,
+    }
+    let sql = format!("SELECT count() AS count FROM {}.flows", store.database());
+    let rows: Vec<Count> = store.query(&sql, &[]).await?;
+    Ok(rows.first().map_or(0, |row| row.count))
+}
+
+const RECEIVED: &str = "weir_ingest_datagrams_total";
+const ACKNOWLEDGED: &str = "weir_ingest_datagrams_acked_total";
+const KERNEL_DROPS: &str = "weir_ingest_kernel_drops_total";
+const DROPPED: [&str; 2] = ["weir_ingest_datagrams_dropped_total", "weir_ingest_datagrams_failed_total"];
+const DEAD: &str = "weir_decoder_dead_letters_total";
+const COUNTED: [&str; 6] = [RECEIVED, ACKNOWLEDGED, KERNEL_DROPS, DROPPED[0], DROPPED[1], DEAD];
+
+/// Counters over restarts: what a service had counted when it was last seen, and what its successors counted since.
+#[derive(Default)]
+struct Counters {
+    now: HashMap<(String, &'static str), u64>,
+    past: HashMap<&'static str, u64>,
+    first: HashMap<(String, &'static str), u64>,
+}
+
+impl Counters {
+    fn look(&mut self, address: &str) {
+        let Ok(metrics) = Metrics::of(address) else { return };
+        for name in COUNTED {
+            let count = metrics.sum(name) as u64;
+            self.enter(address, name, count);
+        }
+    }
+
+    fn enter(&mut self, address: &str, name: &'static str, count: u64) {
+        let key = (address.to_owned(), name);
+        // What was counted before the first look is of no concern.
+        let first = *self.first.entry(key.clone()).or_insert(count);
+        let last = self.now.insert(key.clone(), count).unwrap_or(count);
+        if count < last {
+            *self.past.entry(name).or_default() += last - first;
+            self.first.insert(key, 0);
+        }
+    }
+
+    fn sum(&self, name: &str) -> u64 {
+        let now = self.now.iter().filter(|((_, one), _)| *one == name);
+        let since: u64 = now.map(|(key, count)| count - self.first.get(key).unwrap_or(&0)).sum();
+        since + self.past.get(name).copied().unwrap_or_default()
+    }
+}
+
+/// What processes used, over their deaths.
+#[derive(Default)]
+struct Usage {
+    /// By process id and its start, so that an id given out again is another process.
+    last: HashMap<(u32, u64), (String, Used)>,
+    first: HashMap<(u32, u64), Used>,
+    threads: HashMap<(u32, u32), (String, f64, f64)>,
+}
+
+impl Usage {
+    /// Looks at each process, and at the children of those that have some; gives what each part has used since it was first looked at.
+    fn look(&mut self, processes: &[(String, u32)]) -> BTreeMap<String, Used> {
+        for (_, used) in self.last.values_mut() {
+            used.memory = 0;
+        }
+        for (part, pid) in processes {
+            self.process(part, *pid);
+            if part == "standalone" {
+                self.count_threads(*pid);
+                for child in children(*pid) {
+                    self.process("engine", child);
+                }
+            }
+        }
+        let mut parts: BTreeMap<String, Used> = BTreeMap::new();
+        for (key, (part, used)) in &self.last {
+            let first = self.first.get(key).copied().unwrap_or_default();
+            let sum = parts.entry(part.clone()).or_default();
+            sum.cpu_s += used.cpu_s - first.cpu_s;
+            sum.memory += used.memory;
+            sum.written += used.written.saturating_sub(first.written);
+        }
+        parts
+    }
+
+    fn process(&mut self, part: &str, pid: u32) {
+        let Some((started, used)) = proc(Path::new(&format!("/proc/{pid}"))) else { return };
+        self.first.entry((pid, started)).or_insert(used);
+        self.last.insert((pid, started), (part.to_owned(), used));
+    }
+
+    fn count_threads(&mut self, pid: u32) {
+        let Ok(tasks) = std::fs::read_dir(format!("/proc/{pid}/task")) else { return };
+        for task in tasks.flatten() {
+            let id = task.file_name().to_string_lossy().parse().unwrap_or(0);
+            let Some(stat) = Stat::read(&task.path().join("stat")) else { continue };
+            let entry = self.threads.entry((pid, id)).or_insert((String::new(), stat.cpu_s, 0.0));
+            // A thread has its name a moment after its start.
+            (entry.0, entry.2) = (stat.name, stat.cpu_s);
+        }
+    }
+
+    fn threads(&self) -> BTreeMap<String, f64> {
+        let mut sums = BTreeMap::new();
+        for (name, first, last) in self.threads.values() {
+            let part = ["ingest", "decoder", "sink", "bus"].into_iter().find(|part| name.starts_with(part));
+            *sums.entry(part.unwrap_or("rest").to_owned()).or_insert(0.0) += last - first;
+        }
+        sums
+    }
+}
+
+/// Processes that were started by any thread of this one.
+pub fn children(pid: u32) -> Vec<u32> {
+    let Ok(tasks) = std::fs::read_dir(format!("/proc/{pid}/task")) else { return Vec::new() };
+    let lists = tasks.flatten().filter_map(|task| std::fs::read_to_string(task.path().join("children")).ok());
+    lists
+        .flat_map(|list| list.split_whitespace().filter_map(|id| id.parse().ok()).collect::<Vec<_>>())
+        .collect()
+}
+
+struct Stat {
+    name: String,
+    cpu_s: f64,
+    started: u64,
+    resident_pages: u64,
+}
+
+/// Clock ticks a second as /proc counts them (proc(5); 100 on every Linux that Rust runs on), and the size of a page.
+const TICKS: f64 = 100.0;
+const PAGE: u64 = 4096;
+
+impl Stat {
+    fn read(path: &Path) -> Option<Self> {
+        let text = std::fs::read_to_string(path).ok()?;
+        // The name stands in brackets and may have brackets and spaces of its own.
+        let (head, rest) = text.rsplit_once(") ")?;
+        let fields: Vec<&str> = rest.split(' ').collect();
+        let number = |n: usize| fields.get(n).and_then(|field| field.parse::<u64>().ok());
+        Some(Self {
+            name: head.split_once('(')?.1.to_owned(),
+            cpu_s: (number(11)? + number(12)?) as f64 / TICKS,
+            started: number(19)?,
+            resident_pages: number(21)?,
+        })
+    }
+}
+
+fn proc(path: &Path) -> Option<(u64, Used)> {
+    let stat = Stat::read(&path.join("stat"))?;
+    let io = std::fs::read_to_string(path.join("io")).unwrap_or_default();
+    let field = |name: &str| io.lines().find_map(|line| line.strip_prefix(name)?.trim().parse::<u64>().ok());
+    let written =
+        field("write_bytes:").unwrap_or(0).saturating_sub(field("cancelled_write_bytes:").unwrap_or(0));
+    Some((stat.started, Used { cpu_s: stat.cpu_s, memory: stat.resident_pages * PAGE, written }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn counters_go_on_over_a_restart_and_begin_at_the_first_look() {
+        let mut counters = Counters::default();
+        for count in [100, 150, 20, 25] {
+            counters.enter("a", RECEIVED, count);
+        }
+        counters.enter("b", RECEIVED, 7);
+        counters.enter("b", RECEIVED, 9);
+        assert_eq!(counters.sum(RECEIVED), 50 + 25 + 2);
+        assert_eq!(counters.sum(DEAD), 0);
+    }
+
+    #[test]
+    fn this_process_has_used_something() {
+        let own = std::process::id();
+        let mut usage = Usage::default();
+        usage.look(&[("tests".to_owned(), own)]);
+        let begun = Instant::now();
+        while begun.elapsed() < Duration::from_millis(60) {
+            std::hint::black_box(0);
+        }
+        let parts = usage.look(&[("tests".to_owned(), own), ("gone".to_owned(), u32::MAX)]);
+        assert_eq!(parts.len(), 1);
+        assert!(parts["tests"].memory > 1 << 20 && parts["tests"].cpu_s > 0.0, "{parts:?}");
+    }
+}

@@ -1,0 +1,156 @@
+//! The stack of a scenario on this machine: started as the scenario says, ended with the value.
+
+use super::sample::Processes;
+use crate::network::{Exporter, links_toml};
+use crate::raw::Received;
+use crate::scenario::Scenario;
+use crate::world::World;
+use anyhow::{Context, Result, ensure};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+use weir_bus::{EmbeddedBus, EmbeddedConfig, KafkaBus};
+use weir_stack::local::Ports;
+use weir_stack::{Local, kafka, local};
+
+/// Time that parts may take to be ready.
+const READY: Duration = Duration::from_secs(120);
+
+/// A running stack.
+pub struct Machine {
+    /// It.
+    pub stack: Local,
+    /// Its processes, for the sampler.
+    pub processes: Processes,
+    /// Addresses of its services' metrics.
+    pub metrics: Arc<Mutex<Vec<String>>>,
+    partitions: usize,
+    standalone: bool,
+    _disk: Option<Disk>,
+}
+
+/// A disk of its own, in memory.
+struct Disk(PathBuf);
+
+impl Disk {
+    fn mount(at: &Path, megabytes: u64) -> Result<Self> {
+        std::fs::create_dir_all(at).with_context(|| format!("creating {}", at.display()))?;
+        let size = format!("size={megabytes}m");
+        let mut command = Command::new("mount");
+        command.args(["-t", "tmpfs", "-o", &size, "tmpfs"]).arg(at);
+        let output = command.output().context("starting mount")?;
+        let said = String::from_utf8_lossy(&output.stderr);
+        ensure!(output.status.success(), "a tmpfs at {} (needs root): {}", at.display(), said.trim());
+        Ok(Self(at.to_owned()))
+    }
+}
+
+impl Drop for Disk {
+    fn drop(&mut self) {
+        // Whatever still uses it was killed a moment ago; what is left then is left to whoever runs this.
+        let _ = Command::new("umount").arg("--lazy").arg(&self.0).status();
+    }
+}
+
+impl Machine {
+    /// Starts it in `dir`, which is empty or not there.
+    ///
+    /// # Errors
+    /// Where a part is missing or does not come up.
+    pub fn up(
+        scenario: &Scenario,
+        dir: &Path,
+        weir: Option<PathBuf>,
+        world: &World,
+        exporters: &[Exporter],
+    ) -> Result<Self> {
+        let wanted = &scenario.stack;
+        std::fs::create_dir_all(dir).with_context(|| format!("creating {}", dir.display()))?;
+        let dir = dir.canonicalize()?;
+        let asn = dir.join("asn.csv");
+        std::fs::write(&asn, world.csv()).with_context(|| format!("writing {}", asn.display()))?;
+        let databases = format!("[decoder.enrich.databases]\nasn = [{:?}]\n", asn.display().to_string());
+        let disk = wanted.bus_disk_mb.map(|size| Disk::mount(&dir.join("bus"), size)).transpose()?;
+        let options = local::Options {
+            weir,
+            standalone: wanted.standalone,
+            brokers: wanted.brokers,
+            decoders: wanted.decoders,
+            sinks: wanted.sinks,
+            partitions: wanted.partitions,
+            ports: Ports::free()?,
+            kafka: kafka::Options {
+                heap_mb: if wanted.brokers > 1 { 384 } else { 1024 },
+                ..kafka::Options::load()
+            },
+            config: vec![databases.parse()?, links_toml(exporters).parse()?, wanted.config.clone()],
+            patience: READY,
+            ..local::Options::new(&dir)
+        };
+        let stack = Local::up(options)?;
+        let machine = Self {
+            stack,
+            processes: Processes::default(),
+            metrics: Arc::default(),
+            partitions: wanted.partitions,
+            standalone: wanted.standalone,
+            _disk: disk,
+        };
+        machine.tell_processes();
+        Ok(machine)
+    }
+
+    /// Whether it is one process.
+    pub fn standalone(&self) -> bool {
+        self.standalone
+    }
+
+    /// Folder of the embedded bus.
+    pub fn bus_dir(&self) -> PathBuf {
+        self.stack.dir().join("bus")
+    }
+
+    /// Tells the sampler which processes there are now.
+    pub fn tell_processes(&self) {
+        let description = self.stack.description();
+        // Numbers of processes are of no interest to a reader: `decoder-1` is a decoder.
+        let part = |name: &str| name.split('-').next().unwrap_or(name).to_owned();
+        let own = ("generator".to_owned(), std::process::id());
+        let processes = description.services.iter().filter_map(|one| Some((part(&one.name), one.pid?)));
+        *self.processes.lock().unwrap_or_else(PoisonError::into_inner) = processes.chain([own]).collect();
+        let metrics = description.services.iter().filter(|one| !one.admin.is_empty());
+        *self.metrics.lock().unwrap_or_else(PoisonError::into_inner) =
+            metrics.map(|one| one.admin.clone()).collect();
+    }
+
+    /// Waits until every service is ready.
+    ///
+    /// # Errors
+    /// With what it waits for.
+    pub fn wait_ready(&mut self) -> Result<()> {
+        let names: Vec<String> = self.stack.services().iter().map(|one| one.name().to_owned()).collect();
+        for name in names {
+            self.stack.service(&name)?.wait_ready(READY)?;
+        }
+        Ok(())
+    }
+
+    /// Which datagrams lie in `weir.raw`. The embedded log has one reader, so the one process ends for it, and is started again.
+    ///
+    /// # Errors
+    /// Where the bus can't be read.
+    pub fn received(&mut self) -> Result<Received> {
+        let config = weir_bus::Config { partitions: self.partitions, ..weir_bus::Config::default() };
+        if let Some(bootstrap_servers) = self.stack.bootstrap() {
+            return Received::read(&KafkaBus::new(weir_bus::Config { bootstrap_servers, ..config })?);
+        }
+        let embedded = EmbeddedConfig { path: self.bus_dir(), ..EmbeddedConfig::default() };
+        let service = self.stack.service("standalone")?;
+        service.stop(Duration::from_secs(40))?;
+        let received = Received::read(&EmbeddedBus::open(weir_bus::Config { embedded, ..config })?);
+        service.start()?;
+        service.wait_ready(READY)?;
+        received
+    }
+}
