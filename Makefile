@@ -6,7 +6,7 @@ export WEIR_HOME ?= $(CURDIR)/.weir
 TARGET := $(or $(CARGO_TARGET_DIR),$(CURDIR)/target)
 export WEIR_BIN ?= $(TARGET)/release/weir
 
-.PHONY: help setup setup-run run stop test lint build bench clean
+.PHONY: help setup setup-run run stop test test-faults lint build bench clean
 
 help: ## Says what there is
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 12
@@ -25,6 +25,9 @@ run: build ## Starts the path with generated traffic (DEMO=0: without) until Ctr
 
 test: setup ## Everything that CI runs, with real Kafka and ClickHouse engine
 	@scripts/test.sh
+
+test-faults: setup ## All faults: their tests, and load tests that break the stack in every way (about 40 minutes)
+	@scripts/test-faults.sh
 
 lint: setup ## Formatting, clippy, dependency rules, licences
 	@scripts/lint.sh

@@ -14,6 +14,7 @@ pub mod raw;
 pub mod report;
 pub mod run;
 pub mod scenario;
+pub mod size;
 mod tag;
 pub mod traffic;
 pub mod verify;

@@ -54,7 +54,8 @@ pub fn sql() -> String {
              bitAnd(toUInt64(bitAnd(toUInt128({end}_addr), {MASK})) * {UNMIX}, {MASK}))"
         )
     };
-    format!("if(src_port >= {FIRST_PORT}, {}, {})", of("src"), of("dst"))
+    // What was decoded wrongly may have no such port at all: then it is a number that nobody sent.
+    format!("toUInt64(if(src_port >= {FIRST_PORT}, {}, {}))", of("src"), of("dst"))
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! The command line: what each subcommand takes.
 
 mod run;
+mod size;
 mod stack;
 
 use anyhow::{Context, Result};
@@ -42,6 +43,8 @@ enum Command {
     Links(Network),
     /// Runs load tests with a verdict and a report: on a stack of this machine that it starts, or on one that is there.
     Run(Box<run::Run>),
+    /// Says how large an installation has to be, computed from what load tests measured.
+    Size(size::Size),
     /// Lists the load tests that come with this program.
     Scenarios,
     /// Starts, ends and shows Kafka, the engine and the services on this machine.
@@ -193,6 +196,7 @@ impl Arguments {
                 Ok(ExitCode::SUCCESS)
             }
             Command::Run(run) => run.run(),
+            Command::Size(size) => size.run(),
             Command::Scenarios => run::list(),
             Command::Stack(command) => command.run(),
         }

@@ -53,6 +53,8 @@ pub struct Encoder {
     kind: Kind,
     announced: bool,
     datagrams: u64,
+    /// Data datagrams before the templates.
+    templates_after: u64,
     refresh: u64,
 }
 
@@ -74,17 +76,21 @@ impl Encoder {
             Protocol::Sflow => Kind::Sflow(sflow::Process::default()),
         };
         let announced = matches!(exporter.announces, Announces::Always | Announces::InRecord);
-        Self { kind, announced, datagrams: 0, refresh }
+        Self { kind, announced, datagrams: 0, templates_after: exporter.templates_after, refresh }
     }
 
     /// The exporter starts anew: everything is counted and announced from the beginning, and its template ids have changed their meaning.
-    /// The rate that it announced before holds until it announces one again.
+    /// Templates come first, as routers do it; the rate that it announced before holds until it announces one again.
     pub fn restart(&mut self, exporter: &Exporter, number: usize) {
         let turned = match &self.kind {
             Kind::Templated(process) => !process.turned(),
             Kind::V5(_) | Kind::Sflow(_) => false,
         };
-        *self = Self { announced: self.announced, ..Self::new(exporter, number, self.refresh) };
+        *self = Self {
+            announced: self.announced,
+            templates_after: 0,
+            ..Self::new(exporter, number, self.refresh)
+        };
         if let Kind::Templated(process) = &mut self.kind {
             process.turn(turned);
         }
@@ -104,11 +110,11 @@ impl Encoder {
         let Kind::Templated(process) = &mut self.kind else { return Vec::new() };
         let n = self.datagrams;
         let again = self.refresh != 0
-            && n > exporter.templates_after
-            && (n - exporter.templates_after).is_multiple_of(self.refresh);
+            && n > self.templates_after
+            && (n - self.templates_after).is_multiple_of(self.refresh);
         let by_options = matches!(exporter.announces, Announces::Sampler | Announces::Selector);
-        let rate = by_options && n >= exporter.rate_after && n >= exporter.templates_after;
-        if n == exporter.templates_after || again || (rate && !self.announced) {
+        let rate = by_options && n >= exporter.rate_after && n >= self.templates_after;
+        if n == self.templates_after || again || (rate && !self.announced) {
             self.announced |= rate;
             process.control(exporter, clock, rate)
         } else {

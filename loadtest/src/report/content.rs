@@ -158,6 +158,24 @@ pub fn blocks(report: &Report) -> Vec<Block> {
         ]
     };
     table(o, &["rollup", "keys", "wrong", "flows expected", "stored"], report.rollups.iter().map(rollup));
+    let per_flow = |bytes: u64| format!("{:.1}", bytes as f64 / report.sent.max(1) as f64);
+    let kept = report.tables.iter().map(|one| {
+        vec![
+            one.table.clone(),
+            thousands(one.rows),
+            per_flow(one.rows),
+            megabytes(one.bytes),
+            per_flow(one.bytes),
+        ]
+    });
+    let topics = report.topics.iter().map(|(topic, bytes)| {
+        vec![topic.clone(), String::new(), String::new(), megabytes(*bytes), per_flow(*bytes)]
+    });
+    table(
+        o,
+        &["kept at the end, tables merged", "rows", "rows a flow", "on disk", "bytes a flow"],
+        kept.chain(topics),
+    );
     let minute = |one: &super::Minute| {
         let missed = one.missed.iter().map(|(cause, flows)| format!("{flows} {}", cause.words()));
         vec![

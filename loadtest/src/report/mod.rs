@@ -10,6 +10,7 @@ pub use markdown::markdown;
 
 use crate::freshness::Freshness;
 use crate::run::faults::Done;
+use crate::run::kept::Table;
 use crate::run::sample::Sample;
 use crate::scenario::Scenario;
 use crate::verify::{Cause, Rollup, Verdict};
@@ -63,6 +64,10 @@ pub struct Report {
     pub minutes: Vec<Minute>,
     /// Rollups against flows.
     pub rollups: Vec<Rollup>,
+    /// What ClickHouse keeps, once it is merged.
+    pub tables: Vec<Table>,
+    /// Bytes of the topics at the end, as they lie on disk: one copy.
+    pub topics: BTreeMap<String, u64>,
     /// The run by the clock.
     pub samples: Vec<Sample>,
     /// Freshness by the clock: seconds since sending began, median and 99th percentile of what was sent then, seconds.

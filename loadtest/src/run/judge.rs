@@ -181,6 +181,119 @@ mod tests {
         Sample { at_s, sent, stored, ..Sample::default() }
     }
 
+    fn report(scenario: &str) -> Report {
+        let scenario =
+            crate::scenario::Scenario::read(&format!("name = 'a'\nabout = 'b.'\n{scenario}")).unwrap();
+        Report {
+            scenario,
+            verdict: Verdict::Pass,
+            reasons: Vec::new(),
+            machine: crate::report::Machine::default(),
+            started: 0,
+            sending_s: 30.0,
+            sent: 1000,
+            missed: BTreeMap::new(),
+            stored: 1000,
+            lost: 0,
+            doubled: 0,
+            garbage: 0,
+            dead: 0,
+            freshness: None,
+            checks: Vec::new(),
+            steps: Vec::new(),
+            faults: Vec::new(),
+            parts: Vec::new(),
+            threads: BTreeMap::new(),
+            exporters: Vec::new(),
+            minutes: Vec::new(),
+            rollups: Vec::new(),
+            tables: Vec::new(),
+            topics: BTreeMap::new(),
+            samples: Vec::new(),
+            delays: Vec::new(),
+        }
+    }
+
+    const PHASE: &str = "[[phase]]\nfor_s = 30\nrate = 100\n";
+
+    /// What it comes to once it is changed.
+    fn judged(scenario: &str, change: impl FnOnce(&mut Report)) -> (Verdict, String) {
+        let mut report = report(scenario);
+        change(&mut report);
+        judge(&mut report);
+        (report.verdict, report.reasons.join("; "))
+    }
+
+    #[test]
+    fn one_lost_or_doubled_flow_fails_and_what_is_missed_without_being_asked_for_is_invalid() {
+        let missed = |cause| move |report: &mut Report| drop(report.missed.insert(cause, 5));
+        let asks = format!("{PHASE}[expect]\nmissed = ['dead']\n");
+        for (scenario, change, verdict) in [
+            (PHASE, Box::new(|_: &mut Report| ()) as Box<dyn FnOnce(&mut Report)>, Verdict::Pass),
+            (PHASE, Box::new(|report| report.lost = 1), Verdict::Fail),
+            (PHASE, Box::new(|report| report.doubled = 1), Verdict::Fail),
+            (PHASE, Box::new(missed(Cause::Kernel)), Verdict::Invalid),
+            (&asks, Box::new(missed(Cause::Dead)), Verdict::Pass),
+            (&asks, Box::new(missed(Cause::Unexplained)), Verdict::Invalid),
+        ] {
+            let (found, why) = judged(scenario, change);
+            assert_eq!(found, verdict, "{why}");
+            assert_eq!(why.is_empty(), verdict == Verdict::Pass, "{why}");
+        }
+    }
+
+    #[test]
+    fn what_is_expected_beyond_is_held_against_what_was_seen() {
+        let expects = |rest: &str| format!("{PHASE}[expect]\n{rest}\n");
+        let fresh = |p99_s| {
+            move |report: &mut Report| {
+                report.freshness = Some(crate::freshness::Freshness { p99_s, ..Default::default() });
+            }
+        };
+        assert_eq!(judged(&expects("freshness_p99_s = 10"), fresh(9.9)).0, Verdict::Pass);
+        assert_eq!(judged(&expects("freshness_p99_s = 10"), fresh(10.1)).0, Verdict::Fail);
+        assert_eq!(judged(&expects("freshness_p99_s = 10"), |_| ()).0, Verdict::Fail, "nothing was seen");
+        assert_eq!(judged(&expects("min_dead = 3"), |report| report.dead = 2).0, Verdict::Fail);
+        let sent = |offered| {
+            move |report: &mut Report| report.steps.push(Step { asked: 100.0, offered, ..Step::default() })
+        };
+        assert_eq!(judged(&expects("min_rate = 100"), sent(99.5)).0, Verdict::Pass);
+        assert_eq!(judged(&expects("min_rate = 100"), sent(98.0)).0, Verdict::Fail);
+        let grown = |name: &str, late| {
+            let name = name.to_owned();
+            move |report: &mut Report| {
+                report.parts.push(Part {
+                    name,
+                    cpu_s: 0.0,
+                    cpu_s_per_million: 0.0,
+                    memory_most: late,
+                    memory_early_late: [100, late],
+                    written_per_flow: 300.0,
+                });
+            }
+        };
+        assert_eq!(judged(&expects("memory_growth = 0.1"), grown("sink", 109)).0, Verdict::Pass);
+        assert_eq!(judged(&expects("memory_growth = 0.1"), grown("sink", 120)).0, Verdict::Fail);
+        assert_eq!(
+            judged(&expects("memory_growth = 0.1"), grown("engine", 120)).0,
+            Verdict::Pass,
+            "no service of ours"
+        );
+        assert_eq!(judged(&expects("max_bytes_per_flow = 299"), grown("sink", 100)).0, Verdict::Fail);
+    }
+
+    #[test]
+    fn a_ramp_is_judged_at_the_last_step_before_the_first_that_was_too_much() {
+        let ramp = "[[phase]]\nfor_s = 30\nrate = 100\nstep = 100\nsteps = 3\n";
+        let step = |asked, kept_up| Step { asked, offered: asked, kept_up, ..Step::default() };
+        let mut all = report(ramp);
+        all.steps = vec![step(100.0, true), step(200.0, true), step(300.0, false)];
+        judge(&mut all);
+        let seen = &all.checks.last().unwrap().seen;
+        assert_eq!((all.verdict, seen.as_str()), (Verdict::Pass, "200 flows/s"));
+        assert_eq!(judged(ramp, |report| report.steps.push(step(100.0, false))).0, Verdict::Fail);
+    }
+
     #[test]
     fn a_step_is_kept_up_with_where_all_was_sent_nothing_dropped_and_little_waits() {
         let start = at(0.0, 0, 0);

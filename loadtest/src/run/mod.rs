@@ -5,6 +5,7 @@
 
 pub mod faults;
 pub mod judge;
+pub mod kept;
 pub mod sample;
 mod stack;
 
@@ -222,7 +223,12 @@ impl<'w> Run<'w> {
             },
             &runtime,
         )?;
-        Ok(self.report(started, over, compared))
+        let mut report = self.report(started, over, compared);
+        if let Some(machine) = machine {
+            report.tables = runtime.block_on(kept::tables(&self.store))?;
+            report.topics = kept::topics(&machine.topics());
+        }
+        Ok(report)
     }
 
     /// Sends everything, and waits until all of it is stored or nothing more comes.
@@ -498,6 +504,8 @@ impl Run<'_> {
             exporters,
             minutes: by_minute.into_values().collect(),
             rollups: verified.rollups,
+            tables: Vec::new(),
+            topics: BTreeMap::new(),
             samples: judge::thinned(over.seen.samples, SAMPLES),
             delays: judge::delays_by_time(&delays, ledger.started_ns, SAMPLES / 2),
         };

@@ -111,6 +111,18 @@ impl Machine {
         self.stack.dir().join("bus")
     }
 
+    /// Folder with a folder for each topic, or for each partition of one.
+    pub fn topics(&self) -> PathBuf {
+        let kafka = self.stack.dir().join("kafka");
+        if self.standalone {
+            self.bus_dir()
+        } else if kafka.join("data").exists() {
+            kafka.join("data")
+        } else {
+            kafka.join("broker-1/data")
+        }
+    }
+
     /// Tells the sampler which processes there are now.
     pub fn tell_processes(&self) {
         let description = self.stack.description();

@@ -1,4 +1,5 @@
 //! What tests with a stack of their own share.
+#![allow(dead_code, reason = "each of them uses a part")]
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};

@@ -67,11 +67,15 @@ pub async fn run<B: Bus>(
         let (bus, topics, config, enricher, stop) =
             (bus.clone(), topics.clone(), Arc::clone(&config), Arc::clone(&enricher), stop.clone());
         let work = move |opened: Opened<Error>| {
-            let worker = Worker::open(&bus, &topics, &config, &enricher, number, &stop);
-            let done = worker.and_then(|worker| {
-                opened.open();
+            let mut opened = Some(opened);
+            let life = || {
+                let worker = Worker::open(&bus, &topics, &config, &enricher, number, &stop)?;
+                if let Some(opened) = opened.take() {
+                    opened.open();
+                }
                 worker.run(&stop)
-            });
+            };
+            let done = weir_runtime::live(life, |error| matches!(error, Error::Fenced { .. }), &stop);
             in_order(done, &stop)
         };
         workers

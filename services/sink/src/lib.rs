@@ -106,9 +106,15 @@ pub async fn run<B: Bus>(
         let recreated = recreated.clone();
         let work = move |opened: weir_runtime::Opened<Error>| {
             let at = (incarnation.as_str(), &recreated);
-            let worker = Worker::open(&bus, &topics, at, &config, &store, &runtime, number)?;
-            opened.open();
-            worker.run(&stop)
+            let mut opened = Some(opened);
+            let life = || {
+                let worker = Worker::open(&bus, &topics, at, &config, &store, &runtime, number)?;
+                if let Some(opened) = opened.take() {
+                    opened.open();
+                }
+                worker.run(&stop)
+            };
+            weir_runtime::live(life, |error| matches!(error, Error::Fenced { .. }), &stop)
         };
         workers
             .start(format!("sink-{number}"), Error::Worker(number), work)

@@ -2,22 +2,38 @@
 
 use crate::config::Config;
 use anyhow::{Context, Result};
+use std::time::{Duration, Instant};
 use weir_bus::{Bus, KafkaBus, TopicSpec};
 use weir_decoder::enrich::database::Databases;
 use weir_schemas::rollup::JOINED;
 use weir_store::Store;
 use weir_store::migrate::{load_as_names, migrate as apply};
 
+/// How long brokers may take to know of a new topic.
+const SPREAD: Duration = Duration::from_secs(20);
+
 /// `weir topics`.
 pub fn topics(config: &Config, check: bool) -> Result<()> {
     let bus = KafkaBus::new(config.bus.clone())?;
     let specs = TopicSpec::all(&config.bus);
+    let mut created = false;
     for spec in specs.iter().filter(|_| !check) {
         if bus.create(spec)? {
+            created = true;
             println!("created {} with {} partitions", spec.name, spec.partitions);
         }
     }
-    for topic in bus.check(&specs)? {
+    let begun = Instant::now();
+    let found = loop {
+        match bus.check(&specs) {
+            // Not every broker knows at once what the controller was told.
+            Err(weir_bus::Error::TopicMissing { .. }) if created && begun.elapsed() < SPREAD => {
+                std::thread::sleep(Duration::from_millis(100));
+            }
+            found => break found?,
+        }
+    };
+    for topic in found {
         println!("{}: {} partitions, {}", topic.name, topic.partitions, topic.cleanup);
     }
     Ok(())

@@ -107,6 +107,51 @@ fn weirs_topics_have_their_settings_and_records_the_time_they_were_appended() {
 }
 
 #[test]
+fn what_a_member_died_giving_up_finds_an_owner() {
+    let (bus, name) = (bus(), "unowned");
+    let input = topic(&bus, name, 4, DAY);
+    let held = |consumer: &mut weir_bus::kafka::KafkaConsumer, held: &mut BTreeSet<i32>| match consumer
+        .poll(Duration::from_millis(20))
+        .unwrap()
+    {
+        Event::Assigned(partitions) => held.extend(partitions),
+        Event::Revoked(partitions) => {
+            held.retain(|one| !partitions.contains(one));
+            consumer.give_up(&partitions).unwrap();
+        }
+        Event::Lost(partitions) => held.retain(|one| !partitions.contains(one)),
+        Event::Record(_) | Event::Idle => {}
+    };
+    let (mut first, mut of_first) = (bus.join(name, &input, "unowned-0").unwrap(), BTreeSet::new());
+    while of_first.len() < 4 {
+        held(&mut first, &mut of_first);
+    }
+    // It is told to give some up, dies, and is back before its session ends: nobody asks for the second round of the rebalance.
+    let (mut second, mut of_second) = (bus.join(name, &input, "unowned-1").unwrap(), BTreeSet::new());
+    let begun = Instant::now();
+    loop {
+        assert!(begun.elapsed() < Duration::from_secs(30));
+        held(&mut second, &mut of_second);
+        if let Event::Revoked(_) = first.poll(Duration::from_millis(20)).unwrap() {
+            break;
+        }
+    }
+    drop(first);
+    let mut first = bus.join(name, &input, "unowned-0").unwrap();
+    of_first.clear();
+    let begun = Instant::now();
+    while &of_first | &of_second != BTreeSet::from([0, 1, 2, 3]) {
+        assert!(
+            begun.elapsed() < Duration::from_secs(60),
+            "{of_first:?} and {of_second:?} of four are owned"
+        );
+        held(&mut first, &mut of_first);
+        held(&mut second, &mut of_second);
+    }
+    println!("all are owned after {:?}", begun.elapsed());
+}
+
+#[test]
 fn what_retention_removed_is_an_error_with_both_ends_of_the_log() {
     let bus = bus();
     let input = topic(&bus, "retention.in", 1, DAY);

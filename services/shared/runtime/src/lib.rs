@@ -15,4 +15,4 @@ pub use config::{Config, LoadError, load};
 pub use lifecycle::{RunError, run};
 pub use logs::Repeats;
 pub use tokio_util::sync::CancellationToken as Stop;
-pub use workers::{Opened, Word, Workers};
+pub use workers::{Opened, Word, Workers, live};

@@ -4,6 +4,7 @@
 //! drops.
 
 use std::error::Error;
+use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
@@ -37,6 +38,36 @@ impl<E> Opened<E> {
     pub fn open(self) {
         // Nobody listens where the service has ended already.
         let _ = self.0.send(Word::Open);
+    }
+}
+
+/// A second take-over within this time is another process of the same identity.
+const TAKEN_AGAIN: Duration = Duration::from_secs(60);
+
+/// Lives again where a life ended because another holder of its identity was there. That may have been its own former self: a broker that
+/// was away tells a member's late word from its new one's, and fences both. Where two processes have one identity, the one that is taken
+/// over twice within a minute ends.
+///
+/// # Errors
+/// That of the last life.
+pub fn live<E: Error>(
+    mut life: impl FnMut() -> Result<(), E>,
+    taken_over: impl Fn(&E) -> bool,
+    stop: &CancellationToken,
+) -> Result<(), E> {
+    let mut before: Option<Instant> = None;
+    loop {
+        match life() {
+            Err(error)
+                if taken_over(&error)
+                    && !stop.is_cancelled()
+                    && before.is_none_or(|before| before.elapsed() > TAKEN_AGAIN) =>
+            {
+                tracing::warn!("{error}; it begins anew, and ends if that happens again within a minute");
+                before = Some(Instant::now());
+            }
+            done => return done,
+        }
     }
 }
 
@@ -126,7 +157,6 @@ impl<E: Error + Send + 'static> Workers<E> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::time::Duration;
     use thiserror::Error;
 
     #[derive(Debug, Error, PartialEq)]
@@ -158,6 +188,22 @@ mod tests {
         let mut open = false;
         let ended = tokio::time::timeout(Duration::from_secs(20), workers.ended(|| open = true));
         (ended.await.expect("the other one went on"), open)
+    }
+
+    #[test]
+    fn one_that_was_taken_over_begins_anew_once_and_ends_where_that_happens_again() {
+        let stop = CancellationToken::new();
+        let taken = |error: &Told| matches!(error, Told::Lost(_));
+        let lives = |mut ends: Vec<Result<(), Told>>, stop: &CancellationToken| {
+            let done = live(|| ends.remove(0), taken, stop);
+            (done, ends.len())
+        };
+        assert_eq!(lives(vec![Err(Told::Lost(1)), Ok(())], &stop), (Ok(()), 0));
+        let twice = vec![Err(Told::Lost(1)), Err(Told::Lost(2)), Ok(())];
+        assert_eq!(lives(twice, &stop), (Err(Told::Lost(2)), 1));
+        assert_eq!(lives(vec![Err(Told::Broken), Ok(())], &stop), (Err(Told::Broken), 1));
+        stop.cancel();
+        assert_eq!(lives(vec![Err(Told::Lost(1)), Ok(())], &stop), (Err(Told::Lost(1)), 1));
     }
 
     #[tokio::test]

@@ -9,6 +9,7 @@
 //! offset is still out when the seek comes, librdkafka drops its answer, asks again, and jumps there half a second later (2.12.1,
 //! `rd_kafka_toppar_handle_Offset`); the rebalance contract test found records skipped by that.
 
+use super::coverage::{self, Coverage, Step};
 use super::reports::Reports;
 use super::{failed, list, native, reading, refused};
 use crate::{Committed, Config, Error, Event, GroupConsumer, Position, Record, Result, metrics};
@@ -131,6 +132,7 @@ struct Group {
     /// What a revocation named, and which of that is not yet given up.
     revoked: Vec<i32>,
     wanted: BTreeSet<i32>,
+    coverage: Coverage,
 }
 
 impl std::fmt::Debug for KafkaConsumer {
@@ -161,6 +163,7 @@ impl KafkaConsumer {
             held: BTreeMap::new(),
             revoked: Vec::new(),
             wanted: BTreeSet::new(),
+            coverage: Coverage::new(Instant::now()),
         };
         let asking = reading(config, instance, "read_committed")
             .create_with_context(Reports::default())
@@ -218,7 +221,37 @@ impl Group {
         Ok(())
     }
 
+    /// Sees to it that no partition stays without an owner.
+    fn cover(&mut self, consumer: &Handle, asking: &BaseConsumer<Reports>) -> Result<()> {
+        let now = Instant::now();
+        let holds = !self.held.is_empty() || !self.revoked.is_empty();
+        let Self { group, topic, instance, coverage, .. } = self;
+        match coverage.step(now, holds) {
+            Step::Wait => {}
+            Step::Look => {
+                // A broker that does not answer is asked again.
+                let seen = coverage::look(asking, group, topic, instance).unwrap_or_default();
+                let unowned = seen.as_ref().map(|seen| seen.unowned.clone()).unwrap_or_default();
+                if coverage.looked(seen, Instant::now()) {
+                    let words = "partitions have no owner although the group is at rest: this member leaves and joins again";
+                    tracing::warn!(topic, group, instance, partitions = ?unowned, "{words}");
+                    metrics::rebalance("unowned");
+                    // librdkafka leaves for a static member when it unsubscribes; its partitions are revoked as in any rebalance.
+                    consumer.unsubscribe();
+                }
+            }
+            Step::Join => {
+                consumer
+                    .subscribe(&[topic])
+                    .map_err(|error| failed(format!("subscribing to {topic}"), error, Duration::ZERO))?;
+                coverage.joined(now);
+            }
+        }
+        Ok(())
+    }
+
     fn answer(&mut self, consumer: &Handle, rebalance: Rebalance) -> Result<Event<'static>> {
+        self.coverage.moved(Instant::now());
         let timeout = self.config.request_timeout();
         match rebalance {
             Rebalance::Assign(partitions) => {
@@ -393,7 +426,8 @@ impl GroupConsumer for KafkaConsumer {
     }
 
     fn poll(&mut self, timeout: Duration) -> Result<Event<'_>> {
-        let Self { consumer, group, .. } = self;
+        let Self { consumer, group, asking } = self;
+        group.cover(consumer, asking)?;
         if let Some(rebalance) = group.take_queued(consumer) {
             return group.answer(consumer, rebalance);
         }

@@ -5,6 +5,7 @@
 
 mod admin;
 mod consumer;
+mod coverage;
 mod native;
 mod producer;
 mod reader;

@@ -1,0 +1,393 @@
+//! How large an installation has to be, computed from what load tests measured. No I/O.
+//!
+//! Flows cost CPU, bytes and rows in proportion; rollups do not: their keys repeat, the more so the more flows one exporter has in a slot.
+//! Every figure that the result rests on is in `costs.toml`, every assumption is printed beside it.
+
+use anyhow::{Context, Result, bail, ensure};
+use serde::Deserialize;
+use std::collections::BTreeMap;
+use std::fmt::Write;
+use weir_schemas::rollup::{ROLLUPS, Shape};
+
+/// What is asked.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Question {
+    /// Flows a second, in the busiest hour.
+    pub flows: f64,
+    /// Exporters.
+    pub exporters: u64,
+    /// Days that `flows` is kept.
+    pub retention_days: f64,
+    /// Hours that topics are kept.
+    pub topic_hours: f64,
+    /// Copies of each partition in Kafka.
+    pub kafka_copies: u32,
+    /// Copies of each row in ClickHouse.
+    pub clickhouse_copies: u32,
+    /// Share of a core that is to be busy in the busiest hour.
+    pub busy: f64,
+    /// The average over a day, as a share of the busiest hour.
+    pub daily_average: f64,
+}
+
+/// What was measured.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Costs {
+    report: String,
+    rate: f64,
+    cpu_us: Cpu,
+    bytes: Bytes,
+    memory_mb: Memory,
+    row_bytes: BTreeMap<String, f64>,
+    rows: BTreeMap<String, Vec<[f64; 2]>>,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Cpu {
+    ingest: f64,
+    decoder: f64,
+    sink: f64,
+    kafka: f64,
+    clickhouse: f64,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Bytes {
+    datagram: f64,
+    raw: f64,
+    flows: f64,
+    clickhouse_written: f64,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Memory {
+    ingest: f64,
+    decoder: f64,
+    sink: f64,
+    decoder_per_1000_exporters: f64,
+}
+
+/// The least that runs of each service: one may be restarted while another works.
+const LEAST: f64 = 2.0;
+/// Most cores of one process: more are more processes.
+const CORES: f64 = 4.0;
+const DAY_S: f64 = 86_400.0;
+
+/// One part of the answer.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Part {
+    /// Its name.
+    pub name: &'static str,
+    /// Processes, or servers.
+    pub processes: f64,
+    /// Cores of each.
+    pub cores: f64,
+    /// Memory of each, GB.
+    pub memory_gb: f64,
+    /// Disk of all, GB.
+    pub disk_gb: f64,
+    /// Network of all, Mbit/s, in and out.
+    pub network: [f64; 2],
+}
+
+/// The answer.
+#[derive(Clone, Debug)]
+pub struct Answer {
+    /// By part.
+    pub parts: Vec<Part>,
+    /// Partitions of the topics.
+    pub partitions: f64,
+    /// Tables: rows a day, GB that are kept, days.
+    pub tables: Vec<(&'static str, f64, f64, f64)>,
+}
+
+/// Reads `300k`, `1M`, `2500`.
+///
+/// # Errors
+/// Where it is no number.
+pub fn number(text: &str) -> Result<f64> {
+    let (digits, factor) = match text.trim().char_indices().next_back() {
+        Some((at, 'k' | 'K')) => (&text.trim()[..at], 1e3),
+        Some((at, 'm' | 'M')) => (&text.trim()[..at], 1e6),
+        Some((at, 'g' | 'G')) => (&text.trim()[..at], 1e9),
+        _ => (text.trim(), 1.0),
+    };
+    let value: f64 =
+        digits.parse().with_context(|| format!("{text} is no number such as 2500, 300k or 1M"))?;
+    ensure!(value.is_finite() && value > 0.0, "{text} is not more than 0");
+    Ok(value * factor)
+}
+
+/// Reads `90d`, `36h`, `2w`, as days.
+///
+/// # Errors
+/// Where it is no length of time.
+pub fn days(text: &str) -> Result<f64> {
+    let text = text.trim();
+    let Some((at, unit)) = text.char_indices().next_back() else {
+        bail!("a time such as 90d, 36h or 2w is wanted")
+    };
+    let days = match unit {
+        'h' => 1.0 / 24.0,
+        'd' => 1.0,
+        'w' => 7.0,
+        'y' => 365.0,
+        _ => bail!("{text} is no time such as 90d, 36h or 2w"),
+    };
+    Ok(number(&text[..at])? * days)
+}
+
+impl Costs {
+    /// Those that were measured.
+    ///
+    /// # Errors
+    /// Where the table in this program is wrong, which a test rules out.
+    pub fn measured() -> Result<Self> {
+        toml::from_str(include_str!("../costs.toml")).context("costs.toml")
+    }
+
+    /// Rows that so many flows of one exporter in one slot come to.
+    fn rows(&self, shape: Shape, flows: f64) -> Result<f64> {
+        let name = match shape {
+            Shape::Links => "links",
+            Shape::Pairs => "pairs",
+            Shape::Prefixes | Shape::Flows | Shape::Latest => "prefixes",
+        };
+        let points = self.rows.get(name).with_context(|| format!("costs.toml: rows.{name}"))?;
+        let ([first, .., last] | [first @ last]) = &points[..] else {
+            bail!("costs.toml: rows.{name} is empty")
+        };
+        // A single point takes the links' slope, which is that of one side's keys too.
+        let slope = |a: &[f64; 2], b: &[f64; 2]| (b[1] / a[1]).ln() / (b[0] / a[0]).ln();
+        let (at, by) = match points.windows(2).find(|pair| flows <= pair[1][0]).or(points.windows(2).last()) {
+            Some(pair) => (
+                if flows < pair[0][0] {
+                    first
+                } else if flows > last[0] {
+                    last
+                } else {
+                    &pair[0]
+                },
+                slope(&pair[0], &pair[1]),
+            ),
+            None => {
+                let links = self.rows.get("links").context("costs.toml: rows.links")?;
+                let pair = links.windows(2).last().context("costs.toml: rows.links has too few points")?;
+                (first, slope(&pair[0], &pair[1]))
+            }
+        };
+        // A flow has two sides, and comes to at most that many rows of a slot.
+        Ok((at[1] * (flows / at[0]).powf(by)).min(2.0 * flows))
+    }
+
+    /// Answers.
+    ///
+    /// # Errors
+    /// Where the table of costs lacks something.
+    pub fn answer(&self, ask: &Question) -> Result<Answer> {
+        let day_flows = ask.flows * ask.daily_average * DAY_S;
+        let mut tables = vec![("flows", day_flows, ask.retention_days)];
+        for table in ROLLUPS {
+            let slots = DAY_S / f64::from(table.slot);
+            let each = day_flows / slots / ask.exporters as f64;
+            let rows = self.rows(table.shape, each)? * slots * ask.exporters as f64;
+            tables.push((table.name, rows, f64::from(table.days)));
+        }
+        let tables: Vec<_> = tables
+            .into_iter()
+            .map(|(name, rows, days)| {
+                let bytes =
+                    self.row_bytes.get(name).with_context(|| format!("costs.toml: row_bytes.{name}"))?;
+                Ok((name, rows, rows * bytes * days / 1e9 * f64::from(ask.clickhouse_copies), days))
+            })
+            .collect::<Result<_>>()?;
+
+        let cores = |micros: f64| ask.flows * micros / 1e6 / ask.busy;
+        let mbit = |bytes: f64| ask.flows * bytes * 8.0 / 1e6;
+        let service = |name, micros, memory_mb: f64, network| {
+            let all = cores(micros).max(0.5);
+            let processes = (all / CORES).ceil().max(LEAST);
+            let each = (all / processes * 10.0).ceil() / 10.0;
+            Part {
+                name,
+                processes,
+                cores: each,
+                memory_gb: memory_mb / 1024.0 * each.max(1.0),
+                disk_gb: 0.0,
+                network,
+            }
+        };
+        let (cpu, bytes, memory) = (&self.cpu_us, &self.bytes, &self.memory_mb);
+        let copies = f64::from(ask.kafka_copies);
+        let decoder_mb = memory.decoder + memory.decoder_per_1000_exporters * ask.exporters as f64 / 1000.0;
+        let topics_gb = day_flows / 24.0 * ask.topic_hours * (bytes.raw + bytes.flows) * copies / 1e9;
+        let brokers = (cores(cpu.kafka * copies) / CORES).ceil().max(copies.max(1.0));
+        let kept_gb: f64 = tables.iter().map(|(_, _, gb, _)| gb).sum();
+        let shards = (cores(cpu.clickhouse) / 16.0).ceil().max(1.0);
+        let servers = shards * f64::from(ask.clickhouse_copies);
+        let partitions = (cores(cpu.decoder).max(cores(cpu.sink)).ceil()).max(12.0);
+        let parts = vec![
+            service("ingest", cpu.ingest, memory.ingest + 128.0, [mbit(bytes.datagram), mbit(bytes.raw)]),
+            service("decoder", cpu.decoder, decoder_mb, [mbit(bytes.raw), mbit(bytes.flows)]),
+            service("sink", cpu.sink, memory.sink, [mbit(bytes.flows), mbit(bytes.clickhouse_written)]),
+            Part {
+                name: "kafka",
+                processes: brokers,
+                cores: (cores(cpu.kafka * copies) / brokers * 10.0).ceil().max(10.0) / 10.0,
+                memory_gb: 8.0,
+                // A segment is removed whole, and a broker that comes back copies.
+                disk_gb: topics_gb * 1.3,
+                network: [mbit((bytes.raw + bytes.flows) * copies), mbit((bytes.raw + bytes.flows) * copies)],
+            },
+            Part {
+                name: "clickhouse",
+                processes: servers,
+                cores: (cores(cpu.clickhouse) / shards).ceil().max(4.0),
+                memory_gb: 16.0_f64.max((cores(cpu.clickhouse) / shards).ceil() * 4.0),
+                // Merges need room for what they write.
+                disk_gb: kept_gb * 1.25,
+                network: [mbit(bytes.clickhouse_written * f64::from(ask.clickhouse_copies)), 0.0],
+            },
+        ];
+        Ok(Answer { parts, partitions, tables })
+    }
+
+    /// The answer with its assumptions, as Markdown that is also read well as it is.
+    ///
+    /// # Errors
+    /// As [`Costs::answer`].
+    pub fn told(&self, ask: &Question) -> Result<String> {
+        let answer = self.answer(ask)?;
+        let mut out = String::new();
+        writeln!(
+            out,
+            "{:.0} flows/s in the busiest hour, {} exporters, flows kept for {:.0} days\n",
+            ask.flows, ask.exporters, ask.retention_days
+        )?;
+        writeln!(
+            out,
+            "| part | processes | cores each | memory each | disk in all | network in | network out |"
+        )?;
+        writeln!(out, "|---|---|---|---|---|---|---|")?;
+        for part in &answer.parts {
+            let disk = if part.disk_gb > 0.0 { gigabytes(part.disk_gb) } else { String::new() };
+            writeln!(
+                out,
+                "| {} | {:.0} | {:.1} | {:.1} GB | {disk} | {:.0} Mbit/s | {:.0} Mbit/s |",
+                part.name,
+                part.processes,
+                part.cores,
+                part.memory_gb.max(0.1),
+                part.network[0],
+                part.network[1]
+            )?;
+        }
+        writeln!(
+            out,
+            "\nPartitions: at least {:.0}; fixed when the topics are created.\n",
+            answer.partitions
+        )?;
+        writeln!(out, "| table | rows a day | kept for | on disk |\n|---|---|---|---|")?;
+        for (name, rows, gb, days) in &answer.tables {
+            writeln!(out, "| {name} | {:.0} M | {days:.0} days | {} |", rows / 1e6, gigabytes(*gb))?;
+        }
+        writeln!(out, "\nAssumed:\n")?;
+        let cpu = &self.cpu_us;
+        for line in [
+            format!(
+                "a flow costs {} µs of CPU in ingest, {} in the decoder, {} in the sink, {} in Kafka for each copy and {} in ClickHouse, as in \
+                 docs/loadtests/{}.md at {:.0} flows/s; other processors differ",
+                cpu.ingest, cpu.decoder, cpu.sink, cpu.kafka, cpu.clickhouse, self.report, self.rate
+            ),
+            format!("cores are busy to {:.0} % in the busiest hour; queries of people come on top", ask.busy * 100.0),
+            format!("a day's average is {:.0} % of its busiest hour", ask.daily_average * 100.0),
+            format!(
+                "topics are kept {:.0} hours in {} copies, ClickHouse has {} of each row; a third more disk for Kafka's segments, a quarter for merges",
+                ask.topic_hours, ask.kafka_copies, ask.clickhouse_copies
+            ),
+            "flows are spread over exporters evenly; one that has more than the others makes its partition the busiest".to_owned(),
+            "rollups are kept as long as they are by default; their rows grow with the flows of an exporter in a slot as in docs/loadtests/soak.md"
+                .to_owned(),
+        ] {
+            writeln!(out, "- {line}")?;
+        }
+        Ok(out)
+    }
+}
+
+fn gigabytes(gb: f64) -> String {
+    if gb >= 1000.0 { format!("{:.1} TB", gb / 1000.0) } else { format!("{gb:.0} GB") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ask(flows: f64) -> Question {
+        Question {
+            flows,
+            exporters: 400,
+            retention_days: 90.0,
+            topic_hours: 24.0,
+            kafka_copies: 3,
+            clickhouse_copies: 2,
+            busy: 0.5,
+            daily_average: 0.6,
+        }
+    }
+
+    #[test]
+    fn what_people_write_is_read() {
+        assert_eq!(
+            [number("300k").unwrap(), number(" 1M").unwrap(), number("2500").unwrap()],
+            [3e5, 1e6, 2500.0]
+        );
+        assert_eq!([days("90d").unwrap(), days("36h").unwrap(), days("2w").unwrap()], [90.0, 1.5, 14.0]);
+        for wrong in ["", "k", "-3", "0", "nan", "3x"] {
+            assert!(number(wrong).is_err(), "{wrong}");
+        }
+        assert!(days("90").is_err() && days("").is_err());
+    }
+
+    #[test]
+    fn three_times_the_flows_need_three_times_the_cores_and_less_than_three_times_the_rollups() {
+        let costs = Costs::measured().unwrap();
+        let (one, three) = (costs.answer(&ask(1e5)).unwrap(), costs.answer(&ask(3e5)).unwrap());
+        let cores =
+            |answer: &Answer| answer.parts.iter().map(|part| part.processes * part.cores).sum::<f64>();
+        let ratio = cores(&three) / cores(&one);
+        assert!((2.0..=3.1).contains(&ratio), "{ratio}");
+        for (small, large) in one.tables.iter().zip(&three.tables) {
+            let ratio = large.1 / small.1;
+            match small.0 {
+                "flows" => assert!((ratio - 3.0).abs() < 1e-9),
+                name => assert!((1.2..2.95).contains(&ratio), "{name}: {ratio}"),
+            }
+        }
+    }
+
+    #[test]
+    fn rows_of_a_rollup_never_exceed_the_sides_of_flows() {
+        let costs = Costs::measured().unwrap();
+        for table in ROLLUPS {
+            for flows in [1.0, 10.0, 1e3, 1e5, 1e7] {
+                let rows = costs.rows(table.shape, flows).unwrap();
+                assert!(rows > 0.0 && rows <= 2.0 * flows, "{} {flows}: {rows}", table.name);
+            }
+        }
+    }
+
+    #[test]
+    fn the_answer_names_every_part_and_its_assumptions() {
+        let told = Costs::measured().unwrap().told(&ask(3e5)).unwrap();
+        for word in
+            ["ingest", "decoder", "sink", "kafka", "clickhouse", "prefixes_1h", "Assumed", "Partitions"]
+        {
+            assert!(told.contains(word), "{told}");
+        }
+    }
+}
