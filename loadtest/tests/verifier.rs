@@ -136,7 +136,7 @@ async fn stored(url: &str, database: &str, skip: Option<usize>, double: bool) ->
 }
 
 fn wrong(report: &Report) -> Vec<(&str, u64)> {
-    report.rollups.iter().filter(|one| one.wrong > 0).map(|one| (one.table, one.wrong)).collect()
+    report.rollups.iter().filter(|one| one.wrong > 0).map(|one| (one.table.as_str(), one.wrong)).collect()
 }
 
 /// One test function, because one process has one engine.

@@ -60,7 +60,7 @@ pub fn parts(samples: &[Sample], sent: u64, sending_s: f64) -> Vec<Part> {
     last.parts.iter().map(part).collect()
 }
 
-/// Fills in checks, reasons and verdict of a report that has everything else.
+/// Fills in checks, reasons and verdict of a report that has everything else. Reasons that are there already stay: what is broken at the end.
 pub fn judge(report: &mut Report) {
     let expect = &report.scenario.expect;
     let mut checks = Vec::new();
@@ -126,11 +126,10 @@ pub fn judge(report: &mut Report) {
     }
     let unasked: Vec<(&Cause, &u64)> =
         report.missed.iter().filter(|(cause, flows)| !expect.missed.contains(cause) && **flows > 0).collect();
-    report.reasons = checks
-        .iter()
-        .filter(|check| !check.holds)
-        .map(|check| format!("{}: {} seen, {} wanted", check.what, check.seen, check.wanted))
-        .collect();
+    let broken = checks.iter().filter(|check| !check.holds);
+    report
+        .reasons
+        .extend(broken.map(|check| format!("{}: {} seen, {} wanted", check.what, check.seen, check.wanted)));
     let invalid = unasked.iter().map(|(cause, flows)| {
         format!(
             "{flows} flows never reached weir.raw ({}), which this scenario did not ask for",
@@ -226,7 +225,7 @@ mod tests {
 
     #[test]
     fn one_lost_or_doubled_flow_fails_and_what_is_missed_without_being_asked_for_is_invalid() {
-        let missed = |cause| move |report: &mut Report| drop(report.missed.insert(cause, 5));
+        let missed = |cause| move |report: &mut Report| report.missed.extend([(cause, 5)]);
         let asks = format!("{PHASE}[expect]\nmissed = ['dead']\n");
         for (scenario, change, verdict) in [
             (PHASE, Box::new(|_: &mut Report| ()) as Box<dyn FnOnce(&mut Report)>, Verdict::Pass),
@@ -240,6 +239,12 @@ mod tests {
             assert_eq!(found, verdict, "{why}");
             assert_eq!(why.is_empty(), verdict == Verdict::Pass, "{why}");
         }
+    }
+
+    #[test]
+    fn a_service_that_ended_by_itself_fails_the_run_even_where_nothing_is_lost() {
+        let (verdict, why) = judged(PHASE, |report| report.reasons.push("sink-0 ended".to_owned()));
+        assert_eq!((verdict, why.as_str()), (Verdict::Fail, "sink-0 ended"));
     }
 
     #[test]

@@ -152,6 +152,8 @@ struct Over {
     steps: Vec<Step>,
     faults: Vec<Done>,
     excuses: Vec<Excuse>,
+    /// What is wrong with the stack at the end, in a sentence.
+    broken: Option<String>,
 }
 
 impl<'w> Run<'w> {
@@ -251,7 +253,7 @@ impl<'w> Run<'w> {
         };
         let (scenario, generator) = (self.scenario, &mut self.generator);
         let ends = AtomicBool::new(false);
-        let (seen, steps, faults, excuses) = std::thread::scope(|scope| -> Result<_> {
+        let (seen, steps, faults, excuses, broken) = std::thread::scope(|scope| -> Result<_> {
             let looking = scope.spawn(|| watch.run(&ends));
             // Whatever goes wrong below, the one who looks ends.
             let _ends = Ends(&ends);
@@ -266,16 +268,15 @@ impl<'w> Run<'w> {
             let steps = sending.join().map_err(|_| anyhow!("the generator panicked"))?;
             let (faults, excuses) = done?;
             let steps = steps?;
-            if let Some(machine) = machine {
-                machine.stack.expect_alive()?;
-                machine.wait_ready()?;
-            }
+            let ready = machine.as_deref_mut().map_or(Ok(()), Machine::wait_ready);
             wait(&latest);
+            let alive = machine.map_or(Ok(()), |machine| Ok(machine.stack.expect_alive()?));
+            let broken = ready.and(alive).err().map(|error: anyhow::Error| format!("{error:#}"));
             ends.store(true, Ordering::Relaxed);
             let seen = looking.join().map_err(|_| anyhow!("the sampler panicked"))??;
-            Ok((seen, steps, faults, excuses))
+            Ok((seen, steps, faults, excuses, broken))
         })?;
-        Ok(Over { seen, steps, faults, excuses })
+        Ok(Over { seen, steps, faults, excuses, broken })
     }
 }
 
@@ -484,7 +485,7 @@ impl Run<'_> {
         let mut report = Report {
             scenario: self.scenario.clone(),
             verdict: Verdict::Invalid,
-            reasons: Vec::new(),
+            reasons: over.broken.into_iter().collect(),
             machine: report::Machine::this(),
             started: started_ns / 1_000_000_000,
             sending_s,

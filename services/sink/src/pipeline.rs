@@ -33,6 +33,8 @@ struct Landing {
 const PATIENCE: Duration = Duration::from_millis(50);
 /// Pause before a bus that is away is asked again.
 const AGAIN: Duration = Duration::from_millis(500);
+/// How long a bus may be away in the middle of an assignment: less than a member may go without polling.
+const AWAY: Duration = Duration::from_secs(120);
 /// How long events are taken before anything else is looked at.
 const MOMENT: Duration = Duration::from_millis(10);
 /// How long a partition that is wanted by others waits for its insert.
@@ -531,12 +533,16 @@ pub(crate) fn is_same<B: Bus>(bus: &B, topic: &str, incarnation: &str) -> bool {
 
 /// Asks again while the bus does not answer; a partition that is lost meanwhile is announced by the next poll.
 fn retried<T>(mut ask: impl FnMut() -> weir_bus::Result<T>) -> weir_bus::Result<T> {
-    for _ in 0..5 {
+    let (begun, mut told) = (Instant::now(), false);
+    loop {
         match ask() {
-            Err(error) if error.is_away() => tracing::warn!("{error}"),
+            Err(error) if error.is_away() && begun.elapsed() < AWAY => {
+                if !std::mem::replace(&mut told, true) {
+                    tracing::warn!("{error}; it is asked again");
+                }
+                std::thread::sleep(AGAIN);
+            }
             other => return other,
         }
-        std::thread::sleep(AGAIN);
     }
-    ask()
 }

@@ -121,6 +121,14 @@ pub enum Error {
         /// For how long.
         waited: Duration,
     },
+    /// Brokers are changing places: one is lost, or another one takes over what it had.
+    #[error("{doing}: {reason}; brokers are changing places")]
+    Moving {
+        /// What was being done, with its place.
+        doing: String,
+        /// The client's word.
+        reason: String,
+    },
     /// The embedded bus can't do it now: its disk is full or failed, or another process has its folder.
     #[error("bus.embedded.path {}: {doing}: {reason}", path.display())]
     Embedded {
@@ -144,7 +152,10 @@ pub enum Error {
 impl Error {
     /// True where the bus was not there, and will be again.
     pub fn is_away(&self) -> bool {
-        matches!(self, Self::Unreachable { .. } | Self::Timeout { .. } | Self::Embedded { .. })
+        matches!(
+            self,
+            Self::Unreachable { .. } | Self::Timeout { .. } | Self::Moving { .. } | Self::Embedded { .. }
+        )
     }
 
     /// True where waiting helps nothing, because somebody has to change a setting or a topic.

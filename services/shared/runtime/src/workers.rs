@@ -41,12 +41,13 @@ impl<E> Opened<E> {
     }
 }
 
-/// A second take-over within this time is another process of the same identity.
-const TAKEN_AGAIN: Duration = Duration::from_secs(60);
+/// A second take-over within this time is another process of the same identity: that one is fenced by this one's return, returns
+/// itself, and fences this one, all within a few heartbeats. Outages of a broker come further apart.
+const TAKEN_AGAIN: Duration = Duration::from_secs(15);
 
-/// Lives again where a life ended because another holder of its identity was there. That may have been its own former self: a broker that
-/// was away tells a member's late word from its new one's, and fences both. Where two processes have one identity, the one that is taken
-/// over twice within a minute ends.
+/// Lives again where a life ended because another holder of its identity was there. That may have been its own former self: while a
+/// broker is away the client gives its session up and joins anew, and a commit that it had sent before arrives under the old name, which
+/// fences both. Where two processes have one identity, the first that is taken over twice within a quarter of a minute ends.
 ///
 /// # Errors
 /// That of the last life.
@@ -63,7 +64,7 @@ pub fn live<E: Error>(
                     && !stop.is_cancelled()
                     && before.is_none_or(|before| before.elapsed() > TAKEN_AGAIN) =>
             {
-                tracing::warn!("{error}; it begins anew, and ends if that happens again within a minute");
+                tracing::warn!("{error}; it begins anew, and ends if that happens again at once");
                 before = Some(Instant::now());
             }
             done => return done,

@@ -87,12 +87,13 @@ impl EmbeddedBus {
         let every = if syncs { Duration::from_millis(embedded.fsync_interval_ms) } else { CLEAN };
         let look_after = move || {
             let (mut cleaned, mut told) = (Instant::now(), false);
+            let ages = upkeep::Ages::new(log::now_ms());
             while let Err(RecvTimeoutError::Timeout) = ended.recv_timeout(every) {
                 let Some(core) = weak.upgrade() else { return };
                 let mut done = if syncs { core.sync() } else { Ok(()) };
                 if cleaned.elapsed() >= CLEAN {
                     cleaned = Instant::now();
-                    done = done.and(core.clean(log::now_ms()));
+                    done = done.and(core.clean(ages.now(log::now_ms())));
                 }
                 if let Err(why) = &done
                     && !told

@@ -9,9 +9,30 @@ use super::index::Segment;
 use super::log::{Core, Log};
 use crate::metrics;
 use std::sync::Arc;
+use std::time::Instant;
 
 /// How long a tombstone stays for those that follow its topic, ms.
 const TOMBSTONE_MS: i64 = 24 * 3_600_000;
+
+/// The time by which records age. A clock that is set, ahead or back, must not make them older than they are: what nobody has read yet
+/// would go. So the earlier of two counts: the clock on the wall, and what has passed since the bus was opened.
+pub(super) struct Ages {
+    opened_ms: i64,
+    since: Instant,
+}
+
+impl Ages {
+    /// From now on, ms since the epoch.
+    pub(super) fn new(now_ms: i64) -> Self {
+        Self { opened_ms: now_ms, since: Instant::now() }
+    }
+
+    /// By a clock on the wall that says `wall_ms`.
+    pub(super) fn now(&self, wall_ms: i64) -> i64 {
+        let passed = i64::try_from(self.since.elapsed().as_millis()).unwrap_or(i64::MAX);
+        wall_ms.min(self.opened_ms.saturating_add(passed))
+    }
+}
 
 impl Core {
     /// Makes what was acknowledged safe from a power cut.
@@ -96,5 +117,19 @@ impl Core {
             _ if topic == topics.deadletter => embedded.deadletter_bytes,
             _ => 0,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_clock_that_is_set_makes_nothing_older_than_it_is() {
+        const HOUR: i64 = 3_600_000;
+        let ages = Ages::new(100 * HOUR);
+        let passed = |wall| ages.now(wall) - 100 * HOUR;
+        assert!((0..HOUR).contains(&passed(130 * HOUR)), "set ahead by thirty hours");
+        assert_eq!(passed(99 * HOUR), -HOUR, "set back by one");
     }
 }

@@ -172,6 +172,18 @@ fn failed(doing: impl Display, error: KafkaError, waited: Duration) -> Error {
             | RDKafkaErrorCode::AllBrokersDown
             | RDKafkaErrorCode::TimedOutQueue,
         ) => Error::Timeout { doing: doing.to_string(), waited },
+        Some(
+            code @ (RDKafkaErrorCode::DestroyBroker
+            | RDKafkaErrorCode::NodeUpdate
+            | RDKafkaErrorCode::WaitingForCoordinator
+            | RDKafkaErrorCode::CoordinatorLoadInProgress
+            | RDKafkaErrorCode::CoordinatorNotAvailable
+            | RDKafkaErrorCode::NotCoordinator
+            | RDKafkaErrorCode::NotLeaderForPartition
+            | RDKafkaErrorCode::LeaderNotAvailable
+            | RDKafkaErrorCode::NotEnoughReplicas
+            | RDKafkaErrorCode::UnstableOffsetCommit),
+        ) => Error::Moving { doing: doing.to_string(), reason: code.to_string() },
         Some(code) => Error::Bus { doing: doing.to_string(), reason: code.to_string() },
         None => Error::Bus { doing: doing.to_string(), reason: error.to_string() },
     }
