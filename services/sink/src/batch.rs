@@ -4,7 +4,7 @@
 //! retry after a crash safe (EXACTLY_ONCE.md, rules 7 to 9).
 
 use crate::plan::{FORMAT, Plan};
-use crate::rollup::Rollup;
+use crate::rollup::{Part, Rollup};
 use bytes::Bytes;
 use weir_schemas::avro::{AvroError, FINGERPRINT_HEADER, fingerprint, read_batch};
 use weir_schemas::rollup::{FLOWS, Table};
@@ -26,6 +26,8 @@ pub struct Batch {
     flows: u64,
     rows: Vec<u8>,
     rollup: Rollup,
+    /// What the flows of a message add to the rollup, while it is being read.
+    parts: Vec<Part>,
     oldest: Option<i64>,
 }
 
@@ -67,31 +69,33 @@ impl Batch {
         self.checksum.update(&offset.to_be_bytes());
         self.checksum.update(value);
         let before = self.rows.len();
-        let flows_before = self.flows;
-        // Read whole before anything is summed: half a message must not reach the rollups.
         let read = check_schema(fingerprint_header).and_then(|()| self.put_rows(value));
-        if read.is_err() {
-            self.rows.truncate(before);
-            self.flows = flows_before;
-            return read;
+        match read {
+            Ok((flows, oldest)) => {
+                self.flows += flows;
+                self.oldest = self.oldest.into_iter().chain(oldest).min();
+                self.parts.iter().for_each(|part| self.rollup.add_part(part));
+            }
+            Err(_) => self.rows.truncate(before),
         }
-        let (batch, flows) = read_batch(value)?;
-        for flow in flows.flatten() {
-            self.oldest = Some(self.oldest.map_or(flow.received.0, |oldest| oldest.min(flow.received.0)));
-            self.rollup.add(batch.exporter, &flow);
-        }
-        Ok(())
+        self.parts.clear();
+        read.map(|_| ())
     }
 
-    fn put_rows(&mut self, value: &[u8]) -> Result<(), AvroError> {
+    /// Reads a message whole before anything of it is summed: half a message must not reach the rollups. Gives how many flows it has,
+    /// and the receive time of the oldest.
+    fn put_rows(&mut self, value: &[u8]) -> Result<(u64, Option<i64>), AvroError> {
         let (batch, flows) = read_batch(value)?;
+        let (mut count, mut oldest) = (0, None);
         for flow in flows {
             let flow = flow?;
             batch.put_row(&mut self.rows);
             flow.put_row(&mut self.rows);
-            self.flows += 1;
+            self.parts.extend(self.rollup.part(batch.exporter, &flow));
+            oldest = oldest.into_iter().chain([flow.received.0]).min();
+            count += 1;
         }
-        Ok(())
+        Ok((count, oldest))
     }
 
     /// True where nothing was added.

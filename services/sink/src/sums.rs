@@ -1,0 +1,149 @@
+//! Sums by key and slot: a look-up finds the key, and at it hangs a chain of slots.
+//!
+//! Flows come about in the order of time, so the newest slot is the head of its chain, and what is wanted is there or next to it. What
+//! leaves is sorted by time and then by key, whatever order it came in (EXACTLY_ONCE.md, rule 9).
+
+use crate::keys::{Contexts, Key, Rank};
+use crate::spread::{Amounts, spread};
+use ahash::AHashMap;
+
+/// What a rollup row sums.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Sums {
+    pub amounts: Amounts,
+    pub flows: u64,
+}
+
+impl Sums {
+    #[inline]
+    fn add(&mut self, amounts: &Amounts, flows: u64) {
+        self.amounts.add(amounts);
+        self.flows += flows;
+    }
+}
+
+/// The end of a chain.
+const NONE: u32 = u32::MAX;
+
+#[derive(Clone, Copy, Debug)]
+struct Link {
+    time: u32,
+    /// Where the slot before it is.
+    next: u32,
+    sums: Sums,
+}
+
+/// Sums of slots of `SLOT` seconds.
+#[derive(Debug)]
+pub(crate) struct Table<K, const SLOT: u32> {
+    heads: AHashMap<K, u32>,
+    links: Vec<Link>,
+}
+
+impl<K, const SLOT: u32> Default for Table<K, SLOT> {
+    fn default() -> Self {
+        Self { heads: AHashMap::default(), links: Vec::new() }
+    }
+}
+
+impl<K: Key, const SLOT: u32> Table<K, SLOT> {
+    /// Adds a flow, spread over the slots from its start to its end.
+    #[inline]
+    pub fn add(&mut self, key: K, (start, end): (i64, i64), whole: &Amounts) {
+        let (head, links) = (self.heads.entry(key).or_insert(NONE), &mut self.links);
+        spread::<SLOT>(start, end, whole, |time, share, is_end| {
+            at(head, links, time).add(share, u64::from(is_end));
+        });
+    }
+
+    /// Rows that it has.
+    pub fn rows(&self) -> usize {
+        self.links.len()
+    }
+
+    /// About how many bytes of memory it takes.
+    pub fn bytes(&self) -> usize {
+        self.heads.capacity() * size_of::<(K, u32)>() + self.links.capacity() * size_of::<Link>()
+    }
+
+    #[cfg(test)]
+    pub fn sums(&self) -> impl Iterator<Item = &Sums> {
+        self.links.iter().map(|link| &link.sums)
+    }
+
+    /// Takes no more flows: sorts the keys.
+    pub fn sorted(self, ranks: &[Rank]) -> Sorted<K> {
+        let mut keys: Vec<_> =
+            self.heads.into_iter().map(|(key, head)| (key.order(ranks), key, head)).collect();
+        keys.sort_unstable_by(|(a, ..), (b, ..)| a.cmp(b));
+        Sorted { keys: keys.into_iter().map(|(_, key, head)| (key, head)).collect(), links: self.links }
+    }
+}
+
+/// The sums of a slot in a chain.
+#[inline]
+fn at<'l>(head: &mut u32, links: &'l mut Vec<Link>, time: u32) -> &'l mut Sums {
+    let (mut before, mut here) = (NONE, *head);
+    while let Some(link) = links.get(here as usize).filter(|link| link.time > time) {
+        (before, here) = (here, link.next);
+    }
+    if links.get(here as usize).is_none_or(|link| link.time != time) {
+        let new = links.len() as u32;
+        links.push(Link { time, next: here, sums: Sums::default() });
+        match links.get_mut(before as usize) {
+            Some(link) => link.next = new,
+            None => *head = new,
+        }
+        here = new;
+    }
+    &mut links[here as usize].sums
+}
+
+/// Sums in the order in which they are written.
+pub(crate) struct Sorted<K> {
+    keys: Vec<(K, u32)>,
+    links: Vec<Link>,
+}
+
+impl<K: Key> Sorted<K> {
+    /// Sums slots up to longer ones, of `slot` seconds.
+    pub fn lengthen(&mut self, slot: u32) {
+        for (_, head) in &self.keys {
+            let mut here = *head;
+            while here != NONE {
+                let Link { time, mut next, mut sums } = self.links[here as usize];
+                let time = time / slot * slot;
+                while let Some(link) = self.links.get(next as usize).filter(|link| link.time >= time) {
+                    sums.add(&link.sums.amounts, link.sums.flows);
+                    next = link.next;
+                }
+                self.links[here as usize] = Link { time, next, sums };
+                here = next;
+            }
+        }
+    }
+
+    /// The rows, by time and key, in RowBinary, in pieces of at most `piece`.
+    pub fn rows(&self, contexts: &Contexts, piece: usize) -> Vec<Vec<u8>> {
+        let mut order: Vec<(u32, &K, u32)> = Vec::with_capacity(self.links.len());
+        for (key, head) in &self.keys {
+            let mut here = *head;
+            while let Some(link) = self.links.get(here as usize) {
+                order.push((link.time, key, here));
+                here = link.next;
+            }
+        }
+        // Stable, and keys are in order.
+        order.sort_by_key(|(time, ..)| *time);
+        order
+            .chunks(piece)
+            .map(|rows| {
+                let mut out = Vec::with_capacity(rows.len() * 160);
+                for (time, key, link) in rows {
+                    key.put_row(contexts, *time, &self.links[*link as usize].sums, &mut out);
+                }
+                out
+            })
+            .collect()
+    }
+}
