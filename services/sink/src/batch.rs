@@ -16,6 +16,9 @@ const MAX_ROLLUP_ROWS: usize = 400_000;
 /// Most rows of a piece: half of what a block holds.
 const PIECE_ROWS: usize = weir_store::MAX_INSERT_ROWS / 2;
 
+/// Bytes that rollups keep from one batch to the next.
+const KEPT_BYTES: usize = 16 << 20;
+
 /// A batch that fills.
 #[derive(Debug, Default)]
 pub struct Batch {
@@ -74,7 +77,7 @@ impl Batch {
             Ok((flows, oldest)) => {
                 self.flows += flows;
                 self.oldest = self.oldest.into_iter().chain(oldest).min();
-                self.parts.iter().for_each(|part| self.rollup.add_part(part));
+                self.rollup.add_parts(&self.parts);
             }
             Err(_) => self.rows.truncate(before),
         }
@@ -113,9 +116,9 @@ impl Batch {
         self.flows
     }
 
-    /// About how many bytes of memory it takes.
+    /// About how many bytes of memory it takes. Room that waits for the next flows is none of them, or reading could wait for it.
     pub fn bytes(&self) -> usize {
-        self.rows.capacity() + self.rollup.bytes()
+        if self.is_empty() { 0 } else { self.rows.capacity() + self.rollup.bytes() }
     }
 
     /// True where a rollup is so large that the batch must be inserted.
@@ -123,19 +126,22 @@ impl Batch {
         self.rollup.rows() >= MAX_ROLLUP_ROWS
     }
 
-    /// Ends it: plan and rows. `None` where nothing was added.
-    pub fn finish(self) -> Option<Ready> {
+    /// Ends it: plan and rows; `None` where nothing was added. The next one begins in the room that this one needed.
+    pub fn finish(&mut self) -> Option<Ready> {
+        let Self { first, last, records, checksum, flows, rows, rollup, parts, oldest } =
+            std::mem::take(self);
         let plan = Plan {
             format: FORMAT,
             settings: SETTINGS_VERSION,
-            first: self.first?,
-            last: self.last,
-            records: self.records,
-            checksum: self.checksum.finalize(),
+            first: first?,
+            last,
+            records,
+            checksum: checksum.finalize(),
         };
+        (self.rollup, self.parts) = (rollup, parts);
         let mut pieces = Vec::new();
-        if self.flows > 0 {
-            pieces.push(Piece { table: &FLOWS, number: 0, rows: Bytes::from(self.rows) });
+        if flows > 0 {
+            pieces.push(Piece { table: &FLOWS, number: 0, rows: Bytes::from(rows) });
             for (table, rows) in self.rollup.finish(PIECE_ROWS) {
                 let numbered = rows.into_iter().enumerate();
                 pieces.extend(numbered.map(|(number, rows)| Piece {
@@ -145,7 +151,10 @@ impl Batch {
                 }));
             }
         }
-        Some(Ready { plan, pieces, flows: self.flows, oldest: self.oldest })
+        if self.rollup.bytes() > KEPT_BYTES {
+            self.rollup = Rollup::default();
+        }
+        Some(Ready { plan, pieces, flows, oldest })
     }
 }
 

@@ -5,7 +5,7 @@
 
 use crate::keys::{Context, Contexts, Key, LinkKey, PairKey, PrefixKey};
 use crate::spread::Amounts;
-use crate::sums::{Sorted, Table};
+use crate::sums::{Added, Sorted, Table};
 use weir_schemas::rollup::{ROLLUPS, Shape, Table as Rows};
 use weir_schemas::value::MAX_Q;
 use weir_schemas::{Direction, Flow, FlowKind, Ip, ProtocolClass, SamplingKind};
@@ -95,7 +95,7 @@ impl Rollup {
     /// Adds a flow: both of its sides, its pair, both of its prefixes.
     pub fn add(&mut self, exporter: Ip, flow: &Flow<'_>) {
         if let Some(part) = self.part(exporter, flow) {
-            self.add_part(&part);
+            self.add_parts(&[part]);
         }
     }
 
@@ -145,12 +145,13 @@ impl Rollup {
     }
 
     /// Adds what [`part`](Self::part) took.
-    #[inline]
-    pub(crate) fn add_part(&mut self, part: &Part) {
-        let Part { sides, pair, prefixes, time, whole } = part;
-        sides.iter().for_each(|side| self.links.add(*side, *time, whole));
-        self.pairs.add(*pair, *time, whole);
-        prefixes.iter().for_each(|prefix| self.prefixes.add(*prefix, *time, whole));
+    pub(crate) fn add_parts(&mut self, parts: &[Part]) {
+        fn added(part: &Part) -> Added<'_> {
+            (part.time, &part.whole)
+        }
+        self.links.add(parts.iter().flat_map(|part| part.sides.map(|side| (side, added(part)))));
+        self.pairs.add(parts.iter().map(|part| (part.pair, added(part))));
+        self.prefixes.add(parts.iter().flat_map(|part| part.prefixes.map(|prefix| (prefix, added(part)))));
     }
 
     /// Rows of the largest table.
@@ -163,9 +164,11 @@ impl Rollup {
         self.links.bytes() + self.pairs.bytes() + self.prefixes.bytes()
     }
 
-    /// The rows of every rollup table, sorted, in RowBinary, in pieces of at most `piece` rows; none where nothing was added.
-    pub fn finish(self, piece: usize) -> Vec<(&'static Rows, Vec<Vec<u8>>)> {
+    /// The rows of every rollup table, sorted, in RowBinary, in pieces of at most `piece` rows; none where nothing was added. It is empty
+    /// then, and keeps room for as much again.
+    pub fn finish(&mut self, piece: usize) -> Vec<(&'static Rows, Vec<Vec<u8>>)> {
         let Self { contexts, links, pairs, prefixes } = self;
+        let contexts = std::mem::take(contexts);
         let ranks = contexts.ranks();
         let mut out = Vec::with_capacity(ROLLUPS.len());
         let of = |wanted| move |table: &&Rows| table.shape == wanted;
@@ -178,7 +181,7 @@ impl Rollup {
 
 /// Writes the tables of a shape, which are in the order of their slots' lengths.
 fn write<K: Key>(
-    mut sums: Sorted<K>,
+    mut sums: Sorted<'_, K>,
     wanted: impl Fn(&&'static Rows) -> bool,
     contexts: &Contexts,
     piece: usize,

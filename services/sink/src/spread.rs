@@ -4,8 +4,11 @@
 //! floor(B·t/T), and a minute gets the difference of its borders. So shares add up to the whole, and shares of longer slots are
 //! sums of minutes. A flow of no duration belongs to the minute of its end; the flow itself is counted there.
 
+/// Nanoseconds of a second.
+const SECOND: i64 = 1_000_000_000;
+
 /// Nanoseconds of a minute.
-const MINUTE: i64 = 60_000_000_000;
+const MINUTE: i64 = 60 * SECOND;
 
 /// Most minutes that one flow is spread over. The decoder clamps times to hours; a record that says otherwise is not believed.
 pub const MAX_MINUTES: i64 = 24 * 60;
@@ -102,6 +105,17 @@ impl Share {
     }
 }
 
+/// Start of the slot of `SLOT` seconds that a time lies in, in seconds since the epoch.
+#[inline]
+pub fn slot_of<const SLOT: u32>(time: i64) -> u32 {
+    begin::<SLOT>(time.div_euclid(i64::from(SLOT) * SECOND))
+}
+
+fn begin<const SLOT: u32>(number: i64) -> u32 {
+    let begin = number.saturating_mul(SLOT.into());
+    u32::try_from(begin).unwrap_or(if begin < 0 { 0 } else { u32::MAX }) / SLOT * SLOT
+}
+
 /// Gives each slot of `SLOT` seconds (its start, in seconds since the epoch) its share, in order; the last says that the flow counts
 /// there. `SLOT` is a number of minutes, and shares of longer slots are the sums of the shares of their minutes.
 #[inline]
@@ -111,24 +125,20 @@ pub fn spread<const SLOT: u32>(
     whole: &Amounts,
     mut slot: impl FnMut(u32, &Amounts, bool),
 ) {
-    let (seconds, minutes) = (i64::from(SLOT), i64::from(SLOT) / 60);
-    let begin = |number: i64| {
-        let begin = number.saturating_mul(seconds);
-        u32::try_from(begin).unwrap_or(if begin < 0 { 0 } else { u32::MAX }) / SLOT * SLOT
-    };
+    let length = i64::from(SLOT) * SECOND;
     let last_minute = end.div_euclid(MINUTE);
     let first_minute =
         if start < end { start.div_euclid(MINUTE).max(last_minute - MAX_MINUTES) } else { last_minute };
-    let (first, last) = (first_minute.div_euclid(minutes), last_minute.div_euclid(minutes));
+    let (first, last) = (first_minute.div_euclid(length / MINUTE), last_minute.div_euclid(length / MINUTE));
     if first == last {
-        return slot(begin(last), whole, true);
+        return slot(begin::<SLOT>(last), whole, true);
     }
     let total = end.abs_diff(start);
     let mut before = Amounts::default();
     for number in first..=last {
-        let border = (number + 1).saturating_mul(seconds * 1_000_000_000);
+        let border = (number + 1).saturating_mul(length);
         let up_to = if border >= end { *whole } else { whole.up_to(border.abs_diff(start), total) };
-        slot(begin(number), &up_to.minus(&before), number == last);
+        slot(begin::<SLOT>(number), &up_to.minus(&before), number == last);
         before = up_to;
     }
 }

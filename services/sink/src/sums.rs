@@ -4,7 +4,7 @@
 //! leaves is sorted by time and then by key, whatever order it came in (EXACTLY_ONCE.md, rule 9).
 
 use crate::keys::{Contexts, Key, Rank};
-use crate::spread::{Amounts, spread};
+use crate::spread::{Amounts, slot_of, spread};
 use ahash::AHashMap;
 
 /// What a rollup row sums.
@@ -36,24 +36,43 @@ struct Link {
 /// Sums of slots of `SLOT` seconds.
 #[derive(Debug)]
 pub(crate) struct Table<K, const SLOT: u32> {
+    /// Where the newest slot of each key is.
     heads: AHashMap<K, u32>,
     links: Vec<Link>,
+    /// Heads of the flows that are being added.
+    found: Vec<u32>,
 }
 
 impl<K, const SLOT: u32> Default for Table<K, SLOT> {
     fn default() -> Self {
-        Self { heads: AHashMap::default(), links: Vec::new() }
+        Self { heads: AHashMap::default(), links: Vec::new(), found: Vec::new() }
     }
 }
 
+/// What a flow adds: from when to when it was, in ns, and how much it is.
+pub(crate) type Added<'a> = ((i64, i64), &'a Amounts);
+
 impl<K: Key, const SLOT: u32> Table<K, SLOT> {
-    /// Adds a flow, spread over the slots from its start to its end.
-    #[inline]
-    pub fn add(&mut self, key: K, (start, end): (i64, i64), whole: &Amounts) {
-        let (head, links) = (self.heads.entry(key).or_insert(NONE), &mut self.links);
-        spread::<SLOT>(start, end, whole, |time, share, is_end| {
-            at(head, links, time).add(share, u64::from(is_end));
-        });
+    /// Adds flows, each spread over the slots from its start to its end.
+    ///
+    /// A table is larger than the processor's caches. All look-ups come first, and then all sums, so that the processor waits for many
+    /// of them at once.
+    pub fn add<'a>(&mut self, flows: impl Iterator<Item = (K, Added<'a>)> + Clone) {
+        let Self { heads, links, found } = self;
+        found.clear();
+        found.extend(flows.clone().map(|(key, ((_, end), _))| {
+            *heads.entry(key).or_insert_with(|| {
+                let time = slot_of::<SLOT>(end);
+                links.push(Link { time, next: NONE, sums: Sums::default() });
+                links.len() as u32 - 1
+            })
+        }));
+        std::hint::black_box(found.iter().map(|head| links[*head as usize].time).max());
+        for (head, (_, ((start, end), whole))) in found.iter().zip(flows) {
+            spread::<SLOT>(start, end, whole, |time, share, is_end| {
+                at(*head, links, time).add(share, u64::from(is_end));
+            });
+        }
     }
 
     /// Rows that it has.
@@ -71,41 +90,54 @@ impl<K: Key, const SLOT: u32> Table<K, SLOT> {
         self.links.iter().map(|link| &link.sums)
     }
 
-    /// Takes no more flows: sorts the keys.
-    pub fn sorted(self, ranks: &[Rank]) -> Sorted<K> {
-        let mut keys: Vec<_> =
-            self.heads.into_iter().map(|(key, head)| (key.order(ranks), key, head)).collect();
+    /// Sorts the keys; the table is empty when they are gone, and keeps its room.
+    pub fn sorted(&mut self, ranks: &[Rank]) -> Sorted<'_, K> {
+        let mut keys: Vec<_> = self.heads.drain().map(|(key, head)| (key.order(ranks), key, head)).collect();
         keys.sort_unstable_by(|(a, ..), (b, ..)| a.cmp(b));
-        Sorted { keys: keys.into_iter().map(|(_, key, head)| (key, head)).collect(), links: self.links }
+        Sorted { keys: keys.into_iter().map(|(_, key, head)| (key, head)).collect(), links: &mut self.links }
     }
 }
 
-/// The sums of a slot in a chain.
+/// The sums of a slot in the chain that begins at `head`, and always will.
 #[inline]
-fn at<'l>(head: &mut u32, links: &'l mut Vec<Link>, time: u32) -> &'l mut Sums {
-    let (mut before, mut here) = (NONE, *head);
+fn at(head: u32, links: &mut Vec<Link>, time: u32) -> &mut Sums {
+    let (mut before, mut here) = (NONE, head);
     while let Some(link) = links.get(here as usize).filter(|link| link.time > time) {
         (before, here) = (here, link.next);
     }
     if links.get(here as usize).is_none_or(|link| link.time != time) {
-        let new = links.len() as u32;
-        links.push(Link { time, next: here, sums: Sums::default() });
-        match links.get_mut(before as usize) {
-            Some(link) => link.next = new,
-            None => *head = new,
-        }
-        here = new;
+        here = insert(before, here, links, time);
     }
     &mut links[here as usize].sums
 }
 
-/// Sums in the order in which they are written.
-pub(crate) struct Sorted<K> {
-    keys: Vec<(K, u32)>,
-    links: Vec<Link>,
+/// Makes a slot between two others of its chain; the newest takes the place of the one that was.
+#[inline(never)]
+fn insert(before: u32, behind: u32, links: &mut Vec<Link>, time: u32) -> u32 {
+    let new = links.len() as u32;
+    if let Some(link) = links.get_mut(before as usize) {
+        link.next = new;
+        links.push(Link { time, next: behind, sums: Sums::default() });
+        return new;
+    }
+    links.push(links[behind as usize]);
+    links[behind as usize] = Link { time, next: new, sums: Sums::default() };
+    behind
 }
 
-impl<K: Key> Sorted<K> {
+/// Sums in the order in which they are written.
+pub(crate) struct Sorted<'t, K> {
+    keys: Vec<(K, u32)>,
+    links: &'t mut Vec<Link>,
+}
+
+impl<K> Drop for Sorted<'_, K> {
+    fn drop(&mut self) {
+        self.links.clear();
+    }
+}
+
+impl<K: Key> Sorted<'_, K> {
     /// Sums slots up to longer ones, of `slot` seconds.
     pub fn lengthen(&mut self, slot: u32) {
         for (_, head) in &self.keys {
