@@ -131,7 +131,10 @@ impl<'a> Reader<'a> {
     #[inline]
     pub fn string(&mut self) -> Result<&'a str, AvroError> {
         let at = self.at;
-        std::str::from_utf8(self.bytes()?).map_err(|_| AvroError::Utf8 { at })
+        match self.bytes()? {
+            [] => Ok(""),
+            text => std::str::from_utf8(text).map_err(|_| AvroError::Utf8 { at }),
+        }
     }
 
     /// Reads the start of an array's next block: its count, or nothing at the array's end.
