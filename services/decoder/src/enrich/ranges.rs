@@ -1,15 +1,17 @@
 //! Longest-prefix match over address ranges: what the AS and country look-ups stand on.
 //!
-//! Ranges are flattened once into sorted, disjoint pieces, the narrowest range winning, and a table over the first bits of the
-//! address says where to search. A look-up is one table access and a search among a few pieces.
+//! Ranges are flattened once into sorted, disjoint pieces, the narrowest range winning. Above them lies a tree of tables: each is indexed
+//! by the next few bits of the address, as many as the pieces below it are worth, until few pieces are left to look through. So it costs
+//! about the same wherever the address space is crowded.
 
 use std::collections::BTreeMap;
 
-/// Bits of the address that index the table.
-const V4_BITS: u32 = 16;
-/// 2000::/3 is all of the global unicast space, so three bits say nothing (RFC 4291 §2.4).
-const V6_BITS: u32 = 20;
-const V6_SKIP: u32 = 3;
+/// Pieces that are looked through without a table.
+const FEW: usize = 8;
+/// Most bits that index a table.
+const MOST_BITS: u32 = 18;
+/// Marks an entry of a table that is another table.
+const DEEPER: u32 = 1 << 31;
 
 /// Values by address range, both families. Value 0 means "nothing known".
 #[derive(Debug, Default, Clone)]
@@ -20,11 +22,52 @@ pub struct Ranges {
 
 #[derive(Debug, Default, Clone)]
 struct Pieces<A> {
-    /// First address of each piece; a piece ends where the next begins.
-    starts: Vec<A>,
-    values: Vec<u32>,
-    /// For each value of the index bits, the first piece that can hold such an address.
-    index: Vec<u32>,
+    /// First address of each piece, and its value; a piece ends where the next begins.
+    pieces: Vec<(A, u32)>,
+    tables: Vec<Table>,
+    /// What the tables hold: the piece that the first address of an entry lies in, or a table.
+    entries: Vec<u32>,
+}
+
+/// A table that is indexed by some bits of an address.
+#[derive(Debug, Default, Clone, Copy)]
+struct Table {
+    /// Where its entries begin.
+    at: u32,
+    /// Bits of the address to the right of its own.
+    shift: u8,
+    /// Its own.
+    bits: u8,
+}
+
+impl Table {
+    #[inline]
+    fn entry<A: Address>(&self, address: A) -> usize {
+        self.at as usize + (address.bits_at(self.shift.into()) & ((1 << self.bits) - 1))
+    }
+}
+
+/// An address as a number.
+trait Address: Copy + Ord {
+    const BITS: u32;
+    /// The address without so many bits on the right, of which it has more; of what is left the lowest bits.
+    fn bits_at(self, shift: u32) -> usize;
+}
+
+impl Address for u32 {
+    const BITS: u32 = Self::BITS;
+    #[inline]
+    fn bits_at(self, shift: u32) -> usize {
+        (self >> shift) as usize
+    }
+}
+
+impl Address for u128 {
+    const BITS: u32 = Self::BITS;
+    #[inline]
+    fn bits_at(self, shift: u32) -> usize {
+        (self >> shift) as usize
+    }
 }
 
 /// Collects ranges.
@@ -62,22 +105,9 @@ impl Builder {
     /// Flattens and indexes.
     pub fn build(self) -> Ranges {
         Ranges {
-            v4: Pieces::new(
-                flatten(self.v4, 0, |a| a.checked_add(1)),
-                |a| (a >> (32 - V4_BITS)) as usize,
-                1 << V4_BITS,
-            ),
-            v6: Pieces::new(flatten(self.v6, 0, |a| a.checked_add(1)), v6_slot, (1 << V6_BITS) + 2),
+            v4: Pieces::new(flatten(self.v4, 0, |a| a.checked_add(1))),
+            v6: Pieces::new(flatten(self.v6, 0, |a| a.checked_add(1))),
         }
-    }
-}
-
-/// Slot 0 is below 2000::/3, the last one above it.
-fn v6_slot(address: u128) -> usize {
-    match address >> 125 {
-        0 => 0,
-        1 => 1 + ((address << V6_SKIP) >> (128 - V6_BITS)) as usize,
-        _ => (1 << V6_BITS) + 1,
     }
 }
 
@@ -106,33 +136,51 @@ fn flatten<A: Copy + Ord + std::ops::Sub<Output = A>>(
     pieces.into_iter().collect()
 }
 
-impl<A: Copy + Ord> Pieces<A> {
-    fn new(pieces: Vec<(A, u32)>, slot: impl Fn(A) -> usize, slots: usize) -> Self {
-        let (starts, values): (Vec<_>, Vec<_>) = pieces.into_iter().unzip();
-        // A slot begins in the last piece that starts at or before its first address.
-        let mut index = vec![0u32; slots + 1];
-        let mut at = 0;
-        for (piece, start) in starts.iter().enumerate() {
-            let slot = slot(*start);
-            while at <= slot {
-                index[at] = (piece as u32).saturating_sub(1);
-                at += 1;
-            }
+impl<A: Address> Pieces<A> {
+    fn new(pieces: Vec<(A, u32)>) -> Self {
+        let to = pieces.len();
+        let mut all = Self { pieces, tables: Vec::new(), entries: Vec::new() };
+        all.table(0, to, A::BITS);
+        all
+    }
+
+    /// Makes the table of the pieces that start at `from..to`, which agree in all but the last `width` bits.
+    fn table(&mut self, from: usize, to: usize, width: u32) -> u32 {
+        let bits = ((to - from).max(1).ilog2() + 1).min(MOST_BITS).min(width);
+        let (number, at, shift) = (self.tables.len() as u32, self.entries.len(), width - bits);
+        let table = Table { at: at as u32, shift: shift as u8, bits: bits as u8 };
+        self.tables.push(table);
+        self.entries.resize(at + (1 << bits), 0);
+        let mut first = from;
+        for entry in at..at + (1 << bits) {
+            let after =
+                first + self.pieces[first..to].partition_point(|(start, _)| table.entry(*start) == entry);
+            self.entries[entry] = if after - first > FEW && shift > 0 {
+                DEEPER | self.table(first, after, shift)
+            } else {
+                // The first piece may begin within the slot; what lies in front of it belongs to the one before.
+                first.saturating_sub(1) as u32
+            };
+            first = after;
         }
-        let last = (starts.len() as u32).saturating_sub(1);
-        index[at..].fill(last);
-        Self { starts, values, index }
+        number
     }
 
     #[inline]
-    fn get(&self, address: A, slot: usize) -> u32 {
-        if self.starts.is_empty() {
-            return 0;
+    fn get(&self, address: A) -> u32 {
+        let mut entry = DEEPER;
+        while entry & DEEPER != 0 {
+            let Some(table) = self.tables.get((entry & !DEEPER) as usize) else { return 0 };
+            entry = self.entries[table.entry(address)];
         }
-        let (low, high) = (self.index[slot] as usize, self.index[slot + 1] as usize);
-        let within = &self.starts[low..=high];
-        let piece = low + within.partition_point(|start| *start <= address).saturating_sub(1);
-        self.values[piece]
+        let mut found = 0;
+        for (start, value) in self.pieces.get(entry as usize..).unwrap_or_default() {
+            if *start > address {
+                break;
+            }
+            found = *value;
+        }
+        found
     }
 }
 
@@ -140,14 +188,8 @@ impl Ranges {
     /// The value of an address; 0 where nothing is known.
     #[inline]
     pub fn get(&self, address: &weir_schemas::Ip) -> u32 {
-        if address.is_v4() {
-            let [.., a, b, c, d] = address.0;
-            let address = u32::from_be_bytes([a, b, c, d]);
-            self.v4.get(address, (address >> (32 - V4_BITS)) as usize)
-        } else {
-            let address = u128::from_be_bytes(address.0);
-            self.v6.get(address, v6_slot(address))
-        }
+        let number = u128::from_be_bytes(address.0);
+        if address.is_v4() { self.v4.get(number as u32) } else { self.v6.get(number) }
     }
 }
 
