@@ -149,9 +149,9 @@ impl Rollup {
         fn added(part: &Part) -> Added<'_> {
             (part.time, &part.whole)
         }
-        self.links.add(parts.iter().flat_map(|part| part.sides.map(|side| (side, added(part)))));
-        self.pairs.add(parts.iter().map(|part| (part.pair, added(part))));
-        self.prefixes.add(parts.iter().flat_map(|part| part.prefixes.map(|prefix| (prefix, added(part)))));
+        self.links.add(parts.iter().map(|part| (part.sides, added(part))));
+        self.pairs.add(parts.iter().map(|part| ([part.pair], added(part))));
+        self.prefixes.add(parts.iter().map(|part| (part.prefixes, added(part))));
     }
 
     /// Rows of the largest table.

@@ -53,24 +53,28 @@ impl<K, const SLOT: u32> Default for Table<K, SLOT> {
 pub(crate) type Added<'a> = ((i64, i64), &'a Amounts);
 
 impl<K: Key, const SLOT: u32> Table<K, SLOT> {
-    /// Adds flows, each spread over the slots from its start to its end.
+    /// Adds flows to the keys beside them, each spread over the slots from its start to its end.
     ///
     /// A table is larger than the processor's caches. All look-ups come first, and then all sums, so that the processor waits for many
     /// of them at once.
-    pub fn add<'a>(&mut self, flows: impl Iterator<Item = (K, Added<'a>)> + Clone) {
+    pub fn add<'a, const KEYS: usize>(
+        &mut self,
+        flows: impl Iterator<Item = ([K; KEYS], Added<'a>)> + Clone,
+    ) {
         let Self { heads, links, found } = self;
         found.clear();
-        found.extend(flows.clone().map(|(key, ((_, end), _))| {
-            *heads.entry(key).or_insert_with(|| {
-                let time = slot_of::<SLOT>(end);
-                links.push(Link { time, next: NONE, sums: Sums::default() });
-                links.len() as u32 - 1
-            })
-        }));
+        for (keys, ((_, end), _)) in flows.clone() {
+            found.extend(keys.map(|key| {
+                *heads.entry(key).or_insert_with(|| {
+                    links.push(Link { time: slot_of::<SLOT>(end), next: NONE, sums: Sums::default() });
+                    links.len() as u32 - 1
+                })
+            }));
+        }
         std::hint::black_box(found.iter().map(|head| links[*head as usize].time).max());
-        for (head, (_, ((start, end), whole))) in found.iter().zip(flows) {
+        for (heads, (_, ((start, end), whole))) in found.chunks_exact(KEYS).zip(flows) {
             spread::<SLOT>(start, end, whole, |time, share, is_end| {
-                at(*head, links, time).add(share, u64::from(is_end));
+                heads.iter().for_each(|head| at(*head, links, time).add(share, u64::from(is_end)));
             });
         }
     }
