@@ -142,7 +142,7 @@ impl Batch {
         let mut pieces = Vec::new();
         if flows > 0 {
             pieces.push(Piece { table: &FLOWS, number: 0, rows: Bytes::from(rows) });
-            for (table, rows) in self.rollup.finish(PIECE_ROWS) {
+            for (table, rows) in self.rollup.drain(PIECE_ROWS) {
                 let numbered = rows.into_iter().enumerate();
                 pieces.extend(numbered.map(|(number, rows)| Piece {
                     table,

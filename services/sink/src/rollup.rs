@@ -164,9 +164,13 @@ impl Rollup {
         self.links.bytes() + self.pairs.bytes() + self.prefixes.bytes()
     }
 
-    /// The rows of every rollup table, sorted, in RowBinary, in pieces of at most `piece` rows; none where nothing was added. It is empty
-    /// then, and keeps room for as much again.
-    pub fn finish(&mut self, piece: usize) -> Vec<(&'static Rows, Vec<Vec<u8>>)> {
+    /// The rows of every rollup table, sorted, in RowBinary, in pieces of at most `piece` rows; none where nothing was added.
+    pub fn finish(mut self, piece: usize) -> Vec<(&'static Rows, Vec<Vec<u8>>)> {
+        self.drain(piece)
+    }
+
+    /// The same; it is empty then, and keeps room for as much again.
+    pub(crate) fn drain(&mut self, piece: usize) -> Vec<(&'static Rows, Vec<Vec<u8>>)> {
         let Self { contexts, links, pairs, prefixes } = self;
         let contexts = std::mem::take(contexts);
         let ranks = contexts.ranks();

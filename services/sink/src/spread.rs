@@ -205,7 +205,7 @@ mod tests {
                 prop_assert_eq!(share.of_q(amount.into()), exact);
             }
             let share = Share::new(t % (1 << 43), 1 << 43);
-            prop_assert_eq!(share.of_q(q >> 44), (q >> 44) * u128::from(t % (1 << 43)) >> 43);
+            prop_assert_eq!(share.of_q(q >> 44), ((q >> 44) * u128::from(t % (1 << 43))) >> 43);
         }
 
         #[test]

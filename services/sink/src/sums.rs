@@ -98,7 +98,8 @@ impl<K: Key, const SLOT: u32> Table<K, SLOT> {
     pub fn sorted(&mut self, ranks: &[Rank]) -> Sorted<'_, K> {
         let mut keys: Vec<_> = self.heads.drain().map(|(key, head)| (key.order(ranks), key, head)).collect();
         keys.sort_unstable_by(|(a, ..), (b, ..)| a.cmp(b));
-        Sorted { keys: keys.into_iter().map(|(_, key, head)| (key, head)).collect(), links: &mut self.links }
+        let keys = keys.into_iter().map(|(_, key, head)| (key, head)).collect();
+        Sorted { keys, links: &mut self.links, slot: SLOT }
     }
 }
 
@@ -133,6 +134,8 @@ fn insert(before: u32, behind: u32, links: &mut Vec<Link>, time: u32) -> u32 {
 pub(crate) struct Sorted<'t, K> {
     keys: Vec<(K, u32)>,
     links: &'t mut Vec<Link>,
+    /// Seconds of a slot.
+    slot: u32,
 }
 
 impl<K> Drop for Sorted<'_, K> {
@@ -144,6 +147,9 @@ impl<K> Drop for Sorted<'_, K> {
 impl<K: Key> Sorted<'_, K> {
     /// Sums slots up to longer ones, of `slot` seconds.
     pub fn lengthen(&mut self, slot: u32) {
+        if std::mem::replace(&mut self.slot, slot) == slot {
+            return;
+        }
         for (_, head) in &self.keys {
             let mut here = *head;
             while here != NONE {

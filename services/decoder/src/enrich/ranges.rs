@@ -57,17 +57,16 @@ impl Builder {
         Ranges { v4: Pieces::new(join(a4, b4, &both)), v6: Pieces::new(join(a6, b6, &both)) }
     }
 
-    fn flatten(self) -> (Vec<(u32, u32)>, Vec<(u128, u32)>) {
+    fn flatten(self) -> (Flat<u32>, Flat<u128>) {
         (flatten(self.v4, 0, |a| a.checked_add(1)), flatten(self.v6, 0, |a| a.checked_add(1)))
     }
 }
 
+/// Disjoint pieces by their first address.
+type Flat<A> = Vec<(A, u32)>;
+
 /// Pieces of both, each with the values of both. The first of each begins at the first address of all.
-fn join<A: Copy + Ord, V: Value>(
-    a: Vec<(A, u32)>,
-    b: Vec<(A, u32)>,
-    both: impl Fn(u32, u32) -> V,
-) -> Vec<(A, V)> {
+fn join<A: Copy + Ord, V: Value>(a: Flat<A>, b: Flat<A>, both: impl Fn(u32, u32) -> V) -> Vec<(A, V)> {
     let mut pieces: Vec<(A, V)> = Vec::with_capacity(a.len() + b.len());
     let (mut a, mut b) = (a.into_iter().peekable(), b.into_iter().peekable());
     let mut values = (0, 0);
@@ -88,7 +87,7 @@ fn flatten<A: Copy + Ord + std::ops::Sub<Output = A>>(
     mut ranges: Vec<(A, A, u32)>,
     zero: A,
     next: impl Fn(A) -> Option<A>,
-) -> Vec<(A, u32)> {
+) -> Flat<A> {
     // Stable, so that of equals the last one added counts.
     ranges.sort_by_key(|(first, last, _)| std::cmp::Reverse(*last - *first));
     let mut pieces = BTreeMap::from([(zero, 0)]);
