@@ -33,7 +33,7 @@ lint: setup ## Formatting, clippy, dependency rules, licences
 	@scripts/lint.sh
 
 bench: setup ## Benchmarks
-	cargo bench --locked -p weir-schemas -p weir-wire -p weir-decoder -p weir-sink --benches
+	cargo bench --locked -p weir-schemas -p weir-wire -p weir-ingest -p weir-decoder -p weir-sink --benches
 
 clean: ## Removes what was built and fetched, and the data of `make run`
 	rm -rf "$(TARGET)" "$(WEIR_HOME)"/{kafka,engine,asn,geo,python,data}

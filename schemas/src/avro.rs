@@ -6,6 +6,7 @@
 
 use crate::columns::{Batch, Flow};
 use crate::record::Column;
+use crate::room::{VARINT, append, get_varint, put_varint};
 use serde_json::{Value as Json, json};
 use std::collections::HashSet;
 use std::sync::LazyLock;
@@ -53,10 +54,10 @@ pub enum AvroError {
     UnknownSchema(u64),
 }
 
-/// Appends a zigzag varint: Avro's `int` and `long`.
-#[inline]
-pub fn put_long(out: &mut Vec<u8>, number: i64) {
-    crate::rowbinary::put_varint(out, ((number << 1) ^ (number >> 63)) as u64);
+/// Puts a zigzag varint: Avro's `int` and `long`.
+#[inline(always)]
+pub(crate) fn put_long(room: &mut [u8], number: i64) -> &mut [u8] {
+    put_varint(room, ((number << 1) ^ (number >> 63)) as u64)
 }
 
 /// A place in Avro binary.
@@ -85,22 +86,23 @@ impl<'a> Reader<'a> {
     }
 
     /// Reads an `int` or `long`.
-    #[inline]
+    #[inline(always)]
     pub fn long(&mut self) -> Result<i64, AvroError> {
-        let start = self.at;
-        let mut number = 0u64;
-        for shift in (0..70).step_by(7) {
-            let byte = *self.all.get(self.at).ok_or(AvroError::Truncated { at: start })?;
-            self.at += 1;
-            if shift == 63 && byte > 1 {
-                break;
-            }
-            number |= u64::from(byte & 0x7f) << shift;
-            if byte & 0x80 == 0 {
-                return Ok((number >> 1) as i64 ^ -((number & 1) as i64));
-            }
+        let (number, length) = match self.rest() {
+            [number @ ..0x80, ..] => (u64::from(*number), 1),
+            rest => get_varint(rest),
+        };
+        if length == 0 {
+            return Err(self.no_long());
         }
-        Err(AvroError::OutOfRange { at: start })
+        self.at += length;
+        Ok((number >> 1) as i64 ^ -((number & 1) as i64))
+    }
+
+    #[cold]
+    fn no_long(&self) -> AvroError {
+        let at = self.at;
+        if self.rest().len() < VARINT { AvroError::Truncated { at } } else { AvroError::OutOfRange { at } }
     }
 
     #[inline]
@@ -129,7 +131,10 @@ impl<'a> Reader<'a> {
     #[inline]
     pub fn string(&mut self) -> Result<&'a str, AvroError> {
         let at = self.at;
-        std::str::from_utf8(self.bytes()?).map_err(|_| AvroError::Utf8 { at })
+        match self.bytes()? {
+            [] => Ok(""),
+            text => std::str::from_utf8(text).map_err(|_| AvroError::Utf8 { at }),
+        }
     }
 
     /// Reads the start of an array's next block: its count, or nothing at the array's end.
@@ -191,7 +196,7 @@ impl BatchWriter {
         out.extend_from_slice(&schema_id.to_be_bytes());
         batch.put_avro(out);
         if self.count > 0 {
-            put_long(out, i64::from(self.count));
+            append(out, VARINT, |room| put_long(room, i64::from(self.count)));
             out.extend_from_slice(&self.flows);
         }
         out.push(0);

@@ -4,6 +4,7 @@
 //! is always "unknown", which is what an older reader makes of a newer word.
 
 use crate::avro::{AvroError, Reader, put_long};
+use crate::room::{VARINT, put};
 use crate::value::Value;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value as Json, json};
@@ -35,7 +36,9 @@ macro_rules! words {
             }
             fn avro_default() -> Json { json!(Self::WORDS[0]) }
             #[inline]
-            fn put_avro(&self, out: &mut Vec<u8>) { put_long(out, *self as i64); }
+            fn most(&self) -> usize { VARINT }
+            #[inline]
+            fn put_avro<'r>(&self, room: &'r mut [u8]) -> &'r mut [u8] { put_long(room, *self as i64) }
             #[inline]
             fn get_avro(input: &mut Reader<'_>) -> Result<Self, AvroError> {
                 let at = input.position();
@@ -43,7 +46,7 @@ macro_rules! words {
                 usize::try_from(number).ok().and_then(|n| Self::ALL.get(n)).copied().ok_or(AvroError::OutOfRange { at })
             }
             #[inline]
-            fn put_row(&self, out: &mut Vec<u8>) { out.push(*self as u8); }
+            fn put_row<'r>(&self, room: &'r mut [u8]) -> &'r mut [u8] { put(room, &[*self as u8]) }
         }
     )*};
 }

@@ -14,6 +14,7 @@ pub mod frame;
 pub mod inventory;
 mod record;
 pub mod rollup;
+mod room;
 pub mod rowbinary;
 pub mod value;
 

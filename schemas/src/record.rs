@@ -106,10 +106,18 @@ macro_rules! record {
                 ), )*
             ];
 
-            /// Appends the record as Avro binary, fields in column order.
+            /// Most bytes that either encoding takes.
             #[inline]
+            fn most(&self) -> usize {
+                0 $( + $crate::value::Value::most(&self.$field) )*
+            }
+
+            /// Appends the record as Avro binary, fields in column order.
             pub fn put_avro(&self, out: &mut Vec<u8>) {
-                $( $crate::value::Value::put_avro(&self.$field, out); )*
+                $crate::room::append(out, self.most(), |room| {
+                    $( let room = $crate::value::Value::put_avro(&self.$field, room); )*
+                    room
+                });
             }
 
             /// Reads a record that [`put_avro`](Self::put_avro) wrote; text and lists stay in the input.
@@ -122,9 +130,11 @@ macro_rules! record {
             }
 
             /// Appends the record in ClickHouse's RowBinary, columns in order.
-            #[inline]
             pub fn put_row(&self, out: &mut Vec<u8>) {
-                $( $crate::value::Value::put_row(&self.$field, out); )*
+                $crate::room::append(out, self.most(), |room| {
+                    $( let room = $crate::value::Value::put_row(&self.$field, room); )*
+                    room
+                });
             }
         }
     };

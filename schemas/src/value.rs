@@ -4,6 +4,7 @@
 //! its type. All are `Copy`: text and lists borrow from the datagram, the message or the enrichment table they came from.
 
 use crate::avro::{AvroError, Reader, put_long};
+use crate::room::{VARINT, put, put_first, put_varint};
 use serde::{Serialize, Serializer};
 use serde_json::{Value as Json, json};
 use std::fmt;
@@ -17,12 +18,14 @@ pub trait Value<'a>: Sized {
     fn avro() -> Json;
     /// Avro default, for readers of data written before the column existed.
     fn avro_default() -> Json;
-    /// Appends the Avro binary encoding (Avro 1.12, "Binary Encoding").
-    fn put_avro(&self, out: &mut Vec<u8>);
+    /// Most bytes that either encoding takes.
+    fn most(&self) -> usize;
+    /// Puts the Avro binary encoding (Avro 1.12, "Binary Encoding") in front of the room, and gives what is left of it.
+    fn put_avro<'r>(&self, room: &'r mut [u8]) -> &'r mut [u8];
     /// Reads the Avro binary encoding.
     fn get_avro(input: &mut Reader<'a>) -> Result<Self, AvroError>;
-    /// Appends the RowBinary encoding.
-    fn put_row(&self, out: &mut Vec<u8>);
+    /// Puts the RowBinary encoding in front of the room, and gives what is left of it.
+    fn put_row<'r>(&self, room: &'r mut [u8]) -> &'r mut [u8];
 }
 
 macro_rules! unsigned {
@@ -32,8 +35,10 @@ macro_rules! unsigned {
             fn avro() -> Json { json!($avro) }
             fn avro_default() -> Json { json!(0) }
             #[inline]
-            fn put_avro(&self, out: &mut Vec<u8>) {
-                put_long(out, i64::try_from(*self).unwrap_or(i64::MAX));
+            fn most(&self) -> usize { VARINT }
+            #[inline]
+            fn put_avro<'r>(&self, room: &'r mut [u8]) -> &'r mut [u8] {
+                put_long(room, i64::try_from(*self).unwrap_or(i64::MAX))
             }
             #[inline]
             fn get_avro(input: &mut Reader<'_>) -> Result<Self, AvroError> {
@@ -41,7 +46,7 @@ macro_rules! unsigned {
                 Self::try_from(input.long()?).map_err(|_| AvroError::OutOfRange { at })
             }
             #[inline]
-            fn put_row(&self, out: &mut Vec<u8>) { out.extend_from_slice(&self.to_le_bytes()); }
+            fn put_row<'r>(&self, room: &'r mut [u8]) -> &'r mut [u8] { put(room, &self.to_le_bytes()) }
         }
     )*};
 }
@@ -70,14 +75,17 @@ impl Value<'_> for u128 {
         json!("\u{0}")
     }
     #[inline]
-    fn put_avro(&self, out: &mut Vec<u8>) {
+    fn most(&self) -> usize {
+        1 + size_of::<Self>()
+    }
+    #[inline]
+    fn put_avro<'r>(&self, room: &'r mut [u8]) -> &'r mut [u8] {
         // Two's complement, big-endian, shortest form: a zero byte in front where the top bit would read as a sign.
         let value = (*self).min(i128::MAX as u128);
-        let bytes = value.to_be_bytes();
-        let skip = (value.leading_zeros() as usize).saturating_sub(1) / 8;
-        let shortest = &bytes[skip.min(15)..];
-        put_long(out, shortest.len() as i64);
-        out.extend_from_slice(shortest);
+        let skip = (value.leading_zeros().saturating_sub(1) / 8).min(15);
+        let length = 16 - skip as usize;
+        let room = put_long(room, length as i64);
+        put_first(room, (value << (8 * skip)).to_be_bytes(), length)
     }
     #[inline]
     fn get_avro(input: &mut Reader<'_>) -> Result<Self, AvroError> {
@@ -89,8 +97,8 @@ impl Value<'_> for u128 {
         Ok(bytes.iter().fold(0, |n, b| n << 8 | u128::from(*b)))
     }
     #[inline]
-    fn put_row(&self, out: &mut Vec<u8>) {
-        out.extend_from_slice(&self.to_le_bytes());
+    fn put_row<'r>(&self, room: &'r mut [u8]) -> &'r mut [u8] {
+        put(room, &self.to_le_bytes())
     }
 }
 
@@ -105,13 +113,14 @@ impl<'a, V: Value<'a>> Value<'a> for Option<V> {
         Json::Null
     }
     #[inline]
-    fn put_avro(&self, out: &mut Vec<u8>) {
+    fn most(&self) -> usize {
+        1 + self.as_ref().map_or(0, V::most)
+    }
+    #[inline]
+    fn put_avro<'r>(&self, room: &'r mut [u8]) -> &'r mut [u8] {
         match self {
-            None => out.push(0),
-            Some(value) => {
-                out.push(2);
-                value.put_avro(out);
-            }
+            None => put(room, &[0]),
+            Some(value) => value.put_avro(put(room, &[2])),
         }
     }
     #[inline]
@@ -124,13 +133,10 @@ impl<'a, V: Value<'a>> Value<'a> for Option<V> {
         }
     }
     #[inline]
-    fn put_row(&self, out: &mut Vec<u8>) {
+    fn put_row<'r>(&self, room: &'r mut [u8]) -> &'r mut [u8] {
         match self {
-            None => out.push(1),
-            Some(value) => {
-                out.push(0);
-                value.put_row(out);
-            }
+            None => put(room, &[1]),
+            Some(value) => value.put_row(put(room, &[0])),
         }
     }
 }
@@ -151,16 +157,20 @@ impl Value<'_> for Time {
         json!(0)
     }
     #[inline]
-    fn put_avro(&self, out: &mut Vec<u8>) {
-        put_long(out, self.0);
+    fn most(&self) -> usize {
+        VARINT
+    }
+    #[inline]
+    fn put_avro<'r>(&self, room: &'r mut [u8]) -> &'r mut [u8] {
+        put_long(room, self.0)
     }
     #[inline]
     fn get_avro(input: &mut Reader<'_>) -> Result<Self, AvroError> {
         input.long().map(Self)
     }
     #[inline]
-    fn put_row(&self, out: &mut Vec<u8>) {
-        out.extend_from_slice(&self.0.to_le_bytes());
+    fn put_row<'r>(&self, room: &'r mut [u8]) -> &'r mut [u8] {
+        put(room, &self.0.to_le_bytes())
     }
 }
 
@@ -179,15 +189,19 @@ impl Value<'_> for Slot {
     fn avro_default() -> Json {
         json!(0)
     }
-    fn put_avro(&self, out: &mut Vec<u8>) {
-        self.0.put_avro(out);
+    #[inline]
+    fn most(&self) -> usize {
+        VARINT
+    }
+    fn put_avro<'r>(&self, room: &'r mut [u8]) -> &'r mut [u8] {
+        self.0.put_avro(room)
     }
     fn get_avro(input: &mut Reader<'_>) -> Result<Self, AvroError> {
         u32::get_avro(input).map(Self)
     }
     #[inline]
-    fn put_row(&self, out: &mut Vec<u8>) {
-        self.0.put_row(out);
+    fn put_row<'r>(&self, room: &'r mut [u8]) -> &'r mut [u8] {
+        self.0.put_row(room)
     }
 }
 
@@ -273,16 +287,20 @@ impl Value<'_> for Ip {
         json!("\u{0}".repeat(16))
     }
     #[inline]
-    fn put_avro(&self, out: &mut Vec<u8>) {
-        out.extend_from_slice(&self.0);
+    fn most(&self) -> usize {
+        self.0.len()
+    }
+    #[inline]
+    fn put_avro<'r>(&self, room: &'r mut [u8]) -> &'r mut [u8] {
+        put(room, &self.0)
     }
     #[inline]
     fn get_avro(input: &mut Reader<'_>) -> Result<Self, AvroError> {
         input.fixed().map(Self)
     }
     #[inline]
-    fn put_row(&self, out: &mut Vec<u8>) {
-        out.extend_from_slice(&self.0);
+    fn put_row<'r>(&self, room: &'r mut [u8]) -> &'r mut [u8] {
+        put(room, &self.0)
     }
 }
 
@@ -321,17 +339,21 @@ impl Value<'_> for Mac {
         json!("\u{0}".repeat(6))
     }
     #[inline]
-    fn put_avro(&self, out: &mut Vec<u8>) {
-        out.extend_from_slice(&self.0);
+    fn most(&self) -> usize {
+        size_of::<u64>()
+    }
+    #[inline]
+    fn put_avro<'r>(&self, room: &'r mut [u8]) -> &'r mut [u8] {
+        put(room, &self.0)
     }
     #[inline]
     fn get_avro(input: &mut Reader<'_>) -> Result<Self, AvroError> {
         input.fixed().map(Self)
     }
     #[inline]
-    fn put_row(&self, out: &mut Vec<u8>) {
+    fn put_row<'r>(&self, room: &'r mut [u8]) -> &'r mut [u8] {
         let [a, b, c, d, e, f] = self.0;
-        out.extend_from_slice(&[f, e, d, c, b, a, 0, 0]);
+        put(room, &[f, e, d, c, b, a, 0, 0])
     }
 }
 
@@ -379,16 +401,20 @@ impl Value<'_> for Country {
         json!("")
     }
     #[inline]
-    fn put_avro(&self, out: &mut Vec<u8>) {
-        self.as_str().put_avro(out);
+    fn most(&self) -> usize {
+        VARINT + self.0.len()
+    }
+    #[inline]
+    fn put_avro<'r>(&self, room: &'r mut [u8]) -> &'r mut [u8] {
+        self.as_str().put_avro(room)
     }
     #[inline]
     fn get_avro(input: &mut Reader<'_>) -> Result<Self, AvroError> {
         Ok(Self::new(input.string()?))
     }
     #[inline]
-    fn put_row(&self, out: &mut Vec<u8>) {
-        self.as_str().put_row(out);
+    fn put_row<'r>(&self, room: &'r mut [u8]) -> &'r mut [u8] {
+        self.as_str().put_row(room)
     }
 }
 
@@ -403,18 +429,20 @@ impl<'a> Value<'a> for &'a str {
         json!("")
     }
     #[inline]
-    fn put_avro(&self, out: &mut Vec<u8>) {
-        put_long(out, self.len() as i64);
-        out.extend_from_slice(self.as_bytes());
+    fn most(&self) -> usize {
+        VARINT + self.len()
+    }
+    #[inline]
+    fn put_avro<'r>(&self, room: &'r mut [u8]) -> &'r mut [u8] {
+        put(put_long(room, self.len() as i64), self.as_bytes())
     }
     #[inline]
     fn get_avro(input: &mut Reader<'a>) -> Result<Self, AvroError> {
         input.string()
     }
     #[inline]
-    fn put_row(&self, out: &mut Vec<u8>) {
-        crate::rowbinary::put_varint(out, self.len() as u64);
-        out.extend_from_slice(self.as_bytes());
+    fn put_row<'r>(&self, room: &'r mut [u8]) -> &'r mut [u8] {
+        put(put_varint(room, self.len() as u64), self.as_bytes())
     }
 }
 
@@ -511,12 +539,16 @@ impl<'a> Value<'a> for U32s<'a> {
         json!([])
     }
     #[inline]
-    fn put_avro(&self, out: &mut Vec<u8>) {
-        if !self.is_empty() {
-            put_long(out, self.len() as i64);
-            self.iter().for_each(|n| put_long(out, i64::from(n)));
+    fn most(&self) -> usize {
+        VARINT * (self.len() + 2)
+    }
+    #[inline]
+    fn put_avro<'r>(&self, room: &'r mut [u8]) -> &'r mut [u8] {
+        if self.is_empty() {
+            return put(room, &[0]);
         }
-        out.push(0);
+        let items = put_long(room, self.len() as i64);
+        put(self.iter().fold(items, |room, n| n.put_avro(room)), &[0])
     }
     #[inline]
     fn get_avro(input: &mut Reader<'a>) -> Result<Self, AvroError> {
@@ -533,8 +565,7 @@ impl<'a> Value<'a> for U32s<'a> {
         }
     }
     #[inline]
-    fn put_row(&self, out: &mut Vec<u8>) {
-        crate::rowbinary::put_varint(out, self.len() as u64);
-        self.iter().for_each(|n| n.put_row(out));
+    fn put_row<'r>(&self, room: &'r mut [u8]) -> &'r mut [u8] {
+        self.iter().fold(put_varint(room, self.len() as u64), |room, n| n.put_row(room))
     }
 }

@@ -4,7 +4,7 @@
 //! retry after a crash safe (EXACTLY_ONCE.md, rules 7 to 9).
 
 use crate::plan::{FORMAT, Plan};
-use crate::rollup::Rollup;
+use crate::rollup::{Part, Rollup};
 use bytes::Bytes;
 use weir_schemas::avro::{AvroError, FINGERPRINT_HEADER, fingerprint, read_batch};
 use weir_schemas::rollup::{FLOWS, Table};
@@ -16,6 +16,9 @@ const MAX_ROLLUP_ROWS: usize = 400_000;
 /// Most rows of a piece: half of what a block holds.
 const PIECE_ROWS: usize = weir_store::MAX_INSERT_ROWS / 2;
 
+/// Bytes that rollups keep from one batch to the next.
+const KEPT_BYTES: usize = 16 << 20;
+
 /// A batch that fills.
 #[derive(Debug, Default)]
 pub struct Batch {
@@ -26,6 +29,8 @@ pub struct Batch {
     flows: u64,
     rows: Vec<u8>,
     rollup: Rollup,
+    /// What the flows of a message add to the rollup, while it is being read.
+    parts: Vec<Part>,
     oldest: Option<i64>,
 }
 
@@ -67,31 +72,33 @@ impl Batch {
         self.checksum.update(&offset.to_be_bytes());
         self.checksum.update(value);
         let before = self.rows.len();
-        let flows_before = self.flows;
-        // Read whole before anything is summed: half a message must not reach the rollups.
         let read = check_schema(fingerprint_header).and_then(|()| self.put_rows(value));
-        if read.is_err() {
-            self.rows.truncate(before);
-            self.flows = flows_before;
-            return read;
+        match read {
+            Ok((flows, oldest)) => {
+                self.flows += flows;
+                self.oldest = self.oldest.into_iter().chain(oldest).min();
+                self.rollup.add_parts(&self.parts);
+            }
+            Err(_) => self.rows.truncate(before),
         }
-        let (batch, flows) = read_batch(value)?;
-        for flow in flows.flatten() {
-            self.oldest = Some(self.oldest.map_or(flow.received.0, |oldest| oldest.min(flow.received.0)));
-            self.rollup.add(batch.exporter, &flow);
-        }
-        Ok(())
+        self.parts.clear();
+        read.map(|_| ())
     }
 
-    fn put_rows(&mut self, value: &[u8]) -> Result<(), AvroError> {
+    /// Reads a message whole before anything of it is summed: half a message must not reach the rollups. Gives how many flows it has,
+    /// and the receive time of the oldest.
+    fn put_rows(&mut self, value: &[u8]) -> Result<(u64, Option<i64>), AvroError> {
         let (batch, flows) = read_batch(value)?;
+        let (mut count, mut oldest) = (0, None);
         for flow in flows {
             let flow = flow?;
             batch.put_row(&mut self.rows);
             flow.put_row(&mut self.rows);
-            self.flows += 1;
+            self.parts.extend(self.rollup.part(batch.exporter, &flow));
+            oldest = oldest.into_iter().chain([flow.received.0]).min();
+            count += 1;
         }
-        Ok(())
+        Ok((count, oldest))
     }
 
     /// True where nothing was added.
@@ -109,9 +116,9 @@ impl Batch {
         self.flows
     }
 
-    /// About how many bytes of memory it takes.
+    /// About how many bytes of memory it takes. Room that waits for the next flows is none of them, or reading could wait for it.
     pub fn bytes(&self) -> usize {
-        self.rows.capacity() + self.rollup.bytes()
+        if self.is_empty() { 0 } else { self.rows.capacity() + self.rollup.bytes() }
     }
 
     /// True where a rollup is so large that the batch must be inserted.
@@ -119,20 +126,23 @@ impl Batch {
         self.rollup.rows() >= MAX_ROLLUP_ROWS
     }
 
-    /// Ends it: plan and rows. `None` where nothing was added.
-    pub fn finish(self) -> Option<Ready> {
+    /// Ends it: plan and rows; `None` where nothing was added. The next one begins in the room that this one needed.
+    pub fn finish(&mut self) -> Option<Ready> {
+        let Self { first, last, records, checksum, flows, rows, rollup, parts, oldest } =
+            std::mem::take(self);
         let plan = Plan {
             format: FORMAT,
             settings: SETTINGS_VERSION,
-            first: self.first?,
-            last: self.last,
-            records: self.records,
-            checksum: self.checksum.finalize(),
+            first: first?,
+            last,
+            records,
+            checksum: checksum.finalize(),
         };
+        (self.rollup, self.parts) = (rollup, parts);
         let mut pieces = Vec::new();
-        if self.flows > 0 {
-            pieces.push(Piece { table: &FLOWS, number: 0, rows: Bytes::from(self.rows) });
-            for (table, rows) in self.rollup.finish(PIECE_ROWS) {
+        if flows > 0 {
+            pieces.push(Piece { table: &FLOWS, number: 0, rows: Bytes::from(rows) });
+            for (table, rows) in self.rollup.drain(PIECE_ROWS) {
                 let numbered = rows.into_iter().enumerate();
                 pieces.extend(numbered.map(|(number, rows)| Piece {
                     table,
@@ -141,7 +151,10 @@ impl Batch {
                 }));
             }
         }
-        Some(Ready { plan, pieces, flows: self.flows, oldest: self.oldest })
+        if self.rollup.bytes() > KEPT_BYTES {
+            self.rollup = Rollup::default();
+        }
+        Some(Ready { plan, pieces, flows, oldest })
     }
 }
 

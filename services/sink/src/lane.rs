@@ -129,7 +129,7 @@ impl Lane {
         if self.sent.is_some() || self.filling.is_empty() || !self.is_due(config, draining) {
             return Ok(false);
         }
-        let Some(ready) = std::mem::take(&mut self.filling).finish() else { return Ok(false) };
+        let Some(ready) = self.filling.finish() else { return Ok(false) };
         self.begun = None;
         if let Some(plan) = self.repeat.take() {
             let is = &ready.plan;

@@ -9,12 +9,14 @@ mod dead;
 mod follow;
 mod insert;
 pub mod inventory;
+mod keys;
 pub mod lane;
 pub mod metrics;
 pub mod pipeline;
 pub mod plan;
 pub mod rollup;
 pub mod spread;
+mod sums;
 
 pub use config::Config;
 

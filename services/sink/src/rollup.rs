@@ -3,124 +3,31 @@
 //! Only the shortest slot of each shape is aggregated per flow; longer ones are sums of it, exactly (see [`spread`](crate::spread)).
 //! Rows leave sorted by key, so that the same batch always makes the same bytes (EXACTLY_ONCE.md, rule 9).
 
-use crate::spread::{Amounts, spread};
-use ahash::AHashMap;
-use std::hash::Hash;
-use weir_schemas::rollup::{LinkRow, PairRow, PrefixRow, ROLLUPS, Shape, Table};
-use weir_schemas::value::{MAX_Q, Slot};
-use weir_schemas::{Country, Direction, Flow, FlowKind, Ip, Observation, ProtocolClass, SamplingKind};
-
-/// What a rollup row sums.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-struct Sums {
-    amounts: Amounts,
-    flows: u64,
-}
-
-impl Sums {
-    fn add(&mut self, other: &Self) {
-        self.amounts.add(&other.amounts);
-        self.flows += other.flows;
-    }
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-struct LinkKey {
-    time: u32,
-    exporter: Ip,
-    if_index: u32,
-    direction: Direction,
-    observation: Observation,
-    family: u8,
-    asn: u32,
-    neighbour_as: u32,
-    sampling_interval: u64,
-    sampling_kind: SamplingKind,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-struct PairKey {
-    time: u32,
-    exporter: Ip,
-    in_if: u32,
-    out_if: u32,
-    observation: Observation,
-    family: u8,
-    src_as: u32,
-    dst_as: u32,
-    src_country: Country,
-    dst_country: Country,
-    protocol_class: ProtocolClass,
-    sampling_interval: u64,
-    sampling_kind: SamplingKind,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-struct PrefixKey {
-    time: u32,
-    exporter: Ip,
-    if_index: u32,
-    direction: Direction,
-    observation: Observation,
-    family: u8,
-    prefix: Ip,
-    prefix_len: u8,
-    asn: u32,
-    sampling_interval: u64,
-    sampling_kind: SamplingKind,
-}
-
-/// A key whose slot can be made longer.
-trait Key: Copy + Ord + Hash {
-    fn time(&mut self) -> &mut u32;
-    fn put_row(&self, sums: &Sums, out: &mut Vec<u8>);
-}
-
-macro_rules! key {
-    ($Key:ident, $Row:ident, $($field:ident)*) => {
-        impl Key for $Key {
-            fn time(&mut self) -> &mut u32 {
-                &mut self.time
-            }
-            fn put_row(&self, sums: &Sums, out: &mut Vec<u8>) {
-                let Sums { amounts, flows } = *sums;
-                $Row {
-                    time: Slot(self.time),
-                    $($field: self.$field,)*
-                    bytes: amounts.bytes,
-                    bytes_l2: amounts.bytes_l2,
-                    bytes_l2_estimated: amounts.bytes_l2_estimated,
-                    packets: amounts.packets,
-                    flows,
-                    q: amounts.q,
-                    q_l2: amounts.q_l2,
-                    q_packets: amounts.q_packets,
-                    ..$Row::default()
-                }
-                .put_row(out);
-            }
-        }
-    };
-}
-
-key! { LinkKey, LinkRow, exporter if_index direction observation family asn neighbour_as sampling_interval sampling_kind }
-key! { PairKey, PairRow, exporter in_if out_if observation family src_as dst_as src_country dst_country protocol_class
-sampling_interval sampling_kind }
-key! { PrefixKey, PrefixRow, exporter if_index direction observation family prefix prefix_len asn sampling_interval sampling_kind }
-
-type Map<K> = AHashMap<K, Sums>;
+use crate::keys::{Context, Contexts, Key, LinkKey, PairKey, PrefixKey};
+use crate::spread::Amounts;
+use crate::sums::{Added, Sorted, Table};
+use weir_schemas::rollup::{ROLLUPS, Shape, Table as Rows};
+use weir_schemas::value::MAX_Q;
+use weir_schemas::{Direction, Flow, FlowKind, Ip, ProtocolClass, SamplingKind};
 
 /// Aggregates of a batch.
 #[derive(Debug, Default)]
 pub struct Rollup {
-    links: Map<LinkKey>,
-    pairs: Map<PairKey>,
-    prefixes: Map<PrefixKey>,
+    contexts: Contexts,
+    links: Table<LinkKey, 60>,
+    pairs: Table<PairKey, 300>,
+    prefixes: Table<PrefixKey, 3600>,
 }
 
-const LINK_SLOT: u32 = 60;
-const PAIR_SLOT: u32 = 300;
-const PREFIX_SLOT: u32 = 3600;
+/// What a flow adds to a rollup, taken from it and not yet added.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Part {
+    sides: [LinkKey; 2],
+    pair: PairKey,
+    prefixes: [PrefixKey; 2],
+    time: (i64, i64),
+    whole: Amounts,
+}
 
 /// Bytes of an Ethernet header and FCS: what a layer 3 count leaves out.
 const ETHERNET: u64 = 18;
@@ -185,174 +92,115 @@ fn prefix(address: &Ip, length: u8, family: u8) -> (Ip, u8) {
 }
 
 impl Rollup {
-    /// Adds a flow: both of its sides, its pair, both of its prefixes. What never left the router is no traffic over a link: it stays
-    /// in `flows` alone. An event counts with the bytes it carries: firewalls report their ordinary flows so.
+    /// Adds a flow: both of its sides, its pair, both of its prefixes.
     pub fn add(&mut self, exporter: Ip, flow: &Flow<'_>) {
-        if flow.flow_kind == FlowKind::Discard {
-            return;
+        if let Some(part) = self.part(exporter, flow) {
+            self.add_parts(&[part]);
         }
-        let whole = amounts(flow);
-        let link = |direction, if_index, asn, neighbour_as| LinkKey {
-            time: 0,
+    }
+
+    /// What a flow adds. What never left the router is no traffic over a link: it stays in `flows` alone. An event counts with the
+    /// bytes it carries: firewalls report their ordinary flows so.
+    #[inline]
+    pub(crate) fn part(&mut self, exporter: Ip, flow: &Flow<'_>) -> Option<Part> {
+        if flow.flow_kind == FlowKind::Discard {
+            return None;
+        }
+        let context = self.contexts.number(&Context {
             exporter,
-            if_index,
-            direction,
             observation: flow.observation,
             family: flow.family,
-            asn,
-            neighbour_as,
             sampling_interval: flow.sampling_interval,
             sampling_kind: flow.sampling_kind,
-        };
-        let mut sides = [
-            link(Direction::In, flow.in_if, flow.src_as, flow.src_neighbour_as),
-            link(Direction::Out, flow.out_if, flow.dst_as, flow.dst_neighbour_as),
-        ];
-        let mut pair = PairKey {
-            time: 0,
-            exporter,
-            in_if: flow.in_if,
-            out_if: flow.out_if,
-            observation: flow.observation,
-            family: flow.family,
-            src_as: flow.src_as,
-            dst_as: flow.dst_as,
-            src_country: flow.src_country,
-            dst_country: flow.dst_country,
-            protocol_class: protocol_class(flow),
-            sampling_interval: flow.sampling_interval,
-            sampling_kind: flow.sampling_kind,
-        };
+        });
         let far = |direction, if_index, address, length, asn| {
             let (prefix, prefix_len) = prefix(address, length, flow.family);
-            PrefixKey {
-                time: 0,
-                exporter,
-                if_index,
-                direction,
-                observation: flow.observation,
-                family: flow.family,
-                prefix,
-                prefix_len,
-                asn,
-                sampling_interval: flow.sampling_interval,
-                sampling_kind: flow.sampling_kind,
-            }
+            PrefixKey { context, if_index, direction, prefix, prefix_len, asn }
         };
-        let mut prefixes = [
-            far(Direction::In, flow.in_if, &flow.src_addr, flow.src_prefix_len, flow.src_as),
-            far(Direction::Out, flow.out_if, &flow.dst_addr, flow.dst_prefix_len, flow.dst_as),
-        ];
-        // Minutes of one longer slot are summed before they meet its map.
-        let (mut pair_slot, mut prefix_slot) = (Pending::default(), Pending::default());
-        spread(flow.spread_start.0, flow.spread_end.0, &whole, |minute, share, is_end| {
-            let sums = Sums { amounts: *share, flows: u64::from(is_end) };
-            for side in &mut sides {
-                side.time = minute;
-                self.links.entry(*side).or_default().add(&sums);
-            }
-            if let Some((time, sums)) = pair_slot.add(minute / PAIR_SLOT * PAIR_SLOT, &sums) {
-                pair.time = time;
-                self.pairs.entry(pair).or_default().add(&sums);
-            }
-            if let Some((time, sums)) = prefix_slot.add(minute / PREFIX_SLOT * PREFIX_SLOT, &sums) {
-                for prefix in &mut prefixes {
-                    prefix.time = time;
-                    self.prefixes.entry(*prefix).or_default().add(&sums);
-                }
-            }
-        });
-        if let Some((time, sums)) = pair_slot.0 {
-            pair.time = time;
-            self.pairs.entry(pair).or_default().add(&sums);
+        let (r#in, out) = (Direction::In, Direction::Out);
+        let (in_if, out_if, src_as, dst_as) = (flow.in_if, flow.out_if, flow.src_as, flow.dst_as);
+        let (source, destination) = (flow.src_neighbour_as, flow.dst_neighbour_as);
+        Some(Part {
+            sides: [
+                LinkKey { context, if_index: in_if, direction: r#in, asn: src_as, neighbour_as: source },
+                LinkKey { context, if_index: out_if, direction: out, asn: dst_as, neighbour_as: destination },
+            ],
+            pair: PairKey {
+                context,
+                in_if,
+                out_if,
+                src_as,
+                dst_as,
+                src_country: flow.src_country,
+                dst_country: flow.dst_country,
+                protocol_class: protocol_class(flow),
+            },
+            prefixes: [
+                far(r#in, in_if, &flow.src_addr, flow.src_prefix_len, src_as),
+                far(out, out_if, &flow.dst_addr, flow.dst_prefix_len, dst_as),
+            ],
+            time: (flow.spread_start.0, flow.spread_end.0),
+            whole: amounts(flow),
+        })
+    }
+
+    /// Adds what [`part`](Self::part) took.
+    pub(crate) fn add_parts(&mut self, parts: &[Part]) {
+        fn added(part: &Part) -> Added<'_> {
+            (part.time, &part.whole)
         }
-        if let Some((time, sums)) = prefix_slot.0 {
-            for prefix in &mut prefixes {
-                prefix.time = time;
-                self.prefixes.entry(*prefix).or_default().add(&sums);
-            }
-        }
+        self.links.add(parts.iter().map(|part| (part.sides, added(part))));
+        self.pairs.add(parts.iter().map(|part| ([part.pair], added(part))));
+        self.prefixes.add(parts.iter().map(|part| (part.prefixes, added(part))));
     }
 
     /// Rows of the largest table.
     pub fn rows(&self) -> usize {
-        self.links.len().max(self.pairs.len()).max(self.prefixes.len())
+        self.links.rows().max(self.pairs.rows()).max(self.prefixes.rows())
     }
 
     /// About how many bytes of memory it takes.
     pub fn bytes(&self) -> usize {
-        self.links.capacity() * size_of::<(LinkKey, Sums)>()
-            + self.pairs.capacity() * size_of::<(PairKey, Sums)>()
-            + self.prefixes.capacity() * size_of::<(PrefixKey, Sums)>()
+        self.links.bytes() + self.pairs.bytes() + self.prefixes.bytes()
     }
 
     /// The rows of every rollup table, sorted, in RowBinary, in pieces of at most `piece` rows; none where nothing was added.
-    pub fn finish(self, piece: usize) -> Vec<(&'static Table, Vec<Vec<u8>>)> {
-        let (links, pairs, prefixes) = (sorted(self.links), sorted(self.pairs), sorted(self.prefixes));
-        ROLLUPS
-            .iter()
-            .map(|table| {
-                let rows = match table.shape {
-                    Shape::Pairs => put(&pairs, PAIR_SLOT, table.slot, piece),
-                    Shape::Prefixes => put(&prefixes, PREFIX_SLOT, table.slot, piece),
-                    _ => put(&links, LINK_SLOT, table.slot, piece),
-                };
-                (table, rows)
-            })
-            .collect()
+    pub fn finish(mut self, piece: usize) -> Vec<(&'static Rows, Vec<Vec<u8>>)> {
+        self.drain(piece)
+    }
+
+    /// The same; it is empty then, and keeps room for as much again.
+    pub(crate) fn drain(&mut self, piece: usize) -> Vec<(&'static Rows, Vec<Vec<u8>>)> {
+        let Self { contexts, links, pairs, prefixes } = self;
+        let contexts = std::mem::take(contexts);
+        let ranks = contexts.ranks();
+        let mut out = Vec::with_capacity(ROLLUPS.len());
+        let of = |wanted| move |table: &&Rows| table.shape == wanted;
+        write(links.sorted(&ranks), of(Shape::Links), &contexts, piece, &mut out);
+        write(pairs.sorted(&ranks), of(Shape::Pairs), &contexts, piece, &mut out);
+        write(prefixes.sorted(&ranks), of(Shape::Prefixes), &contexts, piece, &mut out);
+        out
     }
 }
 
-/// The slot that is being summed.
-#[derive(Default)]
-struct Pending(Option<(u32, Sums)>);
-
-impl Pending {
-    /// Adds a minute; gives the slot before when a new one begins.
-    fn add(&mut self, slot: u32, sums: &Sums) -> Option<(u32, Sums)> {
-        match &mut self.0 {
-            Some((time, pending)) if *time == slot => {
-                pending.add(sums);
-                None
-            }
-            other => other.replace((slot, *sums)),
-        }
+/// Writes the tables of a shape, which are in the order of their slots' lengths.
+fn write<K: Key>(
+    mut sums: Sorted<'_, K>,
+    wanted: impl Fn(&&'static Rows) -> bool,
+    contexts: &Contexts,
+    piece: usize,
+    out: &mut Vec<(&'static Rows, Vec<Vec<u8>>)>,
+) {
+    for table in ROLLUPS.iter().filter(wanted) {
+        sums.lengthen(table.slot);
+        out.push((table, sums.rows(contexts, piece)));
     }
-}
-
-fn sorted<K: Key>(map: Map<K>) -> Vec<(K, Sums)> {
-    let mut rows: Vec<_> = map.into_iter().collect();
-    rows.sort_unstable_by_key(|(key, _)| *key);
-    rows
-}
-
-fn put<K: Key>(rows: &[(K, Sums)], has: u32, wanted: u32, piece: usize) -> Vec<Vec<u8>> {
-    if has == wanted {
-        return pieces(rows, piece);
-    }
-    let mut longer: Map<K> = Map::default();
-    for (key, sums) in rows {
-        let mut key = *key;
-        let time = key.time();
-        *time = *time / wanted * wanted;
-        longer.entry(key).or_default().add(sums);
-    }
-    pieces(&sorted(longer), piece)
-}
-
-fn pieces<K: Key>(rows: &[(K, Sums)], piece: usize) -> Vec<Vec<u8>> {
-    rows.chunks(piece)
-        .map(|rows| {
-            let mut out = Vec::with_capacity(rows.len() * 128);
-            rows.iter().for_each(|(key, sums)| key.put_row(sums, &mut out));
-            out
-        })
-        .collect()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::sums::Sums;
     use weir_schemas::Time;
 
     fn flow() -> Flow<'static> {
@@ -382,9 +230,9 @@ mod tests {
                 .fold((0, 0, 0), |(b, p, f), s| (b + s.amounts.bytes, p + s.amounts.packets, f + s.flows))
         };
         [
-            sum(rollup.links.values().collect()),
-            sum(rollup.pairs.values().collect()),
-            sum(rollup.prefixes.values().collect()),
+            sum(rollup.links.sums().collect()),
+            sum(rollup.pairs.sums().collect()),
+            sum(rollup.prefixes.sums().collect()),
         ]
     }
 
@@ -396,7 +244,7 @@ mod tests {
         assert_eq!(total(&rollup), [(2000, 20, 2), (1000, 10, 1), (2000, 20, 2)]);
         rollup.add(Ip::default(), &flow());
         assert_eq!(total(&rollup), [(4000, 40, 4), (2000, 20, 2), (4000, 40, 4)]);
-        assert_eq!(rollup.links.len(), 6);
+        assert_eq!(rollup.links.rows(), 6);
     }
 
     #[test]

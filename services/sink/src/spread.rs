@@ -4,8 +4,11 @@
 //! floor(B·t/T), and a minute gets the difference of its borders. So shares add up to the whole, and shares of longer slots are
 //! sums of minutes. A flow of no duration belongs to the minute of its end; the flow itself is counted there.
 
+/// Nanoseconds of a second.
+const SECOND: i64 = 1_000_000_000;
+
 /// Nanoseconds of a minute.
-const MINUTE: i64 = 60_000_000_000;
+const MINUTE: i64 = 60 * SECOND;
 
 /// Most minutes that one flow is spread over. The decoder clamps times to hours; a record that says otherwise is not believed.
 pub const MAX_MINUTES: i64 = 24 * 60;
@@ -30,22 +33,16 @@ pub struct Amounts {
 }
 
 impl Amounts {
-    /// The share up to `t` of `total` nanoseconds.
     fn up_to(&self, t: u64, total: u64) -> Self {
-        let (t, total) = (u128::from(t), u128::from(total));
-        let of = |amount: u64| (u128::from(amount) * t / total) as u64;
-        // Exact in 128 bits for flows of up to hours (Q is below 2^84); for times that nothing plausible has, close and still additive.
-        let of_q = |amount: u128| {
-            if amount.checked_mul(total).is_some() { amount * t / total } else { amount / total * t }
-        };
+        let share = Share::new(t, total);
         Self {
-            bytes: of(self.bytes),
-            bytes_l2: of(self.bytes_l2),
-            bytes_l2_estimated: of(self.bytes_l2_estimated),
-            packets: of(self.packets),
-            q: of_q(self.q),
-            q_l2: of_q(self.q_l2),
-            q_packets: of_q(self.q_packets),
+            bytes: share.of(self.bytes),
+            bytes_l2: share.of(self.bytes_l2),
+            bytes_l2_estimated: share.of(self.bytes_l2_estimated),
+            packets: share.of(self.packets),
+            q: share.of_q(self.q),
+            q_l2: share.of_q(self.q_l2),
+            q_packets: share.of_q(self.q_packets),
         }
     }
 
@@ -73,22 +70,75 @@ impl Amounts {
     }
 }
 
-/// Gives each minute (seconds since the epoch of its start) its share, in order; the last says that the flow counts there.
-pub fn spread(start: i64, end: i64, whole: &Amounts, mut minute: impl FnMut(u32, &Amounts, bool)) {
-    let slot = |minute: i64| {
-        u32::try_from(minute.saturating_mul(60)).unwrap_or(if minute < 0 { 0 } else { u32::MAX / 60 * 60 })
-    };
-    let last = end.div_euclid(MINUTE);
-    let first = if start < end { start.div_euclid(MINUTE).max(last - MAX_MINUTES) } else { last };
+/// The share of what flowed in the first `t` of `total` nanoseconds.
+struct Share {
+    t: u64,
+    total: u64,
+    /// floor(t·2^64 / total), so that a share is a product and not a division in 128 bits.
+    fraction: u64,
+}
+
+impl Share {
+    fn new(t: u64, total: u64) -> Self {
+        Self { t, total, fraction: ((u128::from(t) << 64) / u128::from(total)) as u64 }
+    }
+
+    /// floor(amount·t / total). The product with the fraction is that or one less; the remainder, below twice the total, tells which.
+    #[inline]
+    fn of(&self, amount: u64) -> u64 {
+        if self.total > i64::MAX as u64 {
+            return (u128::from(amount) * u128::from(self.t) / u128::from(self.total)) as u64;
+        }
+        let share = ((u128::from(amount) * u128::from(self.fraction)) >> 64) as u64;
+        let rest = amount.wrapping_mul(self.t).wrapping_sub(share.wrapping_mul(self.total));
+        share + u64::from(rest >= self.total)
+    }
+
+    /// Exact in 128 bits for flows of up to hours (Q is below 2^84); for times that nothing plausible has, close and still additive.
+    #[inline]
+    fn of_q(&self, amount: u128) -> u128 {
+        if let Ok(amount) = u64::try_from(amount) {
+            return self.of(amount).into();
+        }
+        let (t, total) = (u128::from(self.t), u128::from(self.total));
+        if amount.checked_mul(total).is_some() { amount * t / total } else { amount / total * t }
+    }
+}
+
+/// Start of the slot of `SLOT` seconds that a time lies in, in seconds since the epoch.
+#[inline]
+pub fn slot_of<const SLOT: u32>(time: i64) -> u32 {
+    begin::<SLOT>(time.div_euclid(i64::from(SLOT) * SECOND))
+}
+
+fn begin<const SLOT: u32>(number: i64) -> u32 {
+    let begin = number.saturating_mul(SLOT.into());
+    u32::try_from(begin).unwrap_or(if begin < 0 { 0 } else { u32::MAX }) / SLOT * SLOT
+}
+
+/// Gives each slot of `SLOT` seconds (its start, in seconds since the epoch) its share, in order; the last says that the flow counts
+/// there. `SLOT` is a number of minutes, and shares of longer slots are the sums of the shares of their minutes.
+#[inline]
+pub fn spread<const SLOT: u32>(
+    start: i64,
+    end: i64,
+    whole: &Amounts,
+    mut slot: impl FnMut(u32, &Amounts, bool),
+) {
+    let length = i64::from(SLOT) * SECOND;
+    let last_minute = end.div_euclid(MINUTE);
+    let first_minute =
+        if start < end { start.div_euclid(MINUTE).max(last_minute - MAX_MINUTES) } else { last_minute };
+    let (first, last) = (first_minute.div_euclid(length / MINUTE), last_minute.div_euclid(length / MINUTE));
     if first == last {
-        return minute(slot(last), whole, true);
+        return slot(begin::<SLOT>(last), whole, true);
     }
     let total = end.abs_diff(start);
     let mut before = Amounts::default();
     for number in first..=last {
-        let border = (number + 1).saturating_mul(MINUTE);
+        let border = (number + 1).saturating_mul(length);
         let up_to = if border >= end { *whole } else { whole.up_to(border.abs_diff(start), total) };
-        minute(slot(number), &up_to.minus(&before), number == last);
+        slot(begin::<SLOT>(number), &up_to.minus(&before), number == last);
         before = up_to;
     }
 }
@@ -97,11 +147,12 @@ pub fn spread(start: i64, end: i64, whole: &Amounts, mut minute: impl FnMut(u32,
 mod tests {
     use super::*;
     use proptest::prelude::*;
+    use std::collections::BTreeMap;
     use weir_schemas::value::{MAX_COUNT, MAX_Q};
 
     fn shares(start: i64, end: i64, bytes: u64) -> Vec<(u32, u64, bool)> {
         let mut all = Vec::new();
-        spread(start, end, &Amounts { bytes, ..Amounts::default() }, |minute, share, flow| {
+        spread::<60>(start, end, &Amounts { bytes, ..Amounts::default() }, |minute, share, flow| {
             all.push((minute, share.bytes, flow))
         });
         all
@@ -136,7 +187,7 @@ mod tests {
             let whole = Amounts { bytes, bytes_l2: bytes, bytes_l2_estimated: bytes, packets: bytes, q, q_l2: q, q_packets: q };
             let mut sum = Amounts::default();
             let mut flows = 0;
-            spread(start, start + length, &whole, |_, share, flow| {
+            spread::<60>(start, start + length, &whole, |_, share, flow| {
                 sum.add(share);
                 flows += u32::from(flow);
             });
@@ -145,9 +196,45 @@ mod tests {
         }
 
         #[test]
+        fn a_share_is_the_floor_of_its_quotient_whatever_the_numbers(amount: u64, q: u128, t: u64, total: u64) {
+            let (t, total) = if t < total { (t, total) } else { (total, t.max(1)) };
+            for total in [total, (total & i64::MAX as u64).max(t % (1 << 40) + 1), (t % (1 << 40)) + 1] {
+                let share = Share::new(t % total, total);
+                let exact = u128::from(amount) * u128::from(t % total) / u128::from(total);
+                prop_assert_eq!(u128::from(share.of(amount)), exact);
+                prop_assert_eq!(share.of_q(amount.into()), exact);
+            }
+            let share = Share::new(t % (1 << 43), 1 << 43);
+            prop_assert_eq!(share.of_q(q >> 44), ((q >> 44) * u128::from(t % (1 << 43))) >> 43);
+        }
+
+        #[test]
+        fn a_longer_slot_gets_the_sum_of_its_minutes(start: i64, end: i64, plausible in 0..8_000 * S, bytes in 0..=MAX_COUNT) {
+            let whole = Amounts { bytes, ..Amounts::default() };
+            for end in [end, start.saturating_add(plausible)] {
+                let (mut minutes, mut fives, mut hours) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
+                let enter = |slots: &mut BTreeMap<u32, (u64, u64)>, slot, share: &Amounts, is_end| {
+                    let sums = slots.entry(slot).or_default();
+                    *sums = (sums.0 + share.bytes, sums.1 + u64::from(is_end));
+                };
+                spread::<60>(start, end, &whole, |slot, share, is_end| enter(&mut minutes, slot, share, is_end));
+                spread::<300>(start, end, &whole, |slot, share, is_end| enter(&mut fives, slot, share, is_end));
+                spread::<3600>(start, end, &whole, |slot, share, is_end| enter(&mut hours, slot, share, is_end));
+                for (length, slots) in [(300, fives), (3600, hours)] {
+                    let mut sums: BTreeMap<u32, (u64, u64)> = BTreeMap::new();
+                    for (minute, (bytes, flows)) in &minutes {
+                        let slot = sums.entry(minute / length * length).or_default();
+                        *slot = (slot.0 + bytes, slot.1 + flows);
+                    }
+                    prop_assert_eq!(sums, slots);
+                }
+            }
+        }
+
+        #[test]
         fn no_times_are_too_odd(start: i64, end: i64) {
             let mut minutes = 0;
-            spread(start, end, &Amounts { bytes: 5, ..Amounts::default() }, |_, _, _| minutes += 1);
+            spread::<60>(start, end, &Amounts { bytes: 5, ..Amounts::default() }, |_, _, _| minutes += 1);
             prop_assert!(minutes <= MAX_MINUTES + 1);
         }
     }

@@ -38,11 +38,19 @@ pub struct DatabaseError {
     pub reason: String,
 }
 
+/// Where an address is from.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Origin {
+    /// Origin AS; 0 where not known.
+    pub asn: u32,
+    /// Country; "none known" where it is not.
+    pub country: Country,
+}
+
 /// A set of databases.
 #[derive(Debug, Default)]
 pub struct Databases {
-    asn: Ranges,
-    country: Ranges,
+    origins: Ranges<Origin>,
     names: HashMap<u32, String>,
     /// What tells the files it was read from from others.
     stamp: Vec<Option<Stamp>>,
@@ -81,7 +89,11 @@ impl Databases {
                 Some(u32::from(a) << 8 | u32::from(b))
             })?;
         }
-        Ok(Self { asn: asn.build(), country: country.build(), names, stamp })
+        let origins = asn.build_with(country, |asn, code| Origin {
+            asn,
+            country: Country([(code >> 8) as u8, code as u8]),
+        });
+        Ok(Self { origins, names, stamp })
     }
 
     /// True where a file is not the one that was read.
@@ -89,17 +101,10 @@ impl Databases {
         self.stamp != stamp(config)
     }
 
-    /// Origin AS of an address; 0 where not known.
+    /// Where an address is from.
     #[inline]
-    pub fn asn(&self, address: &Ip) -> u32 {
-        self.asn.get(address)
-    }
-
-    /// Country of an address; "none known" where it is not.
-    #[inline]
-    pub fn country(&self, address: &Ip) -> Country {
-        let code = self.country.get(address);
-        Country([(code >> 8) as u8, code as u8])
+    pub fn origin(&self, address: &Ip) -> Origin {
+        self.origins.get(address)
     }
 
     /// Names of ASes.
@@ -248,11 +253,11 @@ mod tests {
         let text = "1.0.0.0,1.0.0.255,13335,\"Cloudflare, Inc.\"\n2001:200::,2001:200:ffff::,2500,WIDE\n";
         let (_folder, path) = file("asn.csv", text);
         let databases = Databases::read(&Config { asn: vec![path], ..Config::default() }).unwrap();
-        assert_eq!(databases.asn(&ip("1.0.0.77")), 13335);
-        assert_eq!(databases.asn(&ip("1.0.1.0")), 0);
-        assert_eq!(databases.asn(&ip("2001:200:1::")), 2500);
+        assert_eq!(databases.origin(&ip("1.0.0.77")).asn, 13335);
+        assert_eq!(databases.origin(&ip("1.0.1.0")).asn, 0);
+        assert_eq!(databases.origin(&ip("2001:200:1::")).asn, 2500);
         assert_eq!(databases.names()[&13335], "Cloudflare, Inc.");
-        assert_eq!(databases.country(&ip("1.0.0.77")).as_str(), "");
+        assert_eq!(databases.origin(&ip("1.0.0.77")).country.as_str(), "");
     }
 
     #[test]
@@ -301,8 +306,8 @@ mod tests {
             country: vec![folder.join("GeoIP2-Country-Test.mmdb")],
         };
         let databases = Databases::read(&config).unwrap();
-        assert_eq!(databases.asn(&ip("1.128.0.1")), 1221);
+        assert_eq!(databases.origin(&ip("1.128.0.1")).asn, 1221);
         assert_eq!(databases.names()[&1221], "Telstra Pty Ltd");
-        assert_eq!(databases.country(&ip("2.125.160.216")).as_str(), "GB");
+        assert_eq!(databases.origin(&ip("2.125.160.216")).country.as_str(), "GB");
     }
 }

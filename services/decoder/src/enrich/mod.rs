@@ -5,8 +5,10 @@
 
 pub mod database;
 pub mod links;
+mod pieces;
 pub mod ranges;
 
+use ahash::AHashMap;
 use arc_swap::ArcSwap;
 use database::{DatabaseError, Databases};
 use links::{ExportedAs, ExporterConfig, Interface, LinkRule, LinkRules, ObservationWord};
@@ -90,7 +92,7 @@ pub struct Known {
     unknown_observation: Observation,
     /// What options data said, before the order of sources.
     options: HashMap<u32, Interface>,
-    interfaces: HashMap<u32, Interface>,
+    interfaces: AHashMap<u32, Interface>,
 }
 
 /// Interfaces that are known by nothing but their index in flows, per exporter: bounded, because flows can name any.
@@ -260,24 +262,22 @@ impl Enricher {
             flow.dst_neighbour_as = flow.as_path.iter().next().map_or(0, public);
         }
         if flow.family != 0 {
-            (flow.src_as, flow.src_as_source) =
-                self.asn(known, databases, &flow.src_addr, flow.src_as_exported);
-            (flow.dst_as, flow.dst_as_source) =
-                self.asn(known, databases, &flow.dst_addr, flow.dst_as_exported);
-            flow.src_country = databases.country(&flow.src_addr);
-            flow.dst_country = databases.country(&flow.dst_addr);
+            let (source, destination) = (databases.origin(&flow.src_addr), databases.origin(&flow.dst_addr));
+            (flow.src_as, flow.src_as_source) = self.asn(known, source.asn, flow.src_as_exported);
+            (flow.dst_as, flow.dst_as_source) = self.asn(known, destination.asn, flow.dst_as_exported);
+            (flow.src_country, flow.dst_country) = (source.country, destination.country);
         }
     }
 
     #[inline]
-    fn asn(&self, known: &Known, databases: &Databases, address: &Ip, exported: u32) -> (u32, AsSource) {
+    fn asn(&self, known: &Known, looked_up: u32, exported: u32) -> (u32, AsSource) {
         for source in &self.config.as_order {
             let (asn, word) = match source {
                 AsOrder::Exporter if known.exported_as == ExportedAs::Origin => {
                     (public(exported), AsSource::Exporter)
                 }
                 AsOrder::Exporter => continue,
-                AsOrder::Database => (databases.asn(address), AsSource::Database),
+                AsOrder::Database => (looked_up, AsSource::Database),
             };
             if asn != 0 {
                 return (asn, word);
