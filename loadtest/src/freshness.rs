@@ -8,7 +8,7 @@ use crate::generate::now_ns;
 use crate::raw::Sent;
 use anyhow::Result;
 use serde::{Deserialize, Serialize};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::net::Ipv4Addr;
 use weir_store::Store;
 
@@ -21,8 +21,8 @@ pub struct Look {
     pub newest: HashMap<Ipv4Addr, i64>,
 }
 
-/// How far back a look reaches, s: the two slots of five minutes by which `flows` is ordered are read, and no more.
-const BACK_S: i64 = 300;
+/// How far back a look reaches, s: of `flows`, which is ordered by slots of five minutes, four or five are read, and no more.
+const BACK_S: i64 = 1200;
 
 /// Asks for the newest rows of these exporters.
 ///
@@ -64,9 +64,9 @@ pub struct Freshness {
     pub max_s: f64,
 }
 
-/// How long each datagram took: when it was sent (ns since the epoch), its flows, seconds. `sent` is in order; what was never seen is
-/// left out, as it may have been missed.
-pub fn delays(addresses: &[Ipv4Addr], sent: &[Sent], looks: &[Look]) -> Vec<(i64, u32, f64)> {
+/// How long each datagram took: when it was sent (ns since the epoch), its flows, seconds. `sent` is in order. What was never seen took at
+/// least until the last look where `all` of it has reached `weir.raw`; else it is left out, as it may have been missed.
+pub fn delays(addresses: &[Ipv4Addr], sent: &[Sent], looks: &[Look], all: bool) -> Vec<(i64, u32, f64)> {
     // The newest row so far: an empty answer of a moment takes nothing back.
     let mut seen: HashMap<Ipv4Addr, Vec<(i64, i64)>> = HashMap::new();
     for look in looks {
@@ -77,11 +77,15 @@ pub fn delays(addresses: &[Ipv4Addr], sent: &[Sent], looks: &[Look]) -> Vec<(i64
             }
         }
     }
+    // Exporters that nobody looked at tell nothing.
+    let looked: HashSet<Ipv4Addr> = looks.iter().flat_map(|look| look.newest.keys().copied()).collect();
+    let end = looks.last().filter(|_| all).map(|look| look.at);
     let of = |one: &Sent| {
-        let steps = seen.get(addresses.get(one.exporter as usize)?)?;
+        let address = addresses.get(one.exporter as usize).filter(|address| looked.contains(address))?;
+        let steps = seen.get(address)?;
         // It is received after it is sent.
-        let (_, at) = steps.get(steps.partition_point(|(newest, _)| *newest < one.at))?;
-        Some((one.at, one.flows, (at - one.at) as f64 / 1e9))
+        let first = steps.get(steps.partition_point(|(newest, _)| *newest < one.at)).map(|(_, at)| *at);
+        Some((one.at, one.flows, (first.or(end)? - one.at) as f64 / 1e9))
     };
     sent.iter().filter_map(of).collect()
 }
@@ -117,9 +121,13 @@ mod tests {
         let look = |at, newest| Look { at, newest: HashMap::from([(A, newest)]) };
         let looks =
             [look(1_000, 100), look(2_000, 100), Look { at: 2_500, ..Look::default() }, look(3_000, 900)];
-        let delays = delays(&[A], &[sent(50), sent(100), sent(101), sent(900), sent(901)], &looks);
-        let seen: Vec<(i64, i64)> = delays.iter().map(|(at, _, s)| (*at, (s * 1e9).round() as i64)).collect();
-        assert_eq!(seen, [(50, 950), (100, 900), (101, 2_899), (900, 2_100)]);
+        let all = [sent(50), sent(100), sent(101), sent(900), sent(901)];
+        let seen = |complete| -> Vec<(i64, i64)> {
+            let delays = delays(&[A], &all, &looks, complete);
+            delays.iter().map(|(at, _, s)| (*at, (s * 1e9).round() as i64)).collect()
+        };
+        assert_eq!(seen(false), [(50, 950), (100, 900), (101, 2_899), (900, 2_100)]);
+        assert_eq!(seen(true).last(), Some(&(901, 2_099)), "never seen: at least so long");
     }
 
     #[test]

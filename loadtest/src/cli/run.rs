@@ -7,7 +7,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use weir_loadtest::report::{self, Report};
-use weir_loadtest::run::{Options, Place, Target, run};
+use weir_loadtest::run::{Options, Place, Target, clear, run};
 use weir_loadtest::scenario::{NAMES, Scenario};
 use weir_loadtest::verify::Verdict;
 use weir_stack::Home;
@@ -20,7 +20,7 @@ pub struct Run {
     /// Start the stack for each, on this machine.
     #[arg(long, conflicts_with_all = ["target", "clickhouse"])]
     local: bool,
-    /// Folder for the stack and its data; emptied before each run.
+    /// Folder for the stack and its data; what an earlier run left there is removed before each.
     #[arg(long, value_name = "DIR", default_value = "loadtest-stack")]
     dir: PathBuf,
     /// The program weir; else $WEIR_BIN, else the one beside this program, else target/release/weir.
@@ -90,20 +90,28 @@ impl Run {
             let name = scenario.name.clone();
             eprintln!("{name}: {} ({:.0} s)", scenario.about, scenario.sending().as_secs_f64());
             let options = Options { scenario, place: self.place(), asn: self.asn() };
-            let report = run(&options, &stop).with_context(|| name.clone())?;
-            self.write(&report)?;
-            print(line(&report))?;
-            worst = worst.max(match report.verdict {
-                Verdict::Pass => 0,
-                Verdict::Fail => 1,
-                Verdict::Invalid => 2,
+            worst = worst.max(match run(&options, &stop) {
+                Ok(report) => {
+                    self.write(&report)?;
+                    print(line(&report))?;
+                    match report.verdict {
+                        Verdict::Pass => 0,
+                        Verdict::Fail => 1,
+                        Verdict::Invalid => 2,
+                    }
+                }
+                // Those behind it are run all the same.
+                Err(error) => {
+                    eprintln!("{name}: {error:#}");
+                    3
+                }
             });
             if stop.load(std::sync::atomic::Ordering::Relaxed) {
                 break;
             }
         }
-        if self.local && !self.keep && self.dir.exists() {
-            std::fs::remove_dir_all(&self.dir).with_context(|| format!("removing {}", self.dir.display()))?;
+        if self.local && !self.keep {
+            clear(&self.dir)?;
         }
         Ok(ExitCode::from(worst))
     }

@@ -79,7 +79,7 @@ pub fn blocks(report: &Report) -> Vec<Block> {
     let causes = report.missed.iter().map(|(cause, flows)| vec![cause.words().to_owned(), thousands(*flows)]);
     table(o, &["missed, because", "flows"], causes);
     let check = |one: &super::Check| {
-        let holds = if one.holds { "yes" } else { "no" };
+        let holds = one.holds.map_or("not seen", |holds| if holds { "yes" } else { "no" });
         vec![one.what.clone(), one.wanted.clone(), one.seen.clone(), holds.to_owned()]
     };
     table(o, &["what must hold", "wanted", "seen", "holds"], report.checks.iter().map(check));

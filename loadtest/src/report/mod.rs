@@ -26,6 +26,10 @@ pub struct Report {
     pub verdict: Verdict,
     /// Why it does not pass, in sentences; empty: it passes.
     pub reasons: Vec<String>,
+    /// What could be held against what was sent.
+    pub compared: Compared,
+    /// It was stopped before all was sent.
+    pub stopped: bool,
     /// Where it ran.
     pub machine: Machine,
     /// When sending began, seconds since the epoch.
@@ -74,6 +78,16 @@ pub struct Report {
     pub delays: Vec<(f64, f64, f64)>,
 }
 
+/// What could be compared.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Compared {
+    /// Everything that flows say, as nothing was missed.
+    Sums,
+    /// Each flow's number, with what lies in `weir.raw`.
+    Raw,
+}
+
 /// The machine.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Machine {
@@ -120,8 +134,8 @@ pub struct Check {
     pub wanted: String,
     /// What was seen.
     pub seen: String,
-    /// Whether it holds.
-    pub holds: bool,
+    /// Whether it holds; absent: nobody could see.
+    pub holds: Option<bool>,
 }
 
 /// A phase, or a step of one.

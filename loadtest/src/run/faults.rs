@@ -129,7 +129,12 @@ fn service(
         }
         _ => {
             service.start()?;
-            receives.then(|| listens(service)).transpose()?.map(|listened| Excuse::dead(begun, listened))
+            // One that is stopped in order hands on what it holds; one that is killed does not.
+            let excuse = |listened| match act {
+                Act::Kill => Excuse::dead(begun, listened),
+                _ => Excuse { from: begun, ..Excuse::dead(begun, listened) },
+            };
+            receives.then(|| listens(service)).transpose()?.map(excuse)
         }
     };
     Ok(Outcome { what: format!("{name} {} for {lasts:?}", verb(act)), excuse })

@@ -9,6 +9,8 @@ pub mod kept;
 pub mod sample;
 mod stack;
 
+pub use stack::clear;
+
 use crate::freshness;
 use crate::generate::{Bounds, Generator, Load, Options as Sending, now_ns};
 use crate::ledger::Ledger;
@@ -116,9 +118,7 @@ pub fn run(options: &Options, stop: &AtomicBool) -> Result<Report> {
     }
     let mut machine = match &options.place {
         Place::Local { dir, weir } => {
-            if dir.exists() {
-                std::fs::remove_dir_all(dir).with_context(|| format!("removing {}", dir.display()))?;
-            }
+            clear(dir)?;
             Some(Machine::up(scenario, dir, weir.clone(), &world, &exporters)?)
         }
         Place::Target(_) => {
@@ -128,9 +128,9 @@ pub fn run(options: &Options, stop: &AtomicBool) -> Result<Report> {
         }
     };
     let run = Run::new(options, machine.as_ref(), &world, &exporters)?;
-    let report = run.go(machine.as_mut(), stop)?;
-    if let Some(machine) = machine {
-        machine.stack.down()?;
+    let mut report = run.go(machine.as_mut(), stop)?;
+    if let Some(Err(error)) = machine.map(|machine| machine.stack.down()) {
+        report.reasons.push(format!("the stack did not end in order: {error}"));
     }
     Ok(report)
 }
@@ -152,8 +152,10 @@ struct Over {
     steps: Vec<Step>,
     faults: Vec<Done>,
     excuses: Vec<Excuse>,
-    /// What is wrong with the stack at the end, in a sentence.
-    broken: Option<String>,
+    /// What is wrong with the stack, in sentences.
+    broken: Vec<String>,
+    /// When sending began, ns since the epoch: what the seconds of samples count from.
+    begun_ns: i64,
 }
 
 impl<'w> Run<'w> {
@@ -210,7 +212,6 @@ impl<'w> Run<'w> {
     }
 
     fn go(mut self, mut machine: Option<&mut Machine>, stop: &AtomicBool) -> Result<Report> {
-        let started = now_ns();
         let over = self.send(machine.as_deref_mut(), stop)?;
         let ledger = self.generator.ledger();
         let runtime = tokio::runtime::Runtime::new().context("no threads")?;
@@ -225,9 +226,13 @@ impl<'w> Run<'w> {
             },
             &runtime,
         )?;
-        let mut report = self.report(started, over, compared);
+        let mut report = self.report(over, compared, stop.load(Ordering::Relaxed));
         if let Some(machine) = machine {
-            report.tables = runtime.block_on(kept::tables(&self.store))?;
+            // A result is not thrown away because its last figures can't be had.
+            match runtime.block_on(kept::tables(&self.store)) {
+                Ok(tables) => report.tables = tables,
+                Err(error) => report.reasons.push(format!("what the tables keep is not known: {error:#}")),
+            }
             report.topics = kept::topics(&machine.topics());
         }
         Ok(report)
@@ -238,7 +243,7 @@ impl<'w> Run<'w> {
         let runtime = tokio::runtime::Runtime::new().context("no threads")?;
         let before = runtime.block_on(sample::rows(&self.store))?;
         let latest = Arc::new(Mutex::new(Sample::default()));
-        let begun = Instant::now();
+        let (begun, begun_ns) = (Instant::now(), now_ns());
         let step = (self.exporters.len() / PROBES).max(1);
         let watch = Watch {
             store: self.store.clone(),
@@ -260,23 +265,20 @@ impl<'w> Run<'w> {
             let sending = scope.spawn(|| phases(generator, scenario, &latest, stop));
             let done = match machine.as_deref_mut() {
                 Some(machine) => events(machine, scenario, begun, || sending.is_finished()),
-                None => Ok((Vec::new(), Vec::new())),
+                None => (Vec::new(), Vec::new(), Vec::new()),
             };
-            if done.is_err() {
-                stop.store(true, Ordering::Relaxed);
-            }
             let steps = sending.join().map_err(|_| anyhow!("the generator panicked"))?;
-            let (faults, excuses) = done?;
+            let (faults, excuses, mut broken) = done;
             let steps = steps?;
             let ready = machine.as_deref_mut().map_or(Ok(()), Machine::wait_ready);
             wait(&latest);
             let alive = machine.map_or(Ok(()), |machine| Ok(machine.stack.expect_alive()?));
-            let broken = ready.and(alive).err().map(|error: anyhow::Error| format!("{error:#}"));
+            broken.extend(ready.and(alive).err().map(|error: anyhow::Error| format!("{error:#}")));
             ends.store(true, Ordering::Relaxed);
             let seen = looking.join().map_err(|_| anyhow!("the sampler panicked"))??;
             Ok((seen, steps, faults, excuses, broken))
         })?;
-        Ok(Over { seen, steps, faults, excuses, broken })
+        Ok(Over { seen, steps, faults, excuses, broken, begun_ns })
     }
 }
 
@@ -299,7 +301,8 @@ fn phases(
     let told = || stop.load(Ordering::Relaxed);
     let now = || latest.lock().unwrap_or_else(PoisonError::into_inner).clone();
     // The first look is before the first packet.
-    while now().parts.is_empty() && now().at_s == 0.0 && !told() {
+    let waiting = Instant::now();
+    while now().at_s == 0.0 && !told() && waiting.elapsed() < QUIET {
         std::thread::sleep(Duration::from_millis(50));
     }
     let mut steps = Vec::new();
@@ -311,11 +314,12 @@ fn phases(
             let Phase { rate, step, garbage, for_s, .. } = phase;
             let load = Load { rate: rate + step * number as f64, garbage: *garbage };
             let bounds = Bounds { duration: Some(Duration::from_secs_f64(*for_s)), ..Bounds::default() };
-            let from = now();
+            let (from, begun, before) = (now(), Instant::now(), generator.ledger().total().flows);
             generator.send(load, bounds, stop)?;
+            let sent = (generator.ledger().total().flows - before, begun.elapsed().as_secs_f64());
             // So that the sample at the end is one.
             std::thread::sleep(EVERY);
-            let done = judge::step(load.rate, &from, &now());
+            let done = judge::step(load.rate, sent, &from, &now());
             let goes_on = done.kept_up || phase.steps == 1;
             steps.push(done);
             if !goes_on || told() {
@@ -327,13 +331,14 @@ fn phases(
     Ok(steps)
 }
 
-/// Does what goes wrong, when it is due, until all is done or nothing is sent any more.
+/// Does what goes wrong, when it is due, until all is done, nothing is sent any more, or the stack does not do as it is told: gives what was
+/// done, when nobody received, and what did not work.
 fn events(
     machine: &mut Machine,
     scenario: &Scenario,
     begun: Instant,
     over: impl Fn() -> bool,
-) -> Result<(Vec<Done>, Vec<Excuse>)> {
+) -> (Vec<Done>, Vec<Excuse>, Vec<String>) {
     let mut random = StdRng::seed_from_u64(scenario.network.seed);
     let (mut done, mut excuses) = (Vec::new(), Vec::new());
     let sleep_until = |at: f64| {
@@ -354,8 +359,13 @@ fn events(
                 sleep_until(begun.elapsed().as_secs_f64() + random.random_range(least..=most));
             }
             let at_s = begun.elapsed().as_secs_f64();
-            let outcome = faults::inflict(machine, event, &mut random)
-                .with_context(|| format!("{:?} {:?} at {at_s:.1} s", event.act, event.part))?;
+            let outcome = match faults::inflict(machine, event, &mut random) {
+                Ok(outcome) => outcome,
+                Err(error) => {
+                    let what = format!("{:?} {:?} at {at_s:.1} s: {error:#}", event.act, event.part);
+                    return (done, excuses, vec![what]);
+                }
+            };
             machine.tell_processes();
             excuses.extend(outcome.excuse);
             done.push(Done {
@@ -366,7 +376,7 @@ fn events(
             });
         }
     }
-    Ok((done, excuses))
+    (done, excuses, Vec::new())
 }
 
 /// Waits until as many rows are there as flows were sent, or no more come.
@@ -392,6 +402,8 @@ struct Compared {
     verified: verify::Report,
     missed: MissedByRaw,
     minutes: verify::ByMinute,
+    /// Something was missed, so what lies in `weir.raw` decided.
+    raw: bool,
 }
 
 /// Compares all that was sent where none of it was missed; else what lies in `weir.raw`.
@@ -413,7 +425,7 @@ fn compare(
     let received = if complete { None } else { read()? };
     let (verified, missed) = match &received {
         Some(received) => {
-            let excuses = [over.excuses.clone(), excuses(&over.seen.samples, ledger.started_ns)].concat();
+            let excuses = [over.excuses.clone(), excuses(&over.seen.samples, over.begun_ns)].concat();
             runtime.block_on(against_raw(ledger, received, &excuses, store, patience))?
         }
         None => {
@@ -427,18 +439,18 @@ fn compare(
         }
     };
     let minutes = runtime.block_on(by_minute(ledger, received.as_ref(), store, &verified.exporters))?;
-    Ok(Compared { verified, missed, minutes })
+    Ok(Compared { verified, missed, minutes, raw: received.is_some() })
 }
 
 /// Drops that were counted, with the time in which they happened: between two samples, and for ingest's own up to two minutes before,
 /// since what it gives up may have waited.
-fn excuses(samples: &[Sample], started_ns: i64) -> Vec<Excuse> {
+fn excuses(samples: &[Sample], begun_ns: i64) -> Vec<Excuse> {
     const WAITED: i64 = 120_000_000_000;
     const LOOK: i64 = 2_000_000_000;
-    let at = |sample: &Sample| started_ns + (sample.at_s * 1e9) as i64;
+    let at = |sample: &Sample| begun_ns + (sample.at_s * 1e9) as i64;
     let mut all = Vec::new();
     for pair in samples.windows(2) {
-        let (from, to) = (at(&pair[0]) - LOOK, at(&pair[1]));
+        let (from, to) = (at(&pair[0]) - LOOK, at(&pair[1]) + LOOK);
         for (cause, count, before) in [
             (Cause::Kernel, pair[1].kernel_drops.saturating_sub(pair[0].kernel_drops), 0),
             (Cause::Ingest, pair[1].dropped.saturating_sub(pair[0].dropped), WAITED),
@@ -452,11 +464,11 @@ fn excuses(samples: &[Sample], started_ns: i64) -> Vec<Excuse> {
 }
 
 impl Run<'_> {
-    fn report(&self, started_ns: i64, over: Over, compared: Compared) -> Report {
-        let Compared { verified, missed, minutes } = compared;
+    fn report(&self, over: Over, compared: Compared, stopped: bool) -> Report {
+        let Compared { verified, missed, minutes, raw } = compared;
         let ledger = self.generator.ledger();
         let sending_s = over.steps.last().map_or(0.0, |step| step.to_s);
-        let delays = self.delays(&over);
+        let delays = self.delays(&over, !raw);
         let (sent, last) = (ledger.total().flows, over.seen.samples.last().cloned().unwrap_or_default());
         let address = |number: u32| self.exporters[number as usize].address.to_string();
         let mut by_minute: BTreeMap<(u32, i64), report::Minute> = BTreeMap::new();
@@ -485,9 +497,11 @@ impl Run<'_> {
         let mut report = Report {
             scenario: self.scenario.clone(),
             verdict: Verdict::Invalid,
-            reasons: over.broken.into_iter().collect(),
+            reasons: over.broken,
+            compared: if raw { report::Compared::Raw } else { report::Compared::Sums },
+            stopped,
             machine: report::Machine::this(),
-            started: started_ns / 1_000_000_000,
+            started: over.begun_ns / 1_000_000_000,
             sending_s,
             sent,
             missed: all,
@@ -508,21 +522,21 @@ impl Run<'_> {
             tables: Vec::new(),
             topics: BTreeMap::new(),
             samples: judge::thinned(over.seen.samples, SAMPLES),
-            delays: judge::delays_by_time(&delays, ledger.started_ns, SAMPLES / 2),
+            delays: judge::delays_by_time(&delays, over.begun_ns, SAMPLES / 2),
         };
         judge::judge(&mut report);
         report
     }
 
     /// Of a ramp, freshness is that of the steps that were kept up with.
-    fn delays(&self, over: &Over) -> Vec<(i64, u32, f64)> {
+    fn delays(&self, over: &Over, all: bool) -> Vec<(i64, u32, f64)> {
         let ledger = self.generator.ledger();
         let addresses: Vec<Ipv4Addr> = self.exporters.iter().map(|one| one.address).collect();
         let ramp = self.scenario.phases.iter().any(|phase| phase.steps > 1);
         let end =
             over.steps.iter().take_while(|step| step.kept_up || !ramp).last().map_or(0.0, |step| step.to_s);
-        let end = ledger.started_ns + (end * 1e9) as i64;
-        let mut delays = freshness::delays(&addresses, &ledger.journal, &over.seen.looks);
+        let end = over.begun_ns + (end * 1e9) as i64;
+        let mut delays = freshness::delays(&addresses, &ledger.journal, &over.seen.looks, all);
         delays.retain(|(at, ..)| *at <= end);
         delays
     }

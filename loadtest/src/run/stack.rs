@@ -53,6 +53,29 @@ impl Drop for Disk {
     }
 }
 
+/// A file that says whose folder it is.
+const MARK: &str = "weir-loadtest.stack";
+
+/// Removes what an earlier run has left: nothing else.
+///
+/// # Errors
+/// Where the folder holds anything that is not a stack's.
+pub fn clear(dir: &Path) -> Result<()> {
+    let Ok(mut entries) = std::fs::read_dir(dir) else { return Ok(()) };
+    if entries.next().is_none() {
+        return Ok(());
+    }
+    let own = dir.join(MARK).exists();
+    ensure!(own, "{} is not empty and no load test's: give another folder with --dir", dir.display());
+    // One that was killed has left its disk.
+    let bus = dir.canonicalize()?.join("bus");
+    let mounts = std::fs::read_to_string("/proc/mounts").unwrap_or_default();
+    if mounts.lines().any(|line| line.split(' ').nth(1) == bus.to_str()) {
+        drop(Disk(bus));
+    }
+    std::fs::remove_dir_all(dir).with_context(|| format!("removing {}", dir.display()))
+}
+
 impl Machine {
     /// Starts it in `dir`, which is empty or not there.
     ///
@@ -68,6 +91,8 @@ impl Machine {
         let wanted = &scenario.stack;
         std::fs::create_dir_all(dir).with_context(|| format!("creating {}", dir.display()))?;
         let dir = dir.canonicalize()?;
+        let mark = dir.join(MARK);
+        std::fs::write(&mark, "").with_context(|| format!("writing {}", mark.display()))?;
         let asn = dir.join("asn.csv");
         std::fs::write(&asn, world.csv()).with_context(|| format!("writing {}", asn.display()))?;
         let databases = format!("[decoder.enrich.databases]\nasn = [{:?}]\n", asn.display().to_string());

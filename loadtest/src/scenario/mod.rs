@@ -200,7 +200,7 @@ pub enum Part {
     BusDisk,
 }
 
-/// What must hold beyond: lost 0, doubled 0, and what is missed has a cause that the scenario asked for.
+/// What must hold beyond: all that was asked for is sent, every fault is done, lost 0, doubled 0, and what is missed has a cause that the scenario asked for.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Expect {
@@ -208,8 +208,6 @@ pub struct Expect {
     pub missed: Vec<Cause>,
     /// Most seconds from packet to row, of 99 of 100 flows.
     pub freshness_p99_s: Option<f64>,
-    /// Flows a second that the generator sent at least, on average over the phase of the highest rate; of a ramp, at its last valid step.
-    pub min_rate: Option<f64>,
     /// Most growth of the memory of any service from the first quarter of the run to the last, as a share (0.1: 10 %).
     pub memory_growth: Option<f64>,
     /// Dead letters at least: so many were provoked.
@@ -223,7 +221,6 @@ impl Default for Expect {
         Self {
             missed: Vec::new(),
             freshness_p99_s: None,
-            min_rate: None,
             memory_growth: None,
             min_dead: 0,
             max_bytes_per_flow: None,
@@ -269,6 +266,11 @@ impl Scenario {
             ensure!(phase.steps > 0, "phase[{n}].steps: at least 1");
             ensure!((0.0..=1e6).contains(&phase.garbage), "phase[{n}].garbage: 0 to 1000000");
         }
+        // Pacing asks ingest what it has received, and its counters die with it.
+        ensure!(
+            !(self.traffic.paced && self.kills_ingest()),
+            "traffic.paced: false where ingest is killed or stopped"
+        );
         for (n, event) in self.events.iter().enumerate() {
             ensure!(
                 (0.0..=self.sending().as_secs_f64()).contains(&event.at_s),
@@ -351,6 +353,7 @@ mod tests {
             (with(&event("act = 'kill'\npart = 'standalone'\n")), "has no Standalone"),
             (with(&event("act = 'scale'\npart = 'decoder'\n")), "`to` at least 1"),
             (with(&event("act = 'fill'\npart = 'decoder'\n")), "fill is for the bus-disk"),
+            (with(&event("act = 'kill'\npart = 'ingest'\n")), "traffic.paced"),
             (
                 with(&event("act = 'kill'\npart = 'decoder'\nat_s = 9\n").replace("at_s = 0\n", "")),
                 "at_s: within",

@@ -17,7 +17,7 @@ const MAX_ROLLUP_ROWS: usize = 400_000;
 const PIECE_ROWS: usize = weir_store::MAX_INSERT_ROWS / 2;
 
 /// Bytes that rollups keep from one batch to the next.
-const KEPT_BYTES: usize = 16 << 20;
+const KEPT_BYTES: usize = 8 << 20;
 
 /// A batch that fills.
 #[derive(Debug, Default)]
@@ -116,9 +116,10 @@ impl Batch {
         self.flows
     }
 
-    /// About how many bytes of memory it takes. Room that waits for the next flows is none of them, or reading could wait for it.
+    /// About how many bytes its rows take. Room that was kept from the last batch is none of them: a batch would be full, or reading wait,
+    /// for what is not there.
     pub fn bytes(&self) -> usize {
-        if self.is_empty() { 0 } else { self.rows.capacity() + self.rollup.bytes() }
+        self.rows.len() + self.rollup.bytes()
     }
 
     /// True where a rollup is so large that the batch must be inserted.
@@ -151,7 +152,8 @@ impl Batch {
                 }));
             }
         }
-        if self.rollup.bytes() > KEPT_BYTES {
+        // Messages that could not be read have left what they named.
+        if flows == 0 || self.rollup.room() > KEPT_BYTES {
             self.rollup = Rollup::default();
         }
         Some(Ready { plan, pieces, flows, oldest })

@@ -21,7 +21,8 @@ pub struct Config {
     pub batch_rows: usize,
     /// Bytes of rows at which a batch is inserted before its age.
     pub batch_bytes: usize,
-    /// Most bytes of batches in memory, per worker, inserted ones included until ClickHouse has acknowledged; reading stops there.
+    /// Most bytes of batches in memory, per worker, inserted ones included until ClickHouse has acknowledged; reading stops there. Beside it
+    /// each partition keeps up to 8 MiB of room for its next batch.
     pub memory_bytes: usize,
     /// Inserts at the same time, per worker.
     pub inserts: usize,

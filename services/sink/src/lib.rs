@@ -116,7 +116,14 @@ pub async fn run<B: Bus>(
                 }
                 worker.run(&stop)
             };
-            weir_runtime::live(life, |error| matches!(error, Error::Fenced { .. }), &stop)
+            let done = weir_runtime::live(life, |error| matches!(error, Error::Fenced { .. }), &stop);
+            match done {
+                Err(Error::Bus(error)) if stop.is_cancelled() && error.is_away() => {
+                    tracing::warn!("{error}; what was not stored is read again at the next start");
+                    Ok(())
+                }
+                done => done,
+            }
         };
         workers
             .start(format!("sink-{number}"), Error::Worker(number), work)

@@ -33,7 +33,8 @@ struct Landing {
 const PATIENCE: Duration = Duration::from_millis(50);
 /// Pause before a bus that is away is asked again.
 const AGAIN: Duration = Duration::from_millis(500);
-/// How long a bus may be away in the middle of an assignment: less than a member may go without polling.
+/// How long a bus may be away in the middle of an assignment, and a last answer may take its time beyond: less than a member may go
+/// without polling.
 const AWAY: Duration = Duration::from_secs(120);
 /// How long events are taken before anything else is looked at.
 const MOMENT: Duration = Duration::from_millis(10);
@@ -67,6 +68,7 @@ pub struct Worker<B: Bus> {
     /// When the ends of stored batches may be committed again, after how many refusals.
     end_again: (Instant, u32),
     told: Told,
+    stop: Stop,
 }
 
 /// Troubles that last, each said once.
@@ -106,11 +108,13 @@ impl<B: Bus> Worker<B> {
             landings: mpsc::channel(),
             end_again: (Instant::now(), 0),
             told: Told::default(),
+            stop: Stop::new(),
         })
     }
 
     /// Works until told to stop, then inserts and commits what it holds.
     pub fn run(mut self, stop: &Stop) -> Result<(), Error> {
+        self.stop = stop.clone();
         while !stop.is_cancelled() {
             self.read()?;
             if self.recreated.is_cancelled() {
@@ -199,8 +203,10 @@ impl<B: Bus> Worker<B> {
         self.same_topic()?;
         let (topic, group) = self.place();
         let place = Place { topic: &topic, group: &group };
-        for (partition, committed) in retried(|| self.consumer.committed(partitions))? {
-            let bounds = retried(|| self.consumer.bounds(partition))?;
+        // All of it within one time: a member that does not poll for too long is thrown out.
+        let (until, stop) = (Instant::now() + AWAY, self.stop.clone());
+        for (partition, committed) in retried(until, &stop, || self.consumer.committed(partitions))? {
+            let bounds = retried(until, &stop, || self.consumer.bounds(partition))?;
             let committed =
                 committed.as_ref().map(|committed| (committed.offset, committed.metadata.as_str()));
             let resume = resume(committed, &self.origin.incarnation, bounds);
@@ -532,11 +538,15 @@ pub(crate) fn is_same<B: Bus>(bus: &B, topic: &str, incarnation: &str) -> bool {
 }
 
 /// Asks again while the bus does not answer; a partition that is lost meanwhile is announced by the next poll.
-fn retried<T>(mut ask: impl FnMut() -> weir_bus::Result<T>) -> weir_bus::Result<T> {
-    let (begun, mut told) = (Instant::now(), false);
+fn retried<T>(
+    until: Instant,
+    stop: &Stop,
+    mut ask: impl FnMut() -> weir_bus::Result<T>,
+) -> weir_bus::Result<T> {
+    let mut told = false;
     loop {
         match ask() {
-            Err(error) if error.is_away() && begun.elapsed() < AWAY => {
+            Err(error) if error.is_away() && Instant::now() < until && !stop.is_cancelled() => {
                 if !std::mem::replace(&mut told, true) {
                     tracing::warn!("{error}; it is asked again");
                 }

@@ -159,9 +159,14 @@ impl Rollup {
         self.links.rows().max(self.pairs.rows()).max(self.prefixes.rows())
     }
 
-    /// About how many bytes of memory it takes.
+    /// About how many bytes its rows take.
     pub fn bytes(&self) -> usize {
         self.links.bytes() + self.pairs.bytes() + self.prefixes.bytes()
+    }
+
+    /// Bytes of the room that it has for rows, taken or not.
+    pub(crate) fn room(&self) -> usize {
+        self.links.room() + self.pairs.room() + self.prefixes.room()
     }
 
     /// The rows of every rollup table, sorted, in RowBinary, in pieces of at most `piece` rows; none where nothing was added.

@@ -84,8 +84,13 @@ impl<K: Key, const SLOT: u32> Table<K, SLOT> {
         self.links.len()
     }
 
-    /// About how many bytes of memory it takes.
+    /// About how many bytes its rows take.
     pub fn bytes(&self) -> usize {
+        self.heads.len() * size_of::<(K, u32)>() + self.links.len() * size_of::<Link>()
+    }
+
+    /// Bytes of the room that it has for rows, taken or not.
+    pub fn room(&self) -> usize {
         self.heads.capacity() * size_of::<(K, u32)>() + self.links.capacity() * size_of::<Link>()
     }
 

@@ -15,7 +15,8 @@ use std::time::Instant;
 const TOMBSTONE_MS: i64 = 24 * 3_600_000;
 
 /// The time by which records age. A clock that is set, ahead or back, must not make them older than they are: what nobody has read yet
-/// would go. So the earlier of two counts: the clock on the wall, and what has passed since the bus was opened.
+/// would go. So the earlier of two counts: the clock on the wall, and what has passed since the bus was opened. A clock that was wrong when it
+/// was opened and is set right later makes retention by age wait until the next start; retention by bytes goes on.
 pub(super) struct Ages {
     opened_ms: i64,
     since: Instant,

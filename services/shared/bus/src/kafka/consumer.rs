@@ -9,7 +9,7 @@
 //! offset is still out when the seek comes, librdkafka drops its answer, asks again, and jumps there half a second later (2.12.1,
 //! `rd_kafka_toppar_handle_Offset`); the rebalance contract test found records skipped by that.
 
-use super::coverage::{self, Coverage, Step};
+use super::coverage::{Coverage, Looking, Step};
 use super::reports::Reports;
 use super::{failed, list, native, reading, refused};
 use crate::{Committed, Config, Error, Event, GroupConsumer, Position, Record, Result, metrics};
@@ -117,7 +117,7 @@ pub struct KafkaConsumer {
     consumer: Handle,
     /// Asks for bounds, and never fetches: a broker answers a connection's requests in turn, so that a question behind a fetch that
     /// waits for data would wait as long.
-    asking: BaseConsumer<Reports>,
+    asking: Arc<BaseConsumer<Reports>>,
     group: Group,
 }
 
@@ -133,6 +133,7 @@ struct Group {
     revoked: Vec<i32>,
     wanted: BTreeSet<i32>,
     coverage: Coverage,
+    looking: Option<Looking>,
 }
 
 impl std::fmt::Debug for KafkaConsumer {
@@ -164,11 +165,12 @@ impl KafkaConsumer {
             revoked: Vec::new(),
             wanted: BTreeSet::new(),
             coverage: Coverage::new(Instant::now()),
+            looking: None,
         };
         let asking = reading(config, instance, "read_committed")
             .create_with_context(Reports::default())
             .map_err(refused)?;
-        Ok(Self { consumer, asking, group })
+        Ok(Self { consumer, asking: Arc::new(asking), group })
     }
 
     /// Group metadata of this moment, and the topic's positions as librdkafka takes them.
@@ -222,15 +224,16 @@ impl Group {
     }
 
     /// Sees to it that no partition stays without an owner.
-    fn cover(&mut self, consumer: &Handle, asking: &BaseConsumer<Reports>) -> Result<()> {
+    fn cover(&mut self, consumer: &Handle, asking: &Arc<BaseConsumer<Reports>>) -> Result<()> {
         let now = Instant::now();
         let holds = !self.held.is_empty() || !self.revoked.is_empty();
-        let Self { group, topic, instance, coverage, .. } = self;
+        let Self { group, topic, instance, coverage, looking, .. } = self;
         match coverage.step(now, holds) {
-            Step::Wait => {}
+            Step::Wait => *looking = None,
             Step::Look => {
-                // A broker that does not answer is asked again.
-                let seen = coverage::look(asking, group, topic, instance).unwrap_or_default();
+                let look = looking.get_or_insert_with(|| Looking::begin(asking, group, topic, instance));
+                let Some(seen) = look.over() else { return Ok(()) };
+                *looking = None;
                 let unowned = seen.as_ref().map(|seen| seen.unowned.clone()).unwrap_or_default();
                 if coverage.looked(seen, Instant::now()) {
                     let words = "partitions have no owner although the group is at rest: this member leaves and joins again";

@@ -5,14 +5,24 @@
 //! round: what it was to give up belongs to no one, and the group is content (seen with librdkafka 2.12 and Kafka 4.3, found by the load
 //! test `kill-each-part`). So each member looks at its group some time after each assignment, and where partitions stay without an owner
 //! it leaves and joins again, which is a rebalance from the beginning.
+//!
+//! What must stay true: a member that gives up slowly is not taken for one that is dead, and reading never waits for a look. A look needs an
+//! answer of every broker (librdkafka's list of groups); while one is away there is none, and nothing is done until it is back.
 
-use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
+use super::reports::Reports;
+use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::KafkaError;
 use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, TryRecvError, channel};
 use std::time::{Duration, Instant};
 
 /// How long a rebalance may take before a member looks again. A partition stays without an owner while the one before gives it up.
 const SETTLE: Duration = Duration::from_secs(5);
+/// Looks in a row after which partitions without an owner are not just given up slowly; twice as many after each time that it was in vain.
+const LOOKS: usize = 6;
+/// And at most so many.
+const MOST_LOOKS: usize = 96;
 /// How long an answer may take. A broker that does not answer is asked again later.
 const PATIENCE: Duration = Duration::from_secs(2);
 /// A member that left is known to have left after this time.
@@ -35,13 +45,53 @@ pub(super) struct Coverage {
     next: Option<Instant>,
     /// Looks in a row that found partitions without an owner.
     found: usize,
+    /// How many of them are enough.
+    enough: usize,
     left: Option<Instant>,
+}
+
+/// A look that goes on beside reading.
+#[derive(Debug)]
+pub(super) struct Looking(Receiver<Option<Seen>>);
+
+impl Looking {
+    /// Begins one.
+    pub(super) fn begin(
+        asking: &Arc<BaseConsumer<Reports>>,
+        group: &str,
+        topic: &str,
+        instance: &str,
+    ) -> Self {
+        let (tell, told) = channel();
+        let (asking, words) = (Arc::clone(asking), [group, topic, instance].map(str::to_owned));
+        let look = move || {
+            let [group, topic, instance] = &words;
+            let seen = look(&asking, group, topic, instance).unwrap_or_else(|error| {
+                tracing::debug!(group, topic, "who reads which partition can't be asked now: {error}");
+                None
+            });
+            // The member may be gone meanwhile.
+            let _ = tell.send(seen);
+        };
+        // Without a thread nothing is told, which is an answer too.
+        let _ = std::thread::Builder::new().name("bus-look".to_owned()).spawn(look);
+        Self(told)
+    }
+
+    /// What was seen, once it is over.
+    pub(super) fn over(&self) -> Option<Option<Seen>> {
+        match self.0.try_recv() {
+            Ok(seen) => Some(seen),
+            Err(TryRecvError::Empty) => None,
+            Err(TryRecvError::Disconnected) => Some(None),
+        }
+    }
 }
 
 impl Coverage {
     /// Looks for the first time a while from now.
     pub(super) fn new(now: Instant) -> Self {
-        Self { next: Some(now + SETTLE), found: 0, left: None }
+        Self { next: Some(now + SETTLE), found: 0, enough: LOOKS, left: None }
     }
 
     /// Something was assigned, revoked or lost.
@@ -71,14 +121,14 @@ impl Coverage {
         match seen {
             None => false,
             Some(Seen { unowned, .. }) if unowned.is_empty() => {
-                (self.next, self.found) = (None, 0);
+                (self.next, self.found, self.enough) = (None, 0, LOOKS);
                 false
             }
             Some(Seen { rank, .. }) => {
                 self.found += 1;
-                let leaves = self.found > rank + 1;
+                let leaves = self.found >= self.enough + rank;
                 if leaves {
-                    (self.left, self.found) = (Some(now), 0);
+                    (self.left, self.found, self.enough) = (Some(now), 0, (self.enough * 2).min(MOST_LOOKS));
                 }
                 leaves
             }
@@ -96,8 +146,8 @@ pub(super) struct Seen {
 }
 
 /// Looks at a group. `None`: it is in the middle of a rebalance, or this member is not in it.
-pub(super) fn look<C: ConsumerContext>(
-    consumer: &BaseConsumer<C>,
+fn look(
+    consumer: &BaseConsumer<Reports>,
     group: &str,
     topic: &str,
     instance: &str,
@@ -184,7 +234,7 @@ mod tests {
     fn a_member_leaves_only_after_looks_in_a_row_and_after_those_before_it() {
         let seen = |rank, unowned: &[i32]| Some(Seen { unowned: unowned.iter().copied().collect(), rank });
         let mut now = Instant::now();
-        let mut member = Coverage::new(now);
+        let mut member = Coverage { enough: 2, ..Coverage::new(now) };
         assert_eq!(member.step(now, true), Step::Wait);
         let mut look = |member: &mut Coverage, seen| {
             now += SETTLE;
@@ -199,6 +249,7 @@ mod tests {
         assert_eq!(member.step(left + AWAY * 2, true), Step::Wait, "what it holds is not given up yet");
         assert_eq!(member.step(left + AWAY * 2, false), Step::Join);
         member.joined(left + AWAY * 2);
+        assert_eq!(member.enough, 4, "in vain once: it waits for longer");
 
         let mut content = Coverage::new(left);
         assert!(!content.looked(seen(0, &[]), left));
