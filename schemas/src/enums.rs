@@ -4,6 +4,7 @@
 //! is always "unknown", which is what an older reader makes of a newer word.
 
 use crate::avro::{AvroError, Reader, put_long};
+use crate::from_row::{FromRow, RowError, RowReader};
 use crate::value::Value;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value as Json, json};
@@ -44,6 +45,15 @@ macro_rules! words {
             }
             #[inline]
             fn put_row(&self, out: &mut Vec<u8>) { out.push(*self as u8); }
+        }
+
+        impl FromRow<'_> for $Name {
+            #[inline]
+            fn get_row(input: &mut RowReader<'_>) -> Result<Self, RowError> {
+                let at = input.position();
+                let [number] = input.fixed()?;
+                Self::ALL.get(usize::from(number)).copied().ok_or(RowError::OutOfRange { at })
+            }
         }
     )*};
 }

@@ -224,6 +224,14 @@ impl<B: Bends> Reader for Bent<B, KafkaReader> {
     fn bounds(&mut self, topic: &str, partition: i32) -> Result<(i64, i64)> {
         self.bends.bounds(&mut self.inner, topic, partition)
     }
+    fn committed(
+        &mut self,
+        group: &str,
+        topic: &str,
+        partitions: &[i32],
+    ) -> Result<Vec<(i32, Option<Committed>)>> {
+        self.inner.committed(group, topic, partitions)
+    }
 }
 
 impl<B: Bends> Writer for Bent<B, KafkaWriter> {

@@ -76,6 +76,15 @@ trait Key: Copy + Ord + Hash {
     fn put_row(&self, sums: &Sums, out: &mut Vec<u8>);
 }
 
+/// A sum as its column has it; one that is beyond is no measurement.
+fn signed(sum: u64) -> i64 {
+    i64::try_from(sum).unwrap_or(i64::MAX)
+}
+
+fn wide(sum: u128) -> i128 {
+    i128::try_from(sum).unwrap_or(i128::MAX)
+}
+
 macro_rules! key {
     ($Key:ident, $Row:ident, $($field:ident)*) => {
         impl Key for $Key {
@@ -87,14 +96,14 @@ macro_rules! key {
                 $Row {
                     time: Slot(self.time),
                     $($field: self.$field,)*
-                    bytes: amounts.bytes,
-                    bytes_l2: amounts.bytes_l2,
-                    bytes_l2_estimated: amounts.bytes_l2_estimated,
-                    packets: amounts.packets,
-                    flows,
-                    q: amounts.q,
-                    q_l2: amounts.q_l2,
-                    q_packets: amounts.q_packets,
+                    bytes: signed(amounts.bytes),
+                    bytes_l2: signed(amounts.bytes_l2),
+                    bytes_l2_estimated: signed(amounts.bytes_l2_estimated),
+                    packets: signed(amounts.packets),
+                    flows: signed(flows),
+                    q: wide(amounts.q),
+                    q_l2: wide(amounts.q_l2),
+                    q_packets: wide(amounts.q_packets),
                     ..$Row::default()
                 }
                 .put_row(out);

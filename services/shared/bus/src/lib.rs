@@ -306,6 +306,17 @@ pub trait Reader: Send + 'static {
     /// # Errors
     /// [`Error::Timeout`], or what the bus answers.
     fn bounds(&mut self, topic: &str, partition: i32) -> Result<(i64, i64)>;
+
+    /// How far a group has come, without being a member: as [`GroupConsumer::committed`].
+    ///
+    /// # Errors
+    /// [`Error::Timeout`], or what the bus answers.
+    fn committed(
+        &mut self,
+        group: &str,
+        topic: &str,
+        partitions: &[i32],
+    ) -> Result<Vec<(i32, Option<Committed>)>>;
 }
 
 /// The writer's buffer is full: the record was not taken.

@@ -2,7 +2,7 @@
 
 use super::frame::{Frame, record};
 use super::log::Core;
-use crate::{Error, Reader, Record, Restored, Result, metrics};
+use crate::{Committed, Error, Reader, Record, Restored, Result, metrics};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -202,5 +202,16 @@ impl Reader for EmbeddedReader {
 
     fn bounds(&mut self, topic: &str, partition: i32) -> Result<(i64, i64)> {
         self.core.bounds(topic, partition)
+    }
+
+    fn committed(
+        &mut self,
+        group: &str,
+        topic: &str,
+        partitions: &[i32],
+    ) -> Result<Vec<(i32, Option<Committed>)>> {
+        let found = self.core.committed(group, topic, partitions)?;
+        let committed = |(offset, metadata)| Committed { offset, metadata };
+        Ok(partitions.iter().copied().zip(found.into_iter().map(|found| found.map(committed))).collect())
     }
 }

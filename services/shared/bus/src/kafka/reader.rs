@@ -4,9 +4,10 @@
 //! transactions; then wait until all below it is stable; only then read to the end. Reading to what happens to be stable loses
 //! state, because a transaction's marker can be in the group's positions before it is in the state topic.
 
+use super::consumer::positions_of;
 use super::reports::Reports;
 use super::{failed, list, reading, refused};
-use crate::{Config, Error, Reader, Record, Restored, Result, metrics};
+use crate::{Committed, Config, Error, Reader, Record, Restored, Result, metrics};
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::Message;
@@ -257,5 +258,19 @@ impl Reader for KafkaReader {
 
     fn bounds(&mut self, topic: &str, partition: i32) -> Result<(i64, i64)> {
         self.watermarks(&self.stable, topic, partition)
+    }
+
+    fn committed(
+        &mut self,
+        group: &str,
+        topic: &str,
+        partitions: &[i32],
+    ) -> Result<Vec<(i32, Option<Committed>)>> {
+        // A handle of the group's name that never joins it.
+        let asking: Handle = reading(&self.config, "weir-reader", "read_committed")
+            .set("group.id", group)
+            .create_with_context(Reports::default())
+            .map_err(refused)?;
+        positions_of(&asking, group, topic, partitions, &self.config)
     }
 }
