@@ -215,6 +215,14 @@ impl<B: Bends> Reader for Bent<B, KafkaReader> {
     ) -> Result<Vec<Restored>> {
         self.inner.restore(topic, partitions, each)
     }
+    fn read_on(
+        &mut self,
+        topic: &str,
+        from: &[(i32, i64)],
+        each: &mut dyn FnMut(&Record<'_>),
+    ) -> Result<Vec<Restored>> {
+        self.inner.read_on(topic, from, each)
+    }
     fn tail(&mut self, topic: &str, from: &[(i32, i64)]) -> Result<()> {
         self.inner.tail(topic, from)
     }

@@ -310,7 +310,7 @@ async fn what_is_left_out_is_named_once_a_flow(url: &str) {
     let unknown = |exporter, bytes| both(LinkRow { exporter, bytes, sampling_interval: 0, ..case.side() });
     let mut rows = [both(case.side()), unknown(B, 5000)].concat();
     for n in 3..7 {
-        rows.extend(unknown(Ip::v4([192, 0, 2, n]), 100 - u64::from(n)));
+        rows.extend(unknown(Ip::v4([192, 0, 2, n]), 100 - i64::from(n)));
     }
     rows.extend(both(LinkRow {
         exporter: B,
@@ -344,7 +344,7 @@ async fn a_kind_of_link_takes_the_place_of_the_boundary(url: &str) {
     ];
     links(&mut case, &all).await;
     let rows: Vec<_> =
-        (1..=6).map(|n| LinkRow { if_index: n, bytes: 10 * u64::from(n), ..case.side() }).collect();
+        (1..=6).map(|n| LinkRow { if_index: n, bytes: 10 * i64::from(n), ..case.side() }).collect();
     case.sides(&rows).await;
     for (n, kind) in ["transit", "ix", "pni", "customer", "core", "unknown"].iter().enumerate() {
         let rows = case.rows(&["--by", "connectivity", "--connectivity", kind]);

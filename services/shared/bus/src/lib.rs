@@ -289,6 +289,17 @@ pub trait Reader: Send + 'static {
         each: &mut dyn FnMut(&Record<'_>),
     ) -> Result<Vec<Restored>>;
 
+    /// Reads on from these offsets, as [`Reader::restore`] from the beginnings.
+    ///
+    /// # Errors
+    /// As [`Reader::restore`], and where a log no longer has the offset.
+    fn read_on(
+        &mut self,
+        topic: &str,
+        from: &[(i32, i64)],
+        each: &mut dyn FnMut(&Record<'_>),
+    ) -> Result<Vec<Restored>>;
+
     /// Follows these partitions of `topic` from these offsets on, instead of what it followed of that topic before.
     ///
     /// # Errors
