@@ -1,11 +1,8 @@
 //! Dead letters put back over Kafka: what was dead becomes flows, once, however often it is asked for, and its neighbours stay as they are.
 #![allow(clippy::unwrap_used)]
 
-mod support;
-
 use std::net::UdpSocket;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
-use support::alone;
 use weir_stack::local::Ports;
 use weir_stack::{Local, kafka, local};
 use weir_store::{Config, Store};
@@ -89,7 +86,6 @@ impl Case {
 
 #[test]
 fn what_was_dead_becomes_flows_once_and_what_was_decoded_beside_it_stays_once() {
-    let _alone = alone();
     let dir = tempfile::tempdir().unwrap();
     // Nothing waits for its template: data that comes before is dead at once.
     let config = "[decoder]\nparked_bytes = 1\n[sink]\nbatch_ms = 500\n";

@@ -110,19 +110,28 @@ fn done(child: Child) -> String {
     text
 }
 
-/// Runs it until it has said so many lines and a moment has passed; then it is killed. False where it was done before.
-fn killed(mut child: Child, lines: usize, moment: Duration) -> bool {
-    let mut said = BufReader::new(child.stdout.take().unwrap()).lines();
-    for _ in 0..lines {
-        if said.next().is_none() {
+/// Reads what it says until a line begins with `text`, and lets a moment pass. True where it went on with what was cut off before.
+fn heard(child: &mut Child, text: &str, moment: Duration) -> bool {
+    let mut carries = false;
+    for line in BufReader::new(child.stdout.take().unwrap()).lines().map_while(Result::ok) {
+        carries |= line.contains("carried through");
+        if line.starts_with(text) {
             break;
         }
     }
     std::thread::sleep(moment);
-    let alive = child.try_wait().unwrap().is_none();
-    child.kill().unwrap();
-    child.wait().unwrap();
-    alive
+    carries
+}
+
+/// What became of the redecodes, by phase.
+fn phases(stack: &Local) -> String {
+    #[derive(serde::Deserialize)]
+    struct Told {
+        told: String,
+    }
+    let sql = "SELECT toString(groupArray((generation, phase))) AS told FROM (SELECT * FROM weir.redecodes FINAL ORDER BY generation)";
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    runtime.block_on(store(stack).query::<Told>(sql, &[])).unwrap().remove(0).told
 }
 
 /// The whole seconds in which something was received, once they are long enough ago.
@@ -164,12 +173,17 @@ fn a_window_that_is_decoded_again_with_other_ases_has_them_everywhere_once_howev
         let sending = scope.spawn(|| generator.run(bounds(300), &stop).map_err(|error| format!("{error:#}")));
         let _stops = Stops(&stop);
         std::thread::sleep(Duration::from_secs(1));
-        let mut kills = 0;
-        for lines in [0, 1, 5, 12, 22, 23, 24, 25] {
-            let moment = Duration::from_millis(random.random_range(0..300));
-            kills += u32::from(killed(redecode(&stack, first, &[]), lines, moment));
+        let (mut kills, mut carried) = (0, 0);
+        for text in ["waiting", "exporter", "all ", "all ", "rollups", "", "all ", "rollups"] {
+            let mut child = redecode(&stack, first, &[]);
+            let moment = Duration::from_millis(random.random_range(0..60));
+            carried += u32::from(heard(&mut child, text, moment));
+            kills += u32::from(child.try_wait().unwrap().is_none());
+            child.kill().unwrap();
+            child.wait().unwrap();
         }
-        println!("{kills} kills");
+        println!("{kills} kills, {carried} times what was cut off was carried through: {}", phases(&stack));
+        assert!(kills > 3, "hardly anything was killed");
         done(redecode(&stack, first, &[]));
         stop.store(true, Ordering::Relaxed);
         sending.join().unwrap().unwrap_or_else(|error| panic!("{error}"));
@@ -179,22 +193,16 @@ fn a_window_that_is_decoded_again_with_other_ases_has_them_everywhere_once_howev
     // All of it again, with the process killed that does it.
     let all = window(begun);
     replace(&mut stack, dir.path(), &database(&world, 200_000));
-    for n in 0..6 {
-        let moment = Duration::from_millis(random.random_range(0..400));
+    for text in ["waiting", "all ", "rollups", "exporter", "all ", "rollups"] {
         let mut child = redecode(&stack, all, &[]);
-        let mut said = BufReader::new(child.stdout.take().unwrap()).lines();
-        for _ in 0..n * 5 {
-            if said.next().is_none() {
-                break;
-            }
-        }
-        std::thread::sleep(moment);
+        heard(&mut child, text, Duration::from_millis(random.random_range(0..150)));
         let service = stack.service("standalone").unwrap();
         service.kill().unwrap();
         child.wait().unwrap();
         service.start().unwrap();
         service.wait_ready(LONG).unwrap_or_else(|error| panic!("{error}"));
     }
+    println!("{}", phases(&stack));
     done(redecode(&stack, all, &[]));
     holds(&stack, &raised(generator.ledger(), 200_000));
     stack.down().unwrap();
