@@ -5,6 +5,7 @@
 
 mod again;
 mod letters;
+mod part;
 mod retry;
 mod text;
 
@@ -208,7 +209,7 @@ fn show<B: Bus>(bus: &B, config: &crate::config::Config, place: Place, say: &dyn
     text::hex(&letter.bytes).for_each(|line| say(&line));
     say("");
     let originals = retry::originals(&mut reader, bus, std::slice::from_ref(&letter))?;
-    match retry::frame(&letter, &originals) {
+    match part::frame(&letter, &originals) {
         Err(why) => say(&format!("can't be put back: {why}")),
         Ok(frame) => again::decode(&mut reader, bus, config, &letter, &frame, say)?,
     }

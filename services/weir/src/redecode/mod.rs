@@ -43,7 +43,7 @@ pub struct Request {
     /// Decodes and compares, and changes nothing.
     #[arg(long)]
     dry_run: bool,
-    /// Gives up what was cut off before and can't be resumed; the rollups may then hold a part of its correction.
+    /// Carries through what was cut off before and can't be resumed: the step in doubt counts as done, and the rollups may lack it.
     #[arg(long)]
     give_up: bool,
 }
@@ -94,7 +94,7 @@ fn resume<B: Bus>(work: &mut Work<'_, B>, request: &Request) -> Result<bool> {
     let mut carried = false;
     for mut entry in work.unfinished()? {
         let generation = entry.generation;
-        if request.give_up || entry.phase == Phase::Decoding {
+        if entry.phase == Phase::Decoding {
             entry.phase = Phase::GivenUp;
             work.write(&mut entry)?;
             continue;
@@ -102,7 +102,11 @@ fn resume<B: Bus>(work: &mut Work<'_, B>, request: &Request) -> Result<bool> {
         work.say(&format!(
             "generation {generation} was cut off when its flows were staged; it is carried through first"
         ));
-        sum::can_go_on(work, &entry)?;
+        if request.give_up {
+            sum::skip_doubtful(&mut entry);
+        } else {
+            sum::can_go_on(work, &entry)?;
+        }
         // From here on whoever worked on it before is told so at its next step.
         work.write(&mut entry)?;
         sum::sum(work, &mut entry)?;

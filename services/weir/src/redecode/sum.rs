@@ -106,7 +106,7 @@ pub fn can_go_on<B: Bus>(work: &mut Work<'_, B>, entry: &Entry) -> Result<()> {
     if rows != entry.details.before.flows {
         bail!(
             "generation {generation} was cut off, and of the {} rows that it replaces {rows} are left: retention has taken the others; \
-             --give-up gives it up",
+             --give-up carries it through with what is left",
             entry.details.before.flows
         );
     }
@@ -116,9 +116,34 @@ pub fn can_go_on<B: Bus>(work: &mut Work<'_, B>, entry: &Entry) -> Result<()> {
     if most > u64::from(DEDUPLICATION_WINDOW) / 2 {
         bail!(
             "generation {generation} was cut off in the middle of step {}, and with {most} inserts since ClickHouse may no longer know \
-             whether it is in the rollups; --give-up gives it up",
+             whether it is in the rollups; --give-up goes on with the next step",
             entry.details.done + 1
         );
     }
     Ok(())
+}
+
+/// Takes the step that was cut off as done.
+pub fn skip_doubtful(entry: &mut Entry) {
+    if entry.phase == Phase::Staged && !entry.details.blocks.is_empty() {
+        entry.details.done += 1;
+        entry.details.blocks.clear();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::redecode::ledger::Details;
+
+    #[test]
+    fn a_step_in_doubt_counts_as_done_and_one_that_never_began_does_not() {
+        let details = Details { steps: vec![vec![(0, 1)], vec![(1, 2)]], done: 1, ..Details::default() };
+        let mut entry = Entry { generation: 1, from: 0, to: 2, phase: Phase::Staged, details, version: 1 };
+        skip_doubtful(&mut entry);
+        assert_eq!(entry.details.done, 1);
+        entry.details.blocks = [("links_1m".to_owned(), 7)].into();
+        skip_doubtful(&mut entry);
+        assert_eq!((entry.details.done, entry.details.blocks.len()), (2, 0));
+    }
 }
