@@ -1,8 +1,8 @@
 //! A value of `weir.deadletter`: bytes that could not be used, whole, with where they came from and why.
 //!
-//! A version byte, the length of a JSON description (two bytes, big-endian), the description, then the bytes. Everything that
-//! decoding them again needs is in it, so that a mended decoder can be fed from here. Only what is too large for a message is cut, and
-//! the letter says so: one that could not be written would hold up everything behind it.
+//! A version byte, the length of a JSON description (two bytes, big-endian), the description, then the bytes. A mended decoder can be fed
+//! from here; the header that a part of a datagram came under lies in `weir.raw`, at the place that is named. Only what is too large for a
+//! message is cut, and the letter says so: one that could not be written would hold up everything behind it.
 //!
 //! Beside letters there are marks: a letter that was put back into `weir.raw` is named by one, on its own partition, that was written with
 //! what was put back in one transaction.

@@ -56,16 +56,15 @@ fn add<'a>(
     Ok(())
 }
 
-/// Rows that turn sums of `old` into sums of `new`, by table, in RowBinary, in pieces of at most `piece` rows. What is the same in both is
+/// Rows of a table in RowBinary, in the pieces in which they are inserted.
+pub type Pieces = (&'static Table, Vec<Vec<u8>>);
+
+/// Rows that turn sums of `old` into sums of `new`, by table, in pieces of at most `piece` rows. What is the same in both is
 /// in none.
 ///
 /// # Errors
 /// Where the sink's own rows are not what the table of columns says: a defect.
-pub fn difference(
-    new: Rollup,
-    old: Rollup,
-    piece: usize,
-) -> Result<Vec<(&'static Table, Vec<Vec<u8>>)>, RowError> {
+pub fn difference(new: Rollup, old: Rollup, piece: usize) -> Result<Vec<Pieces>, RowError> {
     let (new, old) = (new.finish(usize::MAX), old.finish(usize::MAX));
     new.iter()
         .zip(&old)
@@ -95,6 +94,7 @@ pub fn difference(
 mod tests {
     use super::*;
     use proptest::prelude::*;
+    use std::collections::BTreeMap;
     use weir_schemas::rollup::ROLLUPS;
     use weir_schemas::value::{MAX_COUNT, MAX_Q};
     use weir_schemas::{Country, Flow, Ip, Time};
@@ -121,17 +121,12 @@ mod tests {
         rollup
     }
 
-    fn summed(rows: &[(&'static Table, Vec<Vec<u8>>)]) -> Vec<Vec<(Vec<u8>, Vec<i128>)>> {
-        let of = |(table, pieces): &(&'static Table, Vec<Vec<u8>>)| {
+    fn summed(rows: &[Pieces]) -> Vec<BTreeMap<Vec<u8>, Vec<i128>>> {
+        let of = |(table, pieces): &Pieces| {
             let (mut sums, widths) = (Sums::default(), widths(table));
             pieces.iter().for_each(|rows| add(&mut sums, table, &widths, rows, 1).unwrap());
-            let mut sums: Vec<_> = sums
-                .into_iter()
-                .filter(|(_, sums)| sums.iter().any(|sum| *sum != 0))
-                .map(|(key, sums)| (key.to_vec(), sums))
-                .collect();
-            sums.sort_unstable();
-            sums
+            let left = sums.into_iter().filter(|(_, sums)| sums.iter().any(|sum| *sum != 0));
+            left.map(|(key, sums)| (key.to_vec(), sums)).collect()
         };
         rows.iter().map(of).collect()
     }

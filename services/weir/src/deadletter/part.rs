@@ -113,7 +113,7 @@ mod tests {
         }
         let originals = Originals::from([((0, 3), frames.as_bytes().to_vec())]);
         let frame = frame(&of("parked_expired", 28, &waited), &originals).unwrap();
-        let alone = message(&[waited.clone()]);
+        let alone = message(std::slice::from_ref(&waited));
         let expected = Datagram { received: 77, listener: 4739, source_port: 2055, payload: &alone };
         assert_eq!(frame::datagrams(&frame).collect::<Vec<_>>(), [Ok(expected)]);
         // Other bytes than the letter's, or none at all, are nobody's to guess.
