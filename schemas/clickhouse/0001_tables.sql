@@ -99,14 +99,14 @@ CREATE TABLE IF NOT EXISTS links_1m{on_cluster}
     neighbour_as UInt32 COMMENT 'Neighbour AS on that side; 0: unknown.' CODEC(ZSTD(1)),
     sampling_interval UInt64 COMMENT 'Thousandths of the sampling interval N; 0: unknown.' CODEC(ZSTD(1)),
     sampling_kind Enum8('unknown' = 0, 'packet' = 1, 'flow' = 2) COMMENT 'Kind of sampling that the interval describes.' CODEC(ZSTD(1)),
-    bytes UInt64 COMMENT 'Bytes of layer 3, unscaled.' CODEC(ZSTD(1)),
-    bytes_l2 UInt64 COMMENT 'Bytes of layer 2, unscaled; where the exporter gave none, estimated from layer 3.' CODEC(ZSTD(1)),
-    bytes_l2_estimated UInt64 COMMENT 'The part of bytes_l2 that is estimated.' CODEC(ZSTD(1)),
-    packets UInt64 COMMENT 'Packets, unscaled.' CODEC(ZSTD(1)),
-    flows UInt64 COMMENT 'Flow records that end in the slot.' CODEC(ZSTD(1)),
-    q UInt128 COMMENT 'Error term of bytes.' CODEC(ZSTD(1)),
-    q_l2 UInt128 COMMENT 'Error term of bytes_l2.' CODEC(ZSTD(1)),
-    q_packets UInt128 COMMENT 'Error term of packets under flow sampling: the sum of the squared packets of a record; else 0.' CODEC(ZSTD(1))
+    bytes Int64 COMMENT 'Bytes of layer 3, unscaled.' CODEC(ZSTD(1)),
+    bytes_l2 Int64 COMMENT 'Bytes of layer 2, unscaled; where the exporter gave none, estimated from layer 3.' CODEC(ZSTD(1)),
+    bytes_l2_estimated Int64 COMMENT 'The part of bytes_l2 that is estimated.' CODEC(ZSTD(1)),
+    packets Int64 COMMENT 'Packets, unscaled.' CODEC(ZSTD(1)),
+    flows Int64 COMMENT 'Flow records that end in the slot.' CODEC(ZSTD(1)),
+    q Int128 COMMENT 'Error term of bytes.' CODEC(ZSTD(1)),
+    q_l2 Int128 COMMENT 'Error term of bytes_l2.' CODEC(ZSTD(1)),
+    q_packets Int128 COMMENT 'Error term of packets under flow sampling: the sum of the squared packets of a record; else 0.' CODEC(ZSTD(1))
 )
 ENGINE = {summing}((bytes, bytes_l2, bytes_l2_estimated, packets, flows, q, q_l2, q_packets))
 PARTITION BY toYYYYMMDD(time)
@@ -126,14 +126,14 @@ CREATE TABLE IF NOT EXISTS links_5m{on_cluster}
     neighbour_as UInt32 COMMENT 'Neighbour AS on that side; 0: unknown.' CODEC(ZSTD(1)),
     sampling_interval UInt64 COMMENT 'Thousandths of the sampling interval N; 0: unknown.' CODEC(ZSTD(1)),
     sampling_kind Enum8('unknown' = 0, 'packet' = 1, 'flow' = 2) COMMENT 'Kind of sampling that the interval describes.' CODEC(ZSTD(1)),
-    bytes UInt64 COMMENT 'Bytes of layer 3, unscaled.' CODEC(ZSTD(1)),
-    bytes_l2 UInt64 COMMENT 'Bytes of layer 2, unscaled; where the exporter gave none, estimated from layer 3.' CODEC(ZSTD(1)),
-    bytes_l2_estimated UInt64 COMMENT 'The part of bytes_l2 that is estimated.' CODEC(ZSTD(1)),
-    packets UInt64 COMMENT 'Packets, unscaled.' CODEC(ZSTD(1)),
-    flows UInt64 COMMENT 'Flow records that end in the slot.' CODEC(ZSTD(1)),
-    q UInt128 COMMENT 'Error term of bytes.' CODEC(ZSTD(1)),
-    q_l2 UInt128 COMMENT 'Error term of bytes_l2.' CODEC(ZSTD(1)),
-    q_packets UInt128 COMMENT 'Error term of packets under flow sampling: the sum of the squared packets of a record; else 0.' CODEC(ZSTD(1))
+    bytes Int64 COMMENT 'Bytes of layer 3, unscaled.' CODEC(ZSTD(1)),
+    bytes_l2 Int64 COMMENT 'Bytes of layer 2, unscaled; where the exporter gave none, estimated from layer 3.' CODEC(ZSTD(1)),
+    bytes_l2_estimated Int64 COMMENT 'The part of bytes_l2 that is estimated.' CODEC(ZSTD(1)),
+    packets Int64 COMMENT 'Packets, unscaled.' CODEC(ZSTD(1)),
+    flows Int64 COMMENT 'Flow records that end in the slot.' CODEC(ZSTD(1)),
+    q Int128 COMMENT 'Error term of bytes.' CODEC(ZSTD(1)),
+    q_l2 Int128 COMMENT 'Error term of bytes_l2.' CODEC(ZSTD(1)),
+    q_packets Int128 COMMENT 'Error term of packets under flow sampling: the sum of the squared packets of a record; else 0.' CODEC(ZSTD(1))
 )
 ENGINE = {summing}((bytes, bytes_l2, bytes_l2_estimated, packets, flows, q, q_l2, q_packets))
 PARTITION BY toYYYYMM(time)
@@ -153,14 +153,14 @@ CREATE TABLE IF NOT EXISTS links_1h{on_cluster}
     neighbour_as UInt32 COMMENT 'Neighbour AS on that side; 0: unknown.' CODEC(ZSTD(1)),
     sampling_interval UInt64 COMMENT 'Thousandths of the sampling interval N; 0: unknown.' CODEC(ZSTD(1)),
     sampling_kind Enum8('unknown' = 0, 'packet' = 1, 'flow' = 2) COMMENT 'Kind of sampling that the interval describes.' CODEC(ZSTD(1)),
-    bytes UInt64 COMMENT 'Bytes of layer 3, unscaled.' CODEC(ZSTD(1)),
-    bytes_l2 UInt64 COMMENT 'Bytes of layer 2, unscaled; where the exporter gave none, estimated from layer 3.' CODEC(ZSTD(1)),
-    bytes_l2_estimated UInt64 COMMENT 'The part of bytes_l2 that is estimated.' CODEC(ZSTD(1)),
-    packets UInt64 COMMENT 'Packets, unscaled.' CODEC(ZSTD(1)),
-    flows UInt64 COMMENT 'Flow records that end in the slot.' CODEC(ZSTD(1)),
-    q UInt128 COMMENT 'Error term of bytes.' CODEC(ZSTD(1)),
-    q_l2 UInt128 COMMENT 'Error term of bytes_l2.' CODEC(ZSTD(1)),
-    q_packets UInt128 COMMENT 'Error term of packets under flow sampling: the sum of the squared packets of a record; else 0.' CODEC(ZSTD(1))
+    bytes Int64 COMMENT 'Bytes of layer 3, unscaled.' CODEC(ZSTD(1)),
+    bytes_l2 Int64 COMMENT 'Bytes of layer 2, unscaled; where the exporter gave none, estimated from layer 3.' CODEC(ZSTD(1)),
+    bytes_l2_estimated Int64 COMMENT 'The part of bytes_l2 that is estimated.' CODEC(ZSTD(1)),
+    packets Int64 COMMENT 'Packets, unscaled.' CODEC(ZSTD(1)),
+    flows Int64 COMMENT 'Flow records that end in the slot.' CODEC(ZSTD(1)),
+    q Int128 COMMENT 'Error term of bytes.' CODEC(ZSTD(1)),
+    q_l2 Int128 COMMENT 'Error term of bytes_l2.' CODEC(ZSTD(1)),
+    q_packets Int128 COMMENT 'Error term of packets under flow sampling: the sum of the squared packets of a record; else 0.' CODEC(ZSTD(1))
 )
 ENGINE = {summing}((bytes, bytes_l2, bytes_l2_estimated, packets, flows, q, q_l2, q_packets))
 PARTITION BY toYYYYMM(time)
@@ -183,14 +183,14 @@ CREATE TABLE IF NOT EXISTS pairs_5m{on_cluster}
     protocol_class Enum8('other' = 0, 'tcp' = 1, 'quic' = 2, 'udp' = 3, 'icmp' = 4, 'tunnel' = 5) COMMENT 'Class of the transport protocol.' CODEC(ZSTD(1)),
     sampling_interval UInt64 COMMENT 'Thousandths of the sampling interval N; 0: unknown.' CODEC(ZSTD(1)),
     sampling_kind Enum8('unknown' = 0, 'packet' = 1, 'flow' = 2) COMMENT 'Kind of sampling that the interval describes.' CODEC(ZSTD(1)),
-    bytes UInt64 COMMENT 'Bytes of layer 3, unscaled.' CODEC(ZSTD(1)),
-    bytes_l2 UInt64 COMMENT 'Bytes of layer 2, unscaled; where the exporter gave none, estimated from layer 3.' CODEC(ZSTD(1)),
-    bytes_l2_estimated UInt64 COMMENT 'The part of bytes_l2 that is estimated.' CODEC(ZSTD(1)),
-    packets UInt64 COMMENT 'Packets, unscaled.' CODEC(ZSTD(1)),
-    flows UInt64 COMMENT 'Flow records that end in the slot.' CODEC(ZSTD(1)),
-    q UInt128 COMMENT 'Error term of bytes.' CODEC(ZSTD(1)),
-    q_l2 UInt128 COMMENT 'Error term of bytes_l2.' CODEC(ZSTD(1)),
-    q_packets UInt128 COMMENT 'Error term of packets under flow sampling: the sum of the squared packets of a record; else 0.' CODEC(ZSTD(1))
+    bytes Int64 COMMENT 'Bytes of layer 3, unscaled.' CODEC(ZSTD(1)),
+    bytes_l2 Int64 COMMENT 'Bytes of layer 2, unscaled; where the exporter gave none, estimated from layer 3.' CODEC(ZSTD(1)),
+    bytes_l2_estimated Int64 COMMENT 'The part of bytes_l2 that is estimated.' CODEC(ZSTD(1)),
+    packets Int64 COMMENT 'Packets, unscaled.' CODEC(ZSTD(1)),
+    flows Int64 COMMENT 'Flow records that end in the slot.' CODEC(ZSTD(1)),
+    q Int128 COMMENT 'Error term of bytes.' CODEC(ZSTD(1)),
+    q_l2 Int128 COMMENT 'Error term of bytes_l2.' CODEC(ZSTD(1)),
+    q_packets Int128 COMMENT 'Error term of packets under flow sampling: the sum of the squared packets of a record; else 0.' CODEC(ZSTD(1))
 )
 ENGINE = {summing}((bytes, bytes_l2, bytes_l2_estimated, packets, flows, q, q_l2, q_packets))
 PARTITION BY toYYYYMMDD(time)
@@ -213,14 +213,14 @@ CREATE TABLE IF NOT EXISTS pairs_1h{on_cluster}
     protocol_class Enum8('other' = 0, 'tcp' = 1, 'quic' = 2, 'udp' = 3, 'icmp' = 4, 'tunnel' = 5) COMMENT 'Class of the transport protocol.' CODEC(ZSTD(1)),
     sampling_interval UInt64 COMMENT 'Thousandths of the sampling interval N; 0: unknown.' CODEC(ZSTD(1)),
     sampling_kind Enum8('unknown' = 0, 'packet' = 1, 'flow' = 2) COMMENT 'Kind of sampling that the interval describes.' CODEC(ZSTD(1)),
-    bytes UInt64 COMMENT 'Bytes of layer 3, unscaled.' CODEC(ZSTD(1)),
-    bytes_l2 UInt64 COMMENT 'Bytes of layer 2, unscaled; where the exporter gave none, estimated from layer 3.' CODEC(ZSTD(1)),
-    bytes_l2_estimated UInt64 COMMENT 'The part of bytes_l2 that is estimated.' CODEC(ZSTD(1)),
-    packets UInt64 COMMENT 'Packets, unscaled.' CODEC(ZSTD(1)),
-    flows UInt64 COMMENT 'Flow records that end in the slot.' CODEC(ZSTD(1)),
-    q UInt128 COMMENT 'Error term of bytes.' CODEC(ZSTD(1)),
-    q_l2 UInt128 COMMENT 'Error term of bytes_l2.' CODEC(ZSTD(1)),
-    q_packets UInt128 COMMENT 'Error term of packets under flow sampling: the sum of the squared packets of a record; else 0.' CODEC(ZSTD(1))
+    bytes Int64 COMMENT 'Bytes of layer 3, unscaled.' CODEC(ZSTD(1)),
+    bytes_l2 Int64 COMMENT 'Bytes of layer 2, unscaled; where the exporter gave none, estimated from layer 3.' CODEC(ZSTD(1)),
+    bytes_l2_estimated Int64 COMMENT 'The part of bytes_l2 that is estimated.' CODEC(ZSTD(1)),
+    packets Int64 COMMENT 'Packets, unscaled.' CODEC(ZSTD(1)),
+    flows Int64 COMMENT 'Flow records that end in the slot.' CODEC(ZSTD(1)),
+    q Int128 COMMENT 'Error term of bytes.' CODEC(ZSTD(1)),
+    q_l2 Int128 COMMENT 'Error term of bytes_l2.' CODEC(ZSTD(1)),
+    q_packets Int128 COMMENT 'Error term of packets under flow sampling: the sum of the squared packets of a record; else 0.' CODEC(ZSTD(1))
 )
 ENGINE = {summing}((bytes, bytes_l2, bytes_l2_estimated, packets, flows, q, q_l2, q_packets))
 PARTITION BY toYYYYMM(time)
@@ -241,14 +241,14 @@ CREATE TABLE IF NOT EXISTS prefixes_1h{on_cluster}
     asn UInt32 COMMENT 'Its origin AS; 0: own or unknown.' CODEC(ZSTD(1)),
     sampling_interval UInt64 COMMENT 'Thousandths of the sampling interval N; 0: unknown.' CODEC(ZSTD(1)),
     sampling_kind Enum8('unknown' = 0, 'packet' = 1, 'flow' = 2) COMMENT 'Kind of sampling that the interval describes.' CODEC(ZSTD(1)),
-    bytes UInt64 COMMENT 'Bytes of layer 3, unscaled.' CODEC(ZSTD(1)),
-    bytes_l2 UInt64 COMMENT 'Bytes of layer 2, unscaled; where the exporter gave none, estimated from layer 3.' CODEC(ZSTD(1)),
-    bytes_l2_estimated UInt64 COMMENT 'The part of bytes_l2 that is estimated.' CODEC(ZSTD(1)),
-    packets UInt64 COMMENT 'Packets, unscaled.' CODEC(ZSTD(1)),
-    flows UInt64 COMMENT 'Flow records that end in the slot.' CODEC(ZSTD(1)),
-    q UInt128 COMMENT 'Error term of bytes.' CODEC(ZSTD(1)),
-    q_l2 UInt128 COMMENT 'Error term of bytes_l2.' CODEC(ZSTD(1)),
-    q_packets UInt128 COMMENT 'Error term of packets under flow sampling: the sum of the squared packets of a record; else 0.' CODEC(ZSTD(1))
+    bytes Int64 COMMENT 'Bytes of layer 3, unscaled.' CODEC(ZSTD(1)),
+    bytes_l2 Int64 COMMENT 'Bytes of layer 2, unscaled; where the exporter gave none, estimated from layer 3.' CODEC(ZSTD(1)),
+    bytes_l2_estimated Int64 COMMENT 'The part of bytes_l2 that is estimated.' CODEC(ZSTD(1)),
+    packets Int64 COMMENT 'Packets, unscaled.' CODEC(ZSTD(1)),
+    flows Int64 COMMENT 'Flow records that end in the slot.' CODEC(ZSTD(1)),
+    q Int128 COMMENT 'Error term of bytes.' CODEC(ZSTD(1)),
+    q_l2 Int128 COMMENT 'Error term of bytes_l2.' CODEC(ZSTD(1)),
+    q_packets Int128 COMMENT 'Error term of packets under flow sampling: the sum of the squared packets of a record; else 0.' CODEC(ZSTD(1))
 )
 ENGINE = {summing}((bytes, bytes_l2, bytes_l2_estimated, packets, flows, q, q_l2, q_packets))
 PARTITION BY toYYYYMM(time)
@@ -319,4 +319,18 @@ CREATE TABLE IF NOT EXISTS asns{on_cluster}
 )
 ENGINE = {replacing}(version)
 ORDER BY (asn)
+SETTINGS non_replicated_deduplication_window = 10000, replicated_deduplication_window = 10000, replicated_deduplication_window_seconds = 604800;
+
+CREATE TABLE IF NOT EXISTS redecodes{on_cluster}
+(
+    generation UInt32 COMMENT 'Decode generation of its rows.' CODEC(ZSTD(1)),
+    window_from DateTime64(9, 'UTC') COMMENT 'Start of the window, by receive time.' CODEC(Delta(8), ZSTD(1)),
+    window_to DateTime64(9, 'UTC') COMMENT 'End of the window, not included.' CODEC(Delta(8), ZSTD(1)),
+    phase LowCardinality(String) COMMENT 'How far it has come: decoding, staged, summed, swapped, given_up.' CODEC(ZSTD(1)),
+    owner UInt64 COMMENT 'Who works on it: a number that each run draws.' CODEC(ZSTD(1)),
+    details LowCardinality(String) COMMENT 'JSON: what its old rows are, in which steps they are taken back, and sums before and after.' CODEC(ZSTD(1)),
+    version UInt64 COMMENT 'When this was written; the latest wins.' CODEC(ZSTD(1))
+)
+ENGINE = {replacing}(version)
+ORDER BY (generation)
 SETTINGS non_replicated_deduplication_window = 10000, replicated_deduplication_window = 10000, replicated_deduplication_window_seconds = 604800;

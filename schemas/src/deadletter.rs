@@ -1,8 +1,11 @@
 //! A value of `weir.deadletter`: bytes that could not be used, whole, with where they came from and why.
 //!
-//! A version byte, the length of a JSON description (two bytes, big-endian), the description, then the bytes. Everything that
-//! decoding them again needs is in it, so that a mended decoder can be fed from here. Only what is too large for a message is cut, and
-//! the letter says so: one that could not be written would hold up everything behind it.
+//! A version byte, the length of a JSON description (two bytes, big-endian), the description, then the bytes. A mended decoder can be fed
+//! from here; the header that a part of a datagram came under lies in `weir.raw`, at the place that is named. Only what is too large for a
+//! message is cut, and the letter says so: one that could not be written would hold up everything behind it.
+//!
+//! Beside letters there are marks: a letter that was put back into `weir.raw` is named by one, on its own partition, that was written with
+//! what was put back in one transaction.
 
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
@@ -47,6 +50,22 @@ struct Description<A> {
     about: A,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     cut_from: Option<usize>,
+}
+
+/// First byte of a mark.
+const MARK: u8 = 0x80;
+
+/// The value that says that the letter at this offset of the same partition was put back.
+pub fn mark(offset: i64) -> Vec<u8> {
+    let mut out = vec![MARK];
+    out.extend_from_slice(&offset.to_be_bytes());
+    out
+}
+
+/// The offset that a mark names; `None`: it is a letter.
+pub fn marked(value: &[u8]) -> Option<i64> {
+    let (&MARK, offset) = value.split_first()? else { return None };
+    Some(i64::from_be_bytes(offset.try_into().ok()?))
 }
 
 /// Why a dead letter can't be read.
@@ -137,6 +156,8 @@ mod tests {
         let written = write(&about, &[1, 2, 3]);
         assert_eq!(read(&written).unwrap(), (about.clone(), &[1, 2, 3][..]));
         assert!(read(&written[..10]).is_err());
+        assert_eq!((marked(&written), marked(&mark(7)), marked(&[])), (None, Some(7), None));
+        assert!(read(&mark(7)).is_err());
         let long = About { sentence: "x".repeat(70_000), ..about };
         assert_eq!(read(&write(&long, &[9])).unwrap().1, [9]);
         assert_eq!(cut_from(&written).unwrap(), None);

@@ -2,7 +2,7 @@
 
 use crate::columns::{flag, flow_columns};
 use crate::record::{Column, Role, Unit};
-use crate::rollup::{JOINED, ROLLUPS, Shape};
+use crate::rollup::{JOINED, REDECODES, ROLLUPS, Shape};
 use std::fmt::Write;
 
 fn rows<'c>(out: &mut String, columns: impl Iterator<Item = &'c Column>) {
@@ -50,7 +50,7 @@ pub fn columns_markdown() -> String {
         let _ = writeln!(out, "\n## {title}: {}\n", names.join(", "));
         rows(&mut out, tables.iter().take(1).flat_map(|table| table.columns));
     }
-    for table in JOINED {
+    for table in JOINED.iter().chain([&REDECODES]) {
         let _ = writeln!(out, "\n## {}\n", table.name);
         rows(&mut out, table.columns.iter());
     }

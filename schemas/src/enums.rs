@@ -4,6 +4,7 @@
 //! is always "unknown", which is what an older reader makes of a newer word.
 
 use crate::avro::{AvroError, Reader, put_long};
+use crate::from_row::{FromRow, RowError, RowReader};
 use crate::room::{VARINT, put};
 use crate::value::Value;
 use serde::{Deserialize, Serialize};
@@ -47,6 +48,15 @@ macro_rules! words {
             }
             #[inline]
             fn put_row<'r>(&self, room: &'r mut [u8]) -> &'r mut [u8] { put(room, &[*self as u8]) }
+        }
+
+        impl FromRow<'_> for $Name {
+            #[inline]
+            fn get_row(input: &mut RowReader<'_>) -> Result<Self, RowError> {
+                let at = input.position();
+                let [number] = input.fixed()?;
+                Self::ALL.get(usize::from(number)).copied().ok_or(RowError::OutOfRange { at })
+            }
         }
     )*};
 }

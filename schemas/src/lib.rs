@@ -1,7 +1,7 @@
 //! The contracts between Weir's parts: what a column is, how a flow travels, how it is stored.
 //!
 //! There is one table of columns ([`columns`]). The Avro schema and its codec ([`avro`]), the RowBinary writer
-//! ([`rowbinary`]), the ClickHouse tables ([`ddl`]), the lists of dimensions and measures and `docs/columns.md` ([`docs`])
+//! ([`rowbinary`]) and reader ([`from_row`]), the ClickHouse tables ([`ddl`]), the lists of dimensions and measures and `docs/columns.md` ([`docs`])
 //! are derived from it, so that a column is added in one place. Nothing here does I/O.
 
 pub mod avro;
@@ -11,6 +11,7 @@ pub mod deadletter;
 pub mod docs;
 pub mod enums;
 pub mod frame;
+pub mod from_row;
 pub mod inventory;
 mod record;
 pub mod rollup;

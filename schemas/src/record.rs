@@ -1,7 +1,7 @@
 //! What a column is, and the macro that turns a table of columns into a record with all its codecs.
 //!
 //! Columns are written once, in a [`record!`](crate::record::record) table. The macro makes the struct, its list of
-//! [`Column`]s, its Avro fields and its RowBinary writer from the same lines, so that they can't drift apart.
+//! [`Column`]s, its Avro fields, its RowBinary writer and reader from the same lines, so that they can't drift apart.
 
 use crate::value::Value;
 use serde::Serialize;
@@ -135,6 +135,17 @@ macro_rules! record {
                     $( let room = $crate::value::Value::put_row(&self.$field, room); )*
                     room
                 });
+            }
+
+            /// Reads a row that [`put_row`](Self::put_row) or ClickHouse wrote; text and lists stay in the input.
+            #[inline]
+            pub fn get_row(
+                input: &mut $crate::from_row::RowReader<'a>,
+            ) -> Result<Self, $crate::from_row::RowError> {
+                Ok(Self {
+                    $( $field: <$ty as $crate::from_row::FromRow>::get_row(input)?, )*
+                    borrowed: std::marker::PhantomData,
+                })
             }
         }
     };

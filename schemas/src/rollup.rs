@@ -1,7 +1,8 @@
 //! The rollup tables and the tables that queries join, as columns.
 //!
 //! Links are not frozen into rollups: rows keep exporter and interface, and what an interface is *called* or *pays for* is joined
-//! when asked (DESIGN.md, invariant 8). Measures are unscaled; the sampling interval is part of the key.
+//! when asked (DESIGN.md, invariant 8). Measures are unscaled; the sampling interval is part of the key. They are signed, so that what a
+//! window was decoded to wrongly can be taken back by rows that are added like any others: a sum over all rows of a key is never negative.
 
 use crate::enums::*;
 use crate::record::{Column, Role, record};
@@ -18,21 +19,21 @@ macro_rules! rollup {
                 #[doc = "Kind of sampling that the interval describes."]
                 sampling_kind: SamplingKind, None, Dimension;
                 #[doc = "Bytes of layer 3, unscaled."]
-                bytes: u64, Bytes, Measure;
+                bytes: i64, Bytes, Measure;
                 #[doc = "Bytes of layer 2, unscaled; where the exporter gave none, estimated from layer 3."]
-                bytes_l2: u64, Bytes, Measure;
+                bytes_l2: i64, Bytes, Measure;
                 #[doc = "The part of bytes_l2 that is estimated."]
-                bytes_l2_estimated: u64, Bytes, Measure;
+                bytes_l2_estimated: i64, Bytes, Measure;
                 #[doc = "Packets, unscaled."]
-                packets: u64, Packets, Measure;
+                packets: i64, Packets, Measure;
                 #[doc = "Flow records that end in the slot."]
-                flows: u64, Flows, Measure;
+                flows: i64, Flows, Measure;
                 #[doc = "Error term of bytes."]
-                q: u128, SquareBytes, Measure;
+                q: i128, SquareBytes, Measure;
                 #[doc = "Error term of bytes_l2."]
-                q_l2: u128, SquareBytes, Measure;
+                q_l2: i128, SquareBytes, Measure;
                 #[doc = "Error term of packets under flow sampling: the sum of the squared packets of a record; else 0."]
-                q_packets: u128, None, Measure;
+                q_packets: i128, None, Measure;
             }
         }
     };
@@ -202,6 +203,26 @@ record! {
     }
 }
 
+record! {
+    /// A window that was decoded again, as far as it has come.
+    pub struct RedecodeRow {
+        #[doc = "Decode generation of its rows."]
+        generation: u32, None, Provenance;
+        #[doc = "Start of the window, by receive time."]
+        window_from: Time, Nanoseconds, Time;
+        #[doc = "End of the window, not included."]
+        window_to: Time, Nanoseconds, Time;
+        #[doc = "How far it has come: decoding, staged, summed, swapped, given_up."]
+        phase: &'a str, None, Dimension;
+        #[doc = "Who works on it: a number that each run draws."]
+        owner: u64, None, Provenance;
+        #[doc = "JSON: what its old rows are, in which steps they are taken back, and sums before and after."]
+        details: &'a str, None, Provenance;
+        #[doc = "When this was written; the latest wins."]
+        version: u64, Nanoseconds, Provenance;
+    }
+}
+
 /// What the rows of a table are made of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Shape {
@@ -288,6 +309,9 @@ pub const JOINED: &[Table] = &[
     latest("asns", AsRow::COLUMNS, "asn"),
 ];
 
+/// What became of windows that were decoded again.
+pub const REDECODES: Table = latest("redecodes", RedecodeRow::COLUMNS, "generation");
+
 impl Table {
     /// All columns in order, those of the batch included.
     pub fn all_columns(&self) -> impl Iterator<Item = &'static Column> + Clone + use<> {
@@ -303,5 +327,5 @@ impl Table {
 
 /// Every table, base first.
 pub fn tables() -> impl Iterator<Item = &'static Table> {
-    std::iter::once(&FLOWS).chain(ROLLUPS).chain(JOINED)
+    std::iter::once(&FLOWS).chain(ROLLUPS).chain(JOINED).chain([&REDECODES])
 }

@@ -58,6 +58,68 @@ unsigned! {
     u64, "UInt64", "long";
 }
 
+impl Value<'_> for i64 {
+    fn clickhouse() -> String {
+        "Int64".into()
+    }
+    fn avro() -> Json {
+        json!("long")
+    }
+    fn avro_default() -> Json {
+        json!(0)
+    }
+    #[inline]
+    fn most(&self) -> usize {
+        VARINT
+    }
+    #[inline]
+    fn put_avro<'r>(&self, room: &'r mut [u8]) -> &'r mut [u8] {
+        put_long(room, *self)
+    }
+    #[inline]
+    fn get_avro(input: &mut Reader<'_>) -> Result<Self, AvroError> {
+        input.long()
+    }
+    #[inline]
+    fn put_row<'r>(&self, room: &'r mut [u8]) -> &'r mut [u8] {
+        put(room, &self.to_le_bytes())
+    }
+}
+
+impl Value<'_> for i128 {
+    fn clickhouse() -> String {
+        "Int128".into()
+    }
+    fn avro() -> Json {
+        u128::avro()
+    }
+    fn avro_default() -> Json {
+        u128::avro_default()
+    }
+    #[inline]
+    fn most(&self) -> usize {
+        1 + size_of::<Self>()
+    }
+    #[inline]
+    fn put_avro<'r>(&self, room: &'r mut [u8]) -> &'r mut [u8] {
+        put(put_long(room, 16), &self.to_be_bytes())
+    }
+    #[inline]
+    fn get_avro(input: &mut Reader<'_>) -> Result<Self, AvroError> {
+        let at = input.position();
+        let bytes = input.bytes()?;
+        if bytes.len() > 16 {
+            return Err(AvroError::OutOfRange { at });
+        }
+        let sign = if bytes.first().is_some_and(|b| b & 0x80 != 0) { -1 } else { 0 };
+        Ok(bytes.iter().fold(sign, |n, b| n << 8 | Self::from(*b)))
+    }
+    #[inline]
+    fn put_row<'r>(&self, room: &'r mut [u8]) -> &'r mut [u8] {
+        put(room, &self.to_le_bytes())
+    }
+}
+
 /// The largest counter a record carries: Avro's `long` is signed. The decoder clamps to it and flags the record.
 pub const MAX_COUNT: u64 = i64::MAX as u64;
 
@@ -453,6 +515,8 @@ pub enum U32s<'a> {
     Native(&'a [u32]),
     /// Big-endian, four bytes each, as routers send them.
     Wire(&'a [u8]),
+    /// Little-endian, four bytes each, as RowBinary has them.
+    Row(&'a [u8]),
     /// The items of an Avro array: `count` zigzag varints, already checked to be in range.
     Avro {
         /// How many.
@@ -474,7 +538,7 @@ impl<'a> U32s<'a> {
     pub fn len(&self) -> usize {
         match self {
             Self::Native(list) => list.len(),
-            Self::Wire(bytes) => bytes.len() / 4,
+            Self::Wire(bytes) | Self::Row(bytes) => bytes.len() / 4,
             Self::Avro { count, .. } => *count,
         }
     }
@@ -497,6 +561,12 @@ impl<'a> U32s<'a> {
             Self::Wire(rest) => {
                 let (first, tail) =
                     rest.split_first_chunk().map_or((0, &[][..]), |(n, tail)| (u32::from_be_bytes(*n), tail));
+                *rest = tail;
+                first
+            }
+            Self::Row(rest) => {
+                let (first, tail) =
+                    rest.split_first_chunk().map_or((0, &[][..]), |(n, tail)| (u32::from_le_bytes(*n), tail));
                 *rest = tail;
                 first
             }

@@ -8,7 +8,8 @@ use apache_avro::writer::datum::GenericDatumWriter;
 use proptest::prelude::*;
 use std::path::Path;
 use weir_schemas::avro::{self, BatchWriter, read_batch};
-use weir_schemas::value::{MAX_COUNT, MAX_Q};
+use weir_schemas::from_row::{RowError, RowReader};
+use weir_schemas::value::{MAX_COUNT, MAX_Q, Slot};
 use weir_schemas::*;
 
 /// Compares a committed file with what the code makes; `WEIR_BLESS=1` writes it instead.
@@ -237,6 +238,57 @@ fn our_codec_reads_what_apache_avro_writes() {
     assert_eq!(flows, [extreme(), Flow::default(), extreme()]);
 }
 
+fn row(flow: &Flow<'_>) -> Vec<u8> {
+    let mut out = Vec::new();
+    batch().put_row(&mut out);
+    flow.put_row(&mut out);
+    out
+}
+
+#[test]
+fn every_column_is_read_from_a_row_as_it_was_written_and_no_shorter_row_is_one() {
+    let flows = [extreme(), Flow::default(), extreme()];
+    let rows: Vec<u8> = flows.iter().flat_map(row).collect();
+    let mut input = RowReader::new(&rows);
+    for flow in &flows {
+        assert_eq!(Batch::get_row(&mut input).unwrap(), batch());
+        assert_eq!(Flow::get_row(&mut input).unwrap(), *flow);
+    }
+    assert!(input.is_empty());
+    let whole = row(&extreme());
+    for cut in 0..whole.len() {
+        let mut input = RowReader::new(&whole[..cut]);
+        let read = Batch::get_row(&mut input).and_then(|_| Flow::get_row(&mut input));
+        assert!(matches!(read, Err(RowError::Truncated { .. })), "{cut}: {read:?}");
+    }
+}
+
+#[test]
+fn rows_of_rollups_are_read_as_they_were_written_negative_ones_too() {
+    let link = rollup::LinkRow {
+        time: Slot(u32::MAX),
+        exporter: Ip([0xff; 16]),
+        direction: Direction::Out,
+        asn: u32::MAX,
+        sampling_interval: u64::MAX,
+        bytes: i64::MIN,
+        packets: -1,
+        flows: i64::MAX,
+        q: i128::MIN,
+        q_l2: i128::MAX,
+        q_packets: -1,
+        ..Default::default()
+    };
+    let mut out = Vec::new();
+    link.put_row(&mut out);
+    let pair = rollup::PairRow { src_country: Country(*b"DE"), bytes_l2: -5, ..Default::default() };
+    pair.put_row(&mut out);
+    let mut input = RowReader::new(&out);
+    assert_eq!(rollup::LinkRow::get_row(&mut input).unwrap(), link);
+    assert_eq!(rollup::PairRow::get_row(&mut input).unwrap(), pair);
+    assert!(input.is_empty());
+}
+
 #[test]
 fn an_empty_batch_is_a_batch() {
     let message = message(&[]);
@@ -258,6 +310,10 @@ proptest! {
         let message = message(&[flow]);
         let (_, mut flows) = read_batch(&message).unwrap();
         prop_assert_eq!(flows.next().unwrap().unwrap(), flow);
+        let rows = row(&flow);
+        let mut input = RowReader::new(&rows);
+        prop_assert_eq!(Batch::get_row(&mut input).unwrap(), batch());
+        prop_assert_eq!(Flow::get_row(&mut input).unwrap(), flow);
         let read = their_reading(&message[5..]);
         prop_assert_eq!(their_writing(read), &message[5..]);
     }
@@ -267,6 +323,8 @@ proptest! {
         if let Ok((_, flows)) = read_batch(&bytes) {
             flows.for_each(drop);
         }
+        let mut rows = RowReader::new(&bytes);
+        while !rows.is_empty() && Flow::get_row(&mut rows).is_ok() {}
         let whole = message(&[extreme()]);
         if let Ok((_, flows)) = read_batch(&whole[..cut.min(whole.len())]) {
             flows.for_each(drop);

@@ -215,6 +215,14 @@ impl<B: Bends> Reader for Bent<B, KafkaReader> {
     ) -> Result<Vec<Restored>> {
         self.inner.restore(topic, partitions, each)
     }
+    fn read_on(
+        &mut self,
+        topic: &str,
+        from: &[(i32, i64)],
+        each: &mut dyn FnMut(&Record<'_>),
+    ) -> Result<Vec<Restored>> {
+        self.inner.read_on(topic, from, each)
+    }
     fn tail(&mut self, topic: &str, from: &[(i32, i64)]) -> Result<()> {
         self.inner.tail(topic, from)
     }
@@ -223,6 +231,14 @@ impl<B: Bends> Reader for Bent<B, KafkaReader> {
     }
     fn bounds(&mut self, topic: &str, partition: i32) -> Result<(i64, i64)> {
         self.bends.bounds(&mut self.inner, topic, partition)
+    }
+    fn committed(
+        &mut self,
+        group: &str,
+        topic: &str,
+        partitions: &[i32],
+    ) -> Result<Vec<(i32, Option<Committed>)>> {
+        self.inner.committed(group, topic, partitions)
     }
 }
 

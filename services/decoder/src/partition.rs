@@ -144,6 +144,11 @@ impl Partition {
             .map_err(|error| error.to_string())
     }
 
+    /// Goes back in time, with what was restored: see [`Exporter::rewind`].
+    pub fn rewind(&mut self) {
+        self.sources.values_mut().for_each(|source| source.wire.rewind());
+    }
+
     /// Takes back a record of `weir.inventory`.
     pub fn restore_inventory(&mut self, key: &[u8], value: Option<&[u8]>) -> Result<(), String> {
         match value {
@@ -384,7 +389,7 @@ fn state_key(exporter: &Ip, key: &[u8]) -> Vec<u8> {
     [kind, &exporter.0, rest].concat()
 }
 
-fn split_key(key: &[u8]) -> Option<(u8, Ip, &[u8])> {
+pub(crate) fn split_key(key: &[u8]) -> Option<(u8, Ip, &[u8])> {
     let (kind, rest) = key.split_first()?;
     let (exporter, rest) = rest.split_first_chunk::<16>()?;
     Some((*kind, Ip(*exporter), rest))

@@ -161,6 +161,15 @@ fn seen(direction: Direction, rank: &Rank) -> u32 {
     u32::from_be_bytes([0, direction as u8, rank.observation as u8, rank.family])
 }
 
+/// A sum as its column has it; one that is beyond is no measurement.
+fn signed(sum: u64) -> i64 {
+    i64::try_from(sum).unwrap_or(i64::MAX)
+}
+
+fn wide(sum: u128) -> i128 {
+    i128::try_from(sum).unwrap_or(i128::MAX)
+}
+
 macro_rules! put_row {
     ($Row:ident, $contexts:ident, $time:ident, $sums:ident, $out:ident, $key:ident, $($field:ident)*) => {{
         let Context { exporter, observation, family, sampling_interval, sampling_kind } =
@@ -174,14 +183,14 @@ macro_rules! put_row {
             $($field: $key.$field,)*
             sampling_interval,
             sampling_kind,
-            bytes: amounts.bytes,
-            bytes_l2: amounts.bytes_l2,
-            bytes_l2_estimated: amounts.bytes_l2_estimated,
-            packets: amounts.packets,
-            flows,
-            q: amounts.q,
-            q_l2: amounts.q_l2,
-            q_packets: amounts.q_packets,
+            bytes: signed(amounts.bytes),
+            bytes_l2: signed(amounts.bytes_l2),
+            bytes_l2_estimated: signed(amounts.bytes_l2_estimated),
+            packets: signed(amounts.packets),
+            flows: signed(flows),
+            q: wide(amounts.q),
+            q_l2: wide(amounts.q_l2),
+            q_packets: wide(amounts.q_packets),
             ..$Row::default()
         }
         .put_row($out);

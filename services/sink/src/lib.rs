@@ -6,6 +6,7 @@
 pub mod batch;
 mod config;
 mod dead;
+pub mod difference;
 mod follow;
 mod insert;
 pub mod inventory;

@@ -4,8 +4,12 @@
 
 mod capture;
 mod config;
+mod control;
+mod deadletter;
 mod places;
 mod query;
+mod reach;
+mod redecode;
 mod services;
 mod standalone;
 
@@ -61,6 +65,22 @@ enum Command {
     Replay(capture::Replay),
     /// The top ASes, links, providers or whatever else, from ClickHouse.
     Query(query::Arguments),
+    /// Decodes a past window of weir.raw again, after a mended bug or with other databases, and swaps it in: rollups too.
+    Redecode {
+        /// Where weir.raw is; without this the bus of `weir standalone` where there is one, else Kafka.
+        #[arg(long, value_enum)]
+        bus: Option<reach::Which>,
+        #[command(flatten)]
+        request: redecode::Request,
+    },
+    /// Looks at what could not be decoded, and puts it back once it can be.
+    Deadletter {
+        /// Where the topics are; without this the bus of `weir standalone` where there is one, else Kafka.
+        #[arg(long, value_enum, global = true)]
+        bus: Option<reach::Which>,
+        #[command(subcommand)]
+        request: deadletter::Request,
+    },
     /// Checks, prints or describes the configuration.
     Config {
         #[command(subcommand)]
@@ -101,6 +121,8 @@ fn run(arguments: Arguments) -> Result<()> {
         Command::Decode { file } => capture::decode(&load()?, &file),
         Command::Replay(replay) => capture::replay(&replay),
         Command::Query(query) => query::run(&load()?, &query),
+        Command::Redecode { bus, request } => reach::run(&load()?, bus, &reach::Task::Redecode(request)),
+        Command::Deadletter { bus, request } => reach::run(&load()?, bus, &reach::Task::Deadletter(request)),
         Command::Config { what } => config::run(what, arguments.config.as_deref(), &arguments.set),
     }
 }

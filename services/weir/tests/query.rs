@@ -115,6 +115,7 @@ async fn a_query_counts_what_it_says_and_says_what_it_leaves_out() {
     the_neighbour_is_the_links_and_an_as_without_a_name_ends_with_its_number(&url).await;
     sums_beyond_64_bits_stop_there_and_are_still_ordered(&url).await;
     few_samples_have_wide_limits_by_direction_and_flow_sampling_counts_records(&url).await;
+    what_was_taken_back_is_in_no_answer(&url).await;
     what_is_left_out_is_named_once_a_flow(&url).await;
     a_kind_of_link_takes_the_place_of_the_boundary(&url).await;
     only_the_time_that_is_kept_is_averaged_over(&url).await;
@@ -213,7 +214,7 @@ async fn links(case: &mut Case, all: &[(u32, Connectivity, u32)]) {
 
 async fn sums_beyond_64_bits_stop_there_and_are_still_ordered(url: &str) {
     let mut case = Case::new(url, "wide").await;
-    let most = LinkRow { bytes: u64::MAX, packets: u64::MAX, flows: u64::MAX, ..case.side() };
+    let most = LinkRow { bytes: i64::MAX, packets: i64::MAX, flows: i64::MAX, ..case.side() };
     let rows = [
         // A sum that would be small if it wrapped at 64 bits.
         LinkRow { asn: 1, bytes: 1 << 60, sampling_interval: 16_000, ..most },
@@ -231,13 +232,23 @@ async fn sums_beyond_64_bits_stop_there_and_are_still_ordered(url: &str) {
     assert!(case.output("table", &["--scope", "all"]).contains("Tbit/s"));
 }
 
+async fn what_was_taken_back_is_in_no_answer(url: &str) {
+    let mut case = Case::new(url, "taken_back").await;
+    case.sides(&[LinkRow { asn: 1, ..case.side() }, LinkRow { asn: 2, ..case.side() }]).await;
+    let back = LinkRow { asn: 1, bytes: -1000, packets: -1, flows: -1, q: -1_000_000, ..case.side() };
+    case.sides(&[back, LinkRow { asn: 3, ..case.side() }, LinkRow { asn: 3, ..case.side() }]).await;
+    let rows = case.rows(&["--scope", "all", "--by", "as"]);
+    assert_eq!(rows, [("AS3".to_owned(), 200_000, 0), ("AS2".to_owned(), 100_000, 0)]);
+    assert_eq!(case.ask(&["--scope", "all"])["total"]["bytes_in"], 300_000);
+}
+
 async fn few_samples_have_wide_limits_by_direction_and_flow_sampling_counts_records(url: &str) {
     let mut case = Case::new(url, "limits").await;
-    let packets = |direction, n: u64| LinkRow {
+    let packets = |direction, n: i64| LinkRow {
         direction,
         bytes: 1500 * n,
         packets: n,
-        q: u128::from(1500 * 1500 * n),
+        q: i128::from(1500 * 1500 * n),
         ..case.side()
     };
     let rows = [
@@ -299,7 +310,7 @@ async fn what_is_left_out_is_named_once_a_flow(url: &str) {
     let unknown = |exporter, bytes| both(LinkRow { exporter, bytes, sampling_interval: 0, ..case.side() });
     let mut rows = [both(case.side()), unknown(B, 5000)].concat();
     for n in 3..7 {
-        rows.extend(unknown(Ip::v4([192, 0, 2, n]), 100 - u64::from(n)));
+        rows.extend(unknown(Ip::v4([192, 0, 2, n]), 100 - i64::from(n)));
     }
     rows.extend(both(LinkRow {
         exporter: B,
@@ -333,7 +344,7 @@ async fn a_kind_of_link_takes_the_place_of_the_boundary(url: &str) {
     ];
     links(&mut case, &all).await;
     let rows: Vec<_> =
-        (1..=6).map(|n| LinkRow { if_index: n, bytes: 10 * u64::from(n), ..case.side() }).collect();
+        (1..=6).map(|n| LinkRow { if_index: n, bytes: 10 * i64::from(n), ..case.side() }).collect();
     case.sides(&rows).await;
     for (n, kind) in ["transit", "ix", "pni", "customer", "core", "unknown"].iter().enumerate() {
         let rows = case.rows(&["--by", "connectivity", "--connectivity", kind]);

@@ -289,6 +289,17 @@ pub trait Reader: Send + 'static {
         each: &mut dyn FnMut(&Record<'_>),
     ) -> Result<Vec<Restored>>;
 
+    /// Reads on from these offsets, as [`Reader::restore`] from the beginnings.
+    ///
+    /// # Errors
+    /// As [`Reader::restore`], and where a log no longer has the offset.
+    fn read_on(
+        &mut self,
+        topic: &str,
+        from: &[(i32, i64)],
+        each: &mut dyn FnMut(&Record<'_>),
+    ) -> Result<Vec<Restored>>;
+
     /// Follows these partitions of `topic` from these offsets on, instead of what it followed of that topic before.
     ///
     /// # Errors
@@ -306,6 +317,17 @@ pub trait Reader: Send + 'static {
     /// # Errors
     /// [`Error::Timeout`], or what the bus answers.
     fn bounds(&mut self, topic: &str, partition: i32) -> Result<(i64, i64)>;
+
+    /// How far a group has come, without being a member: as [`GroupConsumer::committed`].
+    ///
+    /// # Errors
+    /// [`Error::Timeout`], or what the bus answers.
+    fn committed(
+        &mut self,
+        group: &str,
+        topic: &str,
+        partitions: &[i32],
+    ) -> Result<Vec<(i32, Option<Committed>)>>;
 }
 
 /// The writer's buffer is full: the record was not taken.

@@ -141,8 +141,19 @@ impl Store {
     ///
     /// After an error the rows may or may not be there; the same rows under the same token may be sent again.
     pub async fn insert(&mut self, table: &Table, rows: Bytes, token: &str) -> Result<(), StoreError> {
+        self.insert_into(table.name, table, rows, token).await
+    }
+
+    /// Inserts rows of `table` into another of its shape: see [`insert`](Self::insert).
+    pub async fn insert_into(
+        &mut self,
+        name: &str,
+        table: &Table,
+        rows: Bytes,
+        token: &str,
+    ) -> Result<(), StoreError> {
         let start = Instant::now();
-        let done = self.try_insert(table, rows, token).await;
+        let done = self.try_insert(name, table, rows, token).await;
         match &done {
             Ok(()) => metrics::histogram!(crate::metrics::INSERT_SECONDS, "table" => table.name)
                 .record(start.elapsed().as_secs_f64()),
@@ -154,10 +165,16 @@ impl Store {
         done
     }
 
-    async fn try_insert(&self, table: &Table, rows: Bytes, token: &str) -> Result<(), StoreError> {
-        let what = format!("an insert into {}", table.name);
+    async fn try_insert(
+        &self,
+        name: &str,
+        table: &Table,
+        rows: Bytes,
+        token: &str,
+    ) -> Result<(), StoreError> {
+        let what = format!("an insert into {name}");
         let statement =
-            format!("INSERT INTO {}.{} FORMAT RowBinaryWithNamesAndTypes", self.config.database, table.name);
+            format!("INSERT INTO {}.{name} FORMAT RowBinaryWithNamesAndTypes", self.config.database);
         let timeout = Duration::from_secs(self.config.insert_timeout_s);
         let mut insert = self
             .client
@@ -184,6 +201,20 @@ impl Store {
     pub async fn execute(&self, statement: &str) -> Result<(), StoreError> {
         let what = summary(statement);
         self.client.query(&escape(statement)).execute().await.map_err(|error| self.failed(&what, error))
+    }
+
+    /// Rows of `table` out of it or another of its shape, where `condition` holds: RowBinary of all columns, without a header.
+    pub async fn rows(&self, name: &str, table: &Table, condition: &str) -> Result<Bytes, StoreError> {
+        let columns: Vec<_> = table.all_columns().map(|column| column.name).collect();
+        let database = &self.config.database;
+        let sql = format!("SELECT {} FROM {database}.{name} WHERE {condition}", columns.join(", "));
+        let what = format!("rows of {name}");
+        let mut cursor = self
+            .client
+            .query(&escape(&sql))
+            .fetch_bytes("RowBinary")
+            .map_err(|error| self.failed(&what, error))?;
+        cursor.collect().await.map_err(|error| self.failed(&what, error))
     }
 
     /// Runs a query with bound `{name:Type}` parameters; rows come as JSON objects of type `T`.

@@ -6,7 +6,7 @@
 use crate::client::{Store, StoreError};
 use serde::Deserialize;
 use std::collections::BTreeMap;
-use weir_schemas::ddl::MIGRATIONS;
+use weir_schemas::ddl::{MIGRATIONS, create_table};
 use weir_schemas::rollup::{AsRow, Table, tables};
 
 /// What a migration run did.
@@ -34,8 +34,7 @@ struct Created {
 pub async fn migrate(store: &Store) -> Result<Migrated, StoreError> {
     let database = store.database();
     let cluster = store.config().cluster.as_deref();
-    let on_cluster =
-        cluster.map(|name| format!(" ON CLUSTER {}", crate::engine::identifier(name))).unwrap_or_default();
+    let on_cluster = on_cluster(store);
     store.execute(&format!("CREATE DATABASE IF NOT EXISTS {database}{on_cluster}")).await?;
     let engine = engine(cluster.is_some(), "Replacing", database, "migrations");
     store
@@ -67,6 +66,24 @@ pub async fn migrate(store: &Store) -> Result<Migrated, StoreError> {
     }
     retention(store, &on_cluster, &mut done).await?;
     Ok(done)
+}
+
+fn on_cluster(store: &Store) -> String {
+    let cluster = store.config().cluster.as_deref();
+    cluster.map(|name| format!(" ON CLUSTER {}", crate::engine::identifier(name))).unwrap_or_default()
+}
+
+/// Makes an empty table of the shape of another, as the migrations would.
+pub async fn create_beside(store: &Store, table: &Table, name: &str) -> Result<(), StoreError> {
+    let statement = create_table(table).replacen(table.name, name, 1);
+    let replicated = store.config().cluster.is_some();
+    store.execute(&placed(&statement, store.database(), &on_cluster(store), replicated)).await
+}
+
+/// Removes a table and all that it holds, where there is one of that name.
+pub async fn drop_table(store: &Store, name: &str) -> Result<(), StoreError> {
+    let (database, on_cluster) = (store.database(), on_cluster(store));
+    store.execute(&format!("DROP TABLE IF EXISTS {database}.{name}{on_cluster} SYNC")).await
 }
 
 /// Sets the retention of every table to what is configured.

@@ -133,6 +133,11 @@ impl Exporter {
         self.high_water
     }
 
+    /// Goes back in time: what comes next may be older than what is known. Without this, what came to wait would be too old at once.
+    pub fn rewind(&mut self) {
+        self.high_water = 0;
+    }
+
     /// Takes back a record of state: the inverse of [`Output::state`]. A missing value is a tombstone. After an error the rest of
     /// the state is as good as before.
     pub fn restore(

@@ -4,6 +4,7 @@
 //! hostile: no panic, no unbounded memory, no quadratic time, on any bytes. Rates, bytes, time and error terms follow
 //! COUNTING.md; element ids, offsets and layouts are tables.
 
+mod alone;
 mod call;
 mod count;
 mod data;
@@ -27,7 +28,8 @@ mod template;
 mod time;
 mod waiting;
 
+pub use alone::alone;
 pub use exporter::Exporter;
 pub use options::{Budget, Options};
 pub use output::{Context, Counts, Fault, Interface, Output, Rate, Reason};
-pub use state::StateError;
+pub use state::{StateError, Waits, waits};

@@ -127,6 +127,24 @@ pub(crate) fn parked_key(place: &Place) -> Vec<u8> {
     key
 }
 
+/// Where a set lies that waits for its template, and when it was received.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Waits {
+    /// Offset in `weir.raw`.
+    pub raw_offset: u64,
+    /// Index of the datagram in its frame.
+    pub frame_index: u32,
+    /// Receive time, ns; 0 where the value is gone or can't be read.
+    pub received: i64,
+}
+
+/// What a record of state says of a set that waits; `None`: it is of something else.
+pub fn waits(key: &[u8], value: Option<&[u8]>) -> Option<Waits> {
+    let Ok(Key::Parked((raw_offset, frame_index, _))) = read_key(key) else { return None };
+    let received = value.and_then(|value| read_parked(value).ok()).map_or(0, |set| set.received);
+    Some(Waits { raw_offset, frame_index, received })
+}
+
 pub(crate) fn read_key(key: &[u8]) -> Result<Key, StateError> {
     let mut input = Reader(key);
     let mut read = || {

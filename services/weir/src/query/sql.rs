@@ -1,7 +1,8 @@
 //! The SQL of a question: fixed pieces, chosen by what is asked; every value is a bound parameter.
 //!
 //! Links, names and late rates are joined here, when asked, never frozen into rows (COUNTING.md). Scaling is done in 128 bits, sums
-//! of it in 256, and what leaves as 64 bits stops at their end.
+//! of it in 256, and what leaves as 64 bits stops at their ends. Rows may be negative: what a window was decoded to wrongly is taken
+//! back by rows of its own, and keys of which nothing is left are no rows of the answer.
 
 use super::{Dimension, Question, Scope};
 use serde::Deserialize;
@@ -98,25 +99,25 @@ pub fn parameters(question: &Question) -> Vec<(&'static str, String)> {
 
 /// A wide sum as 64 bits.
 fn narrow(sum: &str) -> String {
-    format!("toUInt64(least({sum}, toUInt256(18446744073709551615)))")
+    format!("toUInt64(least(greatest({sum}, toInt256(0)), toInt256(18446744073709551615)))")
 }
 
 /// Amounts times the interval, which is in thousandths.
 fn scaled(amount: &str, condition: &str) -> String {
-    format!("intDiv(sumIf(toUInt256(toUInt128({amount}) * rate), {condition}), 1000)")
+    format!("intDiv(sumIf(toInt256(toInt128({amount}) * toInt128(rate)), {condition}), 1000)")
 }
 
 /// `rate` is N in thousandths: as announced with the flows, else the first that was announced later, else 0. The variance is N(N−1)·Q
 /// (COUNTING.md, "Error of an estimate").
 fn measures() -> String {
-    const SAMPLES: &str = "toUInt256(if(s.sampling_kind = 'flow', s.flows, s.packets))";
+    const SAMPLES: &str = "toInt256(if(s.sampling_kind = 'flow', s.flows, s.packets))";
     let mut all = vec![
         format!("{} AS packets", narrow(&scaled("s.packets", "1"))),
         // A flow count is scaled where whole flows are sampled, and nowhere else.
         format!(
             "{} AS flows",
             narrow(
-                "intDiv(sum(toUInt256(s.flows) * if(s.sampling_kind = 'flow' AND rate > 0, rate, 1000)), 1000)"
+                "intDiv(sum(toInt256(s.flows) * toInt256(if(s.sampling_kind = 'flow' AND rate > 0, rate, 1000))), 1000)"
             )
         ),
         format!("{} AS bytes_late_rate", narrow(&scaled("s.bytes", "s.sampling_interval = 0"))),
@@ -133,7 +134,7 @@ fn measures() -> String {
             ),
             format!(
                 "{} AS bytes_unknown_rate_{side}",
-                narrow(&format!("sumIf(toUInt256(s.bytes), {of} AND rate = 0)"))
+                narrow(&format!("sumIf(toInt256(s.bytes), {of} AND rate = 0)"))
             ),
         ]);
     }
@@ -149,6 +150,10 @@ fn measures() -> String {
     all.join(", ")
 }
 
+/// What is left of a key that was taken back is nothing.
+const SOMETHING: &str =
+    "sum(toInt256(s.flows)) != 0 OR sum(toInt256(s.packets)) != 0 OR sum(toInt256(s.bytes)) != 0";
+
 const OBSERVED: &str = "s.observation = {observation:String}";
 
 /// The top rows.
@@ -156,7 +161,7 @@ pub fn top(database: &str, question: &Question) -> String {
     let keys: Vec<_> = question.by.iter().map(|dimension| expression(*dimension)).collect();
     let (measures, body) = (measures(), body(database, question, OBSERVED));
     format!(
-        "SELECT [{}] AS keys, {measures} {body} GROUP BY keys ORDER BY {} DESC, keys LIMIT {{top:UInt32}}",
+        "SELECT [{}] AS keys, {measures} {body} GROUP BY keys HAVING {SOMETHING} ORDER BY {} DESC, keys LIMIT {{top:UInt32}}",
         keys.join(", "),
         scaled("s.bytes", "s.direction IN ('in', 'out')"),
     )
@@ -179,7 +184,7 @@ fn not_in(database: &str, question: &Question, which: &str) -> String {
          GROUP BY exporter, observation HAVING bytes + bytes_unknown_rate > 0 \
          ORDER BY bytes DESC, bytes_unknown_rate DESC, exporter",
         narrow(&scaled("s.bytes", "1")),
-        narrow("sumIf(toUInt256(s.bytes), rate = 0)"),
+        narrow("sumIf(toInt256(s.bytes), rate = 0)"),
         body(database, question, &format!("{side} AND {which}")),
     )
 }

@@ -39,6 +39,9 @@ pub enum Error {
     /// The engine's process.
     #[error("the engine can't be started: {0}")]
     Engine(std::io::Error),
+    /// The socket for commands.
+    #[error("no socket for commands in {0} (bus.embedded.path): {1}")]
+    Control(PathBuf, std::io::Error),
     /// A defect.
     #[error("a service ended without a word: a defect; {0}")]
     Lost(tokio::task::JoinError),
@@ -160,6 +163,13 @@ async fn run(
         stop.clone(),
     );
     spawn(&mut services, &stop, decoder);
+    let handler = crate::reach::handler(bus.clone(), config.clone(), tokio::runtime::Handle::current());
+    let (folder, control_stop) = (config.bus.embedded.path.clone(), stop.clone());
+    spawn(&mut services, &stop, async move {
+        let served =
+            crate::control::serve(folder.clone(), handler, crate::control::PATIENCE, control_stop).await;
+        served.map_err(|error| Error::Control(folder, error))
+    });
     let (ready, sink_stop) = (conditions.sink, stop.clone());
     let sink = async move {
         if made(&config, &ready, &sink_stop).await? {

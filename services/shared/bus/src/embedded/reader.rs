@@ -2,7 +2,7 @@
 
 use super::frame::{Frame, record};
 use super::log::Core;
-use crate::{Error, Reader, Record, Restored, Result, metrics};
+use crate::{Committed, Error, Reader, Record, Restored, Result, metrics};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -134,20 +134,28 @@ impl Followed {
     }
 }
 
-impl Reader for EmbeddedReader {
-    fn restore(
+impl EmbeddedReader {
+    /// Reads each partition from where it is told, else from its beginning, to its end.
+    fn read(
         &mut self,
         topic: &str,
-        partitions: &[i32],
+        from: &[(i32, Option<i64>)],
         each: &mut dyn FnMut(&Record<'_>),
     ) -> Result<Vec<Restored>> {
-        self.settle(topic, partitions)?;
+        let partitions: Vec<i32> = from.iter().map(|(partition, _)| *partition).collect();
+        self.settle(topic, &partitions)?;
         let log = self.core.log(topic)?;
         let mut all = Vec::new();
-        for partition in partitions {
+        for (partition, offset) in from {
             let missing = || Error::NotAssigned { topic: topic.to_owned(), partition: *partition };
-            let begin = log.ends(*partition).ok_or_else(missing)?.begin;
-            let mut restored = Restored { records: 0, bytes: 0, next_offset: begin };
+            let ends = log.ends(*partition).ok_or_else(missing)?;
+            let (begin, end) = (ends.begin, ends.next);
+            let wanted = offset.unwrap_or(begin);
+            if !(begin..=end).contains(&wanted) {
+                let (topic, partition) = (topic.to_owned(), *partition);
+                return Err(Error::OffsetOutOfRange { topic, partition, wanted, begin, end });
+            }
+            let mut restored = Restored { records: 0, bytes: 0, next_offset: wanted };
             loop {
                 let Some(frame) = self.core.frame(&log, *partition, restored.next_offset)? else {
                     // A commit under way may have moved a key from where it was behind this end, which it raises last.
@@ -160,6 +168,10 @@ impl Reader for EmbeddedReader {
                 let mut at = 0;
                 while let Some((stored, next)) = record(&frame.body, at) {
                     at = next;
+                    // A frame may begin before the offset that was asked for.
+                    if frame.base + i64::from(stored.delta) < wanted {
+                        continue;
+                    }
                     restored.records += 1;
                     restored.bytes += (stored.key.len() + stored.value.map_or(0, <[u8]>::len)) as u64;
                     let place = (topic, *partition, frame.base + i64::from(stored.delta));
@@ -171,6 +183,28 @@ impl Reader for EmbeddedReader {
         }
         metrics::restored(all.iter().map(|restored| restored.records).sum());
         Ok(all)
+    }
+}
+
+impl Reader for EmbeddedReader {
+    fn restore(
+        &mut self,
+        topic: &str,
+        partitions: &[i32],
+        each: &mut dyn FnMut(&Record<'_>),
+    ) -> Result<Vec<Restored>> {
+        let from: Vec<_> = partitions.iter().map(|partition| (*partition, None)).collect();
+        self.read(topic, &from, each)
+    }
+
+    fn read_on(
+        &mut self,
+        topic: &str,
+        from: &[(i32, i64)],
+        each: &mut dyn FnMut(&Record<'_>),
+    ) -> Result<Vec<Restored>> {
+        let from: Vec<_> = from.iter().map(|(partition, offset)| (*partition, Some(*offset))).collect();
+        self.read(topic, &from, each)
     }
 
     fn tail(&mut self, topic: &str, from: &[(i32, i64)]) -> Result<()> {
@@ -202,5 +236,16 @@ impl Reader for EmbeddedReader {
 
     fn bounds(&mut self, topic: &str, partition: i32) -> Result<(i64, i64)> {
         self.core.bounds(topic, partition)
+    }
+
+    fn committed(
+        &mut self,
+        group: &str,
+        topic: &str,
+        partitions: &[i32],
+    ) -> Result<Vec<(i32, Option<Committed>)>> {
+        let found = self.core.committed(group, topic, partitions)?;
+        let committed = |(offset, metadata)| Committed { offset, metadata };
+        Ok(partitions.iter().copied().zip(found.into_iter().map(|found| found.map(committed))).collect())
     }
 }

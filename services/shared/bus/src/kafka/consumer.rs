@@ -25,6 +25,37 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+/// The stable positions of the group that a consumer is configured with.
+pub(super) fn positions_of<C: ConsumerContext>(
+    consumer: &BaseConsumer<C>,
+    group: &str,
+    topic: &str,
+    partitions: &[i32],
+    config: &Config,
+) -> Result<Vec<(i32, Option<Committed>)>> {
+    if partitions.is_empty() {
+        return Ok(Vec::new());
+    }
+    let timeout = config.request_timeout();
+    let doing = || format!("asking for the positions of group {group} in {topic}");
+    let asked = list(topic, partitions.iter().map(|p| (*p, Offset::Invalid)))?;
+    let answer =
+        consumer.committed_offsets(asked, timeout).map_err(|error| failed(doing(), error, timeout))?;
+    let elements = answer.elements();
+    elements
+        .iter()
+        .zip(native::metadata(&answer))
+        .map(|(element, metadata)| {
+            element.error().map_err(|error| failed(doing(), error, timeout))?;
+            let committed = match element.offset() {
+                Offset::Offset(offset) => Some(Committed { offset, metadata }),
+                _ => None,
+            };
+            Ok((element.partition(), committed))
+        })
+        .collect()
+}
+
 /// A rebalance that librdkafka waits for an answer to.
 #[derive(Debug)]
 enum Rebalance {
@@ -488,30 +519,8 @@ impl GroupConsumer for KafkaConsumer {
     }
 
     fn committed(&mut self, partitions: &[i32]) -> Result<Vec<(i32, Option<Committed>)>> {
-        if partitions.is_empty() {
-            return Ok(Vec::new());
-        }
         let Group { topic, group, config, .. } = &self.group;
-        let timeout = config.request_timeout();
-        let doing = || format!("asking for the positions of group {group} in {topic}");
-        let asked = list(topic, partitions.iter().map(|p| (*p, Offset::Invalid)))?;
-        let answer = self
-            .consumer
-            .committed_offsets(asked, timeout)
-            .map_err(|error| failed(doing(), error, timeout))?;
-        let elements = answer.elements();
-        elements
-            .iter()
-            .zip(native::metadata(&answer))
-            .map(|(element, metadata)| {
-                element.error().map_err(|error| failed(doing(), error, timeout))?;
-                let committed = match element.offset() {
-                    Offset::Offset(offset) => Some(Committed { offset, metadata }),
-                    _ => None,
-                };
-                Ok((element.partition(), committed))
-            })
-            .collect()
+        positions_of(&self.consumer, group, topic, partitions, config)
     }
 
     fn commit(&mut self, positions: &[Position]) -> Result<()> {

@@ -4,9 +4,10 @@
 //! transactions; then wait until all below it is stable; only then read to the end. Reading to what happens to be stable loses
 //! state, because a transaction's marker can be in the group's positions before it is in the state topic.
 
+use super::consumer::positions_of;
 use super::reports::Reports;
 use super::{failed, list, reading, refused};
-use crate::{Config, Error, Reader, Record, Restored, Result, metrics};
+use crate::{Committed, Config, Error, Reader, Record, Restored, Result, metrics};
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::Message;
@@ -172,25 +173,30 @@ fn passing(error: &KafkaError) -> bool {
             )
 }
 
-impl Reader for KafkaReader {
-    fn restore(
+impl KafkaReader {
+    /// Reads each partition from where it is told to its end as it is now.
+    fn read(
         &mut self,
         topic: &str,
-        partitions: &[i32],
+        from: &[(i32, Offset)],
         each: &mut dyn FnMut(&Record<'_>),
     ) -> Result<Vec<Restored>> {
         let doing = |error| failed(format!("restoring from {topic}"), error, Duration::ZERO);
-        let ends = self.settle(topic, partitions)?;
+        let partitions: Vec<i32> = from.iter().map(|(partition, _)| *partition).collect();
+        let ends = self.settle(topic, &partitions)?;
         let mut reading = BTreeMap::new();
-        for (&partition, &next_offset) in partitions.iter().zip(&ends) {
-            if self.watermarks(&self.stable, topic, partition)?.0 < next_offset {
+        for (&(partition, offset), &next_offset) in from.iter().zip(&ends) {
+            let begin = match offset {
+                Offset::Offset(offset) => offset,
+                _ => self.watermarks(&self.stable, topic, partition)?.0,
+            };
+            if begin < next_offset {
                 reading.insert(partition, Restored { records: 0, bytes: 0, next_offset });
             }
         }
         if !reading.is_empty() {
-            self.restoring
-                .assign(&list(topic, reading.keys().map(|partition| (*partition, Offset::Beginning)))?)
-                .map_err(doing)?;
+            let wanted = from.iter().copied().filter(|(partition, _)| reading.contains_key(partition));
+            self.restoring.assign(&list(topic, wanted)?).map_err(doing)?;
             let read = self.read_to_end(topic, &mut reading, each);
             self.restoring.unassign().map_err(doing)?;
             read?;
@@ -203,6 +209,29 @@ impl Reader for KafkaReader {
             .collect();
         metrics::restored(restored.iter().map(|restored| restored.records).sum());
         Ok(restored)
+    }
+}
+
+impl Reader for KafkaReader {
+    fn restore(
+        &mut self,
+        topic: &str,
+        partitions: &[i32],
+        each: &mut dyn FnMut(&Record<'_>),
+    ) -> Result<Vec<Restored>> {
+        let from: Vec<_> = partitions.iter().map(|partition| (*partition, Offset::Beginning)).collect();
+        self.read(topic, &from, each)
+    }
+
+    fn read_on(
+        &mut self,
+        topic: &str,
+        from: &[(i32, i64)],
+        each: &mut dyn FnMut(&Record<'_>),
+    ) -> Result<Vec<Restored>> {
+        let from: Vec<_> =
+            from.iter().map(|(partition, offset)| (*partition, Offset::Offset(*offset))).collect();
+        self.read(topic, &from, each)
     }
 
     fn tail(&mut self, topic: &str, from: &[(i32, i64)]) -> Result<()> {
@@ -257,5 +286,19 @@ impl Reader for KafkaReader {
 
     fn bounds(&mut self, topic: &str, partition: i32) -> Result<(i64, i64)> {
         self.watermarks(&self.stable, topic, partition)
+    }
+
+    fn committed(
+        &mut self,
+        group: &str,
+        topic: &str,
+        partitions: &[i32],
+    ) -> Result<Vec<(i32, Option<Committed>)>> {
+        // A handle of the group's name that never joins it.
+        let asking: Handle = reading(&self.config, "weir-reader", "read_committed")
+            .set("group.id", group)
+            .create_with_context(Reports::default())
+            .map_err(refused)?;
+        positions_of(&asking, group, topic, partitions, &self.config)
     }
 }

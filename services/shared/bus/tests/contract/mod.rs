@@ -577,6 +577,26 @@ pub fn an_offset_that_the_log_does_not_have_is_an_error_and_no_jump<B: Bus>(bus:
     assert_eq!(read(&mut consumer, 1), [(1, "b".to_owned())]);
 }
 
+pub fn who_is_no_member_sees_how_far_a_group_is_and_reads_on_from_there<B: Bus>(bus: &B, name: &str) {
+    let input = topic(bus, name, 2, DAY);
+    write(bus, &input, 0, ["a", "b", "c"]);
+    let mut reader = bus.reader().unwrap();
+    assert_eq!(reader.committed(name, &input, &[0, 1]).unwrap(), [(0, None), (1, None)]);
+    let mut consumer = member(bus, name, &input, name, 2);
+    consumer.start(0, 0).unwrap();
+    read(&mut consumer, 2);
+    let metadata = "beside".to_owned();
+    consumer.commit(&[Position { partition: 0, offset: 2, metadata: metadata.clone() }]).unwrap();
+    let committed = [(0, Some(Committed { offset: 2, metadata })), (1, None)];
+    assert_eq!(reader.committed(name, &input, &[0, 1]).unwrap(), committed);
+    for (from, expected) in [(0, vec!["a", "b", "c"]), (2, vec!["c"]), (3, Vec::new())] {
+        let mut seen = Vec::new();
+        reader.read_on(&input, &[(0, from), (1, 0)], &mut |record| seen.push(text(record))).unwrap();
+        assert_eq!(seen, expected, "{from}");
+    }
+    assert_eq!(read(&mut consumer, 1), [(2, "c".to_owned())]);
+}
+
 pub fn a_topic_that_is_created_again_is_another_incarnation<B: Bus>(bus: &B, name: &str) {
     let spec = TopicSpec::new(name, 3, 1, Cleanup::Compact);
     let incarnation = || bus.check(std::slice::from_ref(&spec)).unwrap()[0].incarnation.clone();

@@ -1,0 +1,124 @@
+//! A window decoded again by hand: what comes of it, what teaches it, and what is left.
+#![allow(clippy::unwrap_used)]
+
+mod support;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use support::{NOW, data, frame_at, template};
+use weir_decoder::Config;
+use weir_decoder::enrich::Enricher;
+use weir_decoder::partition::RawRecord;
+use weir_decoder::replay::{Outcome, Replay, Window};
+use weir_schemas::Ip;
+
+const SECOND: i64 = 1_000_000_000;
+const A: Ip = Ip::v4([192, 0, 2, 1]);
+const B: Ip = Ip::v4([192, 0, 2, 2]);
+
+fn replay(config: &Config, exporters: &[Ip]) -> Replay {
+    let window = Window { received: NOW..NOW + 10 * SECOND, exporters: exporters.iter().copied().collect() };
+    let enricher = Arc::new(Enricher::new(&config.enrich).unwrap());
+    Replay::new(3, 7, config, &enricher, "weir.raw", &window)
+}
+
+/// Frames as (second of receiving, exporter, payloads); gives packets of the flows, in order, with their places.
+fn decoded(mut replay: Replay, frames: &[(i64, Ip, Vec<Vec<u8>>)]) -> (Vec<(u64, u64)>, Outcome) {
+    let mut flows = Vec::new();
+    let mut take = |batch: &weir_schemas::Batch<'_>, flow: &weir_schemas::Flow<'_>| {
+        assert_eq!((batch.raw_partition, batch.generation), (3, 7));
+        flows.push((flow.raw_offset, flow.packets));
+    };
+    for (offset, (second, exporter, payloads)) in (0..).zip(frames) {
+        let value = frame_at(NOW + second * SECOND, payloads);
+        let record = RawRecord { offset, key: Some(&exporter.0), value: Some(&value) };
+        replay.frame(&record, &mut take).unwrap();
+    }
+    let outcome = replay.finish(&mut take).unwrap();
+    flows.sort_unstable();
+    (flows, outcome)
+}
+
+#[test]
+fn what_lies_before_the_window_teaches_and_only_what_lies_within_comes_out() {
+    let frames = [
+        (-5, A, vec![template(300), data(300, &[1])]),
+        (0, A, vec![data(300, &[2, 3])]),
+        (9, A, vec![data(300, &[4])]),
+        (10, A, vec![data(300, &[5])]),
+    ];
+    let (flows, outcome) = decoded(replay(&Config::default(), &[]), &frames);
+    assert_eq!(flows, [(1, 2), (1, 3), (2, 4)]);
+    let expected = Outcome { datagrams: 2, earliest: Some(NOW - 5 * SECOND), ..Outcome::default() };
+    assert_eq!(outcome, expected);
+}
+
+#[test]
+fn data_that_came_to_wait_is_decoded_with_a_template_that_lies_behind_the_window() {
+    let frames = [
+        (5, A, vec![data(300, &[1])]),
+        (600, A, vec![template(300), data(300, &[2])]),
+        // Nothing of the window waits for so long.
+        (4000, A, vec![template(301)]),
+    ];
+    let (flows, outcome) = decoded(replay(&Config::default(), &[]), &frames);
+    assert_eq!((flows, outcome.waiting), (vec![(0, 1)], BTreeSet::new()));
+}
+
+#[test]
+fn what_still_waits_is_named_by_its_place_and_what_is_dead_is_counted() {
+    let frames = [
+        (4, A, vec![vec![0, 99, 1], data(300, &[1])]),
+        (20, A, vec![data(300, &[2]), vec![0, 99, 1]]),
+        (4, B, vec![data(301, &[3])]),
+    ];
+    let (flows, outcome) = decoded(replay(&Config::default(), &[]), &frames);
+    assert!(flows.is_empty());
+    let places: Vec<_> = outcome.waiting.iter().map(|waits| (waits.raw_offset, waits.frame_index)).collect();
+    assert_eq!(places, [(0, 1), (2, 0)]);
+    assert_eq!(outcome.dead, BTreeMap::from([("unknown_version".to_owned(), 1)]));
+}
+
+#[test]
+fn of_one_exporter_nothing_of_another_comes_out() {
+    let frames = [(1, A, vec![template(300), data(300, &[1])]), (2, B, vec![template(300), data(300, &[2])])];
+    assert_eq!(decoded(replay(&Config::default(), &[B]), &frames).0, [(1, 2)]);
+}
+
+#[test]
+fn where_the_log_is_cut_the_state_as_it_is_now_serves_and_what_comes_to_wait_is_not_too_old_by_it() {
+    let config = Config::default();
+    let mut state = Vec::new();
+    {
+        use weir_decoder::partition::{Emit, Partition, Shared, Tally, To};
+        struct State<'a>(&'a mut Vec<(Vec<u8>, Vec<u8>)>);
+        impl Emit for State<'_> {
+            fn emit(&mut self, to: To, key: &[u8], value: Option<&[u8]>, _: &[(&str, &[u8])]) {
+                if let (To::State, Some(value)) = (to, value) {
+                    self.0.push((key.to_vec(), value.to_vec()));
+                }
+            }
+        }
+        let enricher = Enricher::new(&config.enrich).unwrap();
+        let databases = enricher.databases();
+        let shared =
+            Shared { config: &config, enricher: &enricher, databases: &databases, raw_topic: "weir.raw" };
+        let mut live = Partition::new(3, &config);
+        // Learned long after the window; and a set that waits now, which lies in the log itself.
+        let value = frame_at(NOW + 7200 * SECOND, &[template(300), data(302, &[9])]);
+        let record = RawRecord { offset: 2, key: Some(&A.0), value: Some(&value) };
+        live.frame(&record, &shared, &mut Tally::default(), &mut State(&mut state));
+    }
+    assert_eq!(state.len(), 2);
+    let mut again = replay(&config, &[]);
+    state.iter().for_each(|(key, value)| again.restore_state(key, Some(value)));
+    again.restored();
+    let frames = [
+        (1, A, vec![data(300, &[1]), data(301, &[2])]),
+        (3, A, vec![template(301)]),
+        (7200, A, vec![template(300), data(302, &[9])]),
+    ];
+    let (flows, outcome) = decoded(again, &frames);
+    assert_eq!(flows, [(0, 1), (0, 2)]);
+    assert!(outcome.dead.is_empty() && outcome.waiting.is_empty(), "{outcome:?}");
+}
