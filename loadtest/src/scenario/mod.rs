@@ -201,7 +201,7 @@ pub enum Part {
 }
 
 /// What must hold beyond: all that was asked for is sent, every fault is done, lost 0, doubled 0, and what is missed has a cause that the scenario asked for.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Expect {
     /// Causes for which datagrams may be missed; any other makes the run invalid.
@@ -214,18 +214,6 @@ pub struct Expect {
     pub min_dead: u64,
     /// Most bytes written to disk a flow, by all parts.
     pub max_bytes_per_flow: Option<f64>,
-}
-
-impl Default for Expect {
-    fn default() -> Self {
-        Self {
-            missed: Vec::new(),
-            freshness_p99_s: None,
-            memory_growth: None,
-            min_dead: 0,
-            max_bytes_per_flow: None,
-        }
-    }
 }
 
 impl Scenario {
