@@ -72,7 +72,7 @@ fn a_scenario_with_kills_and_garbage_is_judged_and_told_by_cause_and_minute() {
     }
     assert!(report.threads["sink"] > 0.0 && report.threads["decoder"] > 0.0, "{told}");
     assert!(report.tables.iter().any(|table| table.table == "flows" && table.rows > 0), "{told}");
-    assert!(report.topics["weir.raw"] > 0, "{told}");
+    assert!(report.topics["all topics"] > 0, "{told}");
     let page = report::page(&report);
     assert!(
         page.contains("<svg") && !page.contains("<script") && !page.contains("http-equiv"),

@@ -31,9 +31,14 @@ pub async fn tables(store: &Store) -> Result<Vec<Table>> {
     Ok(store.query(sql, &[("database", database.to_owned())]).await?)
 }
 
-/// Bytes of the topics below a folder of Kafka's or the embedded bus's, by topic: partitions and copies together.
+/// Bytes of the topics below a folder of Kafka's, by topic: its partitions together. The embedded bus numbers its topics, so that of them there
+/// is one sum.
 pub fn topics(folder: &Path) -> BTreeMap<String, u64> {
     let mut sums = BTreeMap::new();
+    let embedded = std::fs::read_dir(folder.join("logs"));
+    for entry in embedded.into_iter().flatten().flatten() {
+        *sums.entry("all topics".to_owned()).or_default() += size(&entry.path());
+    }
     for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
         let name = entry.file_name().to_string_lossy().into_owned();
         // Kafka appends the partition.
@@ -72,5 +77,11 @@ mod tests {
             std::fs::write(dir.path().join(topic).join(file), vec![0; length]).unwrap();
         }
         assert_eq!(topics(dir.path()), BTreeMap::from([("weir.raw".to_owned(), 12)]));
+        let embedded = dir.path().join("bus");
+        for (number, length) in [("000001", 4), ("000002", 9)] {
+            std::fs::create_dir_all(embedded.join("logs").join(number)).unwrap();
+            std::fs::write(embedded.join("logs").join(number).join("0.log"), vec![0; length]).unwrap();
+        }
+        assert_eq!(topics(&embedded), BTreeMap::from([("all topics".to_owned(), 13)]));
     }
 }

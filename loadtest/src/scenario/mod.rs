@@ -254,11 +254,6 @@ impl Scenario {
             ensure!(phase.steps > 0, "phase[{n}].steps: at least 1");
             ensure!((0.0..=1e6).contains(&phase.garbage), "phase[{n}].garbage: 0 to 1000000");
         }
-        // Pacing asks ingest what it has received, and its counters die with it.
-        ensure!(
-            !(self.traffic.paced && self.kills_ingest()),
-            "traffic.paced: false where ingest is killed or stopped"
-        );
         for (n, event) in self.events.iter().enumerate() {
             ensure!(
                 (0.0..=self.sending().as_secs_f64()).contains(&event.at_s),
@@ -269,6 +264,11 @@ impl Scenario {
             ensure!(0.0 <= least && least <= most, "event[{n}].every_s: [least, most]");
             self.check_event(event).with_context(|| format!("event[{n}]"))?;
         }
+        // Pacing asks ingest what it has received, and its counters die with it.
+        ensure!(
+            !(self.traffic.paced && self.kills_ingest()),
+            "traffic.paced: false where ingest is killed or stopped"
+        );
         Ok(())
     }
 
