@@ -22,6 +22,7 @@ use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 use rdkafka::types::RDKafkaRespErr;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::channel;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -143,9 +144,35 @@ struct Held {
     stopped: bool,
 }
 
+/// How long a member's end may take.
+const CLOSE: Duration = Duration::from_secs(10);
+
+/// Ends librdkafka's consumer beside whoever drops it. A question that is put to it just as it ends is never answered (2.12.1,
+/// `rd_kafka_cgrp_terminated` throws waiting ones away), and the answer to its last rebalance is one; a static member leaves nothing undone
+/// by ending late.
+struct Closer(Option<Arc<Handle>>);
+
+impl Drop for Closer {
+    fn drop(&mut self) {
+        let (tell, told) = channel();
+        let handle = self.0.take();
+        let close = move || {
+            drop(handle);
+            // Nobody waits any more where it took too long.
+            let _ = tell.send(());
+        };
+        let closing = std::thread::Builder::new().name("bus-close".to_owned()).spawn(close);
+        if closing.is_ok() && told.recv_timeout(CLOSE).is_err() {
+            tracing::warn!("a member of a group has not ended after {CLOSE:?}; it is left behind");
+        }
+    }
+}
+
 /// [`GroupConsumer`] on Kafka.
 pub struct KafkaConsumer {
-    consumer: Handle,
+    /// Before `closer`: what is dropped last ends it.
+    consumer: Arc<Handle>,
+    _closer: Closer,
     /// Asks for bounds, and never fetches: a broker answers a connection's requests in turn, so that a question behind a fetch that
     /// waits for data would wait as long.
     asking: Arc<BaseConsumer<Reports>>,
@@ -201,7 +228,9 @@ impl KafkaConsumer {
         let asking = reading(config, instance, "read_committed")
             .create_with_context(Reports::default())
             .map_err(refused)?;
-        Ok(Self { consumer, asking: Arc::new(asking), group })
+        let consumer = Arc::new(consumer);
+        let closer = Closer(Some(Arc::clone(&consumer)));
+        Ok(Self { consumer, _closer: closer, asking: Arc::new(asking), group })
     }
 
     /// Group metadata of this moment, and the topic's positions as librdkafka takes them.
@@ -460,7 +489,7 @@ impl GroupConsumer for KafkaConsumer {
     }
 
     fn poll(&mut self, timeout: Duration) -> Result<Event<'_>> {
-        let Self { consumer, group, asking } = self;
+        let Self { consumer, group, asking, .. } = self;
         group.cover(consumer, asking)?;
         if let Some(rebalance) = group.take_queued(consumer) {
             return group.answer(consumer, rebalance);
