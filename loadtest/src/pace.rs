@@ -8,10 +8,11 @@ use anyhow::{Context, Result, bail};
 use std::time::{Duration, Instant};
 use weir_stack::Metrics;
 
-const RECEIVED: &str = "weir_ingest_datagrams_total";
-const ACKNOWLEDGED: &str = "weir_ingest_datagrams_acked_total";
-const KERNEL_DROPS: &str = "weir_ingest_kernel_drops_total";
-const DROPPED: [&str; 2] = ["weir_ingest_datagrams_dropped_total", "weir_ingest_datagrams_failed_total"];
+pub(crate) const RECEIVED: &str = "weir_ingest_datagrams_total";
+pub(crate) const ACKNOWLEDGED: &str = "weir_ingest_datagrams_acked_total";
+pub(crate) const KERNEL_DROPS: &str = "weir_ingest_kernel_drops_total";
+pub(crate) const DROPPED: [&str; 2] =
+    ["weir_ingest_datagrams_dropped_total", "weir_ingest_datagrams_failed_total"];
 
 /// How long ingest may receive nothing of what was sent.
 const PATIENCE: Duration = Duration::from_secs(30);

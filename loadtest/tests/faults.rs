@@ -17,9 +17,10 @@ use std::net::Ipv4Addr;
 use std::path::Path;
 use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
-use support::{Stops, alone};
+use support::alone;
 use weir_loadtest::generate::{Bounds, Generator, Options};
 use weir_loadtest::network::{Exporter, links_toml, network};
+use weir_loadtest::run::Ends;
 use weir_loadtest::verify::{Patience, Report, Verdict, verify};
 use weir_loadtest::world::World;
 use weir_stack::local::Ports;
@@ -137,7 +138,7 @@ fn decoder_and_sink_killed_five_times_each_and_a_zombie_of_each_lose_and_double_
             sent.map_err(|error| format!("{error:#}"))
         });
         // Whatever goes wrong below, the generator ends.
-        let _stops = Stops(&stop);
+        let _ends = Ends(&stop);
         let mut random = StdRng::seed_from_u64(SEED);
         std::thread::sleep(Duration::from_secs(3));
         let mut left = [("decoder-0", 5), ("sink-0", 5)];

@@ -12,10 +12,11 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
-use support::{Stops, alone};
+use support::alone;
 use weir_loadtest::generate::{Bounds, Generator, Options, now_ns};
 use weir_loadtest::ledger::{Ledger, Side};
 use weir_loadtest::network::{Exporter, links_toml, network};
+use weir_loadtest::run::Ends;
 use weir_loadtest::verify::{Patience, Verdict, verify};
 use weir_loadtest::world::World;
 use weir_stack::local::Ports;
@@ -171,7 +172,7 @@ fn a_window_that_is_decoded_again_with_other_ases_has_them_everywhere_once_howev
     let (stop, mut random) = (AtomicBool::new(false), StdRng::seed_from_u64(SEED));
     std::thread::scope(|scope| {
         let sending = scope.spawn(|| generator.run(bounds(300), &stop).map_err(|error| format!("{error:#}")));
-        let _stops = Stops(&stop);
+        let _ends = Ends(&stop);
         std::thread::sleep(Duration::from_secs(1));
         let (mut kills, mut carried) = (0, 0);
         for text in ["waiting", "exporter", "all ", "all ", "rollups", "", "all ", "rollups"] {

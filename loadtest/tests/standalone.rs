@@ -9,11 +9,13 @@ use std::net::Ipv4Addr;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
-use support::{Stops, alone};
+use support::alone;
 use weir_bus::EmbeddedBus;
 use weir_loadtest::generate::{Bounds, Generator, Options, now_ns};
 use weir_loadtest::network::{Exporter, links_toml, network};
 use weir_loadtest::raw::Received;
+use weir_loadtest::run::Ends;
+use weir_loadtest::run::sample::children;
 use weir_loadtest::verify::{Cause, Excuse, Patience, Verdict, against_raw, verify};
 use weir_loadtest::world::World;
 use weir_stack::local::Ports;
@@ -52,13 +54,7 @@ fn engine(stack: &mut Local) -> u32 {
     let parent = stack.service("standalone").unwrap().id().unwrap();
     let begun = Instant::now();
     loop {
-        // A child is listed with the thread that started it.
-        let tasks = std::fs::read_dir(format!("/proc/{parent}/task")).unwrap();
-        let children = tasks.filter_map(|task| {
-            let text = std::fs::read_to_string(task.ok()?.path().join("children")).ok()?;
-            text.split_whitespace().next()?.parse().ok()
-        });
-        if let Some(child) = children.last() {
+        if let Some(child) = children(parent).into_iter().next_back() {
             return child;
         }
         assert!(begun.elapsed() < LONG, "process {parent} has no child");
@@ -90,7 +86,7 @@ fn a_standalone_killed_ten_times_stores_all_of_its_log_once_and_tells_what_the_d
             let bounds = Bounds { duration: Some(Duration::from_secs(300)), ..Bounds::default() };
             generator.run(bounds, &stop).map_err(|error| format!("{error:#}"))
         });
-        let _stops = Stops(&stop);
+        let _ends = Ends(&stop);
         let mut random = StdRng::seed_from_u64(SEED);
         for _ in 0..10 {
             std::thread::sleep(Duration::from_millis(random.random_range(400..3500)));
@@ -159,7 +155,7 @@ fn an_engine_that_is_killed_under_load_is_started_again_and_nothing_is_lost() {
             let bounds = Bounds { duration: Some(Duration::from_secs(120)), ..Bounds::default() };
             generator.run(bounds, &stop).map_err(|error| format!("{error:#}"))
         });
-        let _stops = Stops(&stop);
+        let _ends = Ends(&stop);
         let mut random = StdRng::seed_from_u64(SEED);
         for _ in 0..5 {
             std::thread::sleep(Duration::from_millis(random.random_range(1500..4000)));

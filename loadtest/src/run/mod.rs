@@ -283,7 +283,7 @@ impl<'w> Run<'w> {
 }
 
 /// Sets the flag when it goes out of scope.
-struct Ends<'a>(&'a AtomicBool);
+pub struct Ends<'a>(pub &'a AtomicBool);
 
 impl Drop for Ends<'_> {
     fn drop(&mut self) {

@@ -5,6 +5,7 @@
 
 use crate::freshness::Look;
 use crate::generate::Progress;
+use crate::pace::{ACKNOWLEDGED, DROPPED, KERNEL_DROPS, RECEIVED};
 use anyhow::Result;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, HashMap};
@@ -146,10 +147,6 @@ pub async fn rows(store: &Store) -> Result<u64> {
     Ok(rows.first().map_or(0, |row| row.count))
 }
 
-const RECEIVED: &str = "weir_ingest_datagrams_total";
-const ACKNOWLEDGED: &str = "weir_ingest_datagrams_acked_total";
-const KERNEL_DROPS: &str = "weir_ingest_kernel_drops_total";
-const DROPPED: [&str; 2] = ["weir_ingest_datagrams_dropped_total", "weir_ingest_datagrams_failed_total"];
 const DEAD: &str = "weir_decoder_dead_letters_total";
 const COUNTED: [&str; 6] = [RECEIVED, ACKNOWLEDGED, KERNEL_DROPS, DROPPED[0], DROPPED[1], DEAD];
 
