@@ -270,11 +270,9 @@ impl Bench {
         let all: Vec<i32> = (0..PARTITIONS as i32).collect();
         let ends: i64 =
             all.iter().map(|p| self.reader.lock().unwrap().bounds(&self.topics.raw, *p).unwrap().1).sum();
-        // It asks for the group's positions and never polls, so it is never a member.
-        let mut watch =
-            self.bus.join(&format!("{}-decoder", self.topics.raw), &self.topics.raw, "watch").unwrap();
+        let group = format!("{}-decoder", self.topics.raw);
         loop {
-            let committed = watch.committed(&all).unwrap();
+            let committed = self.reader.lock().unwrap().committed(&group, &self.topics.raw, &all).unwrap();
             let sum: i64 =
                 committed.into_iter().filter_map(|(_, committed)| committed).map(|c| c.offset).sum();
             if sum >= ends {
