@@ -1,9 +1,10 @@
-//! The codecs of a flow: Avro as the decoder writes and the sink reads it, RowBinary as the sink sends it.
+//! The codecs of a flow: Avro as the decoder writes and the sink reads it, RowBinary as the sink makes rows, and the block of columns that it sends.
 #![allow(missing_docs, reason = "a benchmark has no users to document for")]
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use std::hint::black_box;
 use weir_schemas::avro::{BatchWriter, read_batch};
+use weir_schemas::native;
 use weir_schemas::{Batch, Flow, Ip, Time};
 
 /// Flows of a message: what a datagram of NetFlow v9 brings.
@@ -87,6 +88,17 @@ fn codec(c: &mut Criterion) {
                 flow.put_row(&mut out);
             }
             out.len()
+        });
+    });
+    group.bench_function("native block", |b| {
+        let mut rows = Vec::new();
+        for flow in &flows {
+            Batch::default().put_row(&mut rows);
+            flow.put_row(&mut rows);
+        }
+        b.iter(|| {
+            native::block(weir_schemas::rollup::FLOWS.all_columns(), black_box(&rows))
+                .map(|(block, _)| block.len())
         });
     });
     group.finish();

@@ -12,6 +12,10 @@ pub const DEDUPLICATION_WINDOW: u32 = 10_000;
 /// How long replicated tables remember them: a week.
 pub const DEDUPLICATION_SECONDS: u32 = 604_800;
 
+/// Parts that are smaller, uncompressed, have one file for all columns. A file for each column of each part that is soon merged away costs more
+/// than all the rest of an insert: 200 files made and removed, twice a second for each table (measured: 5 of 8 µs a row of `flows`).
+pub const WIDE_PART: u64 = 256 << 20;
+
 /// A numbered change of the store. Once released, its text never changes.
 #[derive(Clone, Copy, Debug)]
 pub struct Migration {
@@ -56,7 +60,8 @@ pub fn create_table(table: &Table) -> String {
     let _ = write!(
         sql,
         "SETTINGS non_replicated_deduplication_window = {DEDUPLICATION_WINDOW}, replicated_deduplication_window = \
-         {DEDUPLICATION_WINDOW}, replicated_deduplication_window_seconds = {DEDUPLICATION_SECONDS}"
+         {DEDUPLICATION_WINDOW}, replicated_deduplication_window_seconds = {DEDUPLICATION_SECONDS}, \
+         min_bytes_for_wide_part = {WIDE_PART}"
     );
     if table.days > 0 {
         // Whole parts go, so a changed retention is reckoned again from their rows' times, and nothing is rewritten.

@@ -6,7 +6,7 @@
 use crate::avro::{AvroError, Reader, put_long};
 use crate::from_row::{FromRow, RowError, RowReader};
 use crate::room::{VARINT, put};
-use crate::value::Value;
+use crate::value::{Layout, Value};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value as Json, json};
 
@@ -28,6 +28,7 @@ macro_rules! words {
         }
 
         impl Value<'_> for $Name {
+            const LAYOUT: Layout = Layout::Fixed(1);
             fn clickhouse() -> String {
                 let words: Vec<_> = Self::WORDS.iter().enumerate().map(|(n, word)| format!("'{word}' = {n}")).collect();
                 format!("Enum8({})", words.join(", "))

@@ -55,7 +55,7 @@ impl<'a> RowReader<'a> {
     }
 
     #[inline]
-    fn take(&mut self, length: usize) -> Result<&'a [u8], RowError> {
+    pub(crate) fn take(&mut self, length: usize) -> Result<&'a [u8], RowError> {
         let truncated = RowError::Truncated { at: self.at };
         let end = self.at.checked_add(length).ok_or(truncated)?;
         let bytes = self.all.get(self.at..end).ok_or(truncated)?;
@@ -72,7 +72,7 @@ impl<'a> RowReader<'a> {
 
     /// Reads a length: an unsigned LEB128 number.
     #[inline]
-    fn length(&mut self) -> Result<usize, RowError> {
+    pub(crate) fn length(&mut self) -> Result<usize, RowError> {
         let start = self.at;
         let mut number = 0u64;
         for shift in (0..70).step_by(7) {

@@ -3,7 +3,7 @@
 //! Columns are written once, in a [`record!`](crate::record::record) table. The macro makes the struct, its list of
 //! [`Column`]s, its Avro fields, its RowBinary writer and reader from the same lines, so that they can't drift apart.
 
-use crate::value::Value;
+use crate::value::{Layout, Value};
 use serde::Serialize;
 
 /// What the numbers of a column count.
@@ -57,6 +57,8 @@ pub struct Column {
     pub role: Role,
     /// ClickHouse type.
     pub clickhouse: fn() -> String,
+    /// How its values lie in a row.
+    pub layout: Layout,
     /// Avro type, as JSON.
     pub avro: fn() -> serde_json::Value,
     /// Avro default, as JSON: what a reader sees where an older writer had no such column.
@@ -76,7 +78,16 @@ pub(crate) const fn column<'a, V: Value<'a>>(
     unit: Unit,
     role: Role,
 ) -> Column {
-    Column { name, doc, unit, role, clickhouse: V::clickhouse, avro: V::avro, avro_default: V::avro_default }
+    Column {
+        name,
+        doc,
+        unit,
+        role,
+        clickhouse: V::clickhouse,
+        layout: V::LAYOUT,
+        avro: V::avro,
+        avro_default: V::avro_default,
+    }
 }
 
 macro_rules! record {

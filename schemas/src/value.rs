@@ -10,8 +10,33 @@ use serde_json::{Value as Json, json};
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
+/// How a value lies in a row of ClickHouse's RowBinary, from which follows how a column of them lies in its Native format.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Layout {
+    /// So many bytes.
+    Fixed(usize),
+    /// A byte that is 1 where there is no value, else so many bytes behind it.
+    Nullable(usize),
+    /// Its length as a varint, then the text.
+    Text,
+    /// Their count as a varint, then four bytes each.
+    Numbers,
+}
+
+impl Layout {
+    /// That of a value which may be none.
+    const fn or_none(self) -> Self {
+        match self {
+            Self::Fixed(width) => Self::Nullable(width),
+            _ => panic!("only numbers can be none"),
+        }
+    }
+}
+
 /// A type that a column can have.
 pub trait Value<'a>: Sized {
+    /// How [`put_row`](Self::put_row) lays it out.
+    const LAYOUT: Layout;
     /// ClickHouse type.
     fn clickhouse() -> String;
     /// Avro type.
@@ -31,6 +56,7 @@ pub trait Value<'a>: Sized {
 macro_rules! unsigned {
     ($($ty:ty, $clickhouse:literal, $avro:literal;)*) => {$(
         impl Value<'_> for $ty {
+            const LAYOUT: Layout = Layout::Fixed(size_of::<Self>());
             fn clickhouse() -> String { $clickhouse.into() }
             fn avro() -> Json { json!($avro) }
             fn avro_default() -> Json { json!(0) }
@@ -59,6 +85,7 @@ unsigned! {
 }
 
 impl Value<'_> for i64 {
+    const LAYOUT: Layout = Layout::Fixed(8);
     fn clickhouse() -> String {
         "Int64".into()
     }
@@ -87,6 +114,7 @@ impl Value<'_> for i64 {
 }
 
 impl Value<'_> for i128 {
+    const LAYOUT: Layout = Layout::Fixed(16);
     fn clickhouse() -> String {
         "Int128".into()
     }
@@ -127,6 +155,7 @@ pub const MAX_COUNT: u64 = i64::MAX as u64;
 pub const MAX_Q: u128 = 1 << 84;
 
 impl Value<'_> for u128 {
+    const LAYOUT: Layout = Layout::Fixed(16);
     fn clickhouse() -> String {
         "UInt128".into()
     }
@@ -165,6 +194,7 @@ impl Value<'_> for u128 {
 }
 
 impl<'a, V: Value<'a>> Value<'a> for Option<V> {
+    const LAYOUT: Layout = V::LAYOUT.or_none();
     fn clickhouse() -> String {
         format!("Nullable({})", V::clickhouse())
     }
@@ -209,6 +239,7 @@ impl<'a, V: Value<'a>> Value<'a> for Option<V> {
 pub struct Time(pub i64);
 
 impl Value<'_> for Time {
+    const LAYOUT: Layout = Layout::Fixed(8);
     fn clickhouse() -> String {
         "DateTime64(9, 'UTC')".into()
     }
@@ -242,6 +273,7 @@ impl Value<'_> for Time {
 pub struct Slot(pub u32);
 
 impl Value<'_> for Slot {
+    const LAYOUT: Layout = Layout::Fixed(4);
     fn clickhouse() -> String {
         "DateTime('UTC')".into()
     }
@@ -338,6 +370,7 @@ impl Serialize for Ip {
 }
 
 impl Value<'_> for Ip {
+    const LAYOUT: Layout = Layout::Fixed(16);
     fn clickhouse() -> String {
         "IPv6".into()
     }
@@ -390,6 +423,7 @@ impl Serialize for Mac {
 }
 
 impl Value<'_> for Mac {
+    const LAYOUT: Layout = Layout::Fixed(8);
     fn clickhouse() -> String {
         // The type of ClickHouse's MACNumToString and MACStringToNum.
         "UInt64".into()
@@ -453,6 +487,7 @@ impl Serialize for Country {
 }
 
 impl Value<'_> for Country {
+    const LAYOUT: Layout = Layout::Text;
     fn clickhouse() -> String {
         "LowCardinality(String)".into()
     }
@@ -481,6 +516,7 @@ impl Value<'_> for Country {
 }
 
 impl<'a> Value<'a> for &'a str {
+    const LAYOUT: Layout = Layout::Text;
     fn clickhouse() -> String {
         "LowCardinality(String)".into()
     }
@@ -599,6 +635,7 @@ impl Serialize for U32s<'_> {
 }
 
 impl<'a> Value<'a> for U32s<'a> {
+    const LAYOUT: Layout = Layout::Numbers;
     fn clickhouse() -> String {
         "Array(UInt32)".into()
     }

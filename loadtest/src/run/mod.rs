@@ -3,34 +3,33 @@
 //! Three threads: one sends, one looks, and this one does what goes wrong. Nothing is compared before the last row has come, so that
 //! comparing costs the run nothing.
 
+mod course;
 pub mod faults;
 pub mod judge;
 pub mod kept;
+mod outcome;
 pub mod sample;
 mod stack;
 
 pub use stack::clear;
 
-use crate::freshness;
-use crate::generate::{Bounds, Generator, Load, Options as Sending, now_ns};
-use crate::ledger::Ledger;
+use crate::generate::{Generator, Options as Sending, now_ns};
 use crate::network::{Exporter, network};
 use crate::raw::Received;
-use crate::report::{self, Report, Step};
-use crate::scenario::{Event, Phase, Scenario};
-use crate::verify::{self, Cause, Excuse, MissedByRaw, Patience, Verdict, against_raw, by_minute};
+use crate::report::{Report, Step};
+use crate::scenario::Scenario;
+use crate::verify::Excuse;
 use crate::world::World;
 use anyhow::{Context, Result, anyhow, bail, ensure};
+use course::{events, phases, wait};
 use faults::Done;
-use rand::rngs::StdRng;
-use rand::{Rng, SeedableRng};
+use outcome::compare;
 use sample::{Processes, Sample, Seen, Watch};
 use stack::Machine;
-use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 use weir_bus::KafkaBus;
 use weir_store::Store;
@@ -288,270 +287,5 @@ pub struct Ends<'a>(pub &'a AtomicBool);
 impl Drop for Ends<'_> {
     fn drop(&mut self) {
         self.0.store(true, Ordering::Relaxed);
-    }
-}
-
-/// Sends phase after phase.
-fn phases(
-    generator: &mut Generator<'_>,
-    scenario: &Scenario,
-    latest: &Mutex<Sample>,
-    stop: &AtomicBool,
-) -> Result<Vec<Step>> {
-    let told = || stop.load(Ordering::Relaxed);
-    let now = || latest.lock().unwrap_or_else(PoisonError::into_inner).clone();
-    // The first look is before the first packet.
-    let waiting = Instant::now();
-    while now().at_s == 0.0 && !told() && waiting.elapsed() < QUIET {
-        std::thread::sleep(Duration::from_millis(50));
-    }
-    let mut steps = Vec::new();
-    'all: for phase in &scenario.phases {
-        if phase.restarts {
-            generator.restart_exporters();
-        }
-        for number in 0..phase.steps {
-            let Phase { rate, step, garbage, for_s, .. } = phase;
-            let load = Load { rate: rate + step * number as f64, garbage: *garbage };
-            let bounds = Bounds { duration: Some(Duration::from_secs_f64(*for_s)), ..Bounds::default() };
-            let (from, begun, before) = (now(), Instant::now(), generator.ledger().total().flows);
-            generator.send(load, bounds, stop)?;
-            let sent = (generator.ledger().total().flows - before, begun.elapsed().as_secs_f64());
-            // So that the sample at the end is one.
-            std::thread::sleep(EVERY);
-            let done = judge::step(load.rate, sent, &from, &now());
-            let goes_on = done.kept_up || phase.steps == 1;
-            steps.push(done);
-            if !goes_on || told() {
-                break 'all;
-            }
-        }
-    }
-    generator.finish()?;
-    Ok(steps)
-}
-
-/// Does what goes wrong, when it is due, until all is done, nothing is sent any more, or the stack does not do as it is told: gives what was
-/// done, when nobody received, and what did not work.
-fn events(
-    machine: &mut Machine,
-    scenario: &Scenario,
-    begun: Instant,
-    over: impl Fn() -> bool,
-) -> (Vec<Done>, Vec<Excuse>, Vec<String>) {
-    let mut random = StdRng::seed_from_u64(scenario.network.seed);
-    let (mut done, mut excuses) = (Vec::new(), Vec::new());
-    let sleep_until = |at: f64| {
-        while begun.elapsed().as_secs_f64() < at && !over() {
-            std::thread::sleep(Duration::from_millis(20));
-        }
-    };
-    let mut events: Vec<&Event> = scenario.events.iter().collect();
-    events.sort_by(|a, b| a.at_s.total_cmp(&b.at_s));
-    for event in events {
-        sleep_until(event.at_s);
-        for number in 0..event.times {
-            if over() {
-                break;
-            }
-            let [least, most] = event.every_s;
-            if number > 0 {
-                sleep_until(begun.elapsed().as_secs_f64() + random.random_range(least..=most));
-            }
-            let at_s = begun.elapsed().as_secs_f64();
-            let outcome = match faults::inflict(machine, event, &mut random) {
-                Ok(outcome) => outcome,
-                Err(error) => {
-                    let what = format!("{:?} {:?} at {at_s:.1} s: {error:#}", event.act, event.part);
-                    return (done, excuses, vec![what]);
-                }
-            };
-            machine.tell_processes();
-            excuses.extend(outcome.excuse);
-            done.push(Done {
-                at_s,
-                what: outcome.what,
-                took_s: begun.elapsed().as_secs_f64() - at_s,
-                kill: event.act == crate::scenario::Act::Kill,
-            });
-        }
-    }
-    (done, excuses, Vec::new())
-}
-
-/// Waits until as many rows are there as flows were sent, or no more come.
-fn wait(latest: &Mutex<Sample>) {
-    let begun = Instant::now();
-    let (mut last, mut grown) = (0, Instant::now());
-    loop {
-        let now = latest.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        if now.stored > last {
-            (last, grown) = (now.stored, Instant::now());
-        }
-        if now.stored >= now.sent || grown.elapsed() > QUIET || begun.elapsed() > MOST {
-            // One more look, so that what the last batch cost is in the sums.
-            std::thread::sleep(EVERY + EVERY);
-            return;
-        }
-        std::thread::sleep(Duration::from_millis(200));
-    }
-}
-
-/// What the comparison came to.
-struct Compared {
-    verified: verify::Report,
-    missed: MissedByRaw,
-    minutes: verify::ByMinute,
-    /// Something was missed, so what lies in `weir.raw` decided.
-    raw: bool,
-}
-
-/// Compares all that was sent where none of it was missed; else what lies in `weir.raw`.
-fn compare(
-    ledger: &Ledger,
-    store: &Store,
-    over: &Over,
-    read: impl FnOnce() -> Result<Option<Received>>,
-    runtime: &tokio::runtime::Runtime,
-) -> Result<Compared> {
-    // All has come that comes: this is for rollups, which follow their flows.
-    let patience = Patience { quiet: Duration::from_secs(20), most: Duration::from_secs(60) };
-    let last = over.seen.samples.last().cloned().unwrap_or_default();
-    let complete = ledger.ingest.is_some_and(|counted| {
-        counted.received >= ledger.all_datagrams()
-            && counted.acknowledged >= ledger.all_datagrams()
-            && counted.kernel_drops + counted.dropped == 0
-    });
-    let received = if complete { None } else { read()? };
-    let (verified, missed) = match &received {
-        Some(received) => {
-            let excuses = [over.excuses.clone(), excuses(&over.seen.samples, over.begun_ns)].concat();
-            runtime.block_on(against_raw(ledger, received, &excuses, store, patience))?
-        }
-        None => {
-            let verified = runtime.block_on(verify::verify(ledger, store, patience))?;
-            let mut missed = MissedByRaw::default();
-            if !complete {
-                // Nobody can tell which: whatever is not there counts as missed without a cause.
-                missed.datagrams.insert(Cause::Unexplained, last.sent - last.stored.min(last.sent));
-            }
-            (verified, missed)
-        }
-    };
-    let minutes = runtime.block_on(by_minute(ledger, received.as_ref(), store, &verified.exporters))?;
-    Ok(Compared { verified, missed, minutes, raw: received.is_some() })
-}
-
-/// Drops that were counted, with the time in which they happened: between two samples, and for ingest's own up to two minutes before,
-/// since what it gives up may have waited.
-fn excuses(samples: &[Sample], begun_ns: i64) -> Vec<Excuse> {
-    const WAITED: i64 = 120_000_000_000;
-    const LOOK: i64 = 2_000_000_000;
-    let at = |sample: &Sample| begun_ns + (sample.at_s * 1e9) as i64;
-    let mut all = Vec::new();
-    for pair in samples.windows(2) {
-        let (from, to) = (at(&pair[0]) - LOOK, at(&pair[1]) + LOOK);
-        for (cause, count, before) in [
-            (Cause::Kernel, pair[1].kernel_drops.saturating_sub(pair[0].kernel_drops), 0),
-            (Cause::Ingest, pair[1].dropped.saturating_sub(pair[0].dropped), WAITED),
-        ] {
-            if count > 0 {
-                all.push(Excuse { from: from - before, to, cause, most: count });
-            }
-        }
-    }
-    all
-}
-
-impl Run<'_> {
-    fn report(&self, over: Over, compared: Compared, stopped: bool) -> Report {
-        let Compared { verified, missed, minutes, raw } = compared;
-        let ledger = self.generator.ledger();
-        let sending_s = over.steps.last().map_or(0.0, |step| step.to_s);
-        let delays = self.delays(&over, !raw);
-        let (sent, last) = (ledger.total().flows, over.seen.samples.last().cloned().unwrap_or_default());
-        let address = |number: u32| self.exporters[number as usize].address.to_string();
-        let mut by_minute: BTreeMap<(u32, i64), report::Minute> = BTreeMap::new();
-        let mut exporters: Vec<report::Exporter> = verified.exporters.into_iter().map(exporter).collect();
-        let mut all = BTreeMap::new();
-        let empty = |number, minute| report::Minute {
-            exporter: address(number),
-            minute,
-            lost: 0,
-            doubled: 0,
-            missed: BTreeMap::new(),
-        };
-        for ((number, minute, cause), flows) in &missed.flows {
-            let line = by_minute.entry((*number, *minute)).or_insert_with(|| empty(*number, *minute));
-            *line.missed.entry(*cause).or_default() += flows;
-            *exporters[*number as usize].missed.entry(*cause).or_default() += flows;
-            *all.entry(*cause).or_default() += flows;
-        }
-        if missed.flows.is_empty() {
-            all.extend(missed.datagrams);
-        }
-        for ((number, minute), (lost, doubled)) in minutes {
-            let line = by_minute.entry((number, minute)).or_insert_with(|| empty(number, minute));
-            (line.lost, line.doubled) = (lost, doubled);
-        }
-        let mut report = Report {
-            scenario: self.scenario.clone(),
-            verdict: Verdict::Invalid,
-            reasons: over.broken,
-            compared: if raw { report::Compared::Raw } else { report::Compared::Sums },
-            stopped,
-            machine: report::Machine::this(),
-            started: over.begun_ns / 1_000_000_000,
-            sending_s,
-            sent,
-            missed: all,
-            stored: verified.rows,
-            lost: verified.lost,
-            doubled: verified.doubled,
-            garbage: ledger.garbage_datagrams,
-            dead: last.dead,
-            freshness: (!delays.is_empty()).then(|| freshness::freshness(&delays)),
-            checks: Vec::new(),
-            steps: over.steps,
-            faults: over.faults,
-            parts: judge::parts(&over.seen.samples, sent, sending_s),
-            threads: over.seen.threads,
-            exporters,
-            minutes: by_minute.into_values().collect(),
-            rollups: verified.rollups,
-            tables: Vec::new(),
-            topics: BTreeMap::new(),
-            samples: judge::thinned(over.seen.samples, SAMPLES),
-            delays: judge::delays_by_time(&delays, over.begun_ns, SAMPLES / 2),
-        };
-        judge::judge(&mut report);
-        report
-    }
-
-    /// Of a ramp, freshness is that of the steps that were kept up with.
-    fn delays(&self, over: &Over, all: bool) -> Vec<(i64, u32, f64)> {
-        let ledger = self.generator.ledger();
-        let addresses: Vec<Ipv4Addr> = self.exporters.iter().map(|one| one.address).collect();
-        let ramp = self.scenario.phases.iter().any(|phase| phase.steps > 1);
-        let end =
-            over.steps.iter().take_while(|step| step.kept_up || !ramp).last().map_or(0.0, |step| step.to_s);
-        let end = over.begun_ns + (end * 1e9) as i64;
-        let mut delays = freshness::delays(&addresses, &ledger.journal, &over.seen.looks, all);
-        delays.retain(|(at, ..)| *at <= end);
-        delays
-    }
-}
-
-fn exporter(one: verify::Exporter) -> report::Exporter {
-    report::Exporter {
-        address: one.address,
-        name: one.name,
-        protocol: one.protocol,
-        sent: one.sent,
-        stored: one.rows,
-        lost: one.lost,
-        doubled: one.doubled,
-        missed: BTreeMap::new(),
-        faults: one.faults,
     }
 }

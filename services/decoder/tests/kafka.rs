@@ -26,6 +26,9 @@ use weir_stack::kafka::Options;
 
 const PARTITIONS: usize = 3;
 
+/// What comes at all comes by then, on a busy machine too.
+const LONG: Duration = Duration::from_secs(120);
+
 /// Of a committed transaction: partitions written for, by topic, and partitions whose offsets were sent.
 type Committed = (BTreeSet<(String, i32)>, BTreeSet<i32>);
 
@@ -256,7 +259,7 @@ impl Bench {
 
     /// Waits until that many flows are there, and a moment longer for those that should not be.
     fn flows(&self, count: usize) -> BTreeMap<Ip, Vec<u64>> {
-        let until = Instant::now() + Duration::from_secs(30);
+        let until = Instant::now() + LONG;
         while self.packets().values().flatten().count() < count {
             assert!(Instant::now() < until, "{count} flows did not come: {:?}", self.packets());
         }
@@ -266,7 +269,7 @@ impl Bench {
 
     /// Waits until everything written to raw is committed by the decoder's group.
     fn drained(&self) {
-        let until = Instant::now() + Duration::from_secs(30);
+        let until = Instant::now() + LONG;
         let all: Vec<i32> = (0..PARTITIONS as i32).collect();
         let ends: i64 =
             all.iter().map(|p| self.reader.lock().unwrap().bounds(&self.topics.raw, *p).unwrap().1).sum();
@@ -388,7 +391,7 @@ fn a_log_that_lost_its_tail_is_read_on_from_its_end() {
     let partition = weir_bus::partition(&ONE.0, PARTITIONS);
     let group = format!("{}-decoder", bench.topics.raw);
     let mut other = bench.bus.join(&group, &bench.topics.raw, "other").unwrap();
-    let until = Instant::now() + Duration::from_secs(30);
+    let until = Instant::now() + LONG;
     while !matches!(other.poll(Duration::from_millis(100)).unwrap(), Event::Assigned(_)) {
         assert!(Instant::now() < until);
     }

@@ -17,8 +17,8 @@ use weir_bus::{
     Bus, Cleanup, Config, Error, Event, GroupConsumer, KafkaBus, Position, Reader, TopicSpec, Transactions,
     TxnError, Writer,
 };
-use weir_stack::Kafka;
 use weir_stack::kafka::Options;
+use weir_stack::{Kafka, Signal};
 
 const DAY: Cleanup = Cleanup::Delete { retention_ms: 86_400_000 };
 
@@ -319,4 +319,49 @@ fn a_writer_without_a_broker_fills_its_buffer_then_refuses_and_counts_what_it_gi
     let delivered = writer.delivered();
     let failed: u64 = delivered.failed.iter().map(|(_, count)| count.units).sum();
     assert_eq!((delivered.acked.records, failed), (0, 2 * taken));
+}
+
+#[test]
+fn questions_that_lie_with_a_broker_that_died_are_answered_by_another() {
+    const PARTITIONS: [i32; 3] = [0, 1, 2];
+    let dir = Path::new(env!("CARGO_TARGET_TMPDIR")).join("bus-cluster");
+    let _ = std::fs::remove_dir_all(&dir);
+    let mut brokers = Kafka::cluster(&dir, &Options::test(), 3).unwrap_or_else(|error| panic!("{error}"));
+    let bus = KafkaBus::new(Config {
+        bootstrap_servers: brokers.iter().map(Kafka::bootstrap).collect::<Vec<_>>().join(","),
+        session_timeout_ms: 20_000,
+        ..Config::default()
+    })
+    .unwrap();
+    let topic = "asked";
+    let mut spec = TopicSpec::new(topic, PARTITIONS.len(), 3, DAY);
+    spec.settings.push(("min.insync.replicas", "2".to_owned()));
+    bus.create(&spec).unwrap();
+    PARTITIONS.iter().for_each(|partition| write(&bus, topic, *partition, ["a", "b"]));
+    let (mut consumer, mut reader) = (member(&bus, "asks", topic, "asks-0", 3), bus.reader().unwrap());
+    PARTITIONS.iter().for_each(|partition| consumer.start(*partition, 0).unwrap());
+    assert_eq!(read(&mut consumer, 6).len(), 6);
+    let positions = PARTITIONS.map(|partition| Position { partition, offset: 2, metadata: String::new() });
+
+    let mut ask = |about: &str| {
+        for partition in PARTITIONS {
+            assert_eq!(reader.bounds(topic, partition).unwrap(), (0, 2), "{about}, {partition}");
+            assert_eq!(consumer.bounds(partition).unwrap(), (0, 2), "{about}, {partition}");
+        }
+        let mut seen = 0;
+        reader.restore(topic, &PARTITIONS, &mut |_| seen += 1).unwrap();
+        assert_eq!(seen, 6, "{about}");
+        consumer.commit(&positions).unwrap();
+        let committed = reader.committed("asks", topic, &PARTITIONS).unwrap();
+        assert!(committed.iter().all(|(_, at)| at.as_ref().is_some_and(|at| at.offset == 2)), "{about}");
+        assert_eq!(bus.describe(&[topic]).unwrap()[0].as_ref().unwrap().partitions, 3, "{about}");
+    };
+    ask("all live");
+    // Each leads one partition, and one of them the group.
+    brokers[1].kill().unwrap();
+    ask("one is dead");
+    brokers[1].restart().unwrap();
+    brokers[2].signal(Signal::Stop).unwrap();
+    ask("one stands still");
+    brokers[2].signal(Signal::Continue).unwrap();
 }

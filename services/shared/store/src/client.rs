@@ -8,8 +8,9 @@ use bytes::Bytes;
 use serde::de::DeserializeOwned;
 use std::time::{Duration, Instant};
 use thiserror::Error;
+use weir_schemas::from_row::RowError;
+use weir_schemas::native;
 use weir_schemas::rollup::Table;
-use weir_schemas::rowbinary;
 
 /// Most rows of one insert; blocks are larger than this, so that one insert is one block.
 pub const MAX_INSERT_ROWS: usize = 1_000_000;
@@ -56,6 +57,14 @@ pub enum StoreError {
         what: String,
         /// What the connection said.
         reason: String,
+    },
+    /// Rows that are not those of their table: a defect of who made them.
+    #[error("{what}: {source}")]
+    Rows {
+        /// What was to be done.
+        what: String,
+        /// What is wrong with them.
+        source: RowError,
     },
     /// An answer that is not what was asked for.
     #[error("the answer to {what} can't be read: {reason}")]
@@ -173,8 +182,9 @@ impl Store {
         token: &str,
     ) -> Result<(), StoreError> {
         let what = format!("an insert into {name}");
-        let statement =
-            format!("INSERT INTO {}.{name} FORMAT RowBinaryWithNamesAndTypes", self.config.database);
+        let (block, _) = native::block(table.all_columns(), &rows)
+            .map_err(|source| StoreError::Rows { what: what.clone(), source })?;
+        let statement = format!("INSERT INTO {}.{name} FORMAT Native", self.config.database);
         let timeout = Duration::from_secs(self.config.insert_timeout_s);
         let mut insert = self
             .client
@@ -184,12 +194,9 @@ impl Store {
         for (name, value) in INSERT_SETTINGS {
             insert = insert.with_setting(*name, *value);
         }
-        let mut header = Vec::new();
-        rowbinary::put_header(&mut header, table.all_columns());
         let failed = |error| self.failed(&what, error);
-        insert.send(header.into()).await.map_err(failed)?;
         // Chunks, so that compression works on pieces that fit a cache and the engine's block limit.
-        let mut rest = rows;
+        let mut rest = Bytes::from(block);
         while !rest.is_empty() {
             let chunk = rest.split_to(rest.len().min(1 << 20));
             insert.send(chunk).await.map_err(failed)?;

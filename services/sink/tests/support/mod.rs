@@ -149,9 +149,9 @@ pub fn now() -> i64 {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_nanos() as i64
 }
 
-/// Waits until `done`, half a minute at most.
+/// Waits until `done`, two minutes at most: a machine may be busy with other things.
 pub fn until(what: &str, mut done: impl FnMut() -> bool) {
-    let limit = Instant::now() + Duration::from_secs(30);
+    let limit = Instant::now() + Duration::from_secs(120);
     while !done() {
         assert!(Instant::now() < limit, "did not come: {what}");
         std::thread::sleep(Duration::from_millis(50));

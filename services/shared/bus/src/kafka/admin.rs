@@ -2,7 +2,7 @@
 
 use super::native;
 use super::reports::Reports;
-use super::{client, failed, refused};
+use super::{ask, client, failed, refused};
 use crate::{Config, Description, Error, Result, TopicSpec};
 use pollster::block_on;
 use rdkafka::admin::{
@@ -55,6 +55,10 @@ pub(super) fn reach(config: &Config) -> Result<()> {
     }
 }
 
+fn options(timeout: Duration) -> AdminOptions {
+    AdminOptions::new().request_timeout(Some(timeout)).operation_timeout(Some(timeout))
+}
+
 type Client = AdminClient<DefaultClientContext>;
 
 /// Asks about topics, over one client that is kept from the first answer on.
@@ -105,11 +109,6 @@ impl Admin {
         answer
     }
 
-    fn options(&self) -> AdminOptions {
-        let timeout = self.config.request_timeout();
-        AdminOptions::new().request_timeout(Some(timeout)).operation_timeout(Some(timeout))
-    }
-
     /// An answer's error code as ours.
     fn failed(&self, doing: String, code: RDKafkaErrorCode) -> Error {
         failed(doing, KafkaError::AdminOp(code), self.config.request_timeout())
@@ -120,9 +119,10 @@ impl Admin {
     }
 
     fn described(&self, admin: &Client, topics: &[&str]) -> Result<Vec<Option<Description>>> {
-        let timeout = self.config.request_timeout();
-        let of = |error| failed(format!("describing topics {}", topics.join(", ")), error, timeout);
-        let described = native::describe_topics(admin, topics, timeout).map_err(of)?;
+        let limit = self.config.request_timeout();
+        let of = |error| failed(format!("describing topics {}", topics.join(", ")), error, limit);
+        let ask = |patience| native::describe_topics(admin, topics, patience);
+        let described = ask::again(limit, ask, |_| {}).map_err(of)?;
         let resources: Vec<_> = topics
             .iter()
             .zip(&described)
@@ -132,7 +132,8 @@ impl Admin {
         let settings = if resources.is_empty() {
             Vec::new()
         } else {
-            block_on(admin.describe_configs(&resources, &self.options())).map_err(of)?
+            let ask = |patience| block_on(admin.describe_configs(&resources, &options(patience)));
+            ask::again(limit, ask, |_| {}).map_err(of)?
         };
         let mut settings = settings.into_iter();
         topics
@@ -174,7 +175,7 @@ impl Admin {
         }
         let created = self.ask(|admin| {
             self.outcome(
-                block_on(admin.create_topics([&topic], &self.options())),
+                block_on(admin.create_topics([&topic], &options(self.config.request_timeout()))),
                 RDKafkaErrorCode::TopicAlreadyExists,
                 format!("creating topic {}", spec.name),
             )
@@ -189,7 +190,7 @@ impl Admin {
     pub(super) fn delete(&self, topic: &str) -> Result<bool> {
         let deleted = self.ask(|admin| {
             self.outcome(
-                block_on(admin.delete_topics(&[topic], &self.options())),
+                block_on(admin.delete_topics(&[topic], &options(self.config.request_timeout()))),
                 RDKafkaErrorCode::UnknownTopicOrPartition,
                 format!("deleting topic {topic}"),
             )

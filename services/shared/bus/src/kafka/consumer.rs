@@ -11,7 +11,7 @@
 
 use super::coverage::{Coverage, Looking, Step};
 use super::reports::Reports;
-use super::{failed, list, native, reading, refused};
+use super::{ask, failed, list, native, reading, refused, watermarks};
 use crate::{Committed, Config, Error, Event, GroupConsumer, Position, Record, Result, metrics};
 use rdkafka::ClientContext;
 use rdkafka::config::RDKafkaLogLevel;
@@ -40,8 +40,8 @@ pub(super) fn positions_of<C: ConsumerContext>(
     let timeout = config.request_timeout();
     let doing = || format!("asking for the positions of group {group} in {topic}");
     let asked = list(topic, partitions.iter().map(|p| (*p, Offset::Invalid)))?;
-    let answer =
-        consumer.committed_offsets(asked, timeout).map_err(|error| failed(doing(), error, timeout))?;
+    let answer = ask::again(timeout, |patience| consumer.committed_offsets(asked.clone(), patience), |_| {})
+        .map_err(|error| failed(doing(), error, timeout))?;
     let elements = answer.elements();
     elements
         .iter()
@@ -146,6 +146,8 @@ struct Held {
 
 /// How long a member's end may take.
 const CLOSE: Duration = Duration::from_secs(10);
+/// How long a look at who has left may take.
+const LEAVING: Duration = Duration::from_secs(2);
 
 /// Ends librdkafka's consumer beside whoever drops it. A question that is put to it just as it ends is never answered (2.12.1,
 /// `rd_kafka_cgrp_terminated` throws waiting ones away), and the answer to its last rebalance is one; a static member leaves nothing undone
@@ -436,8 +438,7 @@ impl Group {
     fn bounds<C: ConsumerContext>(&self, consumer: &BaseConsumer<C>, partition: i32) -> Result<(i64, i64)> {
         let Self { topic, config, .. } = self;
         let timeout = config.request_timeout();
-        consumer
-            .fetch_watermarks(topic, partition, timeout)
+        watermarks(consumer, topic, partition, timeout)
             .map_err(|error| failed(format!("asking for the bounds of {topic}/{partition}"), error, timeout))
     }
 
@@ -584,16 +585,14 @@ impl GroupConsumer for KafkaConsumer {
         // librdkafka leaves for a static member when it unsubscribes, and only then: not when it closes.
         self.close();
         self.consumer.unsubscribe();
-        let (begun, limit) = (Instant::now(), self.group.config.request_timeout());
+        let (begun, limit) = (Instant::now(), self.group.config.request_timeout().min(CLOSE));
         let Group { group, instance, .. } = &self.group;
         let doing = || format!("leaving group {group} as {instance}");
         while begun.elapsed() < limit {
             // Records that were still on their way are not this member's any more.
             drop(self.consumer.poll(Duration::from_millis(50)));
-            let groups = self
-                .consumer
-                .fetch_group_list(Some(group), limit.saturating_sub(begun.elapsed()))
-                .map_err(|error| failed(doing(), error, limit))?;
+            // Every broker must answer: while one is away there is no answer, and the member leaves all the same.
+            let Ok(groups) = self.consumer.fetch_group_list(Some(group), LEAVING) else { continue };
             let there = |group: &rdkafka::groups::GroupInfo| {
                 group.members().iter().any(|member| member.client_id() == instance)
             };

@@ -4,6 +4,7 @@
 //! asked for, no jump where an offset is gone, idempotent producers that wait for all in-sync replicas.
 
 mod admin;
+mod ask;
 mod consumer;
 mod coverage;
 mod native;
@@ -20,7 +21,8 @@ pub use writer::KafkaWriter;
 
 use crate::{Bus, Config, Description, Error, Result, TopicSpec, Topics};
 use rdkafka::ClientConfig;
-use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
+use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 use std::fmt::Display;
 use std::sync::Arc;
@@ -113,6 +115,10 @@ fn client(config: &Config, name: &str) -> ClientConfig {
         .set("client.id", name)
         .set("reconnect.backoff.ms", "50")
         .set("reconnect.backoff.max.ms", "1000")
+        // A machine that stands still or fell off the network says nothing: its partitions' new leaders are heard of only once what was
+        // asked of it is given up.
+        .set("socket.timeout.ms", "10000")
+        .set("socket.connection.setup.timeout.ms", "5000")
         .set("socket.keepalive.enable", "true")
         .set("log.connection.close", "false")
         .set("allow.auto.create.topics", "false");
@@ -141,12 +147,25 @@ fn writing(config: &Config, name: &str, buffer_bytes: usize) -> ClientConfig {
     client
         .set("enable.idempotence", "true")
         .set("acks", "all")
+        .set("request.timeout.ms", "10000")
         .set("compression.type", config.compression.name())
         .set("linger.ms", config.linger_ms.to_string())
         .set("batch.size", "1000000")
         .set("queue.buffering.max.messages", "0")
         .set("queue.buffering.max.kbytes", (buffer_bytes / 1024).max(1).to_string());
     client
+}
+
+/// First offset and end of a partition, from whoever leads it now.
+fn watermarks<C: ConsumerContext>(
+    handle: &BaseConsumer<C>,
+    topic: &str,
+    partition: i32,
+    limit: Duration,
+) -> KafkaResult<(i64, i64)> {
+    // librdkafka goes on asking the leader that it knew, whether that lives or not, until metadata names another.
+    let look = |patience| drop(handle.fetch_metadata(Some(topic), patience));
+    ask::again(limit, |patience| handle.fetch_watermarks(topic, partition, patience), look)
 }
 
 /// A client that cannot be made is a wrong setting: librdkafka opens no connection for it.

@@ -6,7 +6,7 @@
 
 use super::consumer::positions_of;
 use super::reports::Reports;
-use super::{failed, list, reading, refused};
+use super::{failed, list, reading, refused, watermarks};
 use crate::{Committed, Config, Error, Reader, Record, Restored, Result, metrics};
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
@@ -62,7 +62,7 @@ impl KafkaReader {
 
     fn watermarks(&self, handle: &Handle, topic: &str, partition: i32) -> Result<(i64, i64)> {
         let timeout = self.config.request_timeout();
-        handle.fetch_watermarks(topic, partition, timeout).map_err(|error| match error.rdkafka_error_code() {
+        watermarks(handle, topic, partition, timeout).map_err(|error| match error.rdkafka_error_code() {
             Some(
                 RDKafkaErrorCode::UnknownTopicOrPartition
                 | RDKafkaErrorCode::UnknownTopic

@@ -1,0 +1,124 @@
+//! What happens while a scenario runs: phases are sent, things go wrong when they are due, and at last rows are waited for.
+//!
+//! What must stay true: what goes wrong never holds up sending, and an act that the stack refuses ends the run with what was done before it.
+
+use super::faults::{self, Done};
+use super::sample::Sample;
+use super::stack::Machine;
+use super::{EVERY, MOST, QUIET, judge};
+use crate::generate::{Bounds, Generator, Load};
+use crate::report::Step;
+use crate::scenario::{Event, Phase, Scenario};
+use crate::verify::Excuse;
+use anyhow::Result;
+use rand::rngs::StdRng;
+use rand::{Rng, SeedableRng};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+/// Sends phase after phase.
+pub(super) fn phases(
+    generator: &mut Generator<'_>,
+    scenario: &Scenario,
+    latest: &Mutex<Sample>,
+    stop: &AtomicBool,
+) -> Result<Vec<Step>> {
+    let told = || stop.load(Ordering::Relaxed);
+    let now = || latest.lock().unwrap_or_else(PoisonError::into_inner).clone();
+    // The first look is before the first packet.
+    let waiting = Instant::now();
+    while now().at_s == 0.0 && !told() && waiting.elapsed() < QUIET {
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    let mut steps = Vec::new();
+    'all: for phase in &scenario.phases {
+        if phase.restarts {
+            generator.restart_exporters();
+        }
+        for number in 0..phase.steps {
+            let Phase { rate, step, garbage, for_s, .. } = phase;
+            let load = Load { rate: rate + step * number as f64, garbage: *garbage };
+            let bounds = Bounds { duration: Some(Duration::from_secs_f64(*for_s)), ..Bounds::default() };
+            let (from, begun, before) = (now(), Instant::now(), generator.ledger().total().flows);
+            generator.send(load, bounds, stop)?;
+            let sent = (generator.ledger().total().flows - before, begun.elapsed().as_secs_f64());
+            // So that the sample at the end is one.
+            std::thread::sleep(EVERY);
+            let done = judge::step(load.rate, sent, &from, &now());
+            let goes_on = done.kept_up || phase.steps == 1;
+            steps.push(done);
+            if !goes_on || told() {
+                break 'all;
+            }
+        }
+    }
+    generator.finish()?;
+    Ok(steps)
+}
+
+/// Does what goes wrong, when it is due, until all is done, nothing is sent any more, or the stack does not do as it is told: gives what was
+/// done, when nobody received, and what did not work.
+pub(super) fn events(
+    machine: &mut Machine,
+    scenario: &Scenario,
+    begun: Instant,
+    over: impl Fn() -> bool,
+) -> (Vec<Done>, Vec<Excuse>, Vec<String>) {
+    let mut random = StdRng::seed_from_u64(scenario.network.seed);
+    let (mut done, mut excuses) = (Vec::new(), Vec::new());
+    let sleep_until = |at: f64| {
+        while begun.elapsed().as_secs_f64() < at && !over() {
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    };
+    let mut events: Vec<&Event> = scenario.events.iter().collect();
+    events.sort_by(|a, b| a.at_s.total_cmp(&b.at_s));
+    for event in events {
+        sleep_until(event.at_s);
+        for number in 0..event.times {
+            if over() {
+                break;
+            }
+            let [least, most] = event.every_s;
+            if number > 0 {
+                sleep_until(begun.elapsed().as_secs_f64() + random.random_range(least..=most));
+            }
+            let at_s = begun.elapsed().as_secs_f64();
+            let outcome = match faults::inflict(machine, event, &mut random) {
+                Ok(outcome) => outcome,
+                Err(error) => {
+                    let what = format!("{:?} {:?} at {at_s:.1} s: {error:#}", event.act, event.part);
+                    return (done, excuses, vec![what]);
+                }
+            };
+            machine.tell_processes();
+            excuses.extend(outcome.excuse);
+            done.push(Done {
+                at_s,
+                what: outcome.what,
+                took_s: begun.elapsed().as_secs_f64() - at_s,
+                kill: event.act == crate::scenario::Act::Kill,
+            });
+        }
+    }
+    (done, excuses, Vec::new())
+}
+
+/// Waits until as many rows are there as flows were sent, or no more come.
+pub(super) fn wait(latest: &Mutex<Sample>) {
+    let begun = Instant::now();
+    let (mut last, mut grown) = (0, Instant::now());
+    loop {
+        let now = latest.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        if now.stored > last {
+            (last, grown) = (now.stored, Instant::now());
+        }
+        if now.stored >= now.sent || grown.elapsed() > QUIET || begun.elapsed() > MOST {
+            // One more look, so that what the last batch cost is in the sums.
+            std::thread::sleep(EVERY + EVERY);
+            return;
+        }
+        std::thread::sleep(Duration::from_millis(200));
+    }
+}
