@@ -75,6 +75,7 @@ contract! {
     a_topic_that_is_created_again_is_another_incarnation
     topics_that_are_not_as_they_must_be_are_refused_by_name
     a_writer_counts_what_is_acknowledged_and_keeps_order
+    one_look_takes_all_acknowledgements_that_have_come
 }
 
 fn admin() -> AdminClient<DefaultClientContext> {

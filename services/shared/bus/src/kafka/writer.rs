@@ -17,6 +17,8 @@ use std::time::Duration;
 
 #[derive(Debug, Default)]
 struct Totals {
+    /// Records that were told of, one way or the other.
+    reported: u64,
     acked: Count,
     failed: BTreeMap<String, Count>,
 }
@@ -47,6 +49,7 @@ impl ProducerContext for Deliveries {
             Err((error, record)) => (record, Some(error)),
         };
         let mut totals = self.totals.lock().unwrap_or_else(PoisonError::into_inner);
+        totals.reported += 1;
         let count = match error {
             None => &mut totals.acked,
             Some(error) => {
@@ -79,6 +82,10 @@ impl KafkaWriter {
             .create_with_context(Deliveries::default())
             .map_err(refused)?;
         Ok(Self { producer })
+    }
+
+    fn reported(&self) -> u64 {
+        self.producer.context().totals.lock().unwrap_or_else(PoisonError::into_inner).reported
     }
 }
 
@@ -119,7 +126,14 @@ impl Writer for KafkaWriter {
     }
 
     fn poll(&mut self, timeout: Duration) {
-        self.producer.poll(timeout);
+        // Without a time to wait the wrapper takes one event, however many are there; what is not taken stays in the buffer.
+        loop {
+            let before = self.reported();
+            self.producer.poll(timeout);
+            if !timeout.is_zero() || self.reported() == before {
+                return;
+            }
+        }
     }
 
     fn in_flight(&self) -> usize {

@@ -647,3 +647,19 @@ pub fn a_writer_counts_what_is_acknowledged_and_keeps_order<B: Bus>(bus: &B, nam
     assert!(delivered.failed.is_empty());
     assert_eq!(values(bus, &output, 0), numbers);
 }
+
+pub fn one_look_takes_all_acknowledgements_that_have_come<B: Bus>(bus: &B, name: &str) {
+    let output = topic(bus, name, 1, DAY);
+    let mut writer = bus.writer(8 << 20).unwrap();
+    for _ in 0..20 {
+        writer.try_send(&message(&output, 0, "key", "value"), 1).unwrap().unwrap();
+        // Longer than records wait for company: each is sent, and acknowledged, by itself.
+        std::thread::sleep(Duration::from_millis(30));
+    }
+    while values(bus, &output, 0).len() < 20 {
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    std::thread::sleep(Duration::from_secs(1));
+    writer.poll(Duration::ZERO);
+    assert_eq!((writer.delivered().acked.records, writer.in_flight()), (20, 0));
+}
