@@ -98,7 +98,7 @@ fn codec(c: &mut Criterion) {
         }
         b.iter(|| {
             native::block(weir_schemas::rollup::FLOWS.all_columns(), black_box(&rows))
-                .map(|(block, _)| block.len())
+                .map(|block| block.len())
         });
     });
     group.finish();

@@ -5,10 +5,10 @@
 use super::faults::{self, Done};
 use super::sample::Sample;
 use super::stack::Machine;
-use super::{EVERY, MOST, QUIET, judge};
+use super::{EVERY, judge};
 use crate::generate::{Bounds, Generator, Load};
 use crate::report::Step;
-use crate::scenario::{Event, Phase, Scenario};
+use crate::scenario::{Act, Event, Phase, Scenario};
 use crate::verify::Excuse;
 use anyhow::Result;
 use rand::rngs::StdRng;
@@ -16,6 +16,11 @@ use rand::{Rng, SeedableRng};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
+
+/// Nothing more comes where no row has come for so long.
+const QUIET: Duration = Duration::from_secs(45);
+/// Nothing more is waited for then.
+const MOST: Duration = Duration::from_secs(900);
 
 /// Sends phase after phase.
 pub(super) fn phases(
@@ -98,7 +103,7 @@ pub(super) fn events(
                 at_s,
                 what: outcome.what,
                 took_s: begun.elapsed().as_secs_f64() - at_s,
-                kill: event.act == crate::scenario::Act::Kill,
+                kill: event.act == Act::Kill,
             });
         }
     }

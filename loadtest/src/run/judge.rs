@@ -76,7 +76,7 @@ pub fn judge(report: &mut Report) {
     let faults: usize = report.exporters.iter().map(|one| one.faults.len()).sum();
     let sums = match (report.compared, faults) {
         (Compared::Sums, 0) => "all",
-        (Compared::Raw, 0) => "each flow's number alone, as some were missed",
+        (Compared::Raw, 0) => "each flow's number alone, as not all were acknowledged",
         _ => "see the exporters",
     };
     let what = "what exporters' flows say, by minute, rate and side";

@@ -86,10 +86,6 @@ const PROBES: usize = 32;
 const SAMPLES: usize = 240;
 /// Between two samples, at least.
 const EVERY: Duration = Duration::from_secs(1);
-/// Nothing more comes where no row has come for so long.
-const QUIET: Duration = Duration::from_secs(45);
-/// Nothing more is waited for then.
-const MOST: Duration = Duration::from_secs(900);
 
 /// Runs it and judges it. `stop` ends sending early; what was sent is judged all the same.
 ///

@@ -22,7 +22,7 @@ pub struct Config {
     /// Bytes of rows at which a batch is inserted before its age.
     pub batch_bytes: usize,
     /// Most bytes of batches in memory, per worker, inserted ones included until ClickHouse has acknowledged; reading stops there. Beside it
-    /// each partition keeps up to 8 MiB of room for its next batch.
+    /// each partition keeps up to 8 MiB of room for its next batch, and each insert that runs holds its rows a second time, as columns.
     pub memory_bytes: usize,
     /// Inserts at the same time, per worker.
     pub inserts: usize,

@@ -1,6 +1,6 @@
-//! ClickHouse's HTTP client, narrowed to what Weir does: inserts of bytes under a token, and queries with bound parameters.
+//! ClickHouse's HTTP client, narrowed to what Weir does: inserts of blocks under a token, and queries with bound parameters.
 //!
-//! All settings that shape an insert's blocks are pinned here, so that one insert is one block on the first try and on every retry
+//! An insert is one block of Native, and all settings that could shape it otherwise are pinned here, so that one insert is one block on the first try and on every retry
 //! (EXACTLY_ONCE.md, rule 9). After an insert error the connection is dropped (rule 11).
 
 use crate::config::{Config, ConfigError};
@@ -19,7 +19,9 @@ pub const MAX_INSERT_ROWS: usize = 1_000_000;
 pub const INSERT_SETTINGS: &[(&str, &str)] = &[
     ("async_insert", "0"),
     ("insert_deduplicate", "1"),
+    ("input_format_native_allow_types_conversion", "0"),
     ("input_format_parallel_parsing", "0"),
+    ("input_format_skip_unknown_fields", "0"),
     ("max_block_size", "1048576"),
     ("max_insert_block_size", "1048576"),
     ("max_insert_threads", "1"),
@@ -30,7 +32,7 @@ pub const INSERT_SETTINGS: &[(&str, &str)] = &[
 ];
 
 /// Version of [`INSERT_SETTINGS`]; a plan of another version is not retried blindly.
-pub const SETTINGS_VERSION: u32 = 1;
+pub const SETTINGS_VERSION: u32 = 2;
 
 /// Why ClickHouse did not do what was asked.
 #[derive(Debug, Error)]
@@ -59,12 +61,12 @@ pub enum StoreError {
         reason: String,
     },
     /// Rows that are not those of their table: a defect of who made them.
-    #[error("{what}: {source}")]
+    #[error("rows for {table}: {reason}")]
     Rows {
-        /// What was to be done.
-        what: String,
+        /// The table.
+        table: &'static str,
         /// What is wrong with them.
-        source: RowError,
+        reason: RowError,
     },
     /// An answer that is not what was asked for.
     #[error("the answer to {what} can't be read: {reason}")]
@@ -146,7 +148,8 @@ impl Store {
         }
     }
 
-    /// Inserts rows under a token: RowBinary rows of all columns of `table`, without the header.
+    /// Inserts rows under a token: RowBinary of all columns of `table`, without a header. They are sent as one block of columns, which is held
+    /// beside them until the answer comes.
     ///
     /// After an error the rows may or may not be there; the same rows under the same token may be sent again.
     pub async fn insert(&mut self, table: &Table, rows: Bytes, token: &str) -> Result<(), StoreError> {
@@ -161,8 +164,10 @@ impl Store {
         rows: Bytes,
         token: &str,
     ) -> Result<(), StoreError> {
+        let block = native::block(table.all_columns(), &rows)
+            .map_err(|reason| StoreError::Rows { table: table.name, reason })?;
         let start = Instant::now();
-        let done = self.try_insert(name, table, rows, token).await;
+        let done = self.try_insert(name, block.into(), token).await;
         match &done {
             Ok(()) => metrics::histogram!(crate::metrics::INSERT_SECONDS, "table" => table.name)
                 .record(start.elapsed().as_secs_f64()),
@@ -174,16 +179,8 @@ impl Store {
         done
     }
 
-    async fn try_insert(
-        &self,
-        name: &str,
-        table: &Table,
-        rows: Bytes,
-        token: &str,
-    ) -> Result<(), StoreError> {
+    async fn try_insert(&self, name: &str, block: Bytes, token: &str) -> Result<(), StoreError> {
         let what = format!("an insert into {name}");
-        let (block, _) = native::block(table.all_columns(), &rows)
-            .map_err(|source| StoreError::Rows { what: what.clone(), source })?;
         let statement = format!("INSERT INTO {}.{name} FORMAT Native", self.config.database);
         let timeout = Duration::from_secs(self.config.insert_timeout_s);
         let mut insert = self
@@ -196,7 +193,7 @@ impl Store {
         }
         let failed = |error| self.failed(&what, error);
         // Chunks, so that compression works on pieces that fit a cache and the engine's block limit.
-        let mut rest = Bytes::from(block);
+        let mut rest = block;
         while !rest.is_empty() {
             let chunk = rest.split_to(rest.len().min(1 << 20));
             insert.send(chunk).await.map_err(failed)?;

@@ -9,7 +9,7 @@ use serde_json::Value as Json;
 use std::collections::BTreeMap;
 use std::io::{Read, Write};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
-use weir_schemas::rollup::{FLOWS, JOINED, ROLLUPS, tables};
+use weir_schemas::rollup::{FLOWS, InterfaceRow, JOINED, ROLLUPS, tables};
 use weir_schemas::value::{MAX_COUNT, MAX_Q};
 use weir_schemas::*;
 use weir_store::migrate::{load_as_names, migrate};
@@ -47,6 +47,8 @@ async fn the_engine_serves_what_weir_sends() {
     store.execute("ALTER TABLE weir.flows REMOVE TTL").await.unwrap();
     every_column_comes_back_with_extreme_values_and_nulls(&mut store).await;
     names_of_ases_are_replaced_by_those_of_another_database(&mut store).await;
+    columns_of_many_different_texts_are_read_as_they_were_written(&mut store).await;
+    a_table_of_another_shape_refuses_the_insert(&mut store).await;
     one_insert_is_one_block_and_a_token_is_taken_once(&mut store).await;
     rows_over_many_days_are_one_insert_too(&mut store).await;
     a_body_cut_short_inserts_nothing_and_its_token_stays_free(&mut store, &served.url).await;
@@ -191,12 +193,25 @@ async fn every_column_comes_back_with_extreme_values_and_nulls(store: &mut Store
         generation: u32::MAX,
         ..Batch::default()
     };
-    for (n, flow) in [extreme(), Flow::default()].into_iter().enumerate() {
-        store.execute("TRUNCATE TABLE weir.flows").await.unwrap();
-        let mut rows = Vec::new();
+    // One block, so that columns of several rows are read as such: nulls, lists and texts of one stand beside those of the others.
+    let third = Flow {
+        raw_offset: 2,
+        exporter_name: "rtr2",
+        in_if_name: "et-0/0/1",
+        as_path: U32s::Native(&[64500]),
+        icmp_code: Some(3),
+        bytes: Some(1500),
+        q: Some(2_250_000),
+        ..Flow::default()
+    };
+    let flows = [Flow { raw_offset: 0, ..extreme() }, Flow { raw_offset: 1, ..Flow::default() }, third];
+    let mut rows = Vec::new();
+    for flow in &flows {
         batch.put_row(&mut rows);
         flow.put_row(&mut rows);
-        store.insert(&FLOWS, rows.into(), &format!("column {n}")).await.unwrap();
+    }
+    store.insert(&FLOWS, rows.into(), "columns").await.unwrap();
+    for (n, flow) in flows.into_iter().enumerate() {
         // Everything as text, so that no number is rounded on the way back.
         let columns: Vec<_> = FLOWS
             .all_columns()
@@ -211,9 +226,14 @@ async fn every_column_comes_back_with_extreme_values_and_nulls(store: &mut Store
                 _ => format!("toString({0}) AS {0}", column.name),
             })
             .collect();
-        let read: Vec<BTreeMap<String, Option<String>>> =
-            store.query(&format!("SELECT {} FROM weir.flows", columns.join(", ")), &[]).await.unwrap();
-        assert_eq!(read.len(), 1);
+        let read: Vec<BTreeMap<String, Option<String>>> = store
+            .query(
+                &format!("SELECT {} FROM weir.flows ORDER BY weir.flows.raw_offset", columns.join(", ")),
+                &[],
+            )
+            .await
+            .unwrap();
+        assert_eq!(read.len(), 3);
         let mut wanted = serde_json::to_value(Flow { q: None, q_l2: None, ..flow }).unwrap();
         for (name, q) in [("q", flow.q), ("q_l2", flow.q_l2)] {
             wanted[name] = q.map_or(Json::Null, |q| q.to_string().into());
@@ -227,10 +247,10 @@ async fn every_column_comes_back_with_extreme_values_and_nulls(store: &mut Store
                 Json::String(text) => Some(text.clone()),
                 other => Some(other.to_string()),
             };
-            assert_eq!(read[0][column.name], wanted, "{}", column.name);
+            assert_eq!(read[n][column.name], wanted, "{} {n}", column.name);
         }
-        assert_eq!(read[0]["exporter"].as_deref(), Some("127.0.0.9"));
-        assert_eq!(read[0]["generation"], Some(u32::MAX.to_string()));
+        assert_eq!(read[n]["exporter"].as_deref(), Some("127.0.0.9"));
+        assert_eq!(read[n]["generation"], Some(u32::MAX.to_string()));
     }
     store.execute("TRUNCATE TABLE weir.flows").await.unwrap();
 }
@@ -264,26 +284,65 @@ async fn rows_over_many_days_are_one_insert_too(store: &mut Store) {
     store.execute("TRUNCATE TABLE weir.flows").await.unwrap();
 }
 
+async fn columns_of_many_different_texts_are_read_as_they_were_written(store: &mut Store) {
+    // Indexes into the texts of a block take one, two or four bytes each.
+    for different in [300, 70_000] {
+        let mut rows = Vec::new();
+        for n in 0..different + 10 {
+            Batch::default().put_row(&mut rows);
+            let name = format!("et-{}", n % different);
+            Flow { raw_offset: n, in_if_name: &name, ..Flow::default() }.put_row(&mut rows);
+        }
+        store.insert(&FLOWS, rows.into(), &format!("{different} texts")).await.unwrap();
+        let right = format!(
+            "SELECT count() AS n FROM weir.flows WHERE in_if_name = concat('et-', toString(raw_offset % {different}))"
+        );
+        assert_eq!(count(store, &right).await, different + 10);
+        store.execute("TRUNCATE TABLE weir.flows").await.unwrap();
+    }
+}
+
+/// A value is never shortened, and a column never dropped, because table and program are of different releases.
+async fn a_table_of_another_shape_refuses_the_insert(store: &mut Store) {
+    let interfaces = JOINED.iter().find(|table| table.name == "interfaces").unwrap();
+    let mut rows = Vec::new();
+    InterfaceRow { speed: 400_000_000_000, version: 1, ..InterfaceRow::default() }.put_row(&mut rows);
+    let rows = Bytes::from(rows);
+    let changes =
+        ["MODIFY COLUMN speed UInt32", "DROP COLUMN speed", "ADD COLUMN speed UInt64 AFTER description"];
+    for (n, change) in changes.into_iter().enumerate() {
+        store.execute(&format!("ALTER TABLE weir.interfaces {change}")).await.unwrap();
+        let inserted = store.insert(interfaces, rows.clone(), &format!("shape {n}")).await;
+        assert_eq!(inserted.is_ok(), n == 2, "{change}: {inserted:?}");
+    }
+    assert_eq!(count(store, "SELECT speed AS n FROM weir.interfaces").await, 400_000_000_000);
+    store.execute("TRUNCATE TABLE weir.interfaces").await.unwrap();
+}
+
 /// Rule 11: a token with a cut-off body would be silent loss.
 async fn a_body_cut_short_inserts_nothing_and_its_token_stays_free(store: &mut Store, url: &str) {
-    // Rows one after another, which unlike Weir's own blocks can end early without a sign of it.
-    let body = rows(300);
     let address = url.trim_start_matches("http://");
-    let path = "/?insert_deduplication_token=cut&query=INSERT%20INTO%20weir.flows%20FORMAT%20RowBinary";
-    // Both ways of saying how long a body is, each ended early at a row's border.
-    let cut = body.len() - rows(200).len();
-    let declared = format!("POST {path} HTTP/1.1\r\nHost: h\r\nContent-Length: {}\r\n\r\n", body.len());
-    let chunked =
-        format!("POST {path} HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n{:x}\r\n", cut);
-    for (head, tail) in [(declared, &b""[..]), (chunked, &b"\r\n"[..])] {
-        let mut socket = std::net::TcpStream::connect(address).unwrap();
-        socket.write_all(head.as_bytes()).unwrap();
-        socket.write_all(&body[..cut]).unwrap();
-        socket.write_all(tail).unwrap();
-        socket.shutdown(std::net::Shutdown::Write).unwrap();
-        let mut answer = Vec::new();
-        let _ = socket.read_to_end(&mut answer);
-        assert!(!answer.starts_with(b"HTTP/1.1 200"), "{}", String::from_utf8_lossy(&answer));
+    let path = |format| {
+        format!("/?insert_deduplication_token=cut&query=INSERT%20INTO%20weir.flows%20FORMAT%20{format}")
+    };
+    // Rows one after another can end early at a row's border without a sign of it; a block can't.
+    let (lines, block) = (rows(300).to_vec(), native::block(FLOWS.all_columns(), &rows(300)).unwrap());
+    let (border, middle) = (lines.len() - rows(200).len(), block.len() / 2);
+    for (body, cut, path) in [(lines, border, path("RowBinary")), (block, middle, path("Native"))] {
+        // Both ways of saying how long a body is.
+        let declared = format!("POST {path} HTTP/1.1\r\nHost: h\r\nContent-Length: {}\r\n\r\n", body.len());
+        let chunked =
+            format!("POST {path} HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n{:x}\r\n", cut);
+        for (head, tail) in [(declared, &b""[..]), (chunked, &b"\r\n"[..])] {
+            let mut socket = std::net::TcpStream::connect(address).unwrap();
+            socket.write_all(head.as_bytes()).unwrap();
+            socket.write_all(&body[..cut]).unwrap();
+            socket.write_all(tail).unwrap();
+            socket.shutdown(std::net::Shutdown::Write).unwrap();
+            let mut answer = Vec::new();
+            let _ = socket.read_to_end(&mut answer);
+            assert!(!answer.starts_with(b"HTTP/1.1 200"), "{}", String::from_utf8_lossy(&answer));
+        }
     }
     assert_eq!(count(store, "SELECT count() AS n FROM weir.flows").await, 0);
     store.insert(&FLOWS, rows(300), "cut").await.unwrap();

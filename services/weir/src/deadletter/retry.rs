@@ -94,7 +94,10 @@ pub fn retry<B: Bus>(
         transact(&mut producer, &mut consumer, &topics.raw, &topics.deadletter, now)?;
         (rest, done) = (behind, done + count);
     }
-    consumer.leave()?;
+    // All is done; who can't leave now is taken to have left when its session ends.
+    if let Err(error) = consumer.leave() {
+        tracing::warn!("{error}");
+    }
     say(&format!("{done} letters are put back into {}", topics.raw));
     if was_back > 0 {
         say(&format!("{was_back} were put back before"));

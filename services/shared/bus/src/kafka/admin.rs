@@ -120,9 +120,10 @@ impl Admin {
 
     fn described(&self, admin: &Client, topics: &[&str]) -> Result<Vec<Option<Description>>> {
         let limit = self.config.request_timeout();
+        let deadline = Instant::now() + limit;
         let of = |error| failed(format!("describing topics {}", topics.join(", ")), error, limit);
         let ask = |patience| native::describe_topics(admin, topics, patience);
-        let described = ask::again(limit, ask, |_| {}).map_err(of)?;
+        let described = ask::again(deadline, ask, |_| {}).map_err(of)?;
         let resources: Vec<_> = topics
             .iter()
             .zip(&described)
@@ -133,7 +134,7 @@ impl Admin {
             Vec::new()
         } else {
             let ask = |patience| block_on(admin.describe_configs(&resources, &options(patience)));
-            ask::again(limit, ask, |_| {}).map_err(of)?
+            ask::again(deadline, ask, |_| {}).map_err(of)?
         };
         let mut settings = settings.into_iter();
         topics

@@ -3,7 +3,8 @@
 //!
 //! What must stay true: only questions are asked again, never what changes something.
 
-use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode as Code};
+use super::{Kind, kind};
+use rdkafka::error::KafkaResult;
 use std::time::{Duration, Instant};
 
 /// How long the first try waits.
@@ -11,100 +12,81 @@ const FIRST: Duration = Duration::from_secs(2);
 /// Between an answer that says "not here, not now" and the next try.
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// Asks until there is an answer, or `limit` is over. `look` is called between tries, with the patience of the last: it is to find out who is
-/// to be asked now.
+/// Asks until there is an answer, or the deadline. `look` is called between tries, with the patience of the next: it is to find out who is to be
+/// asked now.
 pub(super) fn again<T>(
-    limit: Duration,
+    deadline: Instant,
     mut ask: impl FnMut(Duration) -> KafkaResult<T>,
     mut look: impl FnMut(Duration),
 ) -> KafkaResult<T> {
-    let (begun, mut patience) = (Instant::now(), FIRST);
+    let left = || deadline.saturating_duration_since(Instant::now());
+    let mut patience = FIRST;
     loop {
-        let left = limit.saturating_sub(begun.elapsed());
-        let asked = Instant::now();
-        match ask(patience.min(left)) {
-            Err(error) if passes(&error) && begun.elapsed() + PAUSE < limit => {
-                tracing::debug!("asked again after {:?}: {error}", asked.elapsed());
-                look(patience.min(left));
-                std::thread::sleep(PAUSE.saturating_sub(asked.elapsed()));
-            }
+        let (asked, most) = (Instant::now(), patience.min(left()).max(PAUSE));
+        let error = match ask(most) {
+            Err(error) if kind(&error) != Kind::Other && left() > PAUSE => error,
             answer => return answer,
+        };
+        tracing::debug!("asked again after {:?}: {error}", asked.elapsed());
+        // What is refused at once says nothing of how long an answer takes.
+        if asked.elapsed() >= most {
+            patience *= 2;
         }
-        patience *= 2;
+        look(patience.min(left()).max(PAUSE));
+        std::thread::sleep(PAUSE.saturating_sub(asked.elapsed()));
+        if left().is_zero() {
+            return Err(error);
+        }
     }
-}
-
-/// Whether another try, maybe with another broker, may have an answer.
-fn passes(error: &KafkaError) -> bool {
-    let code = match error {
-        KafkaError::AdminOp(code) => Some(*code),
-        other => other.rdkafka_error_code(),
-    };
-    matches!(
-        code,
-        Some(
-            Code::OperationTimedOut
-                | Code::RequestTimedOut
-                | Code::TimedOutQueue
-                | Code::BrokerTransportFailure
-                | Code::DestroyBroker
-                | Code::NotLeaderForPartition
-                | Code::LeaderNotAvailable
-                | Code::ReplicaNotAvailable
-                | Code::NetworkException
-                | Code::WaitingForCoordinator
-                | Code::CoordinatorLoadInProgress
-                | Code::CoordinatorNotAvailable
-                | Code::NotCoordinator
-        )
-    )
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
 
     fn fails(code: Code) -> KafkaError {
         KafkaError::MetadataFetch(code)
     }
 
     #[test]
-    fn a_question_that_nobody_answers_is_asked_again_with_more_patience() {
+    fn a_question_that_nobody_answers_is_asked_again_with_more_patience_and_a_refused_one_with_the_same() {
         let (mut waited, mut looked) = (Vec::new(), 0);
         let answer = again(
-            Duration::from_secs(30),
+            Instant::now() + Duration::from_secs(60),
             |patience| {
                 waited.push(patience.as_secs());
-                if waited.len() < 3 { Err(fails(Code::OperationTimedOut)) } else { Ok(7) }
+                match waited.len() {
+                    1 | 3 => {
+                        std::thread::sleep(patience);
+                        Err(fails(Code::OperationTimedOut))
+                    }
+                    2 => Err(fails(Code::NotLeaderForPartition)),
+                    _ => Ok(7),
+                }
             },
             |_| looked += 1,
         );
-        assert_eq!((answer, &waited[..], looked), (Ok(7), &[2, 4, 8][..], 2));
+        assert_eq!((answer, &waited[..], looked), (Ok(7), &[2, 4, 4, 8][..], 3));
     }
 
     #[test]
-    fn an_answer_that_stays_is_not_asked_for_again_and_the_limit_is_one_for_all_tries() {
+    fn an_answer_that_stays_is_not_asked_for_again_and_the_deadline_is_that_of_all_tries() {
         let mut asked = 0;
-        let mut ask = |code, limit| {
+        let (begun, limit) = (Instant::now(), Duration::from_secs(1));
+        let mut ask = |code| {
             again::<()>(
-                limit,
+                begun + limit,
                 |patience| {
                     asked += 1;
                     assert!(patience <= limit);
-                    std::thread::sleep(patience.min(Duration::from_millis(10)));
                     Err(fails(code))
                 },
-                |_| {},
+                |patience| assert!(patience <= limit),
             )
         };
-        assert_eq!(
-            ask(Code::UnknownTopicOrPartition, Duration::from_secs(30)),
-            Err(fails(Code::UnknownTopicOrPartition))
-        );
-        assert_eq!(
-            ask(Code::NotLeaderForPartition, Duration::from_millis(150)),
-            Err(fails(Code::NotLeaderForPartition))
-        );
-        assert!((2..=3).contains(&asked), "{asked}");
+        assert_eq!(ask(Code::UnknownTopicOrPartition), Err(fails(Code::UnknownTopicOrPartition)));
+        assert_eq!(ask(Code::NotLeaderForPartition), Err(fails(Code::NotLeaderForPartition)));
+        assert!((3..=12).contains(&asked), "{asked}");
     }
 }

@@ -40,8 +40,12 @@ pub(super) fn positions_of<C: ConsumerContext>(
     let timeout = config.request_timeout();
     let doing = || format!("asking for the positions of group {group} in {topic}");
     let asked = list(topic, partitions.iter().map(|p| (*p, Offset::Invalid)))?;
-    let answer = ask::again(timeout, |patience| consumer.committed_offsets(asked.clone(), patience), |_| {})
-        .map_err(|error| failed(doing(), error, timeout))?;
+    let answer = ask::again(
+        Instant::now() + timeout,
+        |patience| consumer.committed_offsets(asked.clone(), patience),
+        |_| {},
+    )
+    .map_err(|error| failed(doing(), error, timeout))?;
     let elements = answer.elements();
     elements
         .iter()
@@ -146,8 +150,6 @@ struct Held {
 
 /// How long a member's end may take.
 const CLOSE: Duration = Duration::from_secs(10);
-/// How long a look at who has left may take.
-const LEAVING: Duration = Duration::from_secs(2);
 
 /// Ends librdkafka's consumer beside whoever drops it. A question that is put to it just as it ends is never answered (2.12.1,
 /// `rd_kafka_cgrp_terminated` throws waiting ones away), and the answer to its last rebalance is one; a static member leaves nothing undone
@@ -585,22 +587,25 @@ impl GroupConsumer for KafkaConsumer {
         // librdkafka leaves for a static member when it unsubscribes, and only then: not when it closes.
         self.close();
         self.consumer.unsubscribe();
-        let (begun, limit) = (Instant::now(), self.group.config.request_timeout().min(CLOSE));
-        let Group { group, instance, .. } = &self.group;
+        let limit = self.group.config.request_timeout().min(CLOSE);
+        let (deadline, Group { group, instance, .. }) = (Instant::now() + limit, &self.group);
         let doing = || format!("leaving group {group} as {instance}");
-        while begun.elapsed() < limit {
+        let look = |patience| {
             // Records that were still on their way are not this member's any more.
             drop(self.consumer.poll(Duration::from_millis(50)));
-            // Every broker must answer: while one is away there is no answer, and the member leaves all the same.
-            let Ok(groups) = self.consumer.fetch_group_list(Some(group), LEAVING) else { continue };
-            let there = |group: &rdkafka::groups::GroupInfo| {
-                group.members().iter().any(|member| member.client_id() == instance)
-            };
-            if !groups.groups().iter().any(there) {
-                return Ok(());
+            self.consumer.fetch_group_list(Some(group), patience)
+        };
+        // Every broker must answer. While one is away nobody says that this member has left; it is told to leave all the same.
+        let left = || ask::again(deadline, look, |_| {}).map_err(|error| failed(doing(), error, limit));
+        let there = |group: &rdkafka::groups::GroupInfo| {
+            group.members().iter().any(|member| member.client_id() == instance)
+        };
+        while left()?.groups().iter().any(there) {
+            if Instant::now() >= deadline {
+                return Err(Error::Timeout { doing: doing(), waited: limit });
             }
         }
-        Err(Error::Timeout { doing: doing(), waited: limit })
+        Ok(())
     }
 }
 

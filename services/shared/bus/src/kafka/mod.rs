@@ -26,7 +26,7 @@ use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 use std::fmt::Display;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Kafka as a [`Bus`].
 #[derive(Clone, Debug)]
@@ -115,9 +115,6 @@ fn client(config: &Config, name: &str) -> ClientConfig {
         .set("client.id", name)
         .set("reconnect.backoff.ms", "50")
         .set("reconnect.backoff.max.ms", "1000")
-        // A machine that stands still or fell off the network says nothing: its partitions' new leaders are heard of only once what was
-        // asked of it is given up.
-        .set("socket.timeout.ms", "10000")
         .set("socket.connection.setup.timeout.ms", "5000")
         .set("socket.keepalive.enable", "true")
         .set("log.connection.close", "false")
@@ -125,7 +122,19 @@ fn client(config: &Config, name: &str) -> ClientConfig {
     for (name, value) in &config.properties.0 {
         client.set(name, value);
     }
+    by_default(&mut client, config, "socket.timeout.ms", SILENCE);
     client
+}
+
+/// How long a broker may say nothing, ms: what a machine that stands still or fell off the network was asked is given up then, and only then are its
+/// partitions' new leaders heard of.
+const SILENCE: u64 = 10_000;
+
+/// A time in ms that people may set otherwise.
+fn by_default(client: &mut ClientConfig, config: &Config, name: &str, ms: u64) {
+    if !config.properties.0.contains_key(name) {
+        client.set(name, ms.to_string());
+    }
 }
 
 /// What every consumer has on top.
@@ -147,12 +156,13 @@ fn writing(config: &Config, name: &str, buffer_bytes: usize) -> ClientConfig {
     client
         .set("enable.idempotence", "true")
         .set("acks", "all")
-        .set("request.timeout.ms", "10000")
         .set("compression.type", config.compression.name())
         .set("linger.ms", config.linger_ms.to_string())
         .set("batch.size", "1000000")
         .set("queue.buffering.max.messages", "0")
         .set("queue.buffering.max.kbytes", (buffer_bytes / 1024).max(1).to_string());
+    // Before the connection is given up: a broker that waits for its followers says so in time.
+    by_default(&mut client, config, "request.timeout.ms", SILENCE - 2000);
     client
 }
 
@@ -165,7 +175,7 @@ fn watermarks<C: ConsumerContext>(
 ) -> KafkaResult<(i64, i64)> {
     // librdkafka goes on asking the leader that it knew, whether that lives or not, until metadata names another.
     let look = |patience| drop(handle.fetch_metadata(Some(topic), patience));
-    ask::again(limit, |patience| handle.fetch_watermarks(topic, partition, patience), look)
+    ask::again(Instant::now() + limit, |patience| handle.fetch_watermarks(topic, partition, patience), look)
 }
 
 /// A client that cannot be made is a wrong setting: librdkafka opens no connection for it.
@@ -177,34 +187,64 @@ fn refused(error: KafkaError) -> Error {
     Error::Config { key, reason }
 }
 
-/// An error of the client as ours; a timeout as what it is.
-fn failed(doing: impl Display, error: KafkaError, waited: Duration) -> Error {
-    let code = match &error {
+/// What an error of the client means for whoever asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    /// Nobody answered in time.
+    Unanswered,
+    /// Who answered is not, or not yet, the one to be asked.
+    Moving,
+    /// Anything else.
+    Other,
+}
+
+fn code(error: &KafkaError) -> Option<RDKafkaErrorCode> {
+    match error {
         KafkaError::AdminOp(code) => Some(*code),
         other => other.rdkafka_error_code(),
-    };
-    match code {
+    }
+}
+
+fn kind(error: &KafkaError) -> Kind {
+    use RDKafkaErrorCode as Code;
+    match code(error) {
         Some(
-            RDKafkaErrorCode::OperationTimedOut
-            | RDKafkaErrorCode::RequestTimedOut
-            | RDKafkaErrorCode::BrokerTransportFailure
-            | RDKafkaErrorCode::AllBrokersDown
-            | RDKafkaErrorCode::TimedOutQueue,
-        ) => Error::Timeout { doing: doing.to_string(), waited },
+            Code::OperationTimedOut
+            | Code::RequestTimedOut
+            | Code::BrokerTransportFailure
+            | Code::NetworkException
+            | Code::AllBrokersDown
+            | Code::TimedOutQueue,
+        ) => Kind::Unanswered,
         Some(
-            code @ (RDKafkaErrorCode::DestroyBroker
-            | RDKafkaErrorCode::NodeUpdate
-            | RDKafkaErrorCode::WaitingForCoordinator
-            | RDKafkaErrorCode::CoordinatorLoadInProgress
-            | RDKafkaErrorCode::CoordinatorNotAvailable
-            | RDKafkaErrorCode::NotCoordinator
-            | RDKafkaErrorCode::NotLeaderForPartition
-            | RDKafkaErrorCode::LeaderNotAvailable
-            | RDKafkaErrorCode::NotEnoughReplicas
-            | RDKafkaErrorCode::UnstableOffsetCommit),
-        ) => Error::Moving { doing: doing.to_string(), reason: code.to_string() },
-        Some(code) => Error::Bus { doing: doing.to_string(), reason: code.to_string() },
-        None => Error::Bus { doing: doing.to_string(), reason: error.to_string() },
+            Code::DestroyBroker
+            | Code::NodeUpdate
+            | Code::WaitingForCoordinator
+            | Code::CoordinatorLoadInProgress
+            | Code::CoordinatorNotAvailable
+            | Code::NotCoordinator
+            | Code::NotLeaderForPartition
+            | Code::LeaderNotAvailable
+            | Code::ReplicaNotAvailable
+            | Code::KafkaStorageError
+            | Code::FencedLeaderEpoch
+            | Code::UnknownLeaderEpoch
+            | Code::OffsetNotAvailable
+            | Code::NotEnoughReplicas
+            | Code::UnstableOffsetCommit,
+        ) => Kind::Moving,
+        _ => Kind::Other,
+    }
+}
+
+/// An error of the client as ours; a timeout as what it is.
+fn failed(doing: impl Display, error: KafkaError, waited: Duration) -> Error {
+    let (doing, code) = (doing.to_string(), code(&error));
+    let reason = code.map_or_else(|| error.to_string(), |code| code.to_string());
+    match kind(&error) {
+        Kind::Unanswered => Error::Timeout { doing, waited },
+        Kind::Moving => Error::Moving { doing, reason },
+        Kind::Other => Error::Bus { doing, reason },
     }
 }
 

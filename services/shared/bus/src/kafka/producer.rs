@@ -6,7 +6,7 @@
 //! Delivery reports are events here, so somebody must take them while librdkafka waits for them: every wait below polls.
 
 use super::reports::Reports;
-use super::{KafkaConsumer, admin, refused, writing};
+use super::{KafkaConsumer, SILENCE, admin, by_default, refused, writing};
 use crate::{Config, Error, GroupConsumer, Message, Position, Result, Transactions, TxnError, metrics};
 use rdkafka::ClientContext;
 use rdkafka::config::RDKafkaLogLevel;
@@ -78,7 +78,15 @@ enum Failure {
 
 impl KafkaProducer {
     pub(super) fn open(config: &Arc<Config>, identity: &str) -> Result<Self> {
-        let producer: BaseProducer<Sent> = writing(config, identity, config.send_buffer_bytes)
+        let mut client = writing(config, identity, config.send_buffer_bytes);
+        // librdkafka takes no request that may last longer than the transaction that it is part of.
+        by_default(
+            &mut client,
+            config,
+            "socket.timeout.ms",
+            SILENCE.min(config.transaction_timeout_ms.saturating_sub(100)),
+        );
+        let producer: BaseProducer<Sent> = client
             .set("transactional.id", identity)
             .set("transaction.timeout.ms", config.transaction_timeout_ms.to_string())
             .create_with_context(Sent::default())

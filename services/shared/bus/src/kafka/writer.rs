@@ -126,13 +126,16 @@ impl Writer for KafkaWriter {
     }
 
     fn poll(&mut self, timeout: Duration) {
-        // Without a time to wait the wrapper takes one event, however many are there; what is not taken stays in the buffer.
-        loop {
+        // Without a time to wait the wrapper takes one event, however many are there; what is not taken stays in the buffer. Errors are events
+        // too, so two looks in a row must find nothing.
+        let mut idle = 0;
+        while idle < 2 {
             let before = self.reported();
             self.producer.poll(timeout);
-            if !timeout.is_zero() || self.reported() == before {
+            if !timeout.is_zero() {
                 return;
             }
+            idle = if self.reported() == before { idle + 1 } else { 0 };
         }
     }
 
