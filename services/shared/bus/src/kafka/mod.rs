@@ -175,7 +175,34 @@ fn watermarks<C: ConsumerContext>(
 ) -> KafkaResult<(i64, i64)> {
     // librdkafka goes on asking the leader that it knew, whether that lives or not, until metadata names another.
     let look = |patience| drop(handle.fetch_metadata(Some(topic), patience));
-    ask::again(Instant::now() + limit, |patience| handle.fetch_watermarks(topic, partition, patience), look)
+    let ask = |patience| {
+        handle.fetch_watermarks(topic, partition, patience).map_err(|error| {
+            match error.rdkafka_error_code() {
+                // While brokers come and go it may for a moment not know a partition that is there.
+                Some(RDKafkaErrorCode::UnknownPartition)
+                    if exists(handle, topic, Some(partition), patience) =>
+                {
+                    KafkaError::MetadataFetch(RDKafkaErrorCode::LeaderNotAvailable)
+                }
+                _ => error,
+            }
+        })
+    };
+    ask::again(Instant::now() + limit, ask, look)
+}
+
+/// Whether the topic is there, and has this partition.
+fn exists<C: ConsumerContext>(
+    handle: &BaseConsumer<C>,
+    topic: &str,
+    partition: Option<i32>,
+    patience: Duration,
+) -> bool {
+    let metadata = handle.fetch_metadata(Some(topic), patience);
+    metadata.is_ok_and(|all| {
+        let partitions = all.topics().iter().flat_map(|found| found.partitions());
+        partitions.map(|found| found.id()).any(|id| partition.is_none_or(|partition| partition == id))
+    })
 }
 
 /// A client that cannot be made is a wrong setting: librdkafka opens no connection for it.

@@ -6,7 +6,7 @@
 
 use super::consumer::positions_of;
 use super::reports::Reports;
-use super::{failed, list, reading, refused, watermarks};
+use super::{exists, failed, list, reading, refused, watermarks};
 use crate::{Committed, Config, Error, Reader, Record, Restored, Result, metrics};
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
@@ -67,7 +67,7 @@ impl KafkaReader {
                 RDKafkaErrorCode::UnknownTopicOrPartition
                 | RDKafkaErrorCode::UnknownTopic
                 | RDKafkaErrorCode::UnknownPartition,
-            ) if !exists(handle, topic, timeout) => Error::TopicMissing { topic: topic.to_owned() },
+            ) if !exists(handle, topic, None, timeout) => Error::TopicMissing { topic: topic.to_owned() },
             _ => failed(format!("asking for the bounds of {topic}/{partition}"), error, timeout),
         })
     }
@@ -144,11 +144,6 @@ fn positions(followed: &BTreeMap<(String, i32), i64>) -> TopicPartitionList {
         .iter()
         .map(|((topic, partition), next)| (topic.clone(), *partition, Offset::Offset((*next).max(0))))
         .collect()
-}
-
-fn exists(handle: &Handle, topic: &str, timeout: Duration) -> bool {
-    let metadata = handle.fetch_metadata(Some(topic), timeout);
-    metadata.is_ok_and(|all| all.topics().iter().any(|found| !found.partitions().is_empty()))
 }
 
 /// Whether the client mends this by itself.
