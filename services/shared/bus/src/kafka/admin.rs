@@ -115,15 +115,25 @@ impl Admin {
     }
 
     pub(super) fn describe(&self, topics: &[&str]) -> Result<Vec<Option<Description>>> {
-        if topics.is_empty() { Ok(Vec::new()) } else { self.ask(|admin| self.described(admin, topics)) }
+        if topics.is_empty() {
+            return Ok(Vec::new());
+        }
+        // A client keeps to the broker that it asked, dead or not; each try has a new one.
+        let ask = |patience| self.ask(|admin| self.described(admin, topics, patience));
+        ask::again(Instant::now() + self.config.request_timeout(), Error::is_away, ask, |_| {})
     }
 
-    fn described(&self, admin: &Client, topics: &[&str]) -> Result<Vec<Option<Description>>> {
-        let limit = self.config.request_timeout();
-        let deadline = Instant::now() + limit;
-        let of = |error| failed(format!("describing topics {}", topics.join(", ")), error, limit);
-        let ask = |patience| native::describe_topics(admin, topics, patience);
-        let described = ask::again(deadline, ask, |_| {}).map_err(of)?;
+    fn described(
+        &self,
+        admin: &Client,
+        topics: &[&str],
+        patience: Duration,
+    ) -> Result<Vec<Option<Description>>> {
+        let of = |error| {
+            let limit = self.config.request_timeout();
+            failed(format!("describing topics {}", topics.join(", ")), error, limit)
+        };
+        let described = native::describe_topics(admin, topics, patience).map_err(of)?;
         let resources: Vec<_> = topics
             .iter()
             .zip(&described)
@@ -133,8 +143,7 @@ impl Admin {
         let settings = if resources.is_empty() {
             Vec::new()
         } else {
-            let ask = |patience| block_on(admin.describe_configs(&resources, &options(patience)));
-            ask::again(deadline, ask, |_| {}).map_err(of)?
+            block_on(admin.describe_configs(&resources, &options(patience))).map_err(of)?
         };
         let mut settings = settings.into_iter();
         topics

@@ -3,8 +3,7 @@
 //!
 //! What must stay true: only questions are asked again, never what changes something.
 
-use super::{Kind, kind};
-use rdkafka::error::KafkaResult;
+use std::fmt::Display;
 use std::time::{Duration, Instant};
 
 /// How long the first try waits.
@@ -12,19 +11,20 @@ const FIRST: Duration = Duration::from_secs(2);
 /// Between an answer that says "not here, not now" and the next try.
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// Asks until there is an answer, or the deadline. `look` is called between tries, with the patience of the next: it is to find out who is to be
+/// Asks until there is an answer, an error that does not pass, or the deadline. `look` is called between tries, with the patience of the next: it is to find out who is to be
 /// asked now.
-pub(super) fn again<T>(
+pub(super) fn again<T, E: Display>(
     deadline: Instant,
-    mut ask: impl FnMut(Duration) -> KafkaResult<T>,
+    passes: impl Fn(&E) -> bool,
+    mut ask: impl FnMut(Duration) -> Result<T, E>,
     mut look: impl FnMut(Duration),
-) -> KafkaResult<T> {
+) -> Result<T, E> {
     let left = || deadline.saturating_duration_since(Instant::now());
     let mut patience = FIRST;
     loop {
         let (asked, most) = (Instant::now(), patience.min(left()).max(PAUSE));
         let error = match ask(most) {
-            Err(error) if kind(&error) != Kind::Other && left() > PAUSE => error,
+            Err(error) if passes(&error) && left() > PAUSE => error,
             answer => return answer,
         };
         tracing::debug!("asked again after {:?}: {error}", asked.elapsed());
@@ -43,6 +43,7 @@ pub(super) fn again<T>(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::kafka::passes;
     use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
 
     fn fails(code: Code) -> KafkaError {
@@ -54,6 +55,7 @@ mod tests {
         let (mut waited, mut looked) = (Vec::new(), 0);
         let answer = again(
             Instant::now() + Duration::from_secs(60),
+            passes,
             |patience| {
                 waited.push(patience.as_secs());
                 match waited.len() {
@@ -75,8 +77,9 @@ mod tests {
         let mut asked = 0;
         let (begun, limit) = (Instant::now(), Duration::from_secs(1));
         let mut ask = |code| {
-            again::<()>(
+            again::<(), _>(
                 begun + limit,
+                passes,
                 |patience| {
                     asked += 1;
                     assert!(patience <= limit);

@@ -11,7 +11,7 @@
 
 use super::coverage::{Coverage, Looking, Step};
 use super::reports::Reports;
-use super::{ask, failed, list, native, reading, refused, watermarks};
+use super::{ask, failed, list, native, passes, reading, refused, watermarks};
 use crate::{Committed, Config, Error, Event, GroupConsumer, Position, Record, Result, metrics};
 use rdkafka::ClientContext;
 use rdkafka::config::RDKafkaLogLevel;
@@ -42,6 +42,7 @@ pub(super) fn positions_of<C: ConsumerContext>(
     let asked = list(topic, partitions.iter().map(|p| (*p, Offset::Invalid)))?;
     let answer = ask::again(
         Instant::now() + timeout,
+        passes,
         |patience| consumer.committed_offsets(asked.clone(), patience),
         |_| {},
     )
@@ -596,7 +597,8 @@ impl GroupConsumer for KafkaConsumer {
             self.consumer.fetch_group_list(Some(group), patience)
         };
         // Every broker must answer. While one is away nobody says that this member has left; it is told to leave all the same.
-        let left = || ask::again(deadline, look, |_| {}).map_err(|error| failed(doing(), error, limit));
+        let left =
+            || ask::again(deadline, passes, look, |_| {}).map_err(|error| failed(doing(), error, limit));
         let there = |group: &rdkafka::groups::GroupInfo| {
             group.members().iter().any(|member| member.client_id() == instance)
         };

@@ -188,7 +188,7 @@ fn watermarks<C: ConsumerContext>(
             }
         })
     };
-    ask::again(Instant::now() + limit, ask, look)
+    ask::again(Instant::now() + limit, passes, ask, look)
 }
 
 /// Whether the topic is there, and has this partition.
@@ -262,6 +262,11 @@ fn kind(error: &KafkaError) -> Kind {
         ) => Kind::Moving,
         _ => Kind::Other,
     }
+}
+
+/// Whether another try, maybe with another broker, may have an answer.
+fn passes(error: &KafkaError) -> bool {
+    kind(error) != Kind::Other
 }
 
 /// An error of the client as ours; a timeout as what it is.

@@ -401,12 +401,11 @@ pub fn a_restore_waits_for_the_open_transaction_of_a_dead_member<B: Bus>(bus: &B
     producer.commit(&mut consumer, &[Position::new(0, 0)]).unwrap();
 
     let restore = || {
-        let begun = Instant::now();
         let mut keys = Vec::new();
         let mut reader = bus.reader().unwrap();
         let key = |record: &Record<'_>| String::from_utf8(record.key().unwrap().to_vec()).unwrap();
         reader.restore(&state, &[0], &mut |record| keys.push(key(record))).unwrap();
-        (keys, begun.elapsed())
+        keys
     };
     let wait = Duration::from_millis(1500);
     cycle(&mut producer, "aborted by the successor");
@@ -417,7 +416,7 @@ pub fn a_restore_waits_for_the_open_transaction_of_a_dead_member<B: Bus>(bus: &B
         assert!(!restored.is_finished(), "it did not wait");
         // The member is dead: it neither commits nor aborts. Its successor's start ends what it left.
         producer = bus.transactional(name).unwrap();
-        assert_eq!(restored.join().unwrap().0, ["before"]);
+        assert_eq!(restored.join().unwrap(), ["before"]);
     });
 
     cycle(&mut producer, "committed late");
@@ -427,9 +426,7 @@ pub fn a_restore_waits_for_the_open_transaction_of_a_dead_member<B: Bus>(bus: &B
         std::thread::sleep(wait);
         assert!(!restored.is_finished(), "it did not wait");
         producer.commit(&mut consumer, &[Position::new(0, 0)]).unwrap();
-        let (keys, took) = restored.join().unwrap();
-        assert_eq!(keys, ["before", "committed late"]);
-        assert!(took >= wait);
+        assert_eq!(restored.join().unwrap(), ["before", "committed late"]);
     });
 }
 
