@@ -11,7 +11,7 @@
 
 use crate::from_row::{RowError, RowReader};
 use crate::record::Column;
-use crate::room::VARINT;
+use crate::room::{VARINT, append, put, put_varint};
 use crate::value::Layout;
 use ahash::AHashMap;
 
@@ -177,17 +177,12 @@ fn number(out: &mut Vec<u8>, number: u64) {
     out.extend_from_slice(&number.to_le_bytes());
 }
 
-fn varint(out: &mut Vec<u8>, mut number: u64) {
-    while number >= 0x80 {
-        out.push(number as u8 | 0x80);
-        number >>= 7;
-    }
-    out.push(number as u8);
+fn varint(out: &mut Vec<u8>, number: u64) {
+    append(out, VARINT, |room| put_varint(room, number));
 }
 
 fn text(out: &mut Vec<u8>, text: &[u8]) {
-    varint(out, text.len() as u64);
-    out.extend_from_slice(text);
+    append(out, VARINT + text.len(), |room| put(put_varint(room, text.len() as u64), text));
 }
 
 #[cfg(test)]

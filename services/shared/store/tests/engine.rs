@@ -194,8 +194,8 @@ async fn every_column_comes_back_with_extreme_values_and_nulls(store: &mut Store
         ..Batch::default()
     };
     // One block, so that columns of several rows are read as such: nulls, lists and texts of one stand beside those of the others.
-    let third = Flow {
-        raw_offset: 2,
+    let other = Flow {
+        raw_offset: 1,
         exporter_name: "rtr2",
         in_if_name: "et-0/0/1",
         as_path: U32s::Native(&[64500]),
@@ -204,7 +204,8 @@ async fn every_column_comes_back_with_extreme_values_and_nulls(store: &mut Store
         q: Some(2_250_000),
         ..Flow::default()
     };
-    let flows = [Flow { raw_offset: 0, ..extreme() }, Flow { raw_offset: 1, ..Flow::default() }, third];
+    // In the order of their offsets, of which the extreme one is the largest.
+    let flows = [Flow::default(), other, extreme()];
     let mut rows = Vec::new();
     for flow in &flows {
         batch.put_row(&mut rows);
