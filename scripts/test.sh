@@ -13,5 +13,6 @@ step "build"
 cargo test --release --locked --workspace --no-run
 step "test"
 # Tests of one crate start real servers, so crates go one after another, as cargo does.
-cargo test --release --locked --workspace
+# All of them run whatever fails: the next failure is not to wait for another round.
+cargo test --release --locked --workspace --no-fail-fast
 step "done"

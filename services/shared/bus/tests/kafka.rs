@@ -302,7 +302,8 @@ fn an_unreachable_broker_is_one_clear_sentence_in_bounded_time() {
         assert!(words.starts_with("no Kafka broker answers at 127.0.0.1:1 after 700ms ("), "{words}");
         assert!(words.contains("Connection refused") && words.contains("bus.bootstrap_servers"), "{words}");
     }
-    assert!(begun.elapsed() < Duration::from_secs(6), "{:?}", begun.elapsed());
+    // Each waits its 0.7 s once, none the 30 s of a request; the rest is room for a busy machine.
+    assert!(begun.elapsed() < Duration::from_secs(25), "{:?}", begun.elapsed());
 }
 
 #[test]

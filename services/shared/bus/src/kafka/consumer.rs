@@ -11,7 +11,7 @@
 
 use super::coverage::{Coverage, Looking, Step};
 use super::reports::Reports;
-use super::{ask, failed, list, native, passes, reading, refused, watermarks};
+use super::{ask, exists, failed, list, native, passes, reading, refused, watermarks};
 use crate::{Committed, Config, Error, Event, GroupConsumer, Position, Record, Result, metrics};
 use rdkafka::ClientContext;
 use rdkafka::config::RDKafkaLogLevel;
@@ -414,9 +414,15 @@ impl Group {
             Some(RDKafkaErrorCode::FencedInstanceId) => {
                 Err(Error::Fenced { identity: instance.clone(), reason: consumer.context().reports.last() })
             }
-            Some(RDKafkaErrorCode::UnknownTopicOrPartition | RDKafkaErrorCode::UnknownTopic) => {
-                Err(Error::TopicMissing { topic: topic.clone() })
-            }
+            Some(
+                RDKafkaErrorCode::UnknownTopicOrPartition
+                | RDKafkaErrorCode::UnknownTopic
+                | RDKafkaErrorCode::UnknownPartition,
+            ) => match exists(consumer, topic, None, self.config.request_timeout()) {
+                Ok(false) => Err(Error::TopicMissing { topic: topic.clone() }),
+                // While brokers come and go it may for a moment not be known; or nobody answers, which is no missing topic.
+                Ok(true) | Err(_) => Ok(Event::Idle),
+            },
             // The client mends these by itself, and what they mean for partitions comes as an event.
             Some(
                 RDKafkaErrorCode::AllBrokersDown

@@ -180,7 +180,7 @@ fn watermarks<C: ConsumerContext>(
             match error.rdkafka_error_code() {
                 // While brokers come and go it may for a moment not know a partition that is there.
                 Some(RDKafkaErrorCode::UnknownPartition)
-                    if exists(handle, topic, Some(partition), patience) =>
+                    if exists(handle, topic, Some(partition), patience).unwrap_or(false) =>
                 {
                     KafkaError::MetadataFetch(RDKafkaErrorCode::LeaderNotAvailable)
                 }
@@ -197,12 +197,10 @@ fn exists<C: ConsumerContext>(
     topic: &str,
     partition: Option<i32>,
     patience: Duration,
-) -> bool {
-    let metadata = handle.fetch_metadata(Some(topic), patience);
-    metadata.is_ok_and(|all| {
-        let partitions = all.topics().iter().flat_map(|found| found.partitions());
-        partitions.map(|found| found.id()).any(|id| partition.is_none_or(|partition| partition == id))
-    })
+) -> KafkaResult<bool> {
+    let all = handle.fetch_metadata(Some(topic), patience)?;
+    let mut partitions = all.topics().iter().flat_map(|found| found.partitions());
+    Ok(partitions.any(|found| partition.is_none_or(|partition| partition == found.id())))
 }
 
 /// A client that cannot be made is a wrong setting: librdkafka opens no connection for it.

@@ -67,7 +67,9 @@ impl KafkaReader {
                 RDKafkaErrorCode::UnknownTopicOrPartition
                 | RDKafkaErrorCode::UnknownTopic
                 | RDKafkaErrorCode::UnknownPartition,
-            ) if !exists(handle, topic, None, timeout) => Error::TopicMissing { topic: topic.to_owned() },
+            ) if exists(handle, topic, None, timeout) == Ok(false) => {
+                Error::TopicMissing { topic: topic.to_owned() }
+            }
             _ => failed(format!("asking for the bounds of {topic}/{partition}"), error, timeout),
         })
     }
@@ -161,6 +163,8 @@ fn passing(error: &KafkaError) -> bool {
                         | Code::Resolve
                         | Code::NotLeaderForPartition
                         | Code::LeaderNotAvailable
+                        // Just after a broker's death, and for good only where the look before has not found it.
+                        | Code::UnknownPartition
                         | Code::CoordinatorNotAvailable
                         | Code::CoordinatorLoadInProgress
                         | Code::NotCoordinator
