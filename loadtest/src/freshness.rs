@@ -17,36 +17,59 @@ use weir_store::Store;
 pub struct Look {
     /// When the answer was there, ns since the epoch.
     pub at: i64,
-    /// Receive time of the newest row, by exporter.
+    /// Receive time of the newest row, by exporter with rows that no look before has seen.
     pub newest: HashMap<Ipv4Addr, i64>,
 }
 
-/// How far back a look reaches, s: of `flows`, which is ordered by slots of five minutes, four or five are read, and no more.
+/// How far back a look reaches at most, s: for an exporter that has sent nothing for that long.
 const BACK_S: i64 = 1200;
 
-/// Asks for the newest rows of these exporters.
-///
-/// # Errors
-/// Where ClickHouse does not answer.
-pub async fn look(store: &Store, exporters: &[Ipv4Addr]) -> Result<Look> {
-    #[derive(Deserialize)]
-    struct Newest {
-        exporter: String,
-        newest: i64,
+/// Looks again and again, each time only at what is newer than all that was seen before: looking is not to be what the engine is busy with.
+#[derive(Debug, Default)]
+pub struct Looking {
+    exporters: Vec<Ipv4Addr>,
+    newest: HashMap<Ipv4Addr, i64>,
+}
+
+impl Looking {
+    /// Of these exporters.
+    pub fn at(exporters: Vec<Ipv4Addr>) -> Self {
+        Self { exporters, newest: HashMap::new() }
     }
-    let list: Vec<String> = exporters.iter().map(|address| address.to_ipv6_mapped().to_string()).collect();
-    let since = now_ns() / 1_000_000_000 - BACK_S;
-    let sql = format!(
-        "SELECT IPv6NumToString(exporter) AS exporter, max(toUnixTimestamp64Nano(received)) AS newest FROM {}.flows \
-         WHERE exporter IN (SELECT toIPv6(arrayJoin(splitByChar(',', {{exporters:String}})))) \
-         AND received >= fromUnixTimestamp64Nano({{since:Int64}}) GROUP BY exporter",
-        store.database()
-    );
-    let parameters = [("exporters", list.join(",")), ("since", (since * 1_000_000_000).to_string())];
-    let rows: Vec<Newest> = store.query(&sql, &parameters).await?;
-    let address = |text: &str| text.parse::<std::net::Ipv6Addr>().ok()?.to_ipv4_mapped();
-    let newest = rows.iter().filter_map(|row| Some((address(&row.exporter)?, row.newest))).collect();
-    Ok(Look { at: now_ns(), newest })
+
+    /// Rows received after this are of interest, ns since the epoch: parts of the table that end before it are not read.
+    fn since(&self, now: i64) -> i64 {
+        let back = now - BACK_S * 1_000_000_000;
+        let seen = self.exporters.iter().map(|exporter| self.newest.get(exporter).copied().unwrap_or(back));
+        seen.min().unwrap_or(back).max(back)
+    }
+
+    /// Asks for the newest rows. Exporters of which there is nothing new are not in the answer.
+    ///
+    /// # Errors
+    /// Where ClickHouse does not answer.
+    pub async fn look(&mut self, store: &Store) -> Result<Look> {
+        #[derive(Deserialize)]
+        struct Newest {
+            exporter: String,
+            newest: i64,
+        }
+        let list: Vec<String> =
+            self.exporters.iter().map(|address| address.to_ipv6_mapped().to_string()).collect();
+        let sql = format!(
+            "SELECT IPv6NumToString(exporter) AS exporter, max(toUnixTimestamp64Nano(received)) AS newest FROM {}.flows \
+             WHERE exporter IN (SELECT toIPv6(arrayJoin(splitByChar(',', {{exporters:String}})))) \
+             AND received > fromUnixTimestamp64Nano({{since:Int64}}) GROUP BY exporter",
+            store.database()
+        );
+        let parameters = [("exporters", list.join(",")), ("since", self.since(now_ns()).to_string())];
+        let rows: Vec<Newest> = store.query(&sql, &parameters).await?;
+        let address = |text: &str| text.parse::<std::net::Ipv6Addr>().ok()?.to_ipv4_mapped();
+        let newest: HashMap<_, _> =
+            rows.iter().filter_map(|row| Some((address(&row.exporter)?, row.newest))).collect();
+        self.newest.extend(&newest);
+        Ok(Look { at: now_ns(), newest })
+    }
 }
 
 /// Of all flows of the exporters that were looked at.
@@ -67,7 +90,6 @@ pub struct Freshness {
 /// How long each datagram took: when it was sent (ns since the epoch), its flows, seconds. `sent` is in order. What was never seen took at
 /// least until the last look where `all` of it has reached `weir.raw`; else it is left out, as it may have been missed.
 pub fn delays(addresses: &[Ipv4Addr], sent: &[Sent], looks: &[Look], all: bool) -> Vec<(i64, u32, f64)> {
-    // The newest row so far: an empty answer of a moment takes nothing back.
     let mut seen: HashMap<Ipv4Addr, Vec<(i64, i64)>> = HashMap::new();
     for look in looks {
         for (address, newest) in &look.newest {
@@ -128,6 +150,19 @@ mod tests {
         };
         assert_eq!(seen(false), [(50, 950), (100, 900), (101, 2_899), (900, 2_100)]);
         assert_eq!(seen(true).last(), Some(&(901, 2_099)), "never seen: at least so long");
+    }
+
+    #[test]
+    fn a_look_begins_where_the_exporter_that_is_furthest_behind_was_seen_and_never_too_far_back() {
+        const S: i64 = 1_000_000_000;
+        let (b, now) = (Ipv4Addr::new(127, 0, 0, 10), 5_000 * S);
+        let mut looking = Looking::at(vec![A, b]);
+        assert_eq!(looking.since(now), 3_800 * S, "nothing was seen");
+        looking.newest.insert(A, 4_990 * S);
+        assert_eq!(looking.since(now), 3_800 * S, "of one nothing was seen");
+        looking.newest.insert(b, 4_980 * S);
+        assert_eq!(looking.since(now), 4_980 * S);
+        assert_eq!(looking.since(now + 2_000 * S), 5_800 * S, "both are silent");
     }
 
     #[test]

@@ -3,7 +3,7 @@
 //! CPU, memory and disk come from /proc, of this machine's processes alone. A process that dies keeps what it had used until it was last
 //! looked at.
 
-use crate::freshness::Look;
+use crate::freshness::{Look, Looking};
 use crate::generate::Progress;
 use crate::pace::{ACKNOWLEDGED, DROPPED, KERNEL_DROPS, RECEIVED};
 use anyhow::Result;
@@ -98,10 +98,11 @@ impl Watch {
     pub fn run(self, stop: &AtomicBool) -> Result<Seen> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let (mut seen, mut counters, mut usage) = (Seen::default(), Counters::default(), Usage::default());
+        let mut looking = Looking::at(self.probes);
         let mut next = Instant::now();
         let mut stored = 0;
         while !stop.load(Ordering::Relaxed) {
-            if let Ok(look) = runtime.block_on(crate::freshness::look(&self.store, &self.probes)) {
+            if let Ok(look) = runtime.block_on(looking.look(&self.store)) {
                 seen.looks.push(look);
             }
             if Instant::now() >= next {

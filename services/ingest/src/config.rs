@@ -22,7 +22,7 @@ pub struct Config {
     pub receive_buffer_bytes: usize,
     /// A frame is sent when it would be larger than this, bytes.
     pub frame_bytes: usize,
-    /// A frame is sent when its first datagram is this old, ms.
+    /// Frames are sent when the first datagram of the oldest is this old, ms.
     pub frame_age_ms: u64,
     /// The most that is held in memory for a slow or absent broker, bytes, all workers together; what comes beyond goes to the spool, or is
     /// dropped and counted. Memory is lost with a killed process, and at the end after `drain_timeout_ms`.

@@ -1,8 +1,10 @@
 //! Where ClickHouse is, and how long it keeps what.
 
+use axum::http::Uri;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::path::PathBuf;
 use thiserror::Error;
 
@@ -103,6 +105,14 @@ impl Config {
         }
         Ok(())
     }
+
+    /// Whether it is on this machine, by its address.
+    pub(crate) fn is_local(&self) -> bool {
+        let url: Option<Uri> = self.url.parse().ok();
+        let host = url.as_ref().and_then(Uri::host).unwrap_or_default();
+        let address = host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>();
+        host.eq_ignore_ascii_case("localhost") || address.is_ok_and(|address| address.is_loopback())
+    }
 }
 
 impl EngineConfig {
@@ -129,6 +139,21 @@ mod tests {
     fn defaults_are_valid() {
         Config::default().validate().unwrap();
         EngineConfig::default().validate().unwrap();
+    }
+
+    #[test]
+    fn a_server_is_on_this_machine_by_its_loopback_address_or_name() {
+        for (url, local) in [
+            ("http://127.0.0.1:8123", true),
+            ("http://127.9.9.9", true),
+            ("http://[::1]:8123/", true),
+            ("http://LocalHost:8123/x?y", true),
+            ("http://192.0.2.1:8123", false),
+            ("https://localhost.example.org", false),
+            ("http://", false),
+        ] {
+            assert_eq!(Config { url: url.into(), ..Config::default() }.is_local(), local, "{url}");
+        }
     }
 
     #[test]

@@ -11,7 +11,7 @@
 
 use super::coverage::{Coverage, Looking, Step};
 use super::reports::Reports;
-use super::{ask, exists, failed, list, native, passes, reading, refused, watermarks};
+use super::{ask, by_default, exists, failed, list, native, passes, reading, refused, watermarks};
 use crate::{Committed, Config, Error, Event, GroupConsumer, Position, Record, Result, metrics};
 use rdkafka::ClientContext;
 use rdkafka::config::RDKafkaLogLevel;
@@ -207,7 +207,11 @@ impl std::fmt::Debug for KafkaConsumer {
 
 impl KafkaConsumer {
     pub(super) fn join(config: &Arc<Config>, group: &str, topic: &str, instance: &str) -> Result<Self> {
-        let consumer: Handle = reading(config, instance, "read_committed")
+        let mut client = reading(config, instance, "read_committed");
+        // One answer for what arrives within a moment, not one for each partition's next record: answers are most of what a broker works for.
+        by_default(&mut client, config, "fetch.min.bytes", 64 << 10);
+        by_default(&mut client, config, "fetch.wait.max.ms", 100);
+        let consumer: Handle = client
             .set("group.id", group)
             .set("group.instance.id", instance)
             .set("partition.assignment.strategy", "cooperative-sticky")

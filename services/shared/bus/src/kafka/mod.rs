@@ -130,10 +130,10 @@ fn client(config: &Config, name: &str) -> ClientConfig {
 /// partitions' new leaders heard of.
 const SILENCE: u64 = 10_000;
 
-/// A time in ms that people may set otherwise.
-fn by_default(client: &mut ClientConfig, config: &Config, name: &str, ms: u64) {
+/// A number that people may set otherwise.
+fn by_default(client: &mut ClientConfig, config: &Config, name: &str, value: u64) {
     if !config.properties.0.contains_key(name) {
-        client.set(name, ms.to_string());
+        client.set(name, value.to_string());
     }
 }
 
