@@ -154,6 +154,45 @@ fn what_a_member_died_giving_up_finds_an_owner() {
 }
 
 #[test]
+fn a_member_that_stood_still_for_too_long_is_not_taken_for_a_zombie_of_itself() {
+    let bus =
+        KafkaBus::new(Config { session_timeout_ms: 6_000, poll_interval_ms: 6_000, ..config() }).unwrap();
+    let input = topic(&bus, "still.in", 1, DAY);
+    let output = topic(&bus, "still.out", 1, DAY);
+    write(&bus, &input, 0, ["a", "b"]);
+    let mut consumer = member(&bus, "still", &input, "still", 1);
+    let mut producer = bus.transactional("still").unwrap();
+    consumer.start(0, 0).unwrap();
+    read(&mut consumer, 1);
+    // Its client has given its membership up, and the broker still knows its instance by the member id of before.
+    std::thread::sleep(Duration::from_secs(8));
+    let refused = consumer.commit(&[Position::new(0, 1)]);
+    assert!(matches!(refused, Err(Error::Rebalanced { .. })), "{refused:?}");
+    producer.begin().unwrap();
+    producer.send(&message(&output, 0, "k", "of a")).unwrap();
+    let refused = producer.commit(&mut consumer, &[Position::new(0, 1)]);
+    assert!(matches!(refused, Err(TxnError::Aborted { refused: false, .. })), "{refused:?}");
+    let begun = Instant::now();
+    let mut lost = false;
+    loop {
+        assert!(begun.elapsed() < Duration::from_secs(60), "lost: {lost}");
+        match consumer.poll(Duration::from_millis(100)).unwrap() {
+            Event::Lost(partitions) => lost = partitions == [0],
+            Event::Assigned(partitions) => break assert_eq!(partitions, [0]),
+            Event::Revoked(partitions) => consumer.give_up(&partitions).unwrap(),
+            Event::Record(_) | Event::Idle => {}
+        }
+    }
+    assert!(lost, "what was held before is announced as lost");
+    producer.begin().unwrap();
+    producer.send(&message(&output, 0, "k", "of a")).unwrap();
+    producer.commit(&mut consumer, &[Position::new(0, 1)]).unwrap();
+    consumer.start(0, 1).unwrap();
+    assert_eq!(read(&mut consumer, 1), [(1, "b".to_owned())]);
+    consumer.commit(&[Position::new(0, 2)]).unwrap();
+}
+
+#[test]
 fn what_retention_removed_is_an_error_with_both_ends_of_the_log() {
     let bus = bus();
     let input = topic(&bus, "retention.in", 1, DAY);

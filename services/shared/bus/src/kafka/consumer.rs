@@ -247,9 +247,24 @@ impl KafkaConsumer {
         &self,
         positions: &[Position],
     ) -> Result<(TopicPartitionList, Option<rdkafka::consumer::ConsumerGroupMetadata>)> {
+        self.is_member()?;
         Ok((self.group.positions(positions)?, self.consumer.group_metadata()))
     }
+
+    /// Refuses to commit for one that was thrown out of the group and is on its way back in. It asks by its instance alone then, and a broker
+    /// that has just let it in again takes that for a second process of this identity, by which librdkafka ends for good.
+    fn is_member(&self) -> Result<()> {
+        if native::is_member(&self.consumer) {
+            return Ok(());
+        }
+        Err(Error::Rebalanced {
+            doing: COMMITTING,
+            reason: "not a member of the group at present".to_owned(),
+        })
+    }
 }
+
+const COMMITTING: &str = "committing positions";
 
 impl Group {
     fn place(&mut self, consumer: &Handle, partition: i32, offset: i64) -> Result<()> {
@@ -570,6 +585,7 @@ impl GroupConsumer for KafkaConsumer {
         if positions.is_empty() {
             return Ok(());
         }
+        self.is_member()?;
         let list = self.group.positions(positions)?;
         let Group { topic, group, instance, config, .. } = &self.group;
         self.consumer.commit(&list, CommitMode::Sync).map_err(|error| match error.rdkafka_error_code() {
@@ -578,7 +594,7 @@ impl GroupConsumer for KafkaConsumer {
                 | RDKafkaErrorCode::UnknownMemberId
                 | RDKafkaErrorCode::RebalanceInProgress
                 | RDKafkaErrorCode::AssignmentLost),
-            ) => Error::Rebalanced { doing: "committing positions", reason: code.to_string() },
+            ) => Error::Rebalanced { doing: COMMITTING, reason: code.to_string() },
             Some(code @ RDKafkaErrorCode::FencedInstanceId) => {
                 Error::Fenced { identity: instance.clone(), reason: code.to_string() }
             }

@@ -1,13 +1,14 @@
 //! The few things that librdkafka has and its Rust wrapper lacks, or does with a panic: a topic's id, the metadata of a committed
-//! offset as bytes, and a header by name.
+//! offset as bytes, a header by name, and whether a consumer is a member of its group.
 //!
 //! `unsafe` because each calls C. What makes it sound: every pointer is used while the value that owns it is borrowed, nothing is
-//! kept, and what was created here is destroyed here. The contract tests run all three against a broker.
+//! kept, and what was created here is destroyed here. The contract tests run all of them against a broker.
 #![allow(unsafe_code)]
 
 use rdkafka::admin::AdminClient;
 use rdkafka::bindings as sys;
 use rdkafka::client::ClientContext;
+use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::BorrowedMessage;
 use rdkafka::topic_partition_list::TopicPartitionList;
@@ -107,6 +108,18 @@ unsafe fn text(string: *const c_char) -> String {
     }
     // SAFETY: by the caller's word.
     unsafe { CStr::from_ptr(string) }.to_string_lossy().into_owned()
+}
+
+/// Whether the broker has given this consumer a member id that it has not lost since.
+pub(super) fn is_member<C: ConsumerContext>(consumer: &BaseConsumer<C>) -> bool {
+    let client = consumer.client().native_ptr();
+    // SAFETY: `client` lives as long as `consumer`; the id is null or a C string of our own, freed once, by librdkafka that allocated it.
+    unsafe {
+        let id = sys::rd_kafka_memberid(client);
+        let is_member = !id.is_null() && *id != 0;
+        sys::rd_kafka_mem_free(client, id.cast());
+        is_member
+    }
 }
 
 /// Metadata of each element of a list, in its order. The wrapper panics where it is no UTF-8.
