@@ -17,14 +17,15 @@ use weir_store::Store;
 pub struct Look {
     /// When the answer was there, ns since the epoch.
     pub at: i64,
-    /// Receive time of the newest row, by exporter with rows that no look before has seen.
+    /// Receive time of the newest row, by exporter; one of which nothing new was found may be left out.
     pub newest: HashMap<Ipv4Addr, i64>,
 }
 
 /// How far back a look reaches at most, s: for an exporter that has sent nothing for that long.
 const BACK_S: i64 = 1200;
 
-/// Looks again and again, each time only at what is newer than all that was seen before: looking is not to be what the engine is busy with.
+/// Looks again and again, each time only at what is newer than the newest row of the exporter that is furthest behind: looking is not to be what
+/// the engine is busy with.
 #[derive(Debug, Default)]
 pub struct Looking {
     exporters: Vec<Ipv4Addr>,
@@ -44,7 +45,7 @@ impl Looking {
         seen.min().unwrap_or(back).max(back)
     }
 
-    /// Asks for the newest rows. Exporters of which there is nothing new are not in the answer.
+    /// Asks for the newest rows.
     ///
     /// # Errors
     /// Where ClickHouse does not answer.

@@ -30,7 +30,7 @@ struct Open {
 pub(crate) struct Limits {
     /// Bytes of one frame. A single datagram may be more.
     pub(crate) frame_bytes: usize,
-    /// Age of the first datagram of the oldest frame; then all are sent.
+    /// Age of the first datagram of the oldest frame; then others go along.
     pub(crate) age: Duration,
     /// Bytes of all open frames.
     pub(crate) open_bytes: usize,
@@ -49,6 +49,8 @@ pub(crate) struct Framer {
 
 /// Memory of so many frames is kept for the next ones.
 const SPARE: usize = 1024;
+/// So many frames are sent for their age before sockets are read again.
+const AT_ONCE: usize = 256;
 /// What a datagram takes in a frame beside its payload; only for deciding, the format is the writer's own.
 const HEADER: usize = 14;
 
@@ -89,10 +91,14 @@ impl Framer {
         while self.bytes > self.limits.open_bytes && self.close_oldest(send) {}
     }
 
-    /// Sends all frames where the oldest is old enough: a broker works more for a request than for a record, so what goes shortly after goes along.
+    /// Sends frames where the oldest is old enough, and with it those that would go shortly after: a broker works more for a request than for a
+    /// record. No more than [`AT_ONCE`], as sockets are not read meanwhile.
     pub(crate) fn flush_aged(&mut self, now: Instant, send: &mut impl FnMut(Frame<'_>)) {
         if self.next_due().is_some_and(|due| due <= now) {
-            self.flush_all(send);
+            let mut left = AT_ONCE;
+            while left > 0 && self.close_oldest(send) {
+                left -= 1;
+            }
         }
     }
 
@@ -203,6 +209,19 @@ mod tests {
         framer.flush_aged(at(160), &mut sent.take());
         assert_eq!(sent.0[1..], [(1, vec![vec![2; 900]]), (2, vec![b"two".to_vec()])]);
         assert_eq!(framer.next_due(), None);
+    }
+
+    #[test]
+    fn frames_of_very_many_exporters_do_not_keep_sockets_waiting() {
+        let limits = Limits { open_bytes: 1 << 20, ..LIMITS };
+        let (mut framer, mut sent, begin) = (Framer::new(limits), Sent::default(), Instant::now());
+        for n in 0..600 {
+            framer.push(&exporter(n), &datagram(b"one"), begin, &mut sent.take());
+        }
+        for all in [256, 512, 600, 600] {
+            framer.flush_aged(begin + limits.age, &mut sent.take());
+            assert_eq!(sent.0.len(), all);
+        }
     }
 
     #[test]

@@ -118,7 +118,7 @@ impl Admin {
         if topics.is_empty() {
             return Ok(Vec::new());
         }
-        // A client keeps to the broker that it asked, dead or not; each try has a new one. Where no broker answers at all, that has been waited for.
+        // A client keeps to the broker that it asked, dead or not; each try has a new one. Where no broker answers at all, `connect_timeout_ms` has passed.
         let passes = |error: &Error| matches!(error, Error::Timeout { .. } | Error::Moving { .. });
         let ask = |patience| self.ask(|admin| self.described(admin, topics, patience));
         ask::again(Instant::now() + self.config.request_timeout(), passes, ask, |_| {})

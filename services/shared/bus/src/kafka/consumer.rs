@@ -11,7 +11,7 @@
 
 use super::coverage::{Coverage, Looking, Step};
 use super::reports::Reports;
-use super::{ask, by_default, exists, failed, list, native, passes, reading, refused, watermarks};
+use super::{ask, by_default, failed, list, native, passes, reading, refused, watermarks};
 use crate::{Committed, Config, Error, Event, GroupConsumer, Position, Record, Result, metrics};
 use rdkafka::ClientContext;
 use rdkafka::config::RDKafkaLogLevel;
@@ -247,13 +247,14 @@ impl KafkaConsumer {
         &self,
         positions: &[Position],
     ) -> Result<(TopicPartitionList, Option<rdkafka::consumer::ConsumerGroupMetadata>)> {
-        self.is_member()?;
         Ok((self.group.positions(positions)?, self.consumer.group_metadata()))
     }
 
-    /// Refuses to commit for one that was thrown out of the group and is on its way back in. It asks by its instance alone then, and a broker
-    /// that has just let it in again takes that for a second process of this identity, by which librdkafka ends for good.
-    fn is_member(&self) -> Result<()> {
+    /// Refuses to commit for one that gave its member id up, as librdkafka does after `poll_interval_ms` without a poll: it asks by its instance
+    /// alone then, and a broker that still knows the instance by the id of before takes that for a second process of this identity, by which
+    /// librdkafka ends for good. A commit that waits within librdkafka for a coordinator may still come to that; within a transaction it only
+    /// aborts.
+    fn must_be_member(&self) -> Result<()> {
         if native::is_member(&self.consumer) {
             return Ok(());
         }
@@ -433,15 +434,9 @@ impl Group {
             Some(RDKafkaErrorCode::FencedInstanceId) => {
                 Err(Error::Fenced { identity: instance.clone(), reason: consumer.context().reports.last() })
             }
-            Some(
-                RDKafkaErrorCode::UnknownTopicOrPartition
-                | RDKafkaErrorCode::UnknownTopic
-                | RDKafkaErrorCode::UnknownPartition,
-            ) => match exists(consumer, topic, None, self.config.request_timeout()) {
-                Ok(false) => Err(Error::TopicMissing { topic: topic.clone() }),
-                // While brokers come and go it may for a moment not be known; or nobody answers, which is no missing topic.
-                Ok(true) | Err(_) => Ok(Event::Idle),
-            },
+            Some(RDKafkaErrorCode::UnknownTopicOrPartition | RDKafkaErrorCode::UnknownTopic) => {
+                Err(Error::TopicMissing { topic: topic.clone() })
+            }
             // The client mends these by itself, and what they mean for partitions comes as an event.
             Some(
                 RDKafkaErrorCode::AllBrokersDown
@@ -585,7 +580,7 @@ impl GroupConsumer for KafkaConsumer {
         if positions.is_empty() {
             return Ok(());
         }
-        self.is_member()?;
+        self.must_be_member()?;
         let list = self.group.positions(positions)?;
         let Group { topic, group, instance, config, .. } = &self.group;
         self.consumer.commit(&list, CommitMode::Sync).map_err(|error| match error.rdkafka_error_code() {

@@ -180,7 +180,7 @@ fn watermarks<C: ConsumerContext>(
             match error.rdkafka_error_code() {
                 // While brokers come and go it may for a moment not know a partition that is there.
                 Some(RDKafkaErrorCode::UnknownPartition)
-                    if exists(handle, topic, Some(partition), patience).unwrap_or(false) =>
+                    if exists(handle, topic, Some(partition), patience) != Ok(false) =>
                 {
                     KafkaError::MetadataFetch(RDKafkaErrorCode::LeaderNotAvailable)
                 }

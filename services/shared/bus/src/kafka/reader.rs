@@ -163,8 +163,6 @@ fn passing(error: &KafkaError) -> bool {
                         | Code::Resolve
                         | Code::NotLeaderForPartition
                         | Code::LeaderNotAvailable
-                        // Just after a broker's death, and for good only where the look before has not found it.
-                        | Code::UnknownPartition
                         | Code::CoordinatorNotAvailable
                         | Code::CoordinatorLoadInProgress
                         | Code::NotCoordinator
