@@ -95,9 +95,10 @@ impl Framer {
     /// record. No more than [`AT_ONCE`], as sockets are not read meanwhile.
     pub(crate) fn flush_aged(&mut self, now: Instant, send: &mut impl FnMut(Frame<'_>)) {
         if self.next_due().is_some_and(|due| due <= now) {
-            let mut left = AT_ONCE;
-            while left > 0 && self.close_oldest(send) {
-                left -= 1;
+            for _ in 0..AT_ONCE {
+                if !self.close_oldest(send) {
+                    break;
+                }
             }
         }
     }
