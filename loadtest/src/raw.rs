@@ -43,7 +43,9 @@ impl Received {
     /// Where the bus can't be read, or a frame is none.
     pub fn read<B: Bus>(bus: &B) -> Result<Self> {
         let topic = bus.topics().raw;
-        let partitions: Vec<i32> = (0..bus.partitions() as i32).collect();
+        let there = bus.describe(&[topic.as_str()])?.pop().flatten();
+        let there = there.with_context(|| format!("there is no topic {topic}"))?;
+        let partitions: Vec<i32> = (0..there.partitions as i32).collect();
         let (mut found, mut fault) = (Self::default(), None);
         bus.reader()?.restore(&topic, &partitions, &mut |record| {
             let taken = found.take(record.key().unwrap_or_default(), record.value().unwrap_or_default());

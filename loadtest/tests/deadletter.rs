@@ -91,7 +91,7 @@ fn what_was_dead_becomes_flows_once_and_what_was_decoded_beside_it_stays_once() 
     let config = "[decoder]\nparked_bytes = 1\n[sink]\nbatch_ms = 500\n";
     let options = local::Options {
         ports: Ports::free().unwrap(),
-        partitions: 3,
+        partitions: Some(3),
         kafka: kafka::Options { heap_mb: 512, ..kafka::Options::load() },
         config: vec![config.parse().unwrap()],
         ..local::Options::new(dir.path())

@@ -54,7 +54,7 @@ fn stack(dir: &Path, world: &World, exporters: &[Exporter]) -> Local {
     let config = [CONFIG, &databases, &links_toml(exporters)].map(|text| text.parse().unwrap());
     let options = local::Options {
         ports: Ports::free().unwrap(),
-        partitions: PARTITIONS,
+        partitions: Some(PARTITIONS),
         kafka: kafka::Options { heap_mb: 512, ..kafka::Options::load() },
         config: config.to_vec(),
         ..local::Options::new(dir)

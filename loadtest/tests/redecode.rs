@@ -58,7 +58,7 @@ fn stack(dir: &Path, world: &World, exporters: &[Exporter]) -> Local {
     let options = local::Options {
         standalone: true,
         ports: Ports::free().unwrap(),
-        partitions: 4,
+        partitions: Some(4),
         config: config.map(|text| text.parse().unwrap()).to_vec(),
         ..local::Options::new(dir)
     };

@@ -96,7 +96,7 @@ fn a_stack_that_is_there_is_tested_from_addresses_of_its_own() {
     let stack = Local::up(local::Options {
         standalone: true,
         ports: Ports::free().unwrap(),
-        partitions: 4,
+        partitions: Some(4),
         config: vec![databases.parse().unwrap(), names.parse().unwrap()],
         ..local::Options::new(&dir.path().join("stack"))
     })

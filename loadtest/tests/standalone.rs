@@ -34,7 +34,7 @@ fn stack(dir: &Path, world: &World, exporters: &[Exporter]) -> Local {
     let options = local::Options {
         standalone: true,
         ports: Ports::free().unwrap(),
-        partitions: PARTITIONS,
+        partitions: Some(PARTITIONS),
         config: config.map(|text| text.parse().unwrap()).to_vec(),
         ..local::Options::new(dir)
     };
@@ -117,8 +117,9 @@ fn a_standalone_killed_ten_times_stores_all_of_its_log_once_and_tells_what_the_d
     let service = stack.service("standalone").unwrap();
     service.stop(Duration::from_secs(40)).unwrap();
     let received = {
-        let embedded = weir_bus::EmbeddedConfig { path: dir.path().join("bus"), ..Default::default() };
-        let config = weir_bus::Config { partitions: PARTITIONS, embedded, ..Default::default() };
+        let path = dir.path().join("bus");
+        let embedded = weir_bus::EmbeddedConfig { path, partitions: PARTITIONS, ..Default::default() };
+        let config = weir_bus::Config { embedded, ..Default::default() };
         Received::read(&EmbeddedBus::open(config).unwrap()).unwrap()
     };
     service.start().unwrap();

@@ -217,15 +217,21 @@ fn runtime() -> Result<tokio::runtime::Runtime> {
     tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().context("no threads")
 }
 
-/// Is set by SIGTERM and SIGINT, as long as the runtime lives.
-fn stop(runtime: &tokio::runtime::Runtime) -> Result<Arc<AtomicBool>> {
+/// Is set by SIGTERM and SIGINT, as long as the runtime lives. Whoever still has something to do then says so; a second signal ends the
+/// process, and what it started ends with it.
+fn stop(runtime: &tokio::runtime::Runtime, still: Option<&'static str>) -> Result<Arc<AtomicBool>> {
     let told = Arc::new(AtomicBool::new(false));
     let _inside = runtime.enter();
     for kind in [SignalKind::terminate(), SignalKind::interrupt()] {
         let (mut signals, told) = (signal(kind)?, Arc::clone(&told));
         runtime.spawn(async move {
             while signals.recv().await.is_some() {
-                told.store(true, Ordering::Relaxed);
+                let again = told.swap(true, Ordering::Relaxed);
+                match still {
+                    Some(_) if again => std::process::exit(130),
+                    Some(still) => eprintln!("{still}. A second signal ends it at once."),
+                    None => {}
+                }
             }
         });
     }
@@ -235,7 +241,7 @@ fn stop(runtime: &tokio::runtime::Runtime) -> Result<Arc<AtomicBool>> {
 impl Generate {
     fn run(self) -> Result<ExitCode> {
         let runtime = runtime()?;
-        let stop = stop(&runtime)?;
+        let stop = stop(&runtime, None)?;
         let stack = self.stack.as_deref().map(Description::read).transpose()?;
         let [a, b, c] = self.ports[..] else { anyhow::bail!("--ports takes three ports") };
         let metrics = stack.as_ref().and_then(Description::ingest_metrics).unwrap_or(&self.ingest_metrics);

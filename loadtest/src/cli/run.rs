@@ -4,7 +4,7 @@ use super::{print, runtime, stop};
 use anyhow::{Context, Result};
 use clap::Args;
 use std::net::{IpAddr, Ipv4Addr};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 use weir_loadtest::report::{self, Report};
 use weir_loadtest::run::{Options, Place, Target, clear, run};
@@ -68,7 +68,7 @@ pub struct Run {
     /// Makes every phase this many times as long, and moves what goes wrong with it: 0.1 for a try.
     #[arg(long, default_value_t = 1.0)]
     stretch: f64,
-    /// Folder for the reports: NAME.md, NAME.json and NAME.html.
+    /// Folder for the reports: NAME.md, NAME.json and NAME.html, and index.md about all that lie there.
     #[arg(long, value_name = "DIR", default_value = "loadtest-reports")]
     out: PathBuf,
 }
@@ -84,7 +84,7 @@ impl Run {
             .collect::<Result<_>>()?;
         std::fs::create_dir_all(&self.out).with_context(|| format!("creating {}", self.out.display()))?;
         let runtime = runtime()?;
-        let stop = stop(&runtime)?;
+        let stop = stop(&runtime, Some("No more is sent; what was sent is still compared"))?;
         let mut worst = 0;
         for scenario in scenarios {
             let name = scenario.name.clone();
@@ -92,7 +92,7 @@ impl Run {
             let options = Options { scenario, place: self.place(), asn: self.asn() };
             worst = worst.max(match run(&options, &stop) {
                 Ok(report) => {
-                    self.write(&report)?;
+                    report::write(&self.out, &report)?;
                     print(line(&report))?;
                     match report.verdict {
                         Verdict::Pass => 0,
@@ -148,16 +148,6 @@ impl Run {
         }
         let part = |name| Home::find().part(name, "The AS database", "scripts/fetch-asn.sh");
         ["asn/asn-ipv4.csv", "asn/asn-ipv6.csv"].into_iter().filter_map(|name| part(name).ok()).collect()
-    }
-
-    fn write(&self, report: &Report) -> Result<()> {
-        let write = |ending: &str, text: &str| {
-            let path: &Path = &self.out.join(format!("{}.{ending}", report.scenario.name));
-            std::fs::write(path, text).with_context(|| format!("writing {}", path.display()))
-        };
-        write("md", &report::markdown(report))?;
-        write("html", &report::page(report))?;
-        write("json", &(serde_json::to_string(report)? + "\n"))
     }
 }
 

@@ -6,6 +6,8 @@ use clap::Args;
 use std::process::ExitCode;
 use weir_loadtest::size::{Costs, Question, days, number};
 
+const USUAL: Question = Question::of(0.0);
+
 #[derive(Args)]
 pub struct Size {
     /// Flows a second in the busiest hour: 2500, 300k, 1M.
@@ -14,23 +16,23 @@ pub struct Size {
     /// Exporters.
     #[arg(long)]
     exporters: u64,
-    /// How long `flows` is kept: 90d, 36h, 2w.
-    #[arg(long, value_parser = days_of, default_value = "14d")]
-    retention: f64,
-    /// How long topics are kept.
-    #[arg(long, value_parser = days_of, default_value = "24h")]
-    topic_retention: f64,
+    /// How long `flows` is kept: 90d, 36h, 2w; else two weeks.
+    #[arg(long, value_parser = days_of)]
+    retention: Option<f64>,
+    /// How long topics are kept; else a day.
+    #[arg(long, value_parser = days_of)]
+    topic_retention: Option<f64>,
     /// Copies of each partition in Kafka.
-    #[arg(long, default_value_t = 3)]
+    #[arg(long, default_value_t = USUAL.kafka_copies)]
     kafka_copies: u32,
     /// Copies of each row in ClickHouse.
-    #[arg(long, default_value_t = 2)]
+    #[arg(long, default_value_t = USUAL.clickhouse_copies)]
     clickhouse_copies: u32,
     /// Share of a core that is to be busy in the busiest hour.
-    #[arg(long, default_value_t = 0.5)]
+    #[arg(long, default_value_t = USUAL.busy)]
     busy: f64,
     /// A day's average as a share of its busiest hour.
-    #[arg(long, default_value_t = 0.6)]
+    #[arg(long, default_value_t = USUAL.daily_average)]
     daily_average: f64,
 }
 
@@ -56,8 +58,8 @@ impl Size {
         let question = Question {
             flows: self.flows,
             exporters: self.exporters,
-            retention_days: self.retention,
-            topic_hours: self.topic_retention * 24.0,
+            retention_days: self.retention.unwrap_or(USUAL.retention_days),
+            topic_hours: self.topic_retention.map_or(USUAL.topic_hours, |days| days * 24.0),
             kafka_copies: self.kafka_copies,
             clickhouse_copies: self.clickhouse_copies,
             busy: self.busy,

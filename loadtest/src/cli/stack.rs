@@ -45,9 +45,9 @@ pub struct Up {
     /// Processes of the sink.
     #[arg(long, default_value_t = 1)]
     sinks: usize,
-    /// Partitions of the topics.
-    #[arg(long, default_value_t = 12)]
-    bus_partitions: usize,
+    /// Partitions of the topics; else Weir's default: 12 over Kafka, 4 in one process.
+    #[arg(long)]
+    bus_partitions: Option<usize>,
     /// The program weir; else $WEIR_BIN, else the one beside this program, else target/release/weir.
     #[arg(long, value_name = "PATH")]
     weir: Option<PathBuf>,
@@ -144,7 +144,7 @@ impl Up {
             bail!("{} has a stack that runs already, process {}", self.dir.display(), description.pid);
         }
         let runtime = runtime()?;
-        let stop = stop(&runtime)?;
+        let stop = stop(&runtime, None)?;
         let mut stack = Local::up(self.options()?)?;
         let description = stack.description();
         print(format_args!(

@@ -1,11 +1,15 @@
 //! What a scenario came to: one value, told as JSON, Markdown or a page.
 
 mod content;
+mod folder;
 mod html;
+mod index;
 mod markdown;
 mod plot;
 
+pub use folder::{read, write};
 pub use html::page;
+pub use index::index;
 pub use markdown::markdown;
 
 use crate::freshness::Freshness;
@@ -244,8 +248,43 @@ fn megabytes(bytes: u64) -> String {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
+
+    /// What passed a scenario of this text without being asked for anything.
+    pub(crate) fn passed(scenario: &str) -> Report {
+        let scenario = Scenario::read(scenario).unwrap();
+        Report {
+            scenario,
+            verdict: Verdict::Pass,
+            reasons: Vec::new(),
+            compared: Compared::Sums,
+            stopped: false,
+            machine: Machine::default(),
+            started: 0,
+            sending_s: 30.0,
+            sent: 1000,
+            missed: BTreeMap::new(),
+            stored: 1000,
+            lost: 0,
+            doubled: 0,
+            garbage: 0,
+            dead: 0,
+            freshness: None,
+            checks: Vec::new(),
+            steps: Vec::new(),
+            faults: Vec::new(),
+            parts: Vec::new(),
+            threads: BTreeMap::new(),
+            exporters: Vec::new(),
+            minutes: Vec::new(),
+            rollups: Vec::new(),
+            tables: Vec::new(),
+            topics: BTreeMap::new(),
+            samples: Vec::new(),
+            delays: Vec::new(),
+        }
+    }
 
     #[test]
     fn dates_and_numbers_are_written_as_people_read_them() {

@@ -203,38 +203,7 @@ mod tests {
     }
 
     fn report(scenario: &str) -> Report {
-        let scenario =
-            crate::scenario::Scenario::read(&format!("name = 'a'\nabout = 'b.'\n{scenario}")).unwrap();
-        Report {
-            scenario,
-            verdict: Verdict::Pass,
-            reasons: Vec::new(),
-            compared: Compared::Sums,
-            stopped: false,
-            machine: crate::report::Machine::default(),
-            started: 0,
-            sending_s: 30.0,
-            sent: 1000,
-            missed: BTreeMap::new(),
-            stored: 1000,
-            lost: 0,
-            doubled: 0,
-            garbage: 0,
-            dead: 0,
-            freshness: None,
-            checks: Vec::new(),
-            steps: Vec::new(),
-            faults: Vec::new(),
-            parts: Vec::new(),
-            threads: BTreeMap::new(),
-            exporters: Vec::new(),
-            minutes: Vec::new(),
-            rollups: Vec::new(),
-            tables: Vec::new(),
-            topics: BTreeMap::new(),
-            samples: Vec::new(),
-            delays: Vec::new(),
-        }
+        crate::report::tests::passed(&format!("name = 'a'\nabout = 'b.'\n{scenario}"))
     }
 
     const PHASE: &str = "[[phase]]\nfor_s = 30\nrate = 100\n";

@@ -25,7 +25,6 @@ pub struct Machine {
     pub processes: Processes,
     /// Addresses of its services' metrics.
     pub metrics: Arc<Mutex<Vec<String>>>,
-    partitions: usize,
     standalone: bool,
     _disk: Option<Disk>,
 }
@@ -118,7 +117,6 @@ impl Machine {
             stack,
             processes: Processes::default(),
             metrics: Arc::default(),
-            partitions: wanted.partitions,
             standalone: wanted.standalone,
             _disk: disk,
         };
@@ -178,7 +176,7 @@ impl Machine {
     /// # Errors
     /// Where the bus can't be read.
     pub fn received(&mut self) -> Result<Received> {
-        let config = weir_bus::Config { partitions: self.partitions, ..weir_bus::Config::default() };
+        let config = weir_bus::Config::default();
         if let Some(bootstrap_servers) = self.stack.bootstrap() {
             return Received::read(&KafkaBus::new(weir_bus::Config { bootstrap_servers, ..config })?);
         }

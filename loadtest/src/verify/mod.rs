@@ -122,7 +122,9 @@ pub struct Report {
 
 /// Rows of flows that one comparison of rollups takes at most, unless one exporter has more.
 const CHUNK: u64 = 3_000_000;
-/// Exporters that one question names at most: they stand in its address.
+/// The same where what it gives is collected here.
+const COLLECTED: u64 = 500_000;
+/// Exporters that one question names at most.
 const NAMED: usize = 500;
 
 struct Asking<'a> {
@@ -133,6 +135,7 @@ struct Asking<'a> {
 
 #[derive(Deserialize)]
 struct Row {
+    address: String,
     rows: u64,
     sum_bytes: u64,
     sum_packets: u64,
@@ -165,6 +168,17 @@ impl Asking<'_> {
         Ok(self.store.query(&sql, &parameters).await?)
     }
 
+    async fn of_all<T: DeserializeOwned>(&self, accounts: &[&Account], sql: String) -> Result<Vec<T>> {
+        let sent: Vec<_> = accounts.iter().map(|account| account.total.flows.to_string()).collect();
+        let parameters = [
+            ("exporters", list(accounts.iter().copied())),
+            ("from", self.from.to_string()),
+            ("to", self.to.to_string()),
+            ("sent", sent.join(",")),
+        ];
+        Ok(self.store.query(&sql, &parameters).await?)
+    }
+
     async fn count(&self, ledger: &Ledger) -> Result<u64> {
         #[derive(Deserialize)]
         struct Count {
@@ -172,9 +186,8 @@ impl Asking<'_> {
         }
         let mut sum = 0;
         for some in ledger.exporters.chunks(NAMED) {
-            let parameters =
-                [("exporters", list(some)), ("from", self.from.to_string()), ("to", self.to.to_string())];
-            let rows: Vec<Count> = self.store.query(&sql::count(self.store.database()), &parameters).await?;
+            let some: Vec<_> = some.iter().collect();
+            let rows: Vec<Count> = self.of_all(&some, sql::count(self.store.database())).await?;
             sum += rows.first().map_or(0, |row| row.count);
         }
         Ok(sum)
@@ -185,8 +198,8 @@ fn mapped(account: &Account) -> String {
     account.address.to_ipv6_mapped().to_string()
 }
 
-fn list(accounts: &[Account]) -> String {
-    accounts.iter().map(mapped).collect::<Vec<_>>().join(",")
+fn list<'a>(accounts: impl Iterator<Item = &'a Account>) -> String {
+    accounts.map(mapped).collect::<Vec<_>>().join(",")
 }
 
 /// Waits until everything is there or nothing more comes, and compares.
@@ -197,6 +210,7 @@ pub async fn verify(ledger: &Ledger, store: &Store, patience: Patience) -> Resul
     // Clocks of one machine: what was received lies between the first datagram and a little after the last.
     let asking = Asking { store, from: ledger.started_ns, to: ledger.ended_ns + 5_000_000_000 };
     let mut wait = Wait::new(patience);
+    let mut grouped = Vec::new();
     let exporters = loop {
         let over = wait.is_over(asking.count(ledger).await?, ledger.total().flows);
         if !over {
@@ -204,8 +218,15 @@ pub async fn verify(ledger: &Ledger, store: &Store, patience: Patience) -> Resul
             continue;
         }
         let mut exporters = Vec::new();
-        for account in &ledger.exporters {
-            exporters.push(exporter(&asking, account).await?);
+        if grouped.is_empty() {
+            grouped = groups(&asking, ledger, COLLECTED).await?;
+        }
+        for group in &grouped {
+            let mut stored = stored(&asking, group).await?;
+            for account in group {
+                let stored = stored.remove(&mapped(account)).unwrap_or_default();
+                exporters.push(exporter(&asking, account, stored).await?);
+            }
         }
         // Doubled rows make up the number before the last flow has come.
         if exporters.iter().all(|one| one.lost == 0) || wait.is_quiet() {
@@ -278,21 +299,68 @@ impl Wait {
     }
 }
 
-async fn exporter(asking: &Asking<'_>, account: &Account) -> Result<Exporter> {
-    #[derive(Deserialize)]
-    struct Whole {
-        rows: u64,
-        known: u64,
-        alien: u64,
-        places: u64,
-        sum_bytes: String,
-        sum_packets: String,
-        checksum: String,
-        wrong_times: u64,
-    }
+/// What is stored of an exporter as a whole.
+#[derive(Deserialize)]
+struct Whole {
+    address: String,
+    rows: u64,
+    known: u64,
+    alien: u64,
+    places: u64,
+    sum_bytes: String,
+    sum_packets: String,
+    checksum: String,
+    wrong_times: u64,
+}
+
+/// What is stored of an exporter.
+#[derive(Default)]
+struct Stored {
+    whole: Option<Whole>,
+    minutes: BTreeMap<i64, Sum>,
+    rates: BTreeMap<u64, Sum>,
+    sides: BTreeMap<Side, Sum>,
+}
+
+/// What is stored of some exporters, by address.
+async fn stored(asking: &Asking<'_>, group: &[&Account]) -> Result<HashMap<String, Stored>> {
     let database = asking.store.database();
-    let whole: Vec<Whole> = asking.of(account, sql::flows(database)).await?;
-    let Some(whole) = whole.into_iter().next() else { anyhow::bail!("no answer for {}", account.address) };
+    let mut out: HashMap<String, Stored> = HashMap::new();
+    for whole in asking.of_all::<Whole>(group, sql::flows(database)).await? {
+        let address = whole.address.clone();
+        out.entry(address).or_default().whole = Some(whole);
+    }
+    for row in asking.of_all::<Row>(group, sql::minutes(database)).await? {
+        let sum = row.sum();
+        out.entry(row.address).or_default().minutes.insert(row.minute, sum);
+    }
+    for row in asking.of_all::<Row>(group, sql::rates(database)).await? {
+        let sum = row.sum();
+        out.entry(row.address).or_default().rates.insert(row.interval, sum);
+    }
+    for row in asking.of_all::<Row>(group, sql::sides(database)).await? {
+        let sum = row.sum();
+        let Row { interface, inbound, asn, interval, .. } = row;
+        let side = Side { interface, inbound: inbound == 1, asn, interval };
+        out.entry(row.address).or_default().sides.insert(side, sum);
+    }
+    Ok(out)
+}
+
+async fn exporter(asking: &Asking<'_>, account: &Account, stored: Stored) -> Result<Exporter> {
+    let database = asking.store.database();
+    let nothing = || Whole {
+        address: String::new(),
+        rows: 0,
+        known: 0,
+        alien: 0,
+        places: 0,
+        sum_bytes: "0".to_owned(),
+        sum_packets: "0".to_owned(),
+        checksum: "0".to_owned(),
+        wrong_times: 0,
+    };
+    let whole = stored.whole.unwrap_or_else(nothing);
     let sent = account.total.flows;
     let (lost, doubled) = (sent.saturating_sub(whole.known), whole.rows - whole.alien - whole.known);
     let mut faults = Vec::new();
@@ -314,21 +382,10 @@ async fn exporter(asking: &Asking<'_>, account: &Account) -> Result<Exporter> {
             faults.push(format!("{what}: {stored} stored, {sent} sent"));
         }
     }
-    let rows: Vec<Row> = asking.of(account, sql::minutes(database)).await?;
-    let stored = rows.into_iter().map(|row| (row.minute, row.sum())).collect();
-    faults.extend(compare("minute", &unblurred(account, &account.minutes), &unblurred(account, &stored)));
-    let rows: Vec<Row> = asking.of(account, sql::rates(database)).await?;
-    let stored = rows.into_iter().map(|row| (row.interval, row.sum())).collect();
-    faults.extend(compare("sampling interval in thousandths", &account.rates, &stored));
-    let rows: Vec<Row> = asking.of(account, sql::sides(database)).await?;
-    let side = |row: &Row| Side {
-        interface: row.interface,
-        inbound: row.inbound == 1,
-        asn: row.asn,
-        interval: row.interval,
-    };
-    let stored = rows.into_iter().map(|row| (side(&row), row.sum())).collect();
-    faults.extend(compare("side", &account.sides, &stored));
+    let minutes = unblurred(account, &stored.minutes);
+    faults.extend(compare("minute", &unblurred(account, &account.minutes), &minutes));
+    faults.extend(compare("sampling interval in thousandths", &account.rates, &stored.rates));
+    faults.extend(compare("side", &account.sides, &stored.sides));
 
     #[derive(Deserialize)]
     struct Place {
@@ -387,7 +444,7 @@ fn compare<K: Ord + fmt::Debug>(
 }
 
 /// Exporters in groups of not too many rows.
-async fn groups(asking: &Asking<'_>, ledger: &Ledger) -> Result<Vec<String>> {
+async fn groups<'l>(asking: &Asking<'_>, ledger: &'l Ledger, most: u64) -> Result<Vec<Vec<&'l Account>>> {
     #[derive(Deserialize)]
     struct Count {
         address: String,
@@ -395,28 +452,37 @@ async fn groups(asking: &Asking<'_>, ledger: &Ledger) -> Result<Vec<String>> {
     }
     let mut counts = HashMap::new();
     for some in ledger.exporters.chunks(NAMED) {
-        let parameters = [("exporters", list(some))];
+        let parameters = [("exporters", list(some.iter()))];
         let rows: Vec<Count> =
             asking.store.query(&sql::count_by_exporter(asking.store.database()), &parameters).await?;
         counts.extend(rows.into_iter().map(|row| (row.address, row.count)));
     }
+    let counted =
+        ledger.exporters.iter().map(|one| (one, counts.get(&mapped(one)).copied().unwrap_or_default()));
+    Ok(grouped(counted, most))
+}
+
+/// Groups of at most `most` rows, in order; what has more is alone.
+fn grouped<T>(counted: impl Iterator<Item = (T, u64)>, most: u64) -> Vec<Vec<T>> {
     let (mut groups, mut group, mut size) = (Vec::new(), Vec::new(), 0);
-    for account in &ledger.exporters {
-        let count = counts.get(&mapped(account)).copied().unwrap_or_default();
-        if group.len() == NAMED || (size + count > CHUNK && !group.is_empty()) {
-            groups.push(list(&std::mem::take(&mut group)));
+    for (one, count) in counted {
+        if group.len() == NAMED || (size + count > most && !group.is_empty()) {
+            groups.push(std::mem::take(&mut group));
             size = 0;
         }
-        group.push(account.clone());
+        group.push(one);
         size += count;
     }
-    groups.push(list(&group));
-    Ok(groups)
+    if !group.is_empty() {
+        groups.push(group);
+    }
+    groups
 }
 
 async fn rollups(asking: &Asking<'_>, ledger: &Ledger, patience: Patience) -> Result<Vec<Rollup>> {
     let begun = Instant::now();
-    let groups = groups(asking, ledger).await?;
+    let groups = groups(asking, ledger, CHUNK).await?;
+    let groups: Vec<_> = groups.into_iter().map(|group| list(group.into_iter())).collect();
     loop {
         let mut all = Vec::new();
         for rollup in sql::ROLLUPS {
@@ -538,5 +604,13 @@ mod tests {
         assert_eq!(compare("minute", &sent, &sent), None);
         let told = compare("minute", &sent, &BTreeMap::from([(60, sum(1)), (180, sum(2))])).unwrap();
         assert!(told.starts_with("by minute: 2 differ, the first is 120"), "{told}");
+    }
+
+    #[test]
+    fn groups_have_not_too_many_rows_or_exporters_and_keep_their_order() {
+        let of = |counts: &[u64]| grouped(counts.iter().map(|count| (*count, *count)), 10);
+        assert_eq!(of(&[4, 6, 1, 30, 2]), [vec![4, 6], vec![1], vec![30], vec![2]]);
+        assert_eq!(of(&[]), Vec::<Vec<u64>>::new());
+        assert_eq!(of(&vec![0; NAMED + 1]).iter().map(Vec::len).collect::<Vec<_>>(), [NAMED, 1]);
     }
 }

@@ -1,11 +1,11 @@
 //! Holds what is stored against `weir.raw` where ingest died on the way: flow by flow, by the numbers that flows carry.
 
-use super::{Asking, Exporter, Patience, Report, Verdict, Wait, rollups, sql};
+use super::{Asking, COLLECTED, Exporter, Patience, Report, Verdict, Wait, groups, mapped, rollups, sql};
 use crate::ledger::{Account, Ledger};
 use crate::raw::{Received, Sent};
 use anyhow::Result;
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 use weir_store::Store;
 
@@ -75,7 +75,7 @@ impl Missed {
 }
 
 /// Numbers of flows, as ranges `first..=last` in order.
-#[derive(Deserialize)]
+#[derive(Clone, Copy, Deserialize)]
 struct Range {
     first: u64,
     last: u64,
@@ -122,7 +122,7 @@ pub async fn by_minute(
     let mut all = ByMinute::new();
     let numbered = ledger.exporters.iter().zip(wrong).enumerate();
     for (number, (account, _)) in numbered.filter(|(_, (_, one))| one.lost + one.doubled > 0) {
-        let ranges: Vec<Range> = asking.of(account, sql::ranges(store.database())).await?;
+        let ranges: Vec<Range> = asking.of_all(&[account], sql::ranges(store.database())).await?;
         let own = ledger.journal.iter().filter(|sent| sent.exporter as usize == number);
         for sent in own.filter(|sent| received.is_none_or(|received| received.times(sent) > 0)) {
             let found = within(&ranges, sent.first, sent.first + u64::from(sent.flows));
@@ -158,10 +158,16 @@ pub async fn against_raw(
         tokio::time::sleep(Duration::from_millis(500)).await;
     }
     let mut exporters = Vec::new();
-    for (number, account) in ledger.exporters.iter().enumerate() {
-        let sent: Vec<Sent> =
-            ledger.journal.iter().filter(|sent| sent.exporter as usize == number).copied().collect();
-        exporters.push(exporter(&asking, account, &sent, received).await?);
+    let mut sent: Vec<Vec<&Sent>> = vec![Vec::new(); ledger.exporters.len()];
+    for one in &ledger.journal {
+        sent[one.exporter as usize].push(one);
+    }
+    for group in groups(&asking, ledger, COLLECTED).await? {
+        let mut stored = stored(&asking, &group).await?;
+        for account in group {
+            let (ranges, rows) = stored.remove(&mapped(account)).unwrap_or_default();
+            exporters.push(exporter(account, &sent[exporters.len()], received, &ranges, rows));
+        }
     }
     let rollups = rollups(&asking, ledger, patience).await?;
     let missed = missed(ledger, received, excuses);
@@ -186,26 +192,37 @@ pub async fn against_raw(
     Ok((report, missed))
 }
 
-async fn exporter(
-    asking: &Asking<'_>,
-    account: &Account,
-    sent: &[Sent],
-    received: &Received,
-) -> Result<Exporter> {
+/// Numbers of flows that are stored of exporters, and how many rows, by address.
+async fn stored(asking: &Asking<'_>, group: &[&Account]) -> Result<HashMap<String, (Vec<Range>, u64)>> {
+    #[derive(Deserialize)]
+    struct Of {
+        address: String,
+        #[serde(flatten)]
+        range: Range,
+    }
     #[derive(Deserialize)]
     struct Rows {
+        address: String,
         rows: u64,
     }
     let database = asking.store.database();
-    let ranges: Vec<Range> = asking.of(account, sql::ranges(database)).await?;
-    let rows: Vec<Rows> = asking.of(account, sql::rows(database)).await?;
-    let rows = rows.first().map_or(0, |one| one.rows);
+    let mut out: HashMap<String, (Vec<Range>, u64)> = HashMap::new();
+    for one in asking.of_all::<Of>(group, sql::ranges(database)).await? {
+        out.entry(one.address).or_default().0.push(one.range);
+    }
+    for one in asking.of_all::<Rows>(group, sql::rows(database)).await? {
+        out.entry(one.address).or_default().1 = one.rows;
+    }
+    Ok(out)
+}
+
+fn exporter(account: &Account, sent: &[&Sent], received: &Received, ranges: &[Range], rows: u64) -> Exporter {
     let stored: u64 = ranges.iter().map(|range| range.last - range.first + 1).sum();
     let mut faults = Vec::new();
     let mut lost = 0;
     let mut alien = stored;
     for one in sent {
-        let found = within(&ranges, one.first, one.first + u64::from(one.flows));
+        let found = within(ranges, one.first, one.first + u64::from(one.flows));
         if received.times(one) > 0 {
             let gone = u64::from(one.flows) - found;
             if gone > 0 && lost == 0 {
@@ -222,7 +239,7 @@ async fn exporter(
     if alien > 0 {
         faults.push(format!("{alien} flows are stored whose datagrams are not in weir.raw"));
     }
-    Ok(Exporter {
+    Exporter {
         address: account.address.to_string(),
         name: account.name.clone(),
         protocol: account.protocol.clone(),
@@ -231,7 +248,7 @@ async fn exporter(
         lost,
         doubled: rows - stored,
         faults,
-    })
+    }
 }
 
 /// How many numbers of `first..end` lie in the ranges, which are in order.

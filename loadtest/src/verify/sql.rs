@@ -36,14 +36,13 @@ pub const ROLLUPS: [Rollup; 6] = [
 /// Rows of one exporter that were received while the ledger was kept.
 const OF_RUN: &str = "exporter = toIPv6({exporter:String}) AND received BETWEEN fromUnixTimestamp64Nano({from:Int64}) AND \
                       fromUnixTimestamp64Nano({to:Int64})";
+const RECEIVED: &str =
+    "received BETWEEN fromUnixTimestamp64Nano({from:Int64}) AND fromUnixTimestamp64Nano({to:Int64})";
 const OF_EXPORTERS: &str = "exporter IN (SELECT toIPv6(arrayJoin(splitByChar(',', {exporters:String}))))";
 
 /// Rows that are there of all exporters, for waiting.
 pub fn count(database: &str) -> String {
-    format!(
-        "SELECT count() AS count FROM {database}.flows WHERE {OF_EXPORTERS} AND received BETWEEN \
-         fromUnixTimestamp64Nano({{from:Int64}}) AND fromUnixTimestamp64Nano({{to:Int64}})"
-    )
+    format!("SELECT count() AS count FROM {database}.flows WHERE {OF_EXPORTERS} AND {RECEIVED}")
 }
 
 /// Rows of each exporter, of whatever run.
@@ -61,14 +60,16 @@ const WRONG_TIMES: &str = "\
     first <= last AND last <= r + 300000000000 AND first >= r - 7200000000000 AS plausible, \
     (toUnixTimestamp64Nano(spread_start), toUnixTimestamp64Nano(spread_end)) != if(plausible, (first, last), (r, r)) AS wrong_times";
 
-/// One exporter: rows, distinct flow numbers and places, sums, checksum.
+/// Of exporters: rows, distinct flow numbers and places, sums, checksum. `sent` has how many flows each sent, in their order.
 pub fn flows(database: &str) -> String {
     format!(
-        "SELECT count() AS rows, uniqExactIf(tag, tag < {{sent:UInt64}}) AS known, countIf(tag >= {{sent:UInt64}}) AS alien, \
+        "SELECT toString(exporter) AS address, count() AS rows, uniqExactIf(tag, tag < sent) AS known, countIf(tag >= sent) AS alien, \
          uniqExact(place) AS places, toString(sum(toUInt64(ifNull(bytes, 0)))) AS sum_bytes, toString(sum(packets)) AS sum_packets, \
          toString({checksum}) AS checksum, countIf(wrong_times) AS wrong_times \
-         FROM (SELECT *, {tag} AS tag, (raw_partition, raw_offset, frame_index, record_index, generation) AS place, {WRONG_TIMES} \
-         FROM {database}.flows WHERE {OF_RUN})",
+         FROM (SELECT *, {tag} AS tag, (raw_partition, raw_offset, frame_index, record_index, generation) AS place, \
+         transform(toString(exporter), splitByChar(',', {{exporters:String}}), \
+         arrayMap(one -> toUInt64(one), splitByChar(',', {{sent:String}})), toUInt64(0)) AS sent, {WRONG_TIMES} \
+         FROM {database}.flows WHERE {OF_EXPORTERS} AND {RECEIVED}) GROUP BY exporter",
         checksum = ledger::checksum_sql(),
         tag = tag::sql(),
     )
@@ -101,43 +102,50 @@ pub fn doubled_by_minute(database: &str) -> String {
     )
 }
 
-/// Numbers of the flows of one exporter that are there, as ranges.
+/// Numbers of the flows of exporters that are there, as ranges.
 pub fn ranges(database: &str) -> String {
     format!(
-        "SELECT min(tag) AS first, max(tag) AS last FROM (SELECT tag, tag - row_number() OVER (ORDER BY tag) AS step FROM \
-         (SELECT DISTINCT {tag} AS tag FROM {database}.flows WHERE {OF_RUN})) GROUP BY step ORDER BY first",
+        "SELECT address, min(tag) AS first, max(tag) AS last FROM \
+         (SELECT address, tag, tag - row_number() OVER (PARTITION BY address ORDER BY tag) AS step FROM \
+         (SELECT DISTINCT toString(exporter) AS address, {tag} AS tag FROM {database}.flows WHERE {OF_EXPORTERS} AND {RECEIVED})) \
+         GROUP BY address, step ORDER BY address, first",
         tag = tag::sql()
     )
 }
 
-/// Rows of one exporter.
+/// Rows of exporters.
 pub fn rows(database: &str) -> String {
-    format!("SELECT count() AS rows FROM {database}.flows WHERE {OF_RUN}")
+    format!(
+        "SELECT toString(exporter) AS address, count() AS rows FROM {database}.flows WHERE {OF_EXPORTERS} AND {RECEIVED} \
+         GROUP BY exporter"
+    )
 }
 
 const SUMS: &str =
     "count() AS rows, sum(toUInt64(ifNull(bytes, 0))) AS sum_bytes, sum(packets) AS sum_packets";
 
-/// One exporter by minute of receiving.
+/// Exporters by minute of receiving.
 pub fn minutes(database: &str) -> String {
     format!(
-        "SELECT toInt64(toUnixTimestamp(toStartOfMinute(received))) AS minute, {SUMS} FROM {database}.flows WHERE {OF_RUN} GROUP BY minute"
+        "SELECT toString(exporter) AS address, toInt64(toUnixTimestamp(toStartOfMinute(received))) AS minute, {SUMS} \
+         FROM {database}.flows WHERE {OF_EXPORTERS} AND {RECEIVED} GROUP BY exporter, minute"
     )
 }
 
-/// One exporter by sampling interval.
+/// Exporters by sampling interval.
 pub fn rates(database: &str) -> String {
     format!(
-        "SELECT sampling_interval AS interval, {SUMS} FROM {database}.flows WHERE {OF_RUN} GROUP BY sampling_interval"
+        "SELECT toString(exporter) AS address, sampling_interval AS interval, {SUMS} FROM {database}.flows WHERE {OF_EXPORTERS} AND {RECEIVED} \
+         GROUP BY exporter, sampling_interval"
     )
 }
 
-/// One exporter by side.
+/// Exporters by side.
 pub fn sides(database: &str) -> String {
     format!(
-        "SELECT inbound, if(inbound = 1, in_if, out_if) AS interface, if(inbound = 1, src_as, dst_as) AS asn, \
-         sampling_interval AS interval, {SUMS} FROM {database}.flows ARRAY JOIN [1, 0] AS inbound WHERE {OF_RUN} \
-         GROUP BY inbound, interface, asn, interval"
+        "SELECT toString(exporter) AS address, inbound, if(inbound = 1, in_if, out_if) AS interface, if(inbound = 1, src_as, dst_as) AS asn, \
+         sampling_interval AS interval, {SUMS} FROM {database}.flows ARRAY JOIN [1, 0] AS inbound WHERE {OF_EXPORTERS} AND {RECEIVED} \
+         GROUP BY exporter, inbound, interface, asn, interval"
     )
 }
 

@@ -61,8 +61,8 @@ pub struct Options {
     pub decoders: usize,
     /// Processes of the sink.
     pub sinks: usize,
-    /// Partitions of the topics.
-    pub partitions: usize,
+    /// Partitions of the topics; `None`: Weir's default.
+    pub partitions: Option<usize>,
     /// Ports.
     pub ports: Ports,
     /// Brokers; with three, every partition has three copies.
@@ -84,7 +84,7 @@ impl Options {
             standalone: false,
             decoders: 1,
             sinks: 1,
-            partitions: 12,
+            partitions: None,
             ports: Ports::default(),
             brokers: 1,
             kafka: kafka::Options::load(),
@@ -434,16 +434,18 @@ fn configuration(options: &Options, bootstrap: Option<String>, library: &Path) -
     let bootstrap = bootstrap.unwrap_or_else(|| format!("127.0.0.1:{kafka}"));
     let path = |path: &Path| text(path.display().to_string());
     let ports = Value::Array(ingest.iter().map(|port| number(usize::from(*port))).collect());
+    let mut embedded = vec![("path", path(&options.dir.join("bus")))];
+    let mut bus = vec![
+        ("bootstrap_servers", text(bootstrap)),
+        ("replication", number(if options.brokers < 3 { 1 } else { 3 })),
+    ];
+    if let Some(partitions) = options.partitions {
+        let of = if options.standalone { &mut embedded } else { &mut bus };
+        of.push(("partitions", number(partitions)));
+    }
+    bus.push(("embedded", table(embedded)));
     let mut config: Table = [
-        (
-            "bus",
-            table(vec![
-                ("bootstrap_servers", text(bootstrap)),
-                ("partitions", number(options.partitions)),
-                ("replication", number(if options.brokers < 3 { 1 } else { 3 })),
-                ("embedded", table(vec![("path", path(&options.dir.join("bus")))])),
-            ]),
-        ),
+        ("bus", table(bus)),
         ("clickhouse", table(vec![("url", text(format!("http://127.0.0.1:{engine}")))])),
         (
             "engine",
@@ -487,6 +489,19 @@ mod tests {
         assert_eq!(config["bus"]["bootstrap_servers"].as_str(), Some("127.0.0.1:9092"));
         assert_eq!(config["decoder"]["workers"].as_integer(), Some(1));
         assert_eq!(config["engine"]["data"].as_str(), Some("/somewhere/engine"));
+    }
+
+    #[test]
+    fn partitions_are_those_of_the_bus_that_is_used() {
+        let partitions = |standalone, partitions| {
+            let options = Options { standalone, partitions, ..Options::new(Path::new("/somewhere")) };
+            let config = configuration(&options, None, Path::new("/lib.so"));
+            let of = |bus: &Value| bus.get("partitions").and_then(Value::as_integer);
+            (of(&config["bus"]), of(&config["bus"]["embedded"]))
+        };
+        assert_eq!(partitions(false, Some(3)), (Some(3), None));
+        assert_eq!(partitions(true, Some(3)), (None, Some(3)));
+        assert_eq!(partitions(true, None), (None, None));
     }
 
     #[test]

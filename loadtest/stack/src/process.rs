@@ -90,7 +90,8 @@ impl Process {
         let open = || File::options().create(true).append(true).open(log);
         let output = open().map_err(io(format!("opening {}", log.display())))?;
         let errors = output.try_clone().map_err(io(format!("opening {}", log.display())))?;
-        command.stdin(Stdio::null()).stdout(output).stderr(errors);
+        // Of a group of its own: Ctrl-C is for who started it, and ends it in order.
+        command.stdin(Stdio::null()).stdout(output).stderr(errors).process_group(0);
         let program = command.get_program().to_string_lossy().into_owned();
         let child = spawn(command).map_err(io(format!("starting {name} ({program})")))?;
         Ok(Self { name: name.to_owned(), child, log: log.to_path_buf() })

@@ -172,7 +172,7 @@ impl Bench {
             heartbeat_interval_ms: 1500,
             ..weir_bus::Config::default()
         };
-        let (specs, topics) = (TopicSpec::all(&config), config.topics());
+        let (specs, topics) = (TopicSpec::all(&config, config.partitions), config.topics());
         let bus = KafkaBus::new(config).unwrap();
         for spec in &specs {
             bus.create(spec).unwrap();

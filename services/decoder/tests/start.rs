@@ -10,7 +10,7 @@ use weir_stack::bus::{BentBus, Slow};
 
 async fn run(unanswered: u32, stop: Stop) -> (Result<(), weir_decoder::Error>, u32) {
     let config = weir_bus::Config { bootstrap_servers: "127.0.0.1:1".to_owned(), ..Default::default() };
-    let (topics, specs) = (config.topics(), TopicSpec::all(&config));
+    let (topics, specs) = (config.topics(), TopicSpec::all(&config, config.partitions));
     let slow = Arc::new(Slow { unanswered, ..Slow::default() });
     let bus = BentBus::new(KafkaBus::new(config).unwrap(), Arc::clone(&slow));
     let ready = Health::default().condition("bus");

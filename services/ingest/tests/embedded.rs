@@ -28,9 +28,14 @@ struct Moody {
 
 impl Moody {
     fn open(folder: &Path, away: bool) -> Self {
-        let embedded = EmbeddedConfig { path: folder.into(), reserve_bytes: 0, ..EmbeddedConfig::default() };
-        let config = weir_bus::Config { partitions: 3, embedded, ..weir_bus::Config::default() };
-        let raw = TopicSpec::all(&config).remove(0);
+        let embedded = EmbeddedConfig {
+            path: folder.into(),
+            partitions: 3,
+            reserve_bytes: 0,
+            ..EmbeddedConfig::default()
+        };
+        let config = weir_bus::Config { embedded, ..weir_bus::Config::default() };
+        let raw = TopicSpec::all(&config, 3).remove(0);
         let bus = EmbeddedBus::open(config).unwrap();
         bus.create(&raw).unwrap();
         Self { bus, away: Arc::new(away.into()) }

@@ -31,7 +31,7 @@ fn bus(broker: &Kafka, prefix: &str, partitions: usize) -> KafkaBus {
         partitions,
         ..weir_bus::Config::default()
     };
-    let raw = TopicSpec::all(&config).remove(0);
+    let raw = TopicSpec::all(&config, config.partitions).remove(0);
     let bus = KafkaBus::new(config).unwrap();
     bus.create(&raw).unwrap();
     bus

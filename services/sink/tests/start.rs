@@ -11,7 +11,7 @@ use weir_store::Store;
 
 async fn run(unanswered: u32, stop: Stop) -> (Result<(), weir_sink::Error>, u32) {
     let config = weir_bus::Config { bootstrap_servers: "127.0.0.1:1".to_owned(), ..Default::default() };
-    let (topics, specs) = (config.topics(), TopicSpec::all(&config));
+    let (topics, specs) = (config.topics(), TopicSpec::all(&config, config.partitions));
     let slow = Arc::new(Slow { unanswered, ..Slow::default() });
     let bus = BentBus::new(KafkaBus::new(config).unwrap(), Arc::clone(&slow));
     let store = Store::new(&weir_store::Config::default()).unwrap();

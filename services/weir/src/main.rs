@@ -25,7 +25,7 @@ struct Arguments {
     /// Configuration file (TOML).
     #[arg(long, short, global = true, env = "WEIR_CONFIG")]
     config: Option<PathBuf>,
-    /// Sets a key, such as bus.partitions=24; wins over file and environment.
+    /// Sets a key, such as decoder.workers=2; wins over file and environment.
     #[arg(long = "set", global = true, value_name = "KEY=VALUE")]
     set: Vec<String>,
     #[command(subcommand)]

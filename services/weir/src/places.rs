@@ -15,7 +15,7 @@ const SPREAD: Duration = Duration::from_secs(20);
 /// `weir topics`.
 pub fn topics(config: &Config, check: bool) -> Result<()> {
     let bus = KafkaBus::new(config.bus.clone())?;
-    let specs = TopicSpec::all(&config.bus);
+    let specs = TopicSpec::all(&config.bus, bus.partitions());
     let mut created = false;
     for spec in specs.iter().filter(|_| !check) {
         if bus.create(spec)? {

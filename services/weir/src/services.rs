@@ -4,7 +4,7 @@ use crate::config::Config;
 use anyhow::{Context, Result, anyhow};
 use std::error::Error;
 use std::future::Future;
-use weir_bus::{KafkaBus, TopicSpec};
+use weir_bus::{Bus, KafkaBus, TopicSpec};
 use weir_runtime::{Health, Stop};
 use weir_store::Store;
 use weir_store::engine::{Engine, EngineError, serve};
@@ -45,7 +45,7 @@ pub fn ingest(config: Config) -> Result<()> {
 /// `weir decoder`.
 pub fn decoder(config: Config) -> Result<()> {
     let bus = KafkaBus::new(config.bus.clone())?;
-    let (topics, specs) = (config.bus.topics(), TopicSpec::all(&config.bus));
+    let (topics, specs) = (config.bus.topics(), TopicSpec::all(&config.bus, bus.partitions()));
     let decoder = config.decoder.clone();
     let describe = || {
         weir_decoder::metrics::describe();
@@ -59,7 +59,7 @@ pub fn decoder(config: Config) -> Result<()> {
 /// `weir sink`.
 pub fn sink(config: Config) -> Result<()> {
     let bus = KafkaBus::new(config.bus.clone())?;
-    let (topics, specs) = (config.bus.topics(), TopicSpec::all(&config.bus));
+    let (topics, specs) = (config.bus.topics(), TopicSpec::all(&config.bus, bus.partitions()));
     let store = Store::new(&config.clickhouse)?;
     let sink = config.sink.clone();
     let describe = || {

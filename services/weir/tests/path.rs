@@ -32,7 +32,7 @@ fn start(name: &str, config: &str) -> Running {
     let _ = std::fs::remove_dir_all(&dir);
     let options = Options {
         weir: Some(env!("CARGO_BIN_EXE_weir").into()),
-        partitions: 3,
+        partitions: Some(3),
         ports: Ports::free().unwrap(),
         kafka: kafka::Options::test(),
         config: vec![config.parse().unwrap()],

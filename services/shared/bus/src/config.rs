@@ -21,7 +21,7 @@ pub struct Config {
     pub password_file: Option<PathBuf>,
     /// First part of all topic names.
     pub topic_prefix: String,
-    /// Partitions of every topic; fixed once the topics are there.
+    /// Partitions of every topic; fixed once the topics are there. `weir standalone` has `embedded.partitions`.
     pub partitions: usize,
     /// Copies of every partition.
     pub replication: usize,
@@ -49,8 +49,8 @@ pub struct Config {
     pub fetch_buffer_bytes: usize,
     /// The most that a transactional producer holds and has not sent, bytes.
     pub send_buffer_bytes: usize,
-    /// The bus of `weir standalone`, which takes no broker. Of the keys above it has `topic_prefix`, `partitions`, `retention`,
-    /// `compression`, `restore_timeout_ms`, `linger_ms` and `send_buffer_bytes`.
+    /// The bus of `weir standalone`, which takes no broker. Of the keys above it has `topic_prefix`, `retention`, `compression`,
+    /// `restore_timeout_ms`, `linger_ms` and `send_buffer_bytes`.
     pub embedded: EmbeddedConfig,
 }
 

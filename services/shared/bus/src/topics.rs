@@ -106,8 +106,8 @@ impl TopicSpec {
         Self { name: name.to_owned(), partitions, replication, cleanup, settings }
     }
 
-    /// All of Weir's topics under a configuration.
-    pub fn all(config: &Config) -> Vec<Self> {
+    /// All of Weir's topics under a configuration, with as many partitions as the bus has ([`crate::Bus::partitions`]).
+    pub fn all(config: &Config, partitions: usize) -> Vec<Self> {
         let topics = config.topics();
         let keep = |retention_ms| Cleanup::Delete { retention_ms };
         [
@@ -119,7 +119,7 @@ impl TopicSpec {
             (&topics.deadletter, keep(config.retention.deadletter_ms)),
         ]
         .into_iter()
-        .map(|(name, cleanup)| Self::new(name, config.partitions, config.replication, cleanup))
+        .map(|(name, cleanup)| Self::new(name, partitions, config.replication, cleanup))
         .collect()
     }
 }
@@ -211,7 +211,7 @@ mod tests {
 
     #[test]
     fn each_deviation_is_refused_by_the_name_of_its_topic() {
-        let specs = TopicSpec::all(&Config::default());
+        let specs = TopicSpec::all(&Config::default(), 12);
         let all = || specs.iter().map(|spec| Some(description(spec))).collect::<Vec<_>>();
         assert_eq!(check_descriptions(&specs, all()).unwrap().len(), 6);
         let words = |break_it: &dyn Fn(&mut Vec<Option<Description>>)| {
@@ -225,7 +225,7 @@ mod tests {
         assert!(count.starts_with("topic weir.flows has 11 partitions, and 12 are expected"), "{count}");
         let policy = words(&|found| found[4].as_mut().unwrap().cleanup = "compact,delete".to_owned());
         assert_eq!(policy, "topic weir.routes has cleanup.policy=compact,delete, and compact is needed");
-        let copies = TopicSpec::all(&Config { replication: 3, ..Config::default() });
+        let copies = TopicSpec::all(&Config { replication: 3, ..Config::default() }, 12);
         let mut alone: Vec<_> = copies.iter().map(|spec| Some(description(spec))).collect();
         assert!(check_descriptions(&copies, alone.clone()).is_ok());
         alone[0].as_mut().unwrap().min_in_sync = 1;

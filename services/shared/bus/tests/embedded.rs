@@ -34,6 +34,32 @@ fn open(path: &Path) -> EmbeddedBus {
     EmbeddedBus::open(config(path)).unwrap()
 }
 
+#[test]
+fn topics_that_are_there_keep_their_partitions_whatever_is_set_later() {
+    let folder = TempDir::new().unwrap();
+    let with = |partitions| {
+        let mut config = config(folder.path());
+        config.embedded.partitions = partitions;
+        let bus = EmbeddedBus::open(config.clone()).unwrap();
+        for spec in TopicSpec::all(&config, bus.partitions()) {
+            bus.create(&spec).unwrap();
+        }
+        bus
+    };
+    assert_eq!(with(3).partitions(), 3);
+    let bus = with(5);
+    assert_eq!(bus.partitions(), 3);
+    assert_eq!(
+        bus.describe(&["weir.raw", "weir.state"])
+            .unwrap()
+            .iter()
+            .flatten()
+            .map(|t| t.partitions)
+            .sum::<usize>(),
+        6
+    );
+}
+
 macro_rules! contract {
     ($($promise:ident)*) => {
         $(#[test]

@@ -86,7 +86,7 @@ fn admin() -> AdminClient<DefaultClientContext> {
 fn weirs_topics_have_their_settings_and_records_the_time_they_were_appended() {
     let config = Config { topic_prefix: "settings".to_owned(), partitions: 3, ..config() };
     let bus = KafkaBus::new(config.clone()).unwrap();
-    let specs = TopicSpec::all(&config);
+    let specs = TopicSpec::all(&config, config.partitions);
     for spec in &specs {
         bus.create(spec).unwrap();
     }

@@ -96,7 +96,7 @@ pub enum LoadError {
         source_name: String,
     },
     /// A flag is not `key=value`.
-    #[error("--set {0}: write key=value, such as --set bus.partitions=12")]
+    #[error("--set {0}: write key=value, such as --set decoder.workers=2")]
     Flag(String),
 }
 
@@ -223,8 +223,8 @@ pub fn markdown<C: JsonSchema + Serialize + Default>() -> String {
     let defaults = serde_json::to_value(C::default()).unwrap_or_default();
     let mut out = String::from(
         "# Configuration\n\nMade from the configuration's schema; a test holds it to the code. A TOML file (`--config FILE`), \
-         then the environment (`WEIR_` and the path in capitals with `__` for dots: `WEIR_BUS__PARTITIONS=12`), then flags \
-         (`--set bus.partitions=12`); the later wins. `weir config check` says what is wrong, `weir config print` shows \
+         then the environment (`WEIR_` and the path in capitals with `__` for dots: `WEIR_DECODER__WORKERS=2`), then flags \
+         (`--set decoder.workers=2`); the later wins. `weir config check` says what is wrong, `weir config print` shows \
          what is in force, `weir config schema` prints the JSON schema.\n",
     );
     section(&mut out, &schema, &schema, &defaults, "");

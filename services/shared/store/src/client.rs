@@ -245,8 +245,8 @@ impl Store {
 
 fn connect(config: &Config, password: &str) -> clickhouse::Client {
     let client = clickhouse::Client::default().with_url(&config.url).with_user(&config.user);
-    // Within one machine packing and unpacking costs more than the copy that it saves.
-    let client = if config.is_local() { client.with_compression(Compression::None) } else { client };
+    let compression = if config.compresses() { Compression::Lz4 } else { Compression::None };
+    let client = client.with_compression(compression);
     if password.is_empty() { client } else { client.with_password(password) }
 }
 

@@ -24,6 +24,8 @@ pub struct Config {
     pub cluster: Option<String>,
     /// Seconds after which an unanswered insert counts as failed.
     pub insert_timeout_s: u64,
+    /// Compression of inserts and answers on their way. Where a loopback address leads elsewhere, as through a tunnel, say `lz4`.
+    pub compression: Compression,
     /// Days kept, by table; a table that is not named here keeps its default, 0 keeps always.
     pub retention_days: BTreeMap<String, u32>,
 }
@@ -37,9 +39,22 @@ impl Default for Config {
             password_file: None,
             cluster: None,
             insert_timeout_s: 120,
+            compression: Compression::Auto,
             retention_days: BTreeMap::new(),
         }
     }
+}
+
+/// Compression on the way to ClickHouse.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize, JsonSchema, PartialEq, Eq)]
+#[serde(rename_all = "lowercase")]
+pub enum Compression {
+    /// None to a loopback address, LZ4 to any other.
+    Auto,
+    /// Not at all.
+    None,
+    /// LZ4.
+    Lz4,
 }
 
 /// The embedded engine.
@@ -106,8 +121,17 @@ impl Config {
         Ok(())
     }
 
+    /// Whether what is sent is compressed. Within one machine packing and unpacking cost more than the copy that they save.
+    pub(crate) fn compresses(&self) -> bool {
+        match self.compression {
+            Compression::Auto => !self.is_local(),
+            Compression::None => false,
+            Compression::Lz4 => true,
+        }
+    }
+
     /// Whether it is on this machine, by its address.
-    pub(crate) fn is_local(&self) -> bool {
+    fn is_local(&self) -> bool {
         let url: Option<Uri> = self.url.parse().ok();
         let host = url.as_ref().and_then(Uri::host).unwrap_or_default();
         let address = host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>();
@@ -142,7 +166,7 @@ mod tests {
     }
 
     #[test]
-    fn a_server_is_on_this_machine_by_its_loopback_address_or_name() {
+    fn nothing_is_compressed_for_a_server_on_this_machine_unless_told_so() {
         for (url, local) in [
             ("http://127.0.0.1:8123", true),
             ("http://127.9.9.9", true),
@@ -152,7 +176,10 @@ mod tests {
             ("https://localhost.example.org", false),
             ("http://", false),
         ] {
-            assert_eq!(Config { url: url.into(), ..Config::default() }.is_local(), local, "{url}");
+            let config = Config { url: url.into(), ..Config::default() };
+            assert_eq!(config.compresses(), !local, "{url}");
+            assert!(Config { compression: Compression::Lz4, ..config.clone() }.compresses());
+            assert!(!Config { compression: Compression::None, ..config }.compresses());
         }
     }
 

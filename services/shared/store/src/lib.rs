@@ -9,4 +9,4 @@ pub mod metrics;
 pub mod migrate;
 
 pub use client::{MAX_INSERT_ROWS, SETTINGS_VERSION, Store, StoreError};
-pub use config::{Config, ConfigError, EngineConfig};
+pub use config::{Compression, Config, ConfigError, EngineConfig};

@@ -13,7 +13,7 @@ use weir_schemas::rollup::{FLOWS, InterfaceRow, JOINED, ROLLUPS, tables};
 use weir_schemas::value::{MAX_COUNT, MAX_Q};
 use weir_schemas::*;
 use weir_store::migrate::{load_as_names, migrate};
-use weir_store::{Config, Store};
+use weir_store::{Compression, Config, Store};
 
 #[derive(Debug, Deserialize)]
 struct Count {
@@ -51,6 +51,7 @@ async fn the_engine_serves_what_weir_sends() {
     a_table_of_another_shape_refuses_the_insert(&mut store).await;
     one_insert_is_one_block_and_a_token_is_taken_once(&mut store).await;
     rows_over_many_days_are_one_insert_too(&mut store).await;
+    what_is_compressed_on_its_way_is_stored_and_read_as_well(&mut store, &served.url).await;
     a_body_cut_short_inserts_nothing_and_its_token_stays_free(&mut store, &served.url).await;
     errors_carry_their_code_and_settings_stay_with_their_request(&store).await;
     bound_parameters_are_never_part_of_the_statement(&store).await;
@@ -282,6 +283,22 @@ async fn rows_over_many_days_are_one_insert_too(store: &mut Store) {
         store.insert(&FLOWS, rows.clone().into(), "many days").await.unwrap();
     }
     assert_eq!(count(store, "SELECT count() AS n FROM weir.flows").await, 150);
+    store.execute("TRUNCATE TABLE weir.flows").await.unwrap();
+}
+
+async fn what_is_compressed_on_its_way_is_stored_and_read_as_well(store: &mut Store, url: &str) {
+    // Beyond a megabyte, so that it is several blocks.
+    let body = rows(20_000);
+    let config = Config { url: url.to_owned(), compression: Compression::Lz4, ..Config::default() };
+    let mut packing = Store::new(&config).unwrap();
+    packing.insert(&FLOWS, body.clone(), "packed").await.unwrap();
+    assert_eq!(packing.rows("flows", &FLOWS, "1 ORDER BY raw_offset").await.unwrap(), body);
+    store.insert(&FLOWS, body, "packed").await.unwrap();
+    assert_eq!(
+        count(store, "SELECT count() AS n FROM weir.flows").await,
+        20_000,
+        "the same insert, unpacked"
+    );
     store.execute("TRUNCATE TABLE weir.flows").await.unwrap();
 }
 

@@ -174,7 +174,7 @@ impl Bench {
             ..weir_bus::Config::default()
         };
         let topics = config.topics();
-        let mut specs = TopicSpec::all(&config);
+        let mut specs = TopicSpec::all(&config, config.partitions);
         specs.retain(|spec| [&topics.flows, &topics.inventory, &topics.deadletter].contains(&&spec.name));
         let bus = KafkaBus::new(config).unwrap();
         for spec in &specs {

@@ -123,7 +123,7 @@ async fn run(
         let bus_config = bus_config.clone();
         let opened = blocking(move || {
             let bus = EmbeddedBus::open(bus_config.clone())?;
-            let specs = TopicSpec::all(&bus_config);
+            let specs = TopicSpec::all(&bus_config, bus.partitions());
             specs.iter().try_for_each(|spec| bus.create(spec).map(drop))?;
             bus.check(&specs)?;
             Ok((bus, specs))

@@ -11,6 +11,9 @@ use std::path::PathBuf;
 pub struct EmbeddedConfig {
     /// Folder of the logs. One process uses it at a time.
     pub path: PathBuf,
+    /// Partitions of every topic, when the folder is made; one that is there keeps its number. Each is read by one worker at a time, and is
+    /// an insert of its own every few seconds: twice as many as cores are enough, and more only cost.
+    pub partitions: usize,
     /// When what was acknowledged is safe from a power cut. It is safe from a killed process in any case.
     pub fsync: Fsync,
     /// Time between two syncs where `fsync` is `interval`, ms.
@@ -45,6 +48,7 @@ impl Default for EmbeddedConfig {
     fn default() -> Self {
         Self {
             path: ".weir/data/bus".into(),
+            partitions: 4,
             fsync: Fsync::Interval,
             fsync_interval_ms: 1_000,
             segment_bytes: 128 << 20,
@@ -64,6 +68,9 @@ impl EmbeddedConfig {
             |key: &str, reason: String| Err(Error::Config { key: format!("bus.embedded.{key}"), reason });
         if self.path.as_os_str().is_empty() {
             return wrong("path", "is empty; name a folder".to_owned());
+        }
+        if !(1..=1_000).contains(&self.partitions) {
+            return wrong("partitions", format!("{} is not 1 to 1000", self.partitions));
         }
         if !(10..=60_000).contains(&self.fsync_interval_ms) {
             return wrong("fsync_interval_ms", format!("{} ms is not 10 to 60000", self.fsync_interval_ms));
@@ -104,6 +111,7 @@ mod tests {
             config.validate().unwrap_err().to_string()
         };
         assert!(told(&|c| c.path = PathBuf::new()).starts_with("bus.embedded.path: "));
+        assert!(told(&|c| c.partitions = 0).starts_with("bus.embedded.partitions: 0 is not"));
         assert!(told(&|c| c.fsync_interval_ms = 0).starts_with("bus.embedded.fsync_interval_ms: 0 ms"));
         assert!(told(&|c| c.segment_bytes = 9).starts_with("bus.embedded.segment_bytes: 9 is not"));
         assert!(

@@ -80,6 +80,13 @@ impl EmbeddedBus {
     pub fn open(config: Config) -> Result<Self> {
         config.validate()?;
         let core = log::Core::open(config)?;
+        let (wanted, there) = (core.config.embedded.partitions, core.partitions());
+        if wanted != there {
+            let path = core.config.embedded.path.display();
+            tracing::warn!(
+                "the topics in {path} have {there} partitions each, and keep them; bus.embedded.partitions = {wanted} is for new ones"
+            );
+        }
         let (upkeep, ended) = channel();
         let weak = Arc::downgrade(&core);
         let embedded = &core.config.embedded;
@@ -128,7 +135,7 @@ impl Bus for EmbeddedBus {
     }
 
     fn partitions(&self) -> usize {
-        self.core.config.partitions
+        self.core.partitions()
     }
 
     fn reach(&self) -> Result<()> {

@@ -7,6 +7,12 @@ use crate::Result;
 use std::sync::{Arc, Mutex};
 
 impl Core {
+    /// Partitions of the topics that are there; else of those to come.
+    pub(super) fn partitions(&self) -> usize {
+        let raw = self.state().logs.get(&self.config.topics().raw).map(|log| log.topic.partitions);
+        raw.map_or(self.config.embedded.partitions, |partitions| partitions as usize)
+    }
+
     /// Creates a topic. `false`: there is one of that name.
     pub(super) fn create(&self, spec: &crate::TopicSpec) -> Result<bool> {
         let doing = format!("creating topic {}", spec.name);

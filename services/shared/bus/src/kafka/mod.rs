@@ -179,10 +179,12 @@ fn watermarks<C: ConsumerContext>(
         handle.fetch_watermarks(topic, partition, patience).map_err(|error| {
             match error.rdkafka_error_code() {
                 // While brokers come and go it may for a moment not know a partition that is there.
-                Some(RDKafkaErrorCode::UnknownPartition)
-                    if exists(handle, topic, Some(partition), patience) != Ok(false) =>
-                {
-                    KafkaError::MetadataFetch(RDKafkaErrorCode::LeaderNotAvailable)
+                Some(RDKafkaErrorCode::UnknownPartition) => {
+                    match exists(handle, topic, Some(partition), patience) {
+                        Ok(false) => error,
+                        Err(why) if !passes(&why) => why,
+                        _ => KafkaError::MetadataFetch(RDKafkaErrorCode::LeaderNotAvailable),
+                    }
                 }
                 _ => error,
             }
@@ -191,7 +193,15 @@ fn watermarks<C: ConsumerContext>(
     ask::again(Instant::now() + limit, passes, ask, look)
 }
 
-/// Whether the topic is there, and has this partition.
+/// An error beside a topic is an answer only where it says that there is no such topic.
+fn known(code: RDKafkaErrorCode) -> KafkaResult<()> {
+    match code {
+        RDKafkaErrorCode::UnknownTopicOrPartition => Ok(()),
+        code => Err(KafkaError::MetadataFetch(code)),
+    }
+}
+
+/// Whether the topic is there, and has this partition. An error where who answered does not know.
 fn exists<C: ConsumerContext>(
     handle: &BaseConsumer<C>,
     topic: &str,
@@ -199,6 +209,7 @@ fn exists<C: ConsumerContext>(
     patience: Duration,
 ) -> KafkaResult<bool> {
     let all = handle.fetch_metadata(Some(topic), patience)?;
+    all.topics().iter().filter_map(|found| found.error()).try_for_each(|code| known(code.into()))?;
     let mut partitions = all.topics().iter().flat_map(|found| found.partitions());
     Ok(partitions.any(|found| partition.is_none_or(|partition| partition == found.id())))
 }
@@ -286,4 +297,20 @@ fn list(topic: &str, partitions: impl IntoIterator<Item = (i32, Offset)>) -> Res
         })?;
     }
     Ok(list)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_topic_that_may_not_be_seen_is_not_one_that_is_not_there() {
+        assert_eq!(known(RDKafkaErrorCode::UnknownTopicOrPartition), Ok(()));
+        for (code, may_pass) in [
+            (RDKafkaErrorCode::TopicAuthorizationFailed, false),
+            (RDKafkaErrorCode::LeaderNotAvailable, true),
+        ] {
+            assert_eq!(passes(&known(code).unwrap_err()), may_pass, "{code}");
+        }
+    }
 }

@@ -39,13 +39,15 @@ impl std::fmt::Debug for KafkaReader {
 
 fn handle(config: &Config, isolation: &str, ends: bool) -> Result<Handle> {
     // librdkafka assigns by hand only to a handle with a group, which is never joined and never committed to.
-    reading(config, "weir-reader", isolation)
+    let mut client = reading(config, "weir-reader", isolation);
+    client
         .set("group.id", format!("{}-reader", config.topic_prefix))
-        .set("enable.partition.eof", if ends { "true" } else { "false" })
-        // The end of a log is an answer without records, and a restore waits for it.
-        .set("fetch.wait.max.ms", if ends { "10" } else { "500" })
-        .create_with_context(Reports::default())
-        .map_err(refused)
+        .set("enable.partition.eof", if ends { "true" } else { "false" });
+    if ends {
+        // The end of a log is an answer without records, and a restore waits for it, whatever consumers are set to.
+        client.set("fetch.wait.max.ms", "10");
+    }
+    client.create_with_context(Reports::default()).map_err(refused)
 }
 
 impl KafkaReader {

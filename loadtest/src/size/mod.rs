@@ -3,10 +3,13 @@
 //! Flows cost CPU, bytes and rows in proportion; rollups do not: their keys repeat, the more so the more flows one exporter has in a slot.
 //! Every figure that the result rests on is in `costs.toml`, every assumption is printed beside it.
 
-use anyhow::{Context, Result, bail, ensure};
+mod words;
+
+pub use words::{days, number};
+
+use anyhow::{Context, Result, bail};
 use serde::Deserialize;
 use std::collections::BTreeMap;
-use std::fmt::Write;
 use weir_schemas::rollup::{ROLLUPS, Shape};
 
 /// What is asked.
@@ -30,6 +33,22 @@ pub struct Question {
     pub daily_average: f64,
 }
 
+impl Question {
+    /// For so many flows a second, and else what `weir-loadtest size` assumes where it is told nothing.
+    pub const fn of(flows: f64) -> Self {
+        Self {
+            flows,
+            exporters: 100,
+            retention_days: 14.0,
+            topic_hours: 24.0,
+            kafka_copies: 3,
+            clickhouse_copies: 2,
+            busy: 0.5,
+            daily_average: 0.6,
+        }
+    }
+}
+
 /// What was measured.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -37,6 +56,8 @@ pub struct Costs {
     report: String,
     rate: f64,
     cpu_us: Cpu,
+    insert_ms: f64,
+    batch_s: f64,
     bytes: Bytes,
     memory_mb: Memory,
     row_bytes: BTreeMap<String, f64>,
@@ -51,6 +72,7 @@ struct Cpu {
     sink: f64,
     kafka: f64,
     clickhouse: f64,
+    embedded: f64,
 }
 
 #[derive(Clone, Debug, Deserialize)]
@@ -68,6 +90,8 @@ struct Memory {
     ingest: f64,
     decoder: f64,
     sink: f64,
+    standalone: f64,
+    engine: f64,
     decoder_per_1000_exporters: f64,
 }
 
@@ -76,6 +100,11 @@ const LEAST: f64 = 2.0;
 /// Most cores of one process: more are more processes.
 const CORES: f64 = 4.0;
 const DAY_S: f64 = 86_400.0;
+/// Partitions of the topics by default, and of the embedded bus.
+const PARTITIONS: f64 = 12.0;
+const EMBEDDED_PARTITIONS: f64 = 4.0;
+/// Merges need room for what they write.
+const MERGING: f64 = 1.25;
 
 /// One part of the answer.
 #[derive(Clone, Debug, PartialEq)]
@@ -99,46 +128,14 @@ pub struct Part {
 pub struct Answer {
     /// By part.
     pub parts: Vec<Part>,
+    /// All of it in one process with its engine, on one machine, with one copy of everything.
+    pub standalone: Part,
     /// Partitions of the topics.
     pub partitions: f64,
+    /// Partitions of the log of one process.
+    pub embedded_partitions: f64,
     /// Tables: rows a day, GB that are kept, days.
     pub tables: Vec<(&'static str, f64, f64, f64)>,
-}
-
-/// Reads `300k`, `1M`, `2500`.
-///
-/// # Errors
-/// Where it is no number.
-pub fn number(text: &str) -> Result<f64> {
-    let (digits, factor) = match text.trim().char_indices().next_back() {
-        Some((at, 'k' | 'K')) => (&text.trim()[..at], 1e3),
-        Some((at, 'm' | 'M')) => (&text.trim()[..at], 1e6),
-        Some((at, 'g' | 'G')) => (&text.trim()[..at], 1e9),
-        _ => (text.trim(), 1.0),
-    };
-    let value: f64 =
-        digits.parse().with_context(|| format!("{text} is no number such as 2500, 300k or 1M"))?;
-    ensure!(value.is_finite() && value > 0.0, "{text} is not more than 0");
-    Ok(value * factor)
-}
-
-/// Reads `90d`, `36h`, `2w`, as days.
-///
-/// # Errors
-/// Where it is no length of time.
-pub fn days(text: &str) -> Result<f64> {
-    let text = text.trim();
-    let Some((at, unit)) = text.char_indices().next_back() else {
-        bail!("a time such as 90d, 36h or 2w is wanted")
-    };
-    let days = match unit {
-        'h' => 1.0 / 24.0,
-        'd' => 1.0,
-        'w' => 7.0,
-        'y' => 365.0,
-        _ => bail!("{text} is no time such as 90d, 36h or 2w"),
-    };
-    Ok(number(&text[..at])? * days)
 }
 
 impl Costs {
@@ -147,7 +144,7 @@ impl Costs {
     /// # Errors
     /// Where the table in this program is wrong, which a test rules out.
     pub fn measured() -> Result<Self> {
-        toml::from_str(include_str!("../costs.toml")).context("costs.toml")
+        toml::from_str(include_str!("../../costs.toml")).context("costs.toml")
     }
 
     /// Rows that so many flows of one exporter in one slot come to.
@@ -207,6 +204,11 @@ impl Costs {
             .collect::<Result<_>>()?;
 
         let cores = |micros: f64| ask.flows * micros / 1e6 / ask.busy;
+        // Beside what each flow costs, each insert does, however small it is. Exporters that are fewer lie on as many partitions at most.
+        let inserting = |partitions: f64| {
+            let inserts_s = partitions.min(ask.exporters as f64) * tables.len() as f64 / self.batch_s;
+            inserts_s * self.insert_ms / 1e3 / ask.busy
+        };
         let mbit = |bytes: f64| ask.flows * bytes * 8.0 / 1e6;
         let service = |name, micros, memory_mb: f64, network| {
             let all = cores(micros).max(0.5);
@@ -223,13 +225,27 @@ impl Costs {
         };
         let (cpu, bytes, memory) = (&self.cpu_us, &self.bytes, &self.memory_mb);
         let copies = f64::from(ask.kafka_copies);
-        let decoder_mb = memory.decoder + memory.decoder_per_1000_exporters * ask.exporters as f64 / 1000.0;
+        let for_exporters = memory.decoder_per_1000_exporters * ask.exporters as f64 / 1000.0;
+        let decoder_mb = memory.decoder + for_exporters;
         let topics_gb = day_flows / 24.0 * ask.topic_hours * (bytes.raw + bytes.flows) * copies / 1e9;
         let brokers = (cores(cpu.kafka * copies) / CORES).ceil().max(copies.max(1.0));
         let kept_gb: f64 = tables.iter().map(|(_, _, gb, _)| gb).sum();
-        let shards = (cores(cpu.clickhouse) / 16.0).ceil().max(1.0);
+        let partitions = (cores(cpu.decoder).max(cores(cpu.sink)).ceil()).max(PARTITIONS);
+        let storing = cores(cpu.clickhouse) + inserting(partitions);
+        let shards = (storing / 16.0).ceil().max(1.0);
         let servers = shards * f64::from(ask.clickhouse_copies);
-        let partitions = (cores(cpu.decoder).max(cores(cpu.sink)).ceil()).max(12.0);
+        let all = cpu.ingest + cpu.decoder + cpu.sink + cpu.embedded + cpu.clickhouse;
+        let embedded_partitions = cores(cpu.decoder).max(cores(cpu.sink)).ceil().max(EMBEDDED_PARTITIONS);
+        let one = cores(all) + inserting(embedded_partitions);
+        let standalone = Part {
+            name: "standalone",
+            processes: 1.0,
+            cores: one.ceil().max(1.0),
+            // The engine's own caches and merges grow with what is merged at a time.
+            memory_gb: (memory.standalone + memory.engine + for_exporters) / 1024.0 + one,
+            disk_gb: topics_gb / copies + kept_gb / f64::from(ask.clickhouse_copies) * MERGING,
+            network: [mbit(bytes.datagram), 0.0],
+        };
         let parts = vec![
             service("ingest", cpu.ingest, memory.ingest + 128.0, [mbit(bytes.datagram), mbit(bytes.raw)]),
             service("decoder", cpu.decoder, decoder_mb, [mbit(bytes.raw), mbit(bytes.flows)]),
@@ -246,81 +262,14 @@ impl Costs {
             Part {
                 name: "clickhouse",
                 processes: servers,
-                cores: (cores(cpu.clickhouse) / shards).ceil().max(4.0),
-                memory_gb: 16.0_f64.max((cores(cpu.clickhouse) / shards).ceil() * 4.0),
-                // Merges need room for what they write.
-                disk_gb: kept_gb * 1.25,
+                cores: (storing / shards).ceil().max(4.0),
+                memory_gb: 16.0_f64.max((storing / shards).ceil() * 4.0),
+                disk_gb: kept_gb * MERGING,
                 network: [mbit(bytes.clickhouse_written * f64::from(ask.clickhouse_copies)), 0.0],
             },
         ];
-        Ok(Answer { parts, partitions, tables })
+        Ok(Answer { parts, standalone, partitions, embedded_partitions, tables })
     }
-
-    /// The answer with its assumptions, as Markdown that is also read well as it is.
-    ///
-    /// # Errors
-    /// As [`Costs::answer`].
-    pub fn told(&self, ask: &Question) -> Result<String> {
-        let answer = self.answer(ask)?;
-        let mut out = String::new();
-        writeln!(
-            out,
-            "{:.0} flows/s in the busiest hour, {} exporters, flows kept for {:.0} days\n",
-            ask.flows, ask.exporters, ask.retention_days
-        )?;
-        writeln!(
-            out,
-            "| part | processes | cores each | memory each | disk in all | network in | network out |"
-        )?;
-        writeln!(out, "|---|---|---|---|---|---|---|")?;
-        for part in &answer.parts {
-            let disk = if part.disk_gb > 0.0 { gigabytes(part.disk_gb) } else { String::new() };
-            writeln!(
-                out,
-                "| {} | {:.0} | {:.1} | {:.1} GB | {disk} | {:.0} Mbit/s | {:.0} Mbit/s |",
-                part.name,
-                part.processes,
-                part.cores,
-                part.memory_gb.max(0.1),
-                part.network[0],
-                part.network[1]
-            )?;
-        }
-        writeln!(
-            out,
-            "\nPartitions: at least {:.0}; fixed when the topics are created.\n",
-            answer.partitions
-        )?;
-        writeln!(out, "| table | rows a day | kept for | on disk |\n|---|---|---|---|")?;
-        for (name, rows, gb, days) in &answer.tables {
-            writeln!(out, "| {name} | {:.0} M | {days:.0} days | {} |", rows / 1e6, gigabytes(*gb))?;
-        }
-        writeln!(out, "\nAssumed:\n")?;
-        let cpu = &self.cpu_us;
-        for line in [
-            format!(
-                "a flow costs {} µs of CPU in ingest, {} in the decoder, {} in the sink, {} in Kafka for each copy and {} in ClickHouse ({}, at \
-                 {:.0} flows/s); other processors differ",
-                cpu.ingest, cpu.decoder, cpu.sink, cpu.kafka, cpu.clickhouse, self.report, self.rate
-            ),
-            format!("cores are busy to {:.0} % in the busiest hour; queries of people come on top", ask.busy * 100.0),
-            format!("a day's average is {:.0} % of its busiest hour", ask.daily_average * 100.0),
-            format!(
-                "topics are kept {:.0} hours in {} copies, ClickHouse has {} of each row; a third more disk for Kafka's segments, a quarter for merges",
-                ask.topic_hours, ask.kafka_copies, ask.clickhouse_copies
-            ),
-            "flows are spread over exporters evenly; one that has more than the others makes its partition the busiest".to_owned(),
-            "rollups are kept as long as they are by default; how many rows an exporter's flows come to in a slot is estimated and not measured yet"
-                .to_owned(),
-        ] {
-            writeln!(out, "- {line}")?;
-        }
-        Ok(out)
-    }
-}
-
-fn gigabytes(gb: f64) -> String {
-    if gb >= 1000.0 { format!("{:.1} TB", gb / 1000.0) } else { format!("{gb:.0} GB") }
 }
 
 #[cfg(test)]
@@ -328,29 +277,7 @@ mod tests {
     use super::*;
 
     fn ask(flows: f64) -> Question {
-        Question {
-            flows,
-            exporters: 400,
-            retention_days: 90.0,
-            topic_hours: 24.0,
-            kafka_copies: 3,
-            clickhouse_copies: 2,
-            busy: 0.5,
-            daily_average: 0.6,
-        }
-    }
-
-    #[test]
-    fn what_people_write_is_read() {
-        assert_eq!(
-            [number("300k").unwrap(), number(" 1M").unwrap(), number("2500").unwrap()],
-            [3e5, 1e6, 2500.0]
-        );
-        assert_eq!([days("90d").unwrap(), days("36h").unwrap(), days("2w").unwrap()], [90.0, 1.5, 14.0]);
-        for wrong in ["", "k", "-3", "0", "nan", "3x"] {
-            assert!(number(wrong).is_err(), "{wrong}");
-        }
-        assert!(days("90").is_err() && days("").is_err());
+        Question { exporters: 400, retention_days: 90.0, ..Question::of(flows) }
     }
 
     #[test]
@@ -383,12 +310,25 @@ mod tests {
     }
 
     #[test]
-    fn the_answer_names_every_part_and_its_assumptions() {
-        let told = Costs::measured().unwrap().told(&ask(3e5)).unwrap();
-        for word in
-            ["ingest", "decoder", "sink", "kafka", "clickhouse", "prefixes_1h", "Assumed", "Partitions"]
-        {
-            assert!(told.contains(word), "{told}");
-        }
+    fn partitions_are_as_many_as_the_bus_has_by_default() {
+        let bus = weir_bus::Config::default();
+        assert_eq!(
+            (bus.partitions as f64, bus.embedded.partitions as f64),
+            (PARTITIONS, EMBEDDED_PARTITIONS)
+        );
+    }
+
+    #[test]
+    fn few_flows_cost_what_their_inserts_do() {
+        let costs = Costs { insert_ms: 1000.0, batch_s: 4.0, ..Costs::measured().unwrap() };
+        let cores = |flows, exporters| {
+            let ask = Question { exporters, busy: 1.0, ..ask(flows) };
+            costs.answer(&ask).unwrap().standalone.cores
+        };
+        // Seven inserts of a second, by each partition that has an exporter, every four seconds.
+        assert_eq!(
+            [cores(1.0, 400), cores(100.0, 400), cores(1.0, 2)],
+            [7.0 + 1.0, 7.0 + 1.0, 3.5_f64.ceil()]
+        );
     }
 }

@@ -1,0 +1,79 @@
+//! All reports of a folder in one table.
+
+use super::content::word;
+use super::{Report, thousands};
+use crate::verify::Verdict;
+use std::fmt::Write;
+
+/// A table of reports in the given order, as Markdown, with links to `NAME.md` and `NAME.html` beside it.
+pub fn index(reports: &[Report]) -> String {
+    let mut out = "# Results\n\nMade by `weir-loadtest run` from the reports beside it.\n\n".to_owned();
+    out += "| scenario | verdict | flows/s sent | flows sent | lost | doubled | missed | packet to row, p99 | |\n";
+    out += &format!("|{}\n", "---|".repeat(9));
+    for report in reports {
+        let name = &report.scenario.name;
+        let fresh = report.freshness.map_or(String::new(), |fresh| format!("{:.1} s", fresh.p99_s));
+        let _ = writeln!(
+            out,
+            "| [{name}]({name}.md) ([page]({name}.html)) | {} | {} | {} | {} | {} | {} | {fresh} | {} |",
+            word(report.verdict),
+            thousands((report.sent as f64 / report.sending_s.max(1.0)).round() as u64),
+            thousands(report.sent),
+            thousands(report.lost),
+            thousands(report.doubled),
+            missed(report),
+            remark(report).replace('|', "\\|"),
+        );
+    }
+    out
+}
+
+/// How many were missed, and why.
+fn missed(report: &Report) -> String {
+    let causes: Vec<_> = report
+        .missed
+        .iter()
+        .map(|(cause, flows)| format!("{}: {}", thousands(*flows), cause.words()))
+        .collect();
+    if causes.is_empty() { "0".to_owned() } else { causes.join("; ") }
+}
+
+/// What a ramp kept up with, or why it does not pass.
+fn remark(report: &Report) -> String {
+    if report.verdict != Verdict::Pass {
+        return report.reasons.join("; ");
+    }
+    let ramp = report.scenario.phases.iter().any(|phase| phase.steps > 1);
+    let limit = report.steps.iter().take_while(|step| step.kept_up).last().filter(|_| ramp);
+    limit.map_or(String::new(), |step| {
+        format!("kept up with {} flows/s", thousands(step.offered.round() as u64))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::Step;
+    use crate::report::tests::passed;
+    use crate::verify::Cause;
+
+    #[test]
+    fn a_line_says_what_was_missed_why_it_does_not_pass_and_how_far_a_ramp_got() {
+        let mut ramp = passed("name = 'a'\nabout = ''\n[[phase]]\nfor_s = 1\nrate = 1\nsteps = 2\n");
+        ramp.steps = vec![
+            Step { offered: 20_000.4, kept_up: true, ..Step::default() },
+            Step { offered: 30_000.0, ..Step::default() },
+        ];
+        let mut failed = passed("name = 'b'\nabout = ''\n[[phase]]\nfor_s = 1\nrate = 1\n");
+        failed.verdict = Verdict::Fail;
+        failed.reasons = vec!["x|y".to_owned()];
+        failed.missed = [(Cause::Dead, 1200)].into();
+        let made = index(&[ramp, failed]);
+        let lines: Vec<_> = made.lines().rev().take(2).collect();
+        assert!(
+            lines[1].starts_with("| [a](a.md)") && lines[1].ends_with("| kept up with 20 000 flows/s |"),
+            "{made}"
+        );
+        assert!(lines[0].contains("| 1 200: ingest was dead |") && lines[0].ends_with("| x\\|y |"), "{made}");
+    }
+}

@@ -1,0 +1,39 @@
+//! Documents that are made by code are what the code makes.
+#![allow(clippy::unwrap_used)]
+
+use std::fmt::Write;
+use std::path::{Path, PathBuf};
+use weir_loadtest::size::{Costs, Question};
+
+fn docs() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs")
+}
+
+/// Compares a committed file with what the code makes; `WEIR_BLESS=1` writes it instead.
+fn committed(path: &Path, made: &str) {
+    if std::env::var_os("WEIR_BLESS").is_some() {
+        std::fs::write(path, made).unwrap();
+    }
+    let is = std::fs::read_to_string(path).unwrap_or_default();
+    assert!(is == made, "{} is not what the code makes; run the test with WEIR_BLESS=1", path.display());
+}
+
+#[test]
+fn the_documented_sizes_are_computed_from_the_measured_costs() {
+    let path = docs().join("sizing.md");
+    let text = std::fs::read_to_string(&path).unwrap();
+    let mark = "<!-- What follows is made by `weir-loadtest size`. -->\n";
+    let (head, _) = text.split_once(mark).unwrap();
+    let costs = Costs::measured().unwrap();
+    let mut made = format!("{head}{mark}");
+    for (words, flows) in [("5k", 5e3), ("20k", 2e4), ("100k", 1e5), ("300k", 3e5), ("1M", 1e6)] {
+        let ask = Question { exporters: 400, retention_days: 90.0, ..Question::of(flows) };
+        writeln!(
+            made,
+            "\n## {words} flows/s\n\n`weir-loadtest size --flows {words} --exporters 400 --retention 90d`\n"
+        )
+        .unwrap();
+        made += &costs.told(&ask).unwrap();
+    }
+    committed(&path, &made);
+}
