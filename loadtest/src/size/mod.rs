@@ -230,12 +230,14 @@ impl Costs {
         let topics_gb = day_flows / 24.0 * ask.topic_hours * (bytes.raw + bytes.flows) * copies / 1e9;
         let brokers = (cores(cpu.kafka * copies) / CORES).ceil().max(copies.max(1.0));
         let kept_gb: f64 = tables.iter().map(|(_, _, gb, _)| gb).sum();
-        let partitions = (cores(cpu.decoder).max(cores(cpu.sink)).ceil()).max(PARTITIONS);
+        // Each is read by one worker at a time, of the decoder and of the sink.
+        let workers = cores(cpu.decoder).max(cores(cpu.sink)).ceil();
+        let partitions = workers.max(PARTITIONS);
         let storing = cores(cpu.clickhouse) + inserting(partitions);
         let shards = (storing / 16.0).ceil().max(1.0);
         let servers = shards * f64::from(ask.clickhouse_copies);
         let all = cpu.ingest + cpu.decoder + cpu.sink + cpu.embedded + cpu.clickhouse;
-        let embedded_partitions = cores(cpu.decoder).max(cores(cpu.sink)).ceil().max(EMBEDDED_PARTITIONS);
+        let embedded_partitions = workers.max(EMBEDDED_PARTITIONS);
         let one = cores(all) + inserting(embedded_partitions);
         let standalone = Part {
             name: "standalone",

@@ -133,9 +133,16 @@ struct Asking<'a> {
     to: i64,
 }
 
+/// An answer for each of several exporters.
+#[derive(Deserialize)]
+struct Of<T> {
+    address: String,
+    #[serde(flatten)]
+    of: T,
+}
+
 #[derive(Deserialize)]
 struct Row {
-    address: String,
     rows: u64,
     sum_bytes: u64,
     sum_packets: u64,
@@ -179,6 +186,25 @@ impl Asking<'_> {
         Ok(self.store.query(&sql, &parameters).await?)
     }
 
+    /// The same where answers name their exporter: by its address.
+    async fn of_each<T: DeserializeOwned>(
+        &self,
+        accounts: &[&Account],
+        sql: String,
+    ) -> Result<impl Iterator<Item = (String, T)> + use<T>> {
+        let rows: Vec<Of<T>> = self.of_all(accounts, sql).await?;
+        Ok(rows.into_iter().map(|row| (row.address, row.of)))
+    }
+
+    /// Waits until as many rows are there, or nothing more comes.
+    async fn wait(&self, ledger: &Ledger, wanted: u64, patience: Patience) -> Result<Wait> {
+        let mut wait = Wait::new(patience);
+        while !wait.is_over(self.count(ledger).await?, wanted) {
+            tokio::time::sleep(Duration::from_millis(500)).await;
+        }
+        Ok(wait)
+    }
+
     async fn count(&self, ledger: &Ledger) -> Result<u64> {
         #[derive(Deserialize)]
         struct Count {
@@ -209,18 +235,10 @@ fn list<'a>(accounts: impl Iterator<Item = &'a Account>) -> String {
 pub async fn verify(ledger: &Ledger, store: &Store, patience: Patience) -> Result<Report> {
     // Clocks of one machine: what was received lies between the first datagram and a little after the last.
     let asking = Asking { store, from: ledger.started_ns, to: ledger.ended_ns + 5_000_000_000 };
-    let mut wait = Wait::new(patience);
-    let mut grouped = Vec::new();
+    let mut wait = asking.wait(ledger, ledger.total().flows, patience).await?;
+    let grouped = groups(&asking, ledger, COLLECTED).await?;
     let exporters = loop {
-        let over = wait.is_over(asking.count(ledger).await?, ledger.total().flows);
-        if !over {
-            tokio::time::sleep(Duration::from_millis(500)).await;
-            continue;
-        }
         let mut exporters = Vec::new();
-        if grouped.is_empty() {
-            grouped = groups(&asking, ledger, COLLECTED).await?;
-        }
         for group in &grouped {
             let mut stored = stored(&asking, group).await?;
             for account in group {
@@ -233,6 +251,7 @@ pub async fn verify(ledger: &Ledger, store: &Store, patience: Patience) -> Resul
             break exporters;
         }
         tokio::time::sleep(Duration::from_secs(1)).await;
+        wait.is_over(asking.count(ledger).await?, ledger.total().flows);
     };
     let rollups = rollups(&asking, ledger, patience).await?;
     let missed = missed(ledger);
@@ -302,7 +321,6 @@ impl Wait {
 /// What is stored of an exporter as a whole.
 #[derive(Deserialize)]
 struct Whole {
-    address: String,
     rows: u64,
     known: u64,
     alien: u64,
@@ -326,23 +344,19 @@ struct Stored {
 async fn stored(asking: &Asking<'_>, group: &[&Account]) -> Result<HashMap<String, Stored>> {
     let database = asking.store.database();
     let mut out: HashMap<String, Stored> = HashMap::new();
-    for whole in asking.of_all::<Whole>(group, sql::flows(database)).await? {
-        let address = whole.address.clone();
+    for (address, whole) in asking.of_each(group, sql::flows(database)).await? {
         out.entry(address).or_default().whole = Some(whole);
     }
-    for row in asking.of_all::<Row>(group, sql::minutes(database)).await? {
-        let sum = row.sum();
-        out.entry(row.address).or_default().minutes.insert(row.minute, sum);
+    for (address, row) in asking.of_each::<Row>(group, sql::minutes(database)).await? {
+        out.entry(address).or_default().minutes.insert(row.minute, row.sum());
     }
-    for row in asking.of_all::<Row>(group, sql::rates(database)).await? {
-        let sum = row.sum();
-        out.entry(row.address).or_default().rates.insert(row.interval, sum);
+    for (address, row) in asking.of_each::<Row>(group, sql::rates(database)).await? {
+        out.entry(address).or_default().rates.insert(row.interval, row.sum());
     }
-    for row in asking.of_all::<Row>(group, sql::sides(database)).await? {
-        let sum = row.sum();
+    for (address, row) in asking.of_each::<Row>(group, sql::sides(database)).await? {
         let Row { interface, inbound, asn, interval, .. } = row;
         let side = Side { interface, inbound: inbound == 1, asn, interval };
-        out.entry(row.address).or_default().sides.insert(side, sum);
+        out.entry(address).or_default().sides.insert(side, row.sum());
     }
     Ok(out)
 }
@@ -350,7 +364,6 @@ async fn stored(asking: &Asking<'_>, group: &[&Account]) -> Result<HashMap<Strin
 async fn exporter(asking: &Asking<'_>, account: &Account, stored: Stored) -> Result<Exporter> {
     let database = asking.store.database();
     let nothing = || Whole {
-        address: String::new(),
         rows: 0,
         known: 0,
         alien: 0,
@@ -447,15 +460,14 @@ fn compare<K: Ord + fmt::Debug>(
 async fn groups<'l>(asking: &Asking<'_>, ledger: &'l Ledger, most: u64) -> Result<Vec<Vec<&'l Account>>> {
     #[derive(Deserialize)]
     struct Count {
-        address: String,
         count: u64,
     }
     let mut counts = HashMap::new();
     for some in ledger.exporters.chunks(NAMED) {
         let parameters = [("exporters", list(some.iter()))];
-        let rows: Vec<Count> =
+        let rows: Vec<Of<Count>> =
             asking.store.query(&sql::count_by_exporter(asking.store.database()), &parameters).await?;
-        counts.extend(rows.into_iter().map(|row| (row.address, row.count)));
+        counts.extend(rows.into_iter().map(|row| (row.address, row.of.count)));
     }
     let counted =
         ledger.exporters.iter().map(|one| (one, counts.get(&mapped(one)).copied().unwrap_or_default()));

@@ -1,12 +1,11 @@
 //! Holds what is stored against `weir.raw` where ingest died on the way: flow by flow, by the numbers that flows carry.
 
-use super::{Asking, COLLECTED, Exporter, Patience, Report, Verdict, Wait, groups, mapped, rollups, sql};
+use super::{Asking, COLLECTED, Exporter, Patience, Report, Verdict, groups, mapped, rollups, sql};
 use crate::ledger::{Account, Ledger};
 use crate::raw::{Received, Sent};
 use anyhow::Result;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, HashMap};
-use std::time::Duration;
 use weir_store::Store;
 
 /// Why a datagram never reached `weir.raw`.
@@ -153,10 +152,7 @@ pub async fn against_raw(
     let asking = Asking { store, from: ledger.started_ns, to: ledger.ended_ns + 5_000_000_000 };
     let there = |sent: &&Sent| received.times(sent) > 0;
     let wanted: u64 = ledger.journal.iter().filter(there).map(|sent| u64::from(sent.flows)).sum();
-    let mut wait = Wait::new(patience);
-    while !wait.is_over(asking.count(ledger).await?, wanted) {
-        tokio::time::sleep(Duration::from_millis(500)).await;
-    }
+    asking.wait(ledger, wanted, patience).await?;
     let mut exporters = Vec::new();
     let mut sent: Vec<Vec<&Sent>> = vec![Vec::new(); ledger.exporters.len()];
     for one in &ledger.journal {
@@ -195,23 +191,16 @@ pub async fn against_raw(
 /// Numbers of flows that are stored of exporters, and how many rows, by address.
 async fn stored(asking: &Asking<'_>, group: &[&Account]) -> Result<HashMap<String, (Vec<Range>, u64)>> {
     #[derive(Deserialize)]
-    struct Of {
-        address: String,
-        #[serde(flatten)]
-        range: Range,
-    }
-    #[derive(Deserialize)]
     struct Rows {
-        address: String,
         rows: u64,
     }
     let database = asking.store.database();
     let mut out: HashMap<String, (Vec<Range>, u64)> = HashMap::new();
-    for one in asking.of_all::<Of>(group, sql::ranges(database)).await? {
-        out.entry(one.address).or_default().0.push(one.range);
+    for (address, range) in asking.of_each(group, sql::ranges(database)).await? {
+        out.entry(address).or_default().0.push(range);
     }
-    for one in asking.of_all::<Rows>(group, sql::rows(database)).await? {
-        out.entry(one.address).or_default().1 = one.rows;
+    for (address, Rows { rows }) in asking.of_each(group, sql::rows(database)).await? {
+        out.entry(address).or_default().1 = rows;
     }
     Ok(out)
 }
