@@ -10,11 +10,14 @@ use super::{KafkaConsumer, SILENCE, admin, by_default, refused, writing};
 use crate::{Config, Error, GroupConsumer, Message, Position, Result, Transactions, TxnError, metrics};
 use rdkafka::ClientContext;
 use rdkafka::config::RDKafkaLogLevel;
+use rdkafka::consumer::ConsumerGroupMetadata;
 use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
 use rdkafka::message::{Header, OwnedHeaders};
 use rdkafka::producer::{BaseProducer, BaseRecord, DeliveryResult, Producer, ProducerContext};
+use rdkafka::topic_partition_list::TopicPartitionList;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::channel;
 use std::time::{Duration, Instant};
 
 /// Keeps why a record was not delivered, which the transaction's error does not say.
@@ -58,6 +61,11 @@ impl ProducerContext for Sent {
 
 /// [`Transactions`] on Kafka.
 pub struct KafkaProducer {
+    client: Arc<Client>,
+}
+
+/// What a thread may still hold that sends positions for a producer that was given up.
+struct Client {
     producer: BaseProducer<Sent>,
     config: Arc<Config>,
     identity: String,
@@ -65,9 +73,16 @@ pub struct KafkaProducer {
 
 impl std::fmt::Debug for KafkaProducer {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("KafkaProducer").field("identity", &self.identity).finish_non_exhaustive()
+        f.debug_struct("KafkaProducer").field("identity", &self.client.identity).finish_non_exhaustive()
     }
 }
+
+/// Longest that one call into librdkafka may wait where delivery reports must be taken meanwhile.
+const TURN: Duration = Duration::from_millis(250);
+
+/// How much longer than its limit sending positions may take before the producer is given up: librdkafka keeps to the limit between its
+/// requests only.
+const GRACE: Duration = Duration::from_secs(1);
 
 /// What became of one call into librdkafka.
 enum Failure {
@@ -91,13 +106,13 @@ impl KafkaProducer {
             .set("transaction.timeout.ms", config.transaction_timeout_ms.to_string())
             .create_with_context(Sent::default())
             .map_err(refused)?;
-        let this = Self { producer, config: Arc::clone(config), identity: identity.to_owned() };
+        let client = Client { producer, config: Arc::clone(config), identity: identity.to_owned() };
         let limit = config.connect_timeout() + config.request_timeout();
         admin::reach(config)?;
-        match this.persist(limit, "opening the transactional producer", |producer, left| {
-            producer.init_transactions(left)
+        match client.persist(limit, "opening the transactional producer", |producer, left| {
+            producer.init_transactions(left.min(TURN))
         }) {
-            Ok(()) => Ok(this),
+            Ok(()) => Ok(Self { client: Arc::new(client) }),
             Err(Failure::Again(_)) => Err(Error::Timeout {
                 doing: format!("opening the transactional producer {identity}"),
                 waited: limit,
@@ -115,6 +130,54 @@ impl KafkaProducer {
         }
     }
 
+    /// Aborts, and says that it did, or what came in between.
+    fn aborted(&mut self, reason: String) -> TxnError {
+        let refused = self.client.producer.context().refused.load(Ordering::Acquire);
+        match self.abort() {
+            Ok(()) => TxnError::Aborted { reason, refused },
+            Err(error) => error,
+        }
+    }
+
+    fn failed(&mut self, failure: Failure) -> TxnError {
+        match failure {
+            Failure::Again(reason) | Failure::Abort(reason) => self.aborted(reason),
+            Failure::Dead(error) => error,
+        }
+    }
+
+    /// Sends positions on a thread of their own, for librdkafka may never come back from it, whatever its limit: where the group's coordinator
+    /// was lost and metadata names it no longer, it waits until some other broker comes or goes (2.12.1; its issues 5456 and 5511). The
+    /// producer is given up then. What the thread sends after all is of an epoch that this identity's next producer has ended.
+    fn send_positions(
+        &self,
+        positions: TopicPartitionList,
+        metadata: ConsumerGroupMetadata,
+    ) -> std::result::Result<(), Failure> {
+        const DOING: &str = "sending positions";
+        let limit = self.client.positions_limit();
+        let (tell, told) = channel();
+        let client = Arc::clone(&self.client);
+        let send = move || {
+            let sent = client.persist(limit, DOING, |producer, left| {
+                producer.send_offsets_to_transaction(&positions, &metadata, left)
+            });
+            // Nobody listens where it took too long.
+            let _ = tell.send(sent);
+        };
+        let given_up =
+            |reason| Failure::Dead(self.client.dead(DOING, RDKafkaErrorCode::OperationTimedOut, reason));
+        std::thread::Builder::new()
+            .name("bus-positions".to_owned())
+            .spawn(send)
+            .map_err(|error| Failure::Abort(format!("{DOING}: no thread for it: {error}")))?;
+        told.recv_timeout(limit + GRACE).unwrap_or_else(|_| {
+            Err(given_up(format!("no answer from the group's coordinator within {:?}", limit + GRACE)))
+        })
+    }
+}
+
+impl Client {
     /// Tries for as long as librdkafka says that trying again may help, and takes delivery reports meanwhile.
     fn persist(
         &self,
@@ -125,7 +188,7 @@ impl KafkaProducer {
         let begun = Instant::now();
         loop {
             let left = limit.saturating_sub(begun.elapsed());
-            match call(&self.producer, left.clamp(Duration::from_millis(1), Duration::from_millis(250))) {
+            match call(&self.producer, left.max(Duration::from_millis(1))) {
                 Ok(()) => return Ok(()),
                 Err(error) => match self.judge(doing, error) {
                     Failure::Again(reason) if left.is_zero() => return Err(Failure::Again(reason)),
@@ -173,20 +236,9 @@ impl KafkaProducer {
         self.config.request_timeout()
     }
 
-    /// Aborts, and says that it did, or what came in between.
-    fn aborted(&mut self, reason: String) -> TxnError {
-        let refused = self.producer.context().refused.load(Ordering::Acquire);
-        match self.abort() {
-            Ok(()) => TxnError::Aborted { reason, refused },
-            Err(error) => error,
-        }
-    }
-
-    fn failed(&mut self, failure: Failure) -> TxnError {
-        match failure {
-            Failure::Again(reason) | Failure::Abort(reason) => self.aborted(reason),
-            Failure::Dead(error) => error,
-        }
+    /// A transaction that takes longer is aborted by its coordinator.
+    fn positions_limit(&self) -> Duration {
+        self.limit().min(Duration::from_millis(self.config.transaction_timeout_ms))
     }
 }
 
@@ -195,8 +247,8 @@ impl Transactions for KafkaProducer {
 
     fn begin(&mut self) -> std::result::Result<(), TxnError> {
         const DOING: &str = "beginning a transaction";
-        self.producer.context().refused.store(false, Ordering::Release);
-        self.producer.begin_transaction().map_err(|error| match self.judge(DOING, error) {
+        self.client.producer.context().refused.store(false, Ordering::Release);
+        self.client.producer.begin_transaction().map_err(|error| match self.client.judge(DOING, error) {
             Failure::Dead(error) => error,
             Failure::Again(reason) | Failure::Abort(reason) => TxnError::Failed { doing: DOING, reason },
         })
@@ -217,20 +269,20 @@ impl Transactions for KafkaProducer {
             );
         }
         loop {
-            match self.producer.send(record) {
+            match self.client.producer.send(record) {
                 Ok(()) => return Ok(()),
                 Err((KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull), refused)) => {
                     metrics::send_wait();
-                    if begun.elapsed() >= self.limit() {
-                        let limit = self.limit();
+                    if begun.elapsed() >= self.client.limit() {
+                        let limit = self.client.limit();
                         return Err(self.aborted(format!("the send queue was full for {limit:?}")));
                     }
-                    self.producer.poll(Duration::from_millis(5));
+                    self.client.producer.poll(Duration::from_millis(5));
                     record = refused;
                 }
                 Err((error, _)) => {
-                    self.producer.context().refused.fetch_or(of_the_record(&error), Ordering::AcqRel);
-                    let failure = self.judge("sending a record", error);
+                    self.client.producer.context().refused.fetch_or(of_the_record(&error), Ordering::AcqRel);
+                    let failure = self.client.judge("sending a record", error);
                     return Err(self.failed(failure));
                 }
             }
@@ -246,8 +298,9 @@ impl Transactions for KafkaProducer {
             self.abort()?;
             return Err(TxnError::NoOffsets);
         }
-        let limit = self.limit();
-        let sent = self.persist(limit, "sending records", |producer, left| producer.flush(left));
+        let limit = self.client.limit();
+        let sent =
+            self.client.persist(limit, "sending records", |producer, left| producer.flush(left.min(TURN)));
         if let Err(failure) = sent {
             return Err(self.failed(failure));
         }
@@ -258,13 +311,13 @@ impl Transactions for KafkaProducer {
             }
             Err(error) => return Err(self.aborted(error.to_string())),
         };
-        let sent = self.persist(limit, "sending positions", |producer, left| {
-            producer.send_offsets_to_transaction(&positions, &metadata, left)
-        });
-        if let Err(failure) = sent {
+        if let Err(failure) = self.send_positions(positions, metadata) {
             return Err(self.failed(failure));
         }
-        match self.persist(limit, "committing", |producer, left| producer.commit_transaction(left)) {
+        match self
+            .client
+            .persist(limit, "committing", |producer, left| producer.commit_transaction(left.min(TURN)))
+        {
             Ok(()) => {
                 metrics::transaction("committed");
                 Ok(())
@@ -280,8 +333,8 @@ impl Transactions for KafkaProducer {
 
     fn abort(&mut self) -> std::result::Result<(), TxnError> {
         const DOING: &str = "aborting";
-        let limit = self.limit();
-        match self.persist(limit, DOING, |producer, left| producer.abort_transaction(left)) {
+        let limit = self.client.limit();
+        match self.client.persist(limit, DOING, |producer, left| producer.abort_transaction(left.min(TURN))) {
             Ok(()) => {
                 metrics::transaction("aborted");
                 Ok(())
