@@ -14,7 +14,7 @@ cargo test --release --locked --workspace --no-run
 step "tests"
 # The bus and its files, ingest's spool, the decoder's transactions, the sink's plans and inserts, the engine's log, the model, the stack.
 cargo test --release --locked --workspace --test kafka --test coordinator --test embedded --test start --test store --test engine --test model \
-    --test repair --test faults --test standalone
+    --test repair --test faults --test standalone --test redecode
 step "load tests"
 rm -rf "$out"
 status=0

@@ -32,9 +32,13 @@ pub fn print(exporter: Ipv4Addr, payload: &[u8]) -> u64 {
     hasher.finish()
 }
 
-/// How often each datagram lies there.
+/// What lies there.
 #[derive(Clone, Debug, Default)]
-pub struct Received(HashMap<u64, u32>);
+pub struct Received {
+    /// How often each datagram does.
+    times: HashMap<u64, u32>,
+    datagrams: u64,
+}
 
 impl Received {
     /// Reads all of the topic.
@@ -59,15 +63,25 @@ impl Received {
 
     fn take(&mut self, key: &[u8], value: &[u8]) -> Result<()> {
         let address: [u8; 16] = key.try_into().context("a key is no address")?;
-        let address = Ipv6Addr::from(address).to_ipv4_mapped().context("exporters here are IPv4")?;
+        // Routers of others may send over IPv6.
+        let own = Ipv6Addr::from(address).to_ipv4_mapped();
         for datagram in frame::datagrams(value) {
-            *self.0.entry(print(address, datagram?.payload)).or_default() += 1;
+            let datagram = datagram?;
+            self.datagrams += 1;
+            if let Some(address) = own {
+                *self.times.entry(print(address, datagram.payload)).or_default() += 1;
+            }
         }
         Ok(())
     }
 
+    /// How many datagrams lie there, of whatever exporter.
+    pub fn datagrams(&self) -> u64 {
+        self.datagrams
+    }
+
     /// How often this datagram lies there.
     pub fn times(&self, sent: &Sent) -> u32 {
-        self.0.get(&sent.print).copied().unwrap_or_default()
+        self.times.get(&sent.print).copied().unwrap_or_default()
     }
 }

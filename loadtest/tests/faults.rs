@@ -75,7 +75,8 @@ fn options(stack: &Local, rate: f64) -> Options {
 fn compare(stack: &Local, generator: &Generator<'_>) -> Report {
     let store = Store::new(&Config { url: stack.clickhouse(), ..Config::default() }).unwrap();
     let runtime = tokio::runtime::Runtime::new().unwrap();
-    let patience = Patience { quiet: Duration::from_secs(25), most: Duration::from_secs(60) };
+    let patience =
+        Patience { quiet: Duration::from_secs(25), most: Duration::from_secs(60), ..Patience::default() };
     runtime.block_on(verify(generator.ledger(), &store, patience)).unwrap_or_else(|error| panic!("{error:#}"))
 }
 

@@ -70,7 +70,7 @@ fn store(stack: &Local) -> Store {
 }
 
 fn holds(stack: &Local, ledger: &Ledger) {
-    let patience = Patience { quiet: Duration::from_secs(15), most: LONG };
+    let patience = Patience { quiet: Duration::from_secs(15), most: LONG, ..Patience::default() };
     let runtime = tokio::runtime::Runtime::new().unwrap();
     let report = runtime.block_on(verify(ledger, &store(stack), patience)).unwrap();
     println!("{report}");

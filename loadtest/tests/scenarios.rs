@@ -57,7 +57,7 @@ fn a_scenario_with_kills_and_garbage_is_judged_and_told_by_cause_and_minute() {
         max_bytes_per_flow = 5000",
     );
     let place = Place::Local { dir: dir.path().join("stack"), weir: None };
-    let report = run(&Options { scenario, place, asn: Vec::new() }, &NEVER)
+    let report = run(&Options { scenario, place, asn: Vec::new(), stretch: 1.0 }, &NEVER)
         .unwrap_or_else(|error| panic!("{error:#}"));
     let told = report::markdown(&report);
     assert_eq!(report.verdict, Verdict::Pass, "{told}");
@@ -111,8 +111,12 @@ fn a_stack_that_is_there_is_tested_from_addresses_of_its_own() {
         addresses: addresses.to_vec(),
     };
     let text = "name = 'there'\nabout = 'A few seconds.'\n[[phase]]\nfor_s = 4\nrate = 2000\n";
-    let mut options =
-        Options { scenario: scenario(text), place: Place::Target(Box::new(target)), asn: Vec::new() };
+    let mut options = Options {
+        scenario: scenario(text),
+        place: Place::Target(Box::new(target)),
+        asn: Vec::new(),
+        stretch: 1.0,
+    };
     let report = run(&options, &NEVER).unwrap_or_else(|error| panic!("{error:#}"));
     let told = report::markdown(&report);
     assert_eq!(report.verdict, Verdict::Pass, "{told}");

@@ -124,7 +124,7 @@ fn a_standalone_killed_ten_times_stores_all_of_its_log_once_and_tells_what_the_d
     };
     service.start().unwrap();
     service.wait_ready(LONG).unwrap_or_else(|error| panic!("{error}"));
-    let patience = Patience { quiet: Duration::from_secs(15), most: LONG };
+    let patience = Patience { quiet: Duration::from_secs(15), most: LONG, ..Patience::default() };
     let (report, missed) =
         block_on(against_raw(generator.ledger(), &received, &outages, &store(&stack), patience)).unwrap();
     println!("{report}\nmissed: {missed:?}");
@@ -172,7 +172,7 @@ fn an_engine_that_is_killed_under_load_is_started_again_and_nothing_is_lost() {
         stop.store(true, Ordering::Relaxed);
         sending.join().unwrap().unwrap_or_else(|error| panic!("{error}"));
     });
-    let patience = Patience { quiet: Duration::from_secs(15), most: LONG };
+    let patience = Patience { quiet: Duration::from_secs(15), most: LONG, ..Patience::default() };
     let report = block_on(verify(generator.ledger(), &store(&stack), patience)).unwrap();
     println!("{report}");
     assert_eq!(report.verdict, Verdict::Pass, "{report}");

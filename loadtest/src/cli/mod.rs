@@ -289,8 +289,11 @@ impl Verify {
         let stack = self.stack.as_deref().map(Description::read).transpose()?;
         let url = stack.map_or(self.clickhouse, |stack| stack.clickhouse);
         let store = Store::new(&Config { url, database: self.database, ..Config::default() })?;
-        let patience =
-            Patience { quiet: Duration::from_secs(self.quiet_s), most: Duration::from_secs(self.wait_s) };
+        let patience = Patience {
+            quiet: Duration::from_secs(self.quiet_s),
+            most: Duration::from_secs(self.wait_s),
+            ..Patience::default()
+        };
         let report = runtime()?.block_on(verify(&ledger, &store, patience))?;
         if self.json {
             print(serde_json::to_string_pretty(&report)? + "\n")?;

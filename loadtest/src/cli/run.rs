@@ -7,7 +7,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use weir_loadtest::report::{self, Report};
-use weir_loadtest::run::{Options, Place, Target, clear, run};
+use weir_loadtest::run::{Options, Place, Target, clear, keep_logs, run};
 use weir_loadtest::scenario::{NAMES, Scenario};
 use weir_loadtest::verify::Verdict;
 use weir_stack::Home;
@@ -26,7 +26,7 @@ pub struct Run {
     /// The program weir; else $WEIR_BIN, else the one beside this program, else target/release/weir.
     #[arg(long, value_name = "PATH")]
     weir: Option<PathBuf>,
-    /// Leave the stack's folder as it is at the end.
+    /// Leave the stack's folder as it is at the end. Without, the logs of what did not pass are kept, in NAME-logs beside the reports.
     #[arg(long)]
     keep: bool,
     /// Address of the ingest of a stack that is there.
@@ -65,8 +65,9 @@ pub struct Run {
     /// Files of lines `first,last,asn,name`; those of scripts/fetch-asn.sh where they are there.
     #[arg(long, value_name = "FILE")]
     asn: Vec<PathBuf>,
-    /// Makes every phase this many times as long, and moves what goes wrong with it: 0.1 for a try.
-    #[arg(long, default_value_t = 1.0)]
+    /// Makes every phase this many times as long, and moves what goes wrong with it: 0.1 for a try, in which not everything has time to go
+    /// wrong.
+    #[arg(long, default_value_t = 1.0, value_parser = factor)]
     stretch: f64,
     /// Folder for the reports: NAME.md, NAME.json and NAME.html, and index.md about all that lie there.
     #[arg(long, value_name = "DIR", default_value = "loadtest-reports")]
@@ -85,27 +86,34 @@ impl Run {
         std::fs::create_dir_all(&self.out).with_context(|| format!("creating {}", self.out.display()))?;
         let runtime = runtime()?;
         let stop = stop(&runtime, Some("No more is sent; what was sent is still compared"))?;
-        let mut worst = 0;
+        let mut worst = Outcome::Passed;
         for scenario in scenarios {
             let name = scenario.name.clone();
             eprintln!("{name}: {} ({:.0} s)", scenario.about, scenario.sending().as_secs_f64());
-            let options = Options { scenario, place: self.place(), asn: self.asn() };
-            worst = worst.max(match run(&options, &stop) {
+            report::remove(&self.out, &name)?;
+            let options = Options { scenario, place: self.place(), asn: self.asn(), stretch: self.stretch };
+            let outcome = match run(&options, &stop) {
                 Ok(report) => {
                     report::write(&self.out, &report)?;
                     print(line(&report))?;
                     match report.verdict {
-                        Verdict::Pass => 0,
-                        Verdict::Fail => 1,
-                        Verdict::Invalid => 2,
+                        Verdict::Pass => Outcome::Passed,
+                        Verdict::Fail => Outcome::Failed,
+                        Verdict::Invalid => Outcome::Invalid,
                     }
                 }
                 // Those behind it are run all the same.
                 Err(error) => {
                     eprintln!("{name}: {error:#}");
-                    3
+                    Outcome::Broken
                 }
-            });
+            };
+            if self.local && outcome != Outcome::Passed {
+                let logs = self.out.join(format!("{name}-logs"));
+                keep_logs(&self.dir, &logs)?;
+                eprintln!("{name}: the logs of its stack lie in {}", logs.display());
+            }
+            worst = worst.max(outcome);
             if stop.load(std::sync::atomic::Ordering::Relaxed) {
                 break;
             }
@@ -113,7 +121,7 @@ impl Run {
         if self.local && !self.keep {
             clear(&self.dir)?;
         }
-        Ok(ExitCode::from(worst))
+        Ok(ExitCode::from(worst.code()))
     }
 
     fn place(&self) -> Place {
@@ -149,6 +157,32 @@ impl Run {
         let part = |name| Home::find().part(name, "The AS database", "scripts/fetch-asn.sh");
         ["asn/asn-ipv4.csv", "asn/asn-ipv6.csv"].into_iter().filter_map(|name| part(name).ok()).collect()
     }
+}
+
+/// What a scenario came to; those further down are worse. One whose machine was too small does not hide another that failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Outcome {
+    Passed,
+    Invalid,
+    Failed,
+    Broken,
+}
+
+impl Outcome {
+    fn code(self) -> u8 {
+        match self {
+            Self::Passed => 0,
+            Self::Failed => 1,
+            Self::Invalid => 2,
+            Self::Broken => 3,
+        }
+    }
+}
+
+/// Reads a factor.
+fn factor(text: &str) -> Result<f64, String> {
+    let value: f64 = text.parse().map_err(|_| format!("{text} is no number"))?;
+    if value.is_finite() && value > 0.0 { Ok(value) } else { Err(format!("{text} is not more than 0")) }
 }
 
 fn line(report: &Report) -> String {

@@ -1,7 +1,8 @@
 //! What a report says, as blocks: whoever renders them decides how they look.
 
 use super::plot::plots;
-use super::{Report, Step, clock, date, megabytes, thousands};
+use super::{Place, Report, Step, clock, date, megabytes, thousands};
+use crate::scenario::NAMES;
 use crate::verify::Verdict;
 
 /// Exporters shown; more are summed up.
@@ -51,15 +52,14 @@ pub fn blocks(report: &Report) -> Vec<Block> {
     }
     let machine = &report.machine;
     o.push(Block::Text(format!(
-        "Run at {} on {} cores of {}, {} MB of memory, Linux {}; Weir {}. Generator and stack shared them. Repeat it with \
-         `weir-loadtest run {} --local`.",
+        "Run at {} on {} cores of {}, {} MB of memory, Linux {}; Weir {}. {}",
         date(report.started),
         machine.cores,
         machine.cpu,
         machine.memory_mb,
         machine.kernel,
         machine.weir,
-        scenario.name
+        repeat(report)
     )));
     let missed: u64 = report.missed.values().sum();
     table(
@@ -192,6 +192,22 @@ pub fn blocks(report: &Report) -> Vec<Block> {
         o.push(Block::Text(format!("{} more lines are in the JSON.", report.minutes.len() - MINUTES)));
     }
     out
+}
+
+/// What shared the machine, and how to do it again.
+fn repeat(report: &Report) -> String {
+    let name = &report.scenario.name;
+    let name = if NAMES.contains(&name.as_str()) { name.clone() } else { format!("{name}.toml") };
+    let stretch =
+        if report.stretch == 1.0 { String::new() } else { format!(" --stretch {}", report.stretch) };
+    match report.place {
+        Place::Local => format!(
+            "Generator and stack shared them. Repeat it with `weir-loadtest run {name} --local{stretch}`."
+        ),
+        Place::Target => {
+            format!("The stack was elsewhere. Repeat it with `weir-loadtest run {name} --target …{stretch}`.")
+        }
+    }
 }
 
 fn steps(out: &mut Vec<Block>, steps: &[Step]) {

@@ -22,6 +22,23 @@ pub fn write(folder: &Path, report: &Report) -> Result<()> {
     write("index.md", &index(&read(folder)?))
 }
 
+/// Removes a scenario's report before it is run again: one of before is not to stand for a run that broke.
+///
+/// # Errors
+/// With the path that can't be removed.
+pub fn remove(folder: &Path, name: &str) -> Result<()> {
+    for end in ["md", "html", "json"] {
+        let path = folder.join(format!("{name}.{end}"));
+        match std::fs::remove_file(&path) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                return Err(error).with_context(|| format!("removing {}", path.display()));
+            }
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
 /// The built-in scenarios' reports that lie there, in their order, then those of others. What is no report of this release is named on
 /// standard error and left out.
 ///
@@ -65,6 +82,9 @@ mod tests {
         assert_eq!(names, ["smoke", "zombies", "of-mine"]);
         let made = std::fs::read_to_string(folder.path().join("index.md")).unwrap();
         assert_eq!(made.lines().filter(|line| line.starts_with("| [")).count(), 3);
+        remove(folder.path(), "zombies").unwrap();
+        remove(folder.path(), "zombies").unwrap();
+        assert_eq!(read(folder.path()).unwrap().len(), 2);
         std::fs::create_dir(folder.path().join("late.json")).unwrap();
         assert!(read(folder.path()).unwrap_err().to_string().contains("late.json"));
     }

@@ -1,27 +1,28 @@
 //! All reports of a folder in one table.
 
 use super::content::word;
-use super::{Report, thousands};
+use super::{Report, date, thousands};
 use crate::verify::Verdict;
 use std::fmt::Write;
 
 /// A table of reports in the given order, as Markdown, with links to `NAME.md` and `NAME.html` beside it.
 pub fn index(reports: &[Report]) -> String {
     let mut out = "# Results\n\nMade by `weir-loadtest run` from the reports beside it.\n\n".to_owned();
-    out += "| scenario | verdict | flows/s sent | flows sent | lost | doubled | missed | packet to row, p99 | |\n";
-    out += &format!("|{}\n", "---|".repeat(9));
+    out += "| scenario | verdict | flows/s sent | flows sent | lost | doubled | missed | packet to row, p99 | run at | |\n";
+    out += &format!("|{}\n", "---|".repeat(10));
     for report in reports {
         let name = &report.scenario.name;
         let fresh = report.freshness.map_or(String::new(), |fresh| format!("{:.1} s", fresh.p99_s));
         let _ = writeln!(
             out,
-            "| [{name}]({name}.md) ([page]({name}.html)) | {} | {} | {} | {} | {} | {} | {fresh} | {} |",
+            "| [{name}]({name}.md) ([page]({name}.html)) | {} | {} | {} | {} | {} | {} | {fresh} | {} | {} |",
             word(report.verdict),
             thousands((report.sent as f64 / report.sending_s.max(1.0)).round() as u64),
             thousands(report.sent),
             thousands(report.lost),
             thousands(report.doubled),
             missed(report),
+            date(report.started),
             remark(report).replace('|', "\\|"),
         );
     }
@@ -40,14 +41,14 @@ fn missed(report: &Report) -> String {
 
 /// What a ramp kept up with, or why it does not pass.
 fn remark(report: &Report) -> String {
+    let stretched = (report.stretch != 1.0).then(|| format!("{} times as long", report.stretch));
     if report.verdict != Verdict::Pass {
-        return report.reasons.join("; ");
+        return stretched.into_iter().chain(report.reasons.iter().cloned()).collect::<Vec<_>>().join("; ");
     }
     let ramp = report.scenario.phases.iter().any(|phase| phase.steps > 1);
     let limit = report.steps.iter().take_while(|step| step.kept_up).last().filter(|_| ramp);
-    limit.map_or(String::new(), |step| {
-        format!("kept up with {} flows/s", thousands(step.offered.round() as u64))
-    })
+    let limit = limit.map(|step| format!("kept up with {} flows/s", thousands(step.offered.round() as u64)));
+    stretched.into_iter().chain(limit).collect::<Vec<_>>().join("; ")
 }
 
 #[cfg(test)]

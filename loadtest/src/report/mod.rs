@@ -7,7 +7,7 @@ mod index;
 mod markdown;
 mod plot;
 
-pub use folder::{read, write};
+pub use folder::{read, remove, write};
 pub use html::page;
 pub use index::index;
 pub use markdown::markdown;
@@ -26,6 +26,10 @@ use std::collections::BTreeMap;
 pub struct Report {
     /// The scenario, as it was run.
     pub scenario: Scenario,
+    /// How much longer than its file says it was sent; what went wrong moved with it.
+    pub stretch: f64,
+    /// Where the stack was.
+    pub place: Place,
     /// What it comes to.
     pub verdict: Verdict,
     /// Why it does not pass, in sentences; empty: it passes.
@@ -50,6 +54,8 @@ pub struct Report {
     pub lost: u64,
     /// Rows beyond the first of a flow.
     pub doubled: u64,
+    /// Datagrams that ingest said the bus had, beyond those that lie in `weir.raw`; where that was read.
+    pub unkept: u64,
     /// Datagrams of bytes that mean nothing.
     pub garbage: u64,
     /// Dead letters.
@@ -80,6 +86,16 @@ pub struct Report {
     pub samples: Vec<Sample>,
     /// Freshness by the clock: seconds since sending began, median and 99th percentile of what was sent then, seconds.
     pub delays: Vec<(f64, f64, f64)>,
+}
+
+/// Where the stack of a run was.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Place {
+    /// On the machine of the generator, started for the run.
+    Local,
+    /// One that was there.
+    Target,
 }
 
 /// What could be compared.
@@ -256,6 +272,8 @@ pub(crate) mod tests {
         let scenario = Scenario::read(scenario).unwrap();
         Report {
             scenario,
+            stretch: 1.0,
+            place: Place::Local,
             verdict: Verdict::Pass,
             reasons: Vec::new(),
             compared: Compared::Sums,
@@ -268,6 +286,7 @@ pub(crate) mod tests {
             stored: 1000,
             lost: 0,
             doubled: 0,
+            unkept: 0,
             garbage: 0,
             dead: 0,
             freshness: None,

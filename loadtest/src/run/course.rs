@@ -88,6 +88,9 @@ pub(super) fn events(
             let [least, most] = event.every_s;
             if number > 0 {
                 sleep_until(begun.elapsed().as_secs_f64() + random.random_range(least..=most));
+                if over() {
+                    break;
+                }
             }
             let at_s = begun.elapsed().as_secs_f64();
             let outcome = match faults::inflict(machine, event, &mut random) {

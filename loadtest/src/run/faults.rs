@@ -144,12 +144,12 @@ fn service(
 fn listens(service: &Service) -> Result<i64> {
     let begun = Instant::now();
     loop {
-        if service.metrics().is_ok_and(|metrics| metrics.sum("weir_ingest_datagrams_total") > 0.0) {
+        if service.metrics().is_ok_and(|metrics| metrics.sum("weir_ingest_listening") > 0.0) {
             return Ok(now_ns());
         }
         anyhow::ensure!(
             begun.elapsed() < BACK,
-            "{} does not receive {BACK:?} after its start",
+            "{} does not listen {BACK:?} after its start",
             service.name()
         );
         std::thread::sleep(Duration::from_millis(10));

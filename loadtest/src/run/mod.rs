@@ -11,12 +11,12 @@ mod outcome;
 pub mod sample;
 mod stack;
 
-pub use stack::clear;
+pub use stack::{clear, keep_logs};
 
 use crate::generate::{Generator, Options as Sending, now_ns};
 use crate::network::{Exporter, network};
 use crate::raw::Received;
-use crate::report::{Report, Step};
+use crate::report::{self, Report, Step};
 use crate::scenario::Scenario;
 use crate::verify::Excuse;
 use crate::world::World;
@@ -76,12 +76,19 @@ pub struct Options {
     pub place: Place,
     /// Files of lines `first,last,asn,name`: the ASes that there is traffic with; none: two hundred made-up ones.
     pub asn: Vec<PathBuf>,
+    /// How much longer than its file says the scenario is.
+    pub stretch: f64,
 }
 
 /// First address of exporters on loopback.
 const FIRST: Ipv4Addr = Ipv4Addr::new(127, 64, 0, 1);
 /// Exporters whose newest row is asked for.
 const PROBES: usize = 32;
+
+/// Those of so many that are asked for: an odd step, as eight kinds of routers follow each other again and again.
+fn probes(exporters: usize) -> impl Iterator<Item = usize> {
+    (0..exporters).step_by((exporters / PROBES).max(1) | 1)
+}
 /// Samples kept in a report.
 const SAMPLES: usize = 240;
 /// Between two samples, at least.
@@ -116,9 +123,15 @@ pub fn run(options: &Options, stop: &AtomicBool) -> Result<Report> {
             clear(dir)?;
             Some(Machine::up(scenario, dir, weir.clone(), &world, &exporters)?)
         }
-        Place::Target(_) => {
+        Place::Target(target) => {
             let acts = !scenario.events.is_empty() || scenario.kills_ingest();
             ensure!(!acts, "{} acts on processes, which only --local has", scenario.name);
+            let garbage = scenario.phases.iter().any(|phase| phase.garbage > 0.0);
+            ensure!(
+                !garbage || target.address.is_loopback(),
+                "{} sends under strange addresses, which only loopback lets it do",
+                scenario.name
+            );
             None
         }
     };
@@ -133,6 +146,8 @@ pub fn run(options: &Options, stop: &AtomicBool) -> Result<Report> {
 /// What is needed of wherever it runs.
 struct Run<'w> {
     scenario: &'w Scenario,
+    stretch: f64,
+    place: report::Place,
     exporters: &'w [Exporter],
     store: Store,
     bus: Option<weir_bus::Config>,
@@ -197,6 +212,11 @@ impl<'w> Run<'w> {
         };
         Ok(Self {
             scenario,
+            stretch: options.stretch,
+            place: match options.place {
+                Place::Local { .. } => report::Place::Local,
+                Place::Target(_) => report::Place::Target,
+            },
             exporters,
             store: Store::new(&clickhouse)?,
             bus,
@@ -236,18 +256,23 @@ impl<'w> Run<'w> {
     /// Sends everything, and waits until all of it is stored or nothing more comes.
     fn send(&mut self, mut machine: Option<&mut Machine>, stop: &AtomicBool) -> Result<Over> {
         let runtime = tokio::runtime::Runtime::new().context("no threads")?;
-        let before = runtime.block_on(sample::rows(&self.store))?;
+        // Strangers' rows are not ours, and only where there are some is it worth the question.
+        let strangers = self.place == report::Place::Target
+            || self.scenario.phases.iter().any(|phase| phase.garbage > 0.0);
+        let own = self.exporters.iter().map(|one| one.address).filter(|_| strangers).collect();
+        let rows = sample::Rows::of(self.store.clone(), own);
+        let before = runtime.block_on(rows.count())?;
         let latest = Arc::new(Mutex::new(Sample::default()));
         let (begun, begun_ns) = (Instant::now(), now_ns());
-        let step = (self.exporters.len() / PROBES).max(1);
         let watch = Watch {
             store: self.store.clone(),
             metrics: Arc::clone(&self.metrics),
             processes: Arc::clone(&self.processes),
             progress: self.generator.progress(),
-            probes: self.exporters.iter().step_by(step).map(|one| one.address).collect(),
+            probes: probes(self.exporters.len()).map(|number| self.exporters[number].address).collect(),
             latest: Arc::clone(&latest),
             begun,
+            rows,
             before,
             every: EVERY.max(self.scenario.sending() / (4 * SAMPLES as u32)),
         };
@@ -283,5 +308,21 @@ pub struct Ends<'a>(pub &'a AtomicBool);
 impl Drop for Ends<'_> {
     fn drop(&mut self) {
         self.0.store(true, Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeSet;
+
+    #[test]
+    fn routers_of_every_kind_are_asked_for_their_newest_row() {
+        for exporters in [1, 7, 12, 64, 256, 500, 10_000, 10_240] {
+            let some: Vec<usize> = probes(exporters).collect();
+            assert!(some.len() <= 2 * PROBES, "{exporters}: {}", some.len());
+            let kinds: BTreeSet<usize> = some.iter().map(|number| number % 8).collect();
+            assert_eq!(kinds.len(), exporters.min(8), "{exporters}");
+        }
     }
 }

@@ -22,6 +22,8 @@ pub(super) struct Compared {
     minutes: verify::ByMinute,
     /// Something was missed, so what lies in `weir.raw` decided.
     raw: bool,
+    /// Datagrams that ingest said the bus had, beyond those that lie in `weir.raw`.
+    unkept: u64,
 }
 
 /// Compares all that was sent where none of it was missed; else what lies in `weir.raw`.
@@ -33,11 +35,13 @@ pub(super) fn compare(
     runtime: &tokio::runtime::Runtime,
 ) -> Result<Compared> {
     // All has come that comes: this is for rollups, which follow their flows.
-    let patience = Patience { quiet: Duration::from_secs(20), most: Duration::from_secs(60) };
+    let patience =
+        Patience { quiet: Duration::from_secs(20), most: Duration::from_secs(60), ..Patience::default() };
     let last = over.seen.samples.last().cloned().unwrap_or_default();
+    // Where others send too, more is counted, and nothing follows from it.
     let complete = ledger.ingest.is_some_and(|counted| {
-        counted.received >= ledger.all_datagrams()
-            && counted.acknowledged >= ledger.all_datagrams()
+        counted.received == ledger.all_datagrams()
+            && counted.acknowledged == ledger.all_datagrams()
             && counted.kernel_drops + counted.dropped == 0
     });
     let received = if complete { None } else { read()? };
@@ -57,7 +61,10 @@ pub(super) fn compare(
         }
     };
     let minutes = runtime.block_on(by_minute(ledger, received.as_ref(), store, &verified.exporters))?;
-    Ok(Compared { verified, missed, minutes, raw: received.is_some() })
+    // Counted over restarts, so what a dead ingest had counted since it was last looked at is left out: never too many.
+    let unkept =
+        received.as_ref().map_or(0, |received| last.acknowledged.saturating_sub(received.datagrams()));
+    Ok(Compared { verified, missed, minutes, raw: received.is_some(), unkept })
 }
 
 /// Drops that were counted, with the time in which they happened: between two samples, and for ingest's own up to two minutes before,
@@ -84,7 +91,7 @@ fn excuses(samples: &[Sample], begun_ns: i64) -> Vec<Excuse> {
 impl Run<'_> {
     /// Puts together what was seen and compared, judged.
     pub(super) fn report(&self, over: Over, compared: Compared, stopped: bool) -> Report {
-        let Compared { verified, missed, minutes, raw } = compared;
+        let Compared { verified, missed, minutes, raw, unkept } = compared;
         let ledger = self.generator.ledger();
         let sending_s = over.steps.last().map_or(0.0, |step| step.to_s);
         let delays = self.delays(&over, !raw);
@@ -115,6 +122,8 @@ impl Run<'_> {
         }
         let mut report = Report {
             scenario: self.scenario.clone(),
+            stretch: self.stretch,
+            place: self.place,
             verdict: Verdict::Invalid,
             reasons: over.broken,
             compared: if raw { report::Compared::Raw } else { report::Compared::Sums },
@@ -127,6 +136,7 @@ impl Run<'_> {
             stored: verified.rows,
             lost: verified.lost,
             doubled: verified.doubled,
+            unkept,
             garbage: ledger.garbage_datagrams,
             dead: last.dead,
             freshness: (!delays.is_empty()).then(|| freshness::freshness(&delays)),

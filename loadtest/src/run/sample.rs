@@ -70,11 +70,16 @@ pub struct Watch {
     pub latest: Arc<Mutex<Sample>>,
     /// When sending began.
     pub begun: Instant,
+    /// Counts rows.
+    pub rows: Rows,
     /// Rows that were there before.
     pub before: u64,
     /// Between two samples.
     pub every: Duration,
 }
+
+/// A service that is frozen is not waited for: others are looked at meanwhile, and the newest rows.
+const PATIENCE: Duration = Duration::from_millis(200);
 
 /// Between two looks at the newest rows.
 const LOOK: Duration = Duration::from_millis(500);
@@ -107,15 +112,18 @@ impl Watch {
             }
             if Instant::now() >= next {
                 next = (next + self.every).max(Instant::now());
-                if let Ok(rows) = runtime.block_on(rows(&self.store)) {
+                if let Ok(rows) = runtime.block_on(self.rows.count()) {
                     stored = rows.saturating_sub(self.before);
                 }
+                // Read together, however long a service then takes to answer.
+                let (at_s, sent) =
+                    (self.begun.elapsed().as_secs_f64(), self.progress.flows.load(Ordering::Relaxed));
                 let addresses = self.metrics.lock().unwrap_or_else(PoisonError::into_inner).clone();
                 addresses.iter().for_each(|address| counters.look(address));
                 let processes = self.processes.lock().unwrap_or_else(PoisonError::into_inner).clone();
                 let sample = Sample {
-                    at_s: self.begun.elapsed().as_secs_f64(),
-                    sent: self.progress.flows.load(Ordering::Relaxed),
+                    at_s,
+                    sent,
                     stored,
                     received: counters.sum(RECEIVED),
                     acknowledged: counters.sum(ACKNOWLEDGED),
@@ -134,18 +142,39 @@ impl Watch {
     }
 }
 
-/// Rows of `flows`, of whatever exporter.
-///
-/// # Errors
-/// Where ClickHouse does not answer.
-pub async fn rows(store: &Store) -> Result<u64> {
-    #[derive(Deserialize)]
-    struct Count {
-        count: u64,
+/// Counts rows of `flows`: those of some exporters, or all, which costs ClickHouse nothing.
+pub struct Rows {
+    store: Store,
+    sql: String,
+    exporters: String,
+}
+
+impl Rows {
+    /// Those of `exporters`; of none: all.
+    pub fn of(store: Store, exporters: Vec<Ipv4Addr>) -> Self {
+        let only = if exporters.is_empty() {
+            ""
+        } else {
+            " WHERE exporter IN (SELECT toIPv6(arrayJoin(splitByChar(',', {exporters:String}))))"
+        };
+        let sql = format!("SELECT count() AS count FROM {}.flows{only}", store.database());
+        let exporters: Vec<_> = exporters.iter().map(|one| one.to_ipv6_mapped().to_string()).collect();
+        Self { store, sql, exporters: exporters.join(",") }
     }
-    let sql = format!("SELECT count() AS count FROM {}.flows", store.database());
-    let rows: Vec<Count> = store.query(&sql, &[]).await?;
-    Ok(rows.first().map_or(0, |row| row.count))
+
+    /// How many there are now.
+    ///
+    /// # Errors
+    /// Where ClickHouse does not answer.
+    pub async fn count(&self) -> Result<u64> {
+        #[derive(Deserialize)]
+        struct Count {
+            count: u64,
+        }
+        let parameters = [("exporters", self.exporters.clone())];
+        let rows: Vec<Count> = self.store.query(&self.sql, &parameters).await?;
+        Ok(rows.first().map_or(0, |row| row.count))
+    }
 }
 
 const DEAD: &str = "weir_decoder_dead_letters_total";
@@ -161,7 +190,7 @@ struct Counters {
 
 impl Counters {
     fn look(&mut self, address: &str) {
-        let Ok(metrics) = Metrics::of(address) else { return };
+        let Ok(metrics) = Metrics::within(address, PATIENCE) else { return };
         for name in COUNTED {
             let count = metrics.sum(name) as u64;
             self.enter(address, name, count);
@@ -192,11 +221,13 @@ struct Usage {
     /// By process id and its start, so that an id given out again is another process.
     last: HashMap<(u32, u64), (String, Used)>,
     first: HashMap<(u32, u64), Used>,
+    /// Those that are met from here on were started meanwhile, and all that they used counts.
+    looked: bool,
     threads: HashMap<(u32, u32), (String, f64, f64)>,
 }
 
 impl Usage {
-    /// Looks at each process, and at the children of those that have some; gives what each part has used since it was first looked at.
+    /// Looks at each process, and at the children of those that have some; gives what each part has used since the first look.
     fn look(&mut self, processes: &[(String, u32)]) -> BTreeMap<String, Used> {
         for (_, used) in self.last.values_mut() {
             used.memory = 0;
@@ -210,6 +241,7 @@ impl Usage {
                 }
             }
         }
+        self.looked = true;
         let mut parts: BTreeMap<String, Used> = BTreeMap::new();
         for (key, (part, used)) in &self.last {
             let first = self.first.get(key).copied().unwrap_or_default();
@@ -223,7 +255,8 @@ impl Usage {
 
     fn process(&mut self, part: &str, pid: u32) {
         let Some((started, used)) = proc(Path::new(&format!("/proc/{pid}"))) else { return };
-        self.first.entry((pid, started)).or_insert(used);
+        let before = if self.looked { Used::default() } else { used };
+        self.first.entry((pid, started)).or_insert(before);
         self.last.insert((pid, started), (part.to_owned(), used));
     }
 
@@ -321,5 +354,8 @@ mod tests {
         let parts = usage.look(&[("tests".to_owned(), own), ("gone".to_owned(), u32::MAX)]);
         assert_eq!(parts.len(), 1);
         assert!(parts["tests"].memory > 1 << 20 && parts["tests"].cpu_s > 0.0, "{parts:?}");
+        let mut usage = Usage { looked: true, ..Usage::default() };
+        let late = usage.look(&[("tests".to_owned(), own)]);
+        assert!(late["tests"].cpu_s >= 0.05, "all that it used since its start: {late:?}");
     }
 }

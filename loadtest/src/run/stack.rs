@@ -75,6 +75,33 @@ pub fn clear(dir: &Path) -> Result<()> {
     std::fs::remove_dir_all(dir).with_context(|| format!("removing {}", dir.display()))
 }
 
+/// Copies the logs of a stack, each under the name of its folders and its own: what a failed run is looked into with.
+///
+/// # Errors
+/// With the path that can't be read or written.
+pub fn keep_logs(dir: &Path, to: &Path) -> Result<()> {
+    /// Folders of the stack, of its brokers, and of one broker.
+    const DEPTH: usize = 3;
+    std::fs::create_dir_all(to).with_context(|| format!("creating {}", to.display()))?;
+    let mut folders = vec![(dir.to_owned(), String::new(), DEPTH)];
+    while let Some((folder, prefix, depth)) = folders.pop() {
+        let entries = std::fs::read_dir(&folder).with_context(|| format!("reading {}", folder.display()))?;
+        for entry in entries {
+            let entry = entry?;
+            let name = entry.file_name().to_string_lossy().into_owned();
+            let path = entry.path();
+            // Segments of topics are called .log too.
+            if path.is_dir() && depth > 1 && !["data", "engine", "bus"].contains(&name.as_str()) {
+                folders.push((path, format!("{prefix}{name}-"), depth - 1));
+            } else if path.is_file() && name.ends_with(".log") {
+                let copy = to.join(format!("{prefix}{name}"));
+                std::fs::copy(&path, &copy).with_context(|| format!("copying {}", path.display()))?;
+            }
+        }
+    }
+    Ok(())
+}
+
 impl Machine {
     /// Starts it in `dir`, which is empty or not there.
     ///
@@ -187,5 +214,38 @@ impl Machine {
         service.start()?;
         service.wait_ready(READY)?;
         received
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn logs_are_kept_under_names_of_their_own_and_topics_are_not() {
+        let (from, to) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let write = |path: &str| {
+            let path = from.path().join(path);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(path, "said").unwrap();
+        };
+        for path in [
+            "sink-0.log",
+            "stack.json",
+            "kafka/broker-1/kafka.log",
+            "kafka/broker-1/data/weir.raw-0/00000000000000000000.log",
+            "kafka/kafka.log",
+            "bus/00.log",
+        ] {
+            write(path);
+        }
+        let logs = to.path().join("smoke-logs");
+        keep_logs(from.path(), &logs).unwrap();
+        let mut kept: Vec<_> = std::fs::read_dir(&logs)
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .collect();
+        kept.sort();
+        assert_eq!(kept, ["kafka-broker-1-kafka.log", "kafka-kafka.log", "sink-0.log"]);
     }
 }

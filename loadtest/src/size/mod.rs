@@ -103,6 +103,8 @@ const DAY_S: f64 = 86_400.0;
 /// Partitions of the topics by default, and of the embedded bus.
 const PARTITIONS: f64 = 12.0;
 const EMBEDDED_PARTITIONS: f64 = 4.0;
+/// What ingest may hold while Kafka is away, MB, by default.
+const INGEST_BUFFER_MB: f64 = 256.0;
 /// Merges need room for what they write.
 const MERGING: f64 = 1.25;
 
@@ -134,6 +136,8 @@ pub struct Answer {
     pub partitions: f64,
     /// Partitions of the log of one process.
     pub embedded_partitions: f64,
+    /// What its log must be allowed to keep as long as topics are, GB: datagrams, and flows.
+    pub embedded_gb: [f64; 2],
     /// Tables: rows a day, GB that are kept, days.
     pub tables: Vec<(&'static str, f64, f64, f64)>,
 }
@@ -249,7 +253,12 @@ impl Costs {
             network: [mbit(bytes.datagram), 0.0],
         };
         let parts = vec![
-            service("ingest", cpu.ingest, memory.ingest + 128.0, [mbit(bytes.datagram), mbit(bytes.raw)]),
+            service(
+                "ingest",
+                cpu.ingest,
+                memory.ingest + INGEST_BUFFER_MB,
+                [mbit(bytes.datagram), mbit(bytes.raw)],
+            ),
             service("decoder", cpu.decoder, decoder_mb, [mbit(bytes.raw), mbit(bytes.flows)]),
             service("sink", cpu.sink, memory.sink, [mbit(bytes.flows), mbit(bytes.clickhouse_written)]),
             Part {
@@ -270,7 +279,9 @@ impl Costs {
                 network: [mbit(bytes.clickhouse_written * f64::from(ask.clickhouse_copies)), 0.0],
             },
         ];
-        Ok(Answer { parts, standalone, partitions, embedded_partitions, tables })
+        let embedded_gb =
+            [bytes.raw, bytes.flows].map(|each| day_flows / 24.0 * ask.topic_hours * each / 1e9);
+        Ok(Answer { parts, standalone, partitions, embedded_partitions, embedded_gb, tables })
     }
 }
 
@@ -312,8 +323,9 @@ mod tests {
     }
 
     #[test]
-    fn partitions_are_as_many_as_the_bus_has_by_default() {
+    fn partitions_and_the_buffer_are_what_services_have_by_default() {
         let bus = weir_bus::Config::default();
+        assert_eq!(weir_ingest::Config::default().buffer_bytes as f64, INGEST_BUFFER_MB * f64::from(1 << 20));
         assert_eq!(
             (bus.partitions as f64, bus.embedded.partitions as f64),
             (PARTITIONS, EMBEDDED_PARTITIONS)

@@ -1,6 +1,6 @@
 //! What people write to ask for a size, and how they are told it.
 
-use super::{Costs, Part, Question};
+use super::{Costs, INGEST_BUFFER_MB, Part, Question};
 use anyhow::{Context, Result, bail, ensure};
 use std::fmt::Write;
 
@@ -53,8 +53,10 @@ impl Costs {
         let mut out = String::new();
         writeln!(
             out,
-            "{:.0} flows/s in the busiest hour, {} exporters, flows kept for {:.0} days\n",
-            ask.flows, ask.exporters, ask.retention_days
+            "{:.0} flows/s in the busiest hour, {} exporters, flows kept for {}\n",
+            ask.flows,
+            ask.exporters,
+            kept(ask.retention_days)
         )?;
         writeln!(
             out,
@@ -72,11 +74,14 @@ impl Costs {
             writeln!(
                 out,
                 "Or all of it in one process on one machine, `weir standalone`, with one copy of everything: cores: {:.0}, memory: {:.0} GB, disk: \
-                 {}; `bus.embedded.partitions = {:.0}`.\n",
+                 {}; `bus.embedded.partitions = {:.0}`, and for {:.0} hours of its log `bus.embedded.raw_bytes` of at least {} and `flows_bytes` of {}.\n",
                 one.cores,
                 one.memory_gb.ceil(),
                 gigabytes(one.disk_gb),
-                answer.embedded_partitions
+                answer.embedded_partitions,
+                ask.topic_hours,
+                gigabytes(answer.embedded_gb[0].ceil()),
+                gigabytes(answer.embedded_gb[1].ceil())
             )?;
         } else {
             writeln!(
@@ -87,7 +92,7 @@ impl Costs {
         }
         writeln!(out, "| table | rows a day | kept for | on disk |\n|---|---|---|---|")?;
         for (name, rows, gb, days) in &answer.tables {
-            writeln!(out, "| {name} | {:.0} M | {days:.0} days | {} |", rows / 1e6, gigabytes(*gb))?;
+            writeln!(out, "| {name} | {:.0} M | {} | {} |", rows / 1e6, kept(*days), gigabytes(*gb))?;
         }
         writeln!(out, "\nAssumed:\n")?;
         let cpu = &self.cpu_us;
@@ -100,6 +105,9 @@ impl Costs {
             format!(
                 "an insert costs ClickHouse {} ms on top, merges of its part included; each partition makes one into each table every {} s",
                 self.insert_ms, self.batch_s
+            ),
+            format!(
+                "ingest has room for what it holds while Kafka is away, {INGEST_BUFFER_MB:.0} MB (`ingest.buffer_bytes`), beside its sockets' buffers"
             ),
             format!("cores are busy to {:.0} % in the busiest hour; queries of people come on top", ask.busy * 100.0),
             format!("a day's average is {:.0} % of its busiest hour", ask.daily_average * 100.0),
@@ -131,6 +139,15 @@ fn row(out: &mut String, part: &Part) -> std::fmt::Result {
     )
 }
 
+/// Days, or hours where they are few and not whole.
+fn kept(days: f64) -> String {
+    if days < 3.0 && days.fract() != 0.0 {
+        format!("{:.0} hours", days * 24.0)
+    } else {
+        format!("{days:.0} days")
+    }
+}
+
 fn gigabytes(gb: f64) -> String {
     if gb >= 1000.0 { format!("{:.1} TB", gb / 1000.0) } else { format!("{gb:.0} GB") }
 }
@@ -150,6 +167,7 @@ mod tests {
             assert!(number(wrong).is_err(), "{wrong}");
         }
         assert!(days("90").is_err() && days("").is_err());
+        assert_eq!([0.5, 1.5, 2.0, 90.0].map(kept), ["12 hours", "36 hours", "2 days", "90 days"]);
     }
 
     #[test]

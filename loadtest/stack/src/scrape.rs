@@ -3,7 +3,7 @@
 //! A request without keep-alive on a plain socket is all that it takes, and it works from threads that know no runtime.
 
 use std::io::{Error, ErrorKind, Read, Result, Write};
-use std::net::{SocketAddr, TcpStream};
+use std::net::{TcpStream, ToSocketAddrs};
 use std::time::Duration;
 
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -13,11 +13,14 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// # Errors
 /// Where nobody answers, or not in HTTP.
 pub fn get(address: &str, path: &str) -> Result<(u16, String)> {
+    get_within(address, path, PATIENCE)
+}
+
+fn get_within(address: &str, path: &str, patience: Duration) -> Result<(u16, String)> {
     let bad = |what: &str| Error::new(ErrorKind::InvalidData, what.to_owned());
-    let socket: SocketAddr = address.parse().map_err(|_| bad("not an address and port"))?;
-    let mut stream = TcpStream::connect_timeout(&socket, PATIENCE)?;
-    stream.set_read_timeout(Some(PATIENCE))?;
-    stream.set_write_timeout(Some(PATIENCE))?;
+    let mut stream = connect(address, patience)?;
+    stream.set_read_timeout(Some(patience))?;
+    stream.set_write_timeout(Some(patience))?;
     // Version 1.0 asks for a body that ends with the connection. In one piece, so that no answer comes before the whole question.
     stream.write_all(format!("GET {path} HTTP/1.0\r\nHost: {address}\r\n\r\n").as_bytes())?;
     let mut answer = String::new();
@@ -25,6 +28,18 @@ pub fn get(address: &str, path: &str) -> Result<(u16, String)> {
     let (head, body) = answer.split_once("\r\n\r\n").ok_or_else(|| bad("the answer is not HTTP"))?;
     let status = head.split(' ').nth(1).and_then(|word| word.parse().ok());
     Ok((status.ok_or_else(|| bad("the answer is not HTTP"))?, body.to_owned()))
+}
+
+/// A name may stand for several addresses, of which one answers.
+fn connect(address: &str, patience: Duration) -> Result<TcpStream> {
+    let mut last = Error::new(ErrorKind::InvalidInput, format!("{address} has no address"));
+    for socket in address.to_socket_addrs()? {
+        match TcpStream::connect_timeout(&socket, patience) {
+            Ok(stream) => return Ok(stream),
+            Err(error) => last = error,
+        }
+    }
+    Err(last)
 }
 
 /// The metrics of a moment, in Prometheus' text format.
@@ -37,7 +52,15 @@ impl Metrics {
     /// # Errors
     /// As [`get`].
     pub fn of(address: &str) -> Result<Self> {
-        match get(address, "/metrics")? {
+        Self::within(address, PATIENCE)
+    }
+
+    /// The same, waiting at most so long for each piece of the answer.
+    ///
+    /// # Errors
+    /// As [`get`].
+    pub fn within(address: &str, patience: Duration) -> Result<Self> {
+        match get_within(address, "/metrics", patience)? {
             (200, text) => Ok(Self(text)),
             (status, _) => Err(Error::other(format!("/metrics answers with status {status}"))),
         }
@@ -96,5 +119,9 @@ mod tests {
         assert_eq!(get(&address, "/readyz").unwrap(), (503, "bus: starting\n".to_owned()));
         assert!(serving.join().unwrap().starts_with("GET /readyz HTTP/1.0\r\n"));
         assert!(get(&address, "/").is_err());
+        let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+        let name = format!("localhost:{}", silent.local_addr().unwrap().port());
+        let refused = Metrics::within(&name, Duration::from_millis(20)).unwrap_err();
+        assert!(matches!(refused.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut), "{refused}");
     }
 }
