@@ -81,7 +81,7 @@ struct Bytes {
     datagram: f64,
     raw: f64,
     flows: f64,
-    clickhouse_written: f64,
+    inserted: f64,
 }
 
 #[derive(Clone, Debug, Deserialize)]
@@ -260,7 +260,7 @@ impl Costs {
                 [mbit(bytes.datagram), mbit(bytes.raw)],
             ),
             service("decoder", cpu.decoder, decoder_mb, [mbit(bytes.raw), mbit(bytes.flows)]),
-            service("sink", cpu.sink, memory.sink, [mbit(bytes.flows), mbit(bytes.clickhouse_written)]),
+            service("sink", cpu.sink, memory.sink, [mbit(bytes.flows), mbit(bytes.inserted)]),
             Part {
                 name: "kafka",
                 processes: brokers,
@@ -276,7 +276,7 @@ impl Costs {
                 cores: (storing / shards).ceil().max(4.0),
                 memory_gb: 16.0_f64.max((storing / shards).ceil() * 4.0),
                 disk_gb: kept_gb * MERGING,
-                network: [mbit(bytes.clickhouse_written * f64::from(ask.clickhouse_copies)), 0.0],
+                network: [mbit(bytes.inserted * f64::from(ask.clickhouse_copies)), 0.0],
             },
         ];
         let embedded_gb =
