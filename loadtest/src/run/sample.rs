@@ -254,7 +254,11 @@ impl Usage {
     }
 
     fn process(&mut self, part: &str, pid: u32) {
-        let Some((started, used)) = proc(Path::new(&format!("/proc/{pid}"))) else { return };
+        let Some((started, mut used)) = proc(Path::new(&format!("/proc/{pid}"))) else { return };
+        if pid == std::process::id() {
+            // Linux counts what a child wrote as its parent's once it is dead; this one writes nothing by itself.
+            used.written = 0;
+        }
         let before = if self.looked { Used::default() } else { used };
         self.first.entry((pid, started)).or_insert(before);
         self.last.insert((pid, started), (part.to_owned(), used));
