@@ -1,7 +1,8 @@
 //! The files of a bulk topic: written at their end, read anywhere, removed from their beginning.
 //!
 //! All partitions of a topic share its files, so that a commit syncs one file a topic. What must stay true: bytes that the index does
-//! not know are cut off before anything is appended, and a failed append leaves the file as long as it was.
+//! not know are cut off before anything is appended, a failed append leaves the file as long as it was, and no other file is begun before
+//! the last one is synced, however seldom that is asked for: at the next start the last one alone is looked at.
 
 use super::frame::{Frame, HEADER, Header};
 use super::index::{Place, Segment};
@@ -18,7 +19,9 @@ pub(super) struct Files {
     /// Oldest first; the last one is appended to.
     segments: BTreeMap<u32, Segment>,
     active: Option<(u32, Arc<File>)>,
-    unsynced: bool,
+    /// Times that something was appended, and how many of them are safe from a power cut.
+    appends: u64,
+    synced: u64,
     open: Arc<Open>,
 }
 
@@ -81,7 +84,9 @@ impl Files {
             }
         }
         let open = Arc::new(Open { folder: folder.to_owned(), files: Mutex::default() });
-        let mut files = Self { folder: folder.to_owned(), segments, active: None, unsynced: false, open };
+        // Whether an earlier process synced what it had appended is not known.
+        let appends = u64::from(!segments.is_empty());
+        let mut files = Self { folder: folder.to_owned(), segments, active: None, appends, synced: 0, open };
         let mut lost = None;
         if let Some(last) = files.segments.values().next_back().copied() {
             let file = files.file(last.number)?;
@@ -146,7 +151,7 @@ impl Files {
             self.active = Some((segment, Arc::new(self.file(segment)?)));
         }
         let Some((_, file)) = &self.active else { return Ok(()) };
-        self.unsynced = true;
+        self.appends += 1;
         let written = write_all(file, parts);
         if written.is_err() {
             file.set_len(length)?;
@@ -161,18 +166,25 @@ impl Files {
 
     /// Makes what was appended safe from a power cut.
     pub(super) fn sync(&mut self) -> io::Result<()> {
-        if let Some((_, active)) = self.active.as_ref().filter(|_| self.unsynced) {
-            active.sync_data()?;
-            self.unsynced = false;
+        if let Some((file, appends)) = self.unsynced() {
+            file.sync_data()?;
+            self.synced(&file, appends);
         }
         Ok(())
     }
 
-    /// The file that is to be synced, where there is something in it that was not. Who takes it syncs it.
-    pub(super) fn unsynced(&mut self) -> Option<Arc<File>> {
-        std::mem::take(&mut self.unsynced)
-            .then(|| self.active.as_ref().map(|(_, file)| Arc::clone(file)))
-            .flatten()
+    /// The file that is to be synced, where there is something in it that was not, and how far that makes all safe. Who takes it syncs it
+    /// and then says so: until then it counts as unsynced for everybody.
+    pub(super) fn unsynced(&self) -> Option<(Arc<File>, u64)> {
+        let (_, active) = self.active.as_ref().filter(|_| self.synced < self.appends)?;
+        Some((Arc::clone(active), self.appends))
+    }
+
+    /// That file was synced when so much had been appended.
+    pub(super) fn synced(&mut self, file: &Arc<File>, appends: u64) {
+        if self.active.as_ref().is_some_and(|(_, active)| Arc::ptr_eq(active, file)) {
+            self.synced = self.synced.max(appends);
+        }
     }
 
     /// Removes a file that the index has forgotten.
@@ -224,4 +236,98 @@ fn whole(file: &File, length: u64) -> io::Result<u64> {
         at += (HEADER + body.len()) as u64;
     }
     Ok(at.min(length))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::embedded::log::{Appending, Core};
+    use crate::{Cleanup, Config, EmbeddedConfig, TopicSpec};
+    use tempfile::TempDir;
+
+    /// What the disk refuses to sync.
+    fn unsyncable() -> Arc<File> {
+        let null = File::open("/dev/null").unwrap();
+        null.sync_data().unwrap_err();
+        Arc::new(null)
+    }
+
+    fn begun(folder: &TempDir) -> Files {
+        let (mut files, _) = Files::open(folder.path(), Vec::new(), false).unwrap();
+        let first = files.roll().unwrap();
+        files.append(first.number, 0, &[b"frame"]).unwrap();
+        files.note(Segment { length: 5, ..first });
+        files
+    }
+
+    #[test]
+    fn what_is_appended_while_a_sync_runs_or_after_it_failed_waits_for_the_next_one() {
+        let folder = TempDir::new().unwrap();
+        let mut files = begun(&folder);
+        let (file, appends) = files.unsynced().unwrap();
+        files.append(1, 5, &[b"another"]).unwrap();
+        files.synced(&file, appends);
+        files.sync().unwrap();
+        assert!(files.unsynced().is_none());
+        files.append(1, 12, &[b"and one"]).unwrap();
+        let there = files.active.replace((1, unsyncable()));
+        files.sync().unwrap_err();
+        files.active = there;
+        assert!(files.unsynced().is_some());
+    }
+
+    #[test]
+    fn no_other_file_is_begun_before_the_last_one_is_safe_though_a_sync_of_it_is_under_way() {
+        let folder = TempDir::new().unwrap();
+        let mut files = begun(&folder);
+        files.active = Some((1, unsyncable()));
+        let under_way = files.unsynced();
+        assert!(under_way.is_some());
+        files.roll().unwrap_err();
+        assert!(!path(folder.path(), 2).exists());
+    }
+
+    #[test]
+    fn what_an_earlier_process_appended_is_synced_by_the_next_one() {
+        let folder = TempDir::new().unwrap();
+        let last = begun(&folder).last();
+        let (files, _) = Files::open(folder.path(), vec![last], false).unwrap();
+        assert!(files.unsynced().is_some());
+    }
+
+    #[test]
+    fn a_file_that_cannot_be_synced_is_tried_again_and_keeps_no_other_topic_from_it() {
+        let folder = TempDir::new().unwrap();
+        let embedded = EmbeddedConfig { path: folder.path().into(), ..EmbeddedConfig::default() };
+        let core = Core::open(Config { embedded, ..Config::default() }).unwrap();
+        for topic in ["one", "two"] {
+            core.create(&TopicSpec::new(topic, 1, 1, Cleanup::Delete { retention_ms: 1_000 })).unwrap();
+        }
+        let put = |appending: &mut Appending| {
+            for files in appending.files.values_mut() {
+                let first = files.roll().unwrap();
+                files.append(first.number, 0, &[b"frame"]).unwrap();
+            }
+            appending.files.get_mut(&1).unwrap().active.replace((1, unsyncable()))
+        };
+        let there = put(&mut core.changing().unwrap());
+        let unsynced = || -> Vec<u32> {
+            let appending = core.changing().unwrap();
+            appending
+                .files
+                .iter()
+                .filter(|(_, files)| files.unsynced().is_some())
+                .map(|(id, _)| *id)
+                .collect()
+        };
+        assert_eq!(unsynced(), [1, 2]);
+        for _ in 0..2 {
+            let words = core.sync().unwrap_err();
+            assert!(words.starts_with("syncing logs/000001: "), "{words}");
+            assert_eq!(unsynced(), [1]);
+        }
+        core.changing().unwrap().files.get_mut(&1).unwrap().active = there;
+        core.sync().unwrap();
+        assert!(unsynced().is_empty());
+    }
 }
