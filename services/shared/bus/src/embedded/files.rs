@@ -6,12 +6,13 @@
 
 use super::frame::{Frame, HEADER, Header};
 use super::index::{Place, Segment};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Display;
 use std::fs::{File, OpenOptions};
 use std::io::{self, IoSlice, Read, Write};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// Files of one topic.
 pub(super) struct Files {
@@ -28,11 +29,32 @@ pub(super) struct Files {
 /// Most files of a topic that stay open for readers.
 const MOST_OPEN: usize = 8;
 
+/// Times that a frame is tried which the disk can't read. Who reads waits longer each time, together some twenty seconds, in which a disk
+/// that was away may be back.
+const PATIENCE: u32 = 12;
+
 /// Files that readers have opened, shared with them, so that reading never waits for an append.
 #[derive(Debug, Default)]
 pub(super) struct Open {
     folder: PathBuf,
     files: Mutex<BTreeMap<u32, Arc<File>>>,
+    /// Frames that the disk could not read, by file and place, and how often.
+    failed: Mutex<BTreeMap<(u32, u64), u32>>,
+    /// Frames of which it was told that they are lost.
+    lost: Mutex<BTreeSet<(u32, u64)>>,
+}
+
+/// Why there is no frame.
+#[derive(Debug)]
+pub(super) enum Unread {
+    /// It is not there, or not whole, or the disk can't read it however often it is tried.
+    Lost(String),
+    /// It can't be read now.
+    Now(io::Error),
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn path(folder: &Path, segment: u32) -> PathBuf {
@@ -41,7 +63,7 @@ fn path(folder: &Path, segment: u32) -> PathBuf {
 
 impl Open {
     fn file(&self, segment: u32) -> io::Result<Arc<File>> {
-        let mut files = self.files.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut files = lock(&self.files);
         if let Some(file) = files.get(&segment) {
             return Ok(Arc::clone(file));
         }
@@ -54,18 +76,42 @@ impl Open {
     }
 
     fn forget(&self, segment: u32) {
-        self.files.lock().unwrap_or_else(PoisonError::into_inner).remove(&segment);
+        lock(&self.files).remove(&segment);
+        lock(&self.failed).retain(|(of, _), _| *of != segment);
+        lock(&self.lost).retain(|(of, _)| *of != segment);
     }
 
-    /// Reads a frame. One that is not whole is an error of kind `InvalidData` with its place.
-    pub(super) fn read(&self, place: Place) -> io::Result<Frame> {
+    /// Reads a frame. Why there is none says where it should be.
+    pub(super) fn read(&self, place: Place) -> Result<Frame, Unread> {
         let mut bytes = vec![0; place.length as usize];
-        self.file(place.segment)?.read_exact_at(&mut bytes, place.at)?;
-        Frame::parse(&bytes).ok_or_else(|| {
-            let path = path(&self.folder, place.segment);
-            let words = format!("{}: no whole frame at byte {}", path.display(), place.at);
-            io::Error::new(io::ErrorKind::InvalidData, words)
-        })
+        let read = self.file(place.segment).and_then(|file| file.read_exact_at(&mut bytes, place.at));
+        let found = read.map(|()| Frame::parse(&bytes));
+        let path = path(&self.folder, place.segment);
+        let lost = |why: &dyn Display| {
+            Err(Unread::Lost(format!("{}: no whole frame at byte {}: {why}", path.display(), place.at)))
+        };
+        match found {
+            Ok(Some(frame)) => {
+                lock(&self.failed).remove(&(place.segment, place.at));
+                Ok(frame)
+            }
+            Ok(None) => lost(&"what is there is none"),
+            Err(error) if matches!(error.kind(), io::ErrorKind::UnexpectedEof | io::ErrorKind::NotFound) => {
+                lost(&error)
+            }
+            Err(error) if error.raw_os_error() == Some(rustix::io::Errno::IO.raw_os_error()) => {
+                let mut failed = lock(&self.failed);
+                let times = failed.entry((place.segment, place.at)).or_default();
+                *times += 1;
+                if *times < PATIENCE { Err(Unread::Now(error)) } else { lost(&error) }
+            }
+            Err(error) => Err(Unread::Now(error)),
+        }
+    }
+
+    /// Whether nobody was told yet that the frame is lost.
+    pub(super) fn is_news(&self, place: Place) -> bool {
+        lock(&self.lost).insert((place.segment, place.at))
     }
 }
 
@@ -83,7 +129,7 @@ impl Files {
                 std::fs::remove_file(&found)?;
             }
         }
-        let open = Arc::new(Open { folder: folder.to_owned(), files: Mutex::default() });
+        let open = Arc::new(Open { folder: folder.to_owned(), ..Open::default() });
         // Whether an earlier process synced what it had appended is not known.
         let appends = u64::from(!segments.is_empty());
         let mut files = Self { folder: folder.to_owned(), segments, active: None, appends, synced: 0, open };
@@ -293,6 +339,28 @@ mod tests {
         let last = begun(&folder).last();
         let (files, _) = Files::open(folder.path(), vec![last], false).unwrap();
         assert!(files.unsynced().is_some());
+    }
+
+    #[test]
+    fn a_frame_that_is_lost_is_news_once_and_one_that_the_disk_cannot_read_is_lost_after_some_tries() {
+        let folder = TempDir::new().unwrap();
+        let open = begun(&folder).readers();
+        let place = |segment| Place { segment, at: 1, length: 4 };
+        // Nothing is mapped where it begins, so that reading there is the same error as that of a bad sector.
+        std::os::unix::fs::symlink("/proc/self/mem", path(folder.path(), 3)).unwrap();
+        for (segment, tries) in [(1, 1), (2, 1), (3, PATIENCE)] {
+            let read = || open.read(place(segment));
+            for _ in 1..tries {
+                assert!(matches!(read(), Err(Unread::Now(_))), "{segment}");
+            }
+            for news in [true, false] {
+                let Err(Unread::Lost(why)) = read() else { panic!("{segment}") };
+                let begins =
+                    format!("{}: no whole frame at byte 1: ", path(folder.path(), segment).display());
+                assert!(why.starts_with(&begins), "{why}");
+                assert_eq!(open.is_news(place(segment)), news);
+            }
+        }
     }
 
     #[test]
