@@ -78,12 +78,12 @@ pub fn describe() {
     describe_counter!(
         SPOOL_FRAMES,
         Unit::Count,
-        "Frames found in the spool at the start, spooled, drained (acknowledged), or repeated (acknowledged, and sent again), by event"
+        "Frames found in the spool at the start, spooled, drained (acknowledged), or repeated (acknowledged, sent again), by event"
     );
     describe_counter!(
         SPOOL_DATAGRAMS,
         Unit::Count,
-        "Datagrams in frames found in the spool at the start, spooled, drained (acknowledged), or repeated (acknowledged, and sent again), by event"
+        "Datagrams in frames found in the spool at the start, spooled, drained (acknowledged), or repeated (acknowledged, sent again), by event"
     );
     describe_gauge!(LISTENING, Unit::Count, "1 for each address that is listened on");
 }
@@ -147,7 +147,7 @@ pub struct Snapshot {
     pub failed: BTreeMap<String, Count>,
     /// The same for what was not let in (no frames then) or not taken, by reason.
     pub dropped: BTreeMap<&'static str, Count>,
-    /// Bytes taken and not yet acknowledged.
+    /// Bytes taken and not yet acknowledged; those of the spool until all of their round are.
     pub buffered: u64,
     /// Came to the spool and left it.
     pub spool: Spooled,
