@@ -12,6 +12,8 @@ pub(crate) struct State {
     pub(crate) break_next: bool,
     /// Nothing is acknowledged by polls; a flush acknowledges it all the same.
     pub(crate) silent: bool,
+    /// A flush gives up what is out.
+    pub(crate) lose: bool,
     /// Whoever sends panics.
     pub(crate) panic: bool,
     /// Questions that are not answered before the answer is that there is no topic.
@@ -30,14 +32,15 @@ pub(crate) struct FakeWriter {
     delivered: Delivered,
 }
 
+fn add(to: &mut Count, more: Count) {
+    to.records += more.records;
+    to.units += more.units;
+    to.bytes += more.bytes;
+}
+
 impl FakeWriter {
     fn acknowledge(&mut self) {
-        for count in self.waiting.drain(..) {
-            let acked = &mut self.delivered.acked;
-            acked.records += count.records;
-            acked.units += count.units;
-            acked.bytes += count.bytes;
-        }
+        self.waiting.drain(..).for_each(|count| add(&mut self.delivered.acked, count));
     }
 }
 
@@ -73,9 +76,20 @@ impl Writer for FakeWriter {
         self.delivered.clone()
     }
     fn flush(&mut self, _: Duration) -> bool {
-        self.bus.0.lock().unwrap().flushed += 1;
-        self.acknowledge();
-        true
+        let mut state = self.bus.0.lock().unwrap();
+        state.flushed += 1;
+        if !state.lose {
+            drop(state);
+            self.acknowledge();
+            return true;
+        }
+        let (mut lost, failed) = (Count::default(), &mut self.delivered.failed);
+        self.waiting.drain(..).for_each(|count| add(&mut lost, count));
+        match failed.first_mut() {
+            Some((_, before)) => add(before, lost),
+            None => failed.push(("a test says so".to_owned(), lost)),
+        }
+        false
     }
 }
 

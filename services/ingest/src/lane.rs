@@ -5,12 +5,14 @@
 //! - what came first goes first: while anything lies in the spool, what is new goes behind it;
 //! - what is on its way to the bus at any time is either all from the spool or none of it, so an outcome of the bus, which names no
 //!   frames, still says whose it is;
-//! - the spool is told that frames are settled only when the bus has answered for every one that was taken;
+//! - the spool is told that frames are settled only when the bus has answered for every one that was taken, and it has all of them or the
+//!   one that it has not was sent alone, often enough;
 //! - the newest is dropped, and nothing without being counted.
 //!
 //! The spool is emptied in rounds: some frames are taken, then the bus answers for all of them. When the last round is out, what comes
 //! is held in memory for that short time; through the spool it would make one more round each time, and the way through would never be
-//! free again.
+//! free again. A round of which the bus gave up something, as a producer that broke does, is sent again; and since it may have been one
+//! frame that the bus never takes, in rounds of half as many frames each time, until that one is alone.
 
 use crate::frames::{Exporter, Frame};
 use std::collections::VecDeque;
@@ -22,8 +24,8 @@ const TURN: usize = 1 << 20;
 /// Bytes that are held while the last round is out.
 const HOLD: usize = 4 << 20;
 
-/// Turns for which a frame of the spool is tried again that the bus refuses: it lies safe, and trouble that passes must not empty the
-/// spool. One that never will be taken must not keep the others either.
+/// Times that a frame of the spool is tried which the bus refuses or, sent alone, gives up: it lies safe, and trouble that passes must not
+/// empty the spool. One that never will be taken must not keep the others either.
 const PATIENCE: u32 = 200;
 
 /// Where frames wait: first in, first out.
@@ -34,8 +36,10 @@ pub(crate) trait Store {
     fn next(&mut self) -> Option<Frame<'_>>;
     /// That frame is taken.
     fn taken(&mut self);
-    /// The bus has answered for all that is taken.
+    /// The bus has all that is taken, or never will.
     fn settled(&mut self);
+    /// What is taken and not settled is not taken.
+    fn again(&mut self);
     /// Whether there are frames that are not taken.
     fn waiting(&self) -> bool;
     /// Whether others have older frames, which must go before any of these.
@@ -58,6 +62,10 @@ pub(crate) trait Way {
     fn offer(&mut self, frame: &Frame<'_>) -> Answer;
     /// Whether anything is on its way.
     fn in_flight(&self) -> bool;
+    /// Whether the bus gave up any frame of the spool since the last round was over.
+    fn gave_up(&self) -> bool;
+    /// What was sent of the spool has its end, or is sent again.
+    fn round_over(&mut self, again: bool);
     fn spooled(&mut self, frame: &Frame<'_>);
     /// A frame that never was in the spool is dropped.
     fn dropped(&mut self, reason: &'static str, frame: &Frame<'_>);
@@ -96,13 +104,31 @@ pub(crate) struct Lane<S> {
     held_bytes: usize,
     /// Times that the oldest frame was refused.
     refusals: u32,
+    /// Frames of the round.
+    sent: usize,
+    /// The most of them.
+    most: usize,
+    /// The oldest frames, of which the bus gave up one or more.
+    suspects: usize,
+    /// Times that it gave up the oldest one alone.
+    failures: u32,
 }
 
 impl<S: Store> Lane<S> {
     pub(crate) fn new(store: S) -> Self {
         let free = !store.waiting() && !store.held_back();
         let state = if free { State::Through } else { State::Round(0) };
-        Self { store, state, held: VecDeque::new(), held_bytes: 0, refusals: 0 }
+        Self {
+            store,
+            state,
+            held: VecDeque::new(),
+            held_bytes: 0,
+            refusals: 0,
+            sent: 0,
+            most: usize::MAX,
+            suspects: 0,
+            failures: 0,
+        }
     }
 
     /// Whether all goes past the spool.
@@ -143,7 +169,7 @@ impl<S: Store> Lane<S> {
         }
         if !way.in_flight() {
             if self.is_draining() {
-                self.store.settled();
+                self.answered(way);
             }
             self.state = State::Round(0);
             if !self.store.waiting() && !self.store.held_back() {
@@ -153,23 +179,64 @@ impl<S: Store> Lane<S> {
         }
         let State::Round(mut round) = self.state else { return };
         let mut turn = 0;
-        while round < ROUND && turn < TURN && !self.store.held_back() {
+        while round < ROUND && turn < TURN && self.sent < self.most && !self.store.held_back() {
             let Some(frame) = self.store.next() else { break };
-            match way.offer(&frame) {
-                Answer::Taken => {}
+            let taken = match way.offer(&frame) {
+                Answer::Taken => true,
                 Answer::Full(_) => break,
-                Answer::Refused(_) if self.refusals < PATIENCE => {
-                    self.refusals += 1;
+                // One that is dropped is alone: what may be sent again must not hold it.
+                Answer::Refused(_) if self.refusals < PATIENCE || self.sent > 0 => {
+                    self.refusals = self.refusals.saturating_add(1);
                     break;
                 }
-                Answer::Refused(reason) => way.dropped_from_spool(reason, &frame),
-            }
+                Answer::Refused(reason) => {
+                    way.dropped_from_spool(reason, &frame);
+                    false
+                }
+            };
             self.refusals = 0;
             round += frame.bytes.len();
             turn += frame.bytes.len();
             self.store.taken();
+            if taken {
+                self.sent += 1;
+            } else {
+                self.settle(1);
+            }
         }
         self.state = State::Round(round);
+    }
+
+    /// The bus has answered for the round.
+    fn answered(&mut self, way: &mut impl Way) {
+        let sent = std::mem::take(&mut self.sent);
+        let gave_up = way.gave_up();
+        self.failures += u32::from(gave_up && sent == 1);
+        let again = gave_up && (sent > 1 || self.failures < PATIENCE);
+        way.round_over(again);
+        if again {
+            self.store.again();
+            self.suspects = self.suspects.max(sent);
+            self.most = (sent / 2).max(1);
+            return;
+        }
+        self.settle(sent);
+        if gave_up && self.suspects > 0 {
+            // It was that one; whether there are others, the rest will show.
+            self.most = self.suspects;
+        }
+    }
+
+    /// So many frames, which are all that is taken, have their end.
+    fn settle(&mut self, frames: usize) {
+        self.store.settled();
+        if frames > 0 {
+            self.failures = 0;
+        }
+        self.suspects = self.suspects.saturating_sub(frames);
+        if self.suspects == 0 {
+            self.most = usize::MAX;
+        }
     }
 
     /// Puts into the spool what is held, before the bus has the last word. Nothing is taken from it any more.
@@ -180,10 +247,14 @@ impl<S: Store> Lane<S> {
         }
     }
 
-    /// The bus has answered for all that is taken, at the end.
-    pub(crate) fn settled(&mut self) {
+    /// The end; `all`: the bus has answered for everything. What it does not have stays where it is.
+    pub(crate) fn settled(&mut self, all: bool, way: &mut impl Way) {
         if self.is_draining() {
-            self.store.settled();
+            let again = !all || way.gave_up();
+            way.round_over(again);
+            if !again {
+                self.store.settled();
+            }
         }
     }
 
@@ -271,6 +342,9 @@ mod tests {
             self.settled.extend(self.frames.drain(..self.taken).map(|frame| number(&frame.bytes)));
             self.taken = 0;
         }
+        fn again(&mut self) {
+            self.taken = 0;
+        }
         fn waiting(&self) -> bool {
             self.frames.len() > self.taken
         }
@@ -288,13 +362,29 @@ mod tests {
         dropped: Vec<u32>,
         spooled: u64,
         poison: Option<u32>,
+        /// Taken, and given up each time.
+        never: Option<u32>,
+        /// Given up since the last round was over, and for good.
+        given_up: Vec<u32>,
+        failed: Vec<u32>,
     }
 
     impl Partitions {
         fn answer(&mut self, partition: usize, most: usize) {
             let flying = &mut self.flying[partition];
-            let answered = flying.drain(..most.min(flying.len()));
-            self.acked.extend(answered.map(|frame| (frame.exporter, number(&frame.bytes))));
+            for frame in flying.drain(..most.min(flying.len())) {
+                let number = number(&frame.bytes);
+                if self.never == Some(number) {
+                    self.given_up.push(number);
+                } else {
+                    self.acked.push((frame.exporter, number));
+                }
+            }
+        }
+
+        /// As a producer that broke does.
+        fn give_up(&mut self, partition: usize) {
+            self.given_up.extend(self.flying[partition].drain(..).map(|frame| number(&frame.bytes)));
         }
     }
 
@@ -314,6 +404,13 @@ mod tests {
         }
         fn in_flight(&self) -> bool {
             self.flying.iter().any(|partition| !partition.is_empty())
+        }
+        fn gave_up(&self) -> bool {
+            !self.given_up.is_empty()
+        }
+        fn round_over(&mut self, again: bool) {
+            let given_up = std::mem::take(&mut self.given_up);
+            self.failed.extend(given_up.into_iter().filter(|_| !again));
         }
         fn spooled(&mut self, _: &Frame<'_>) {
             self.spooled += 1;
@@ -335,6 +432,8 @@ mod tests {
         Turn,
         /// Others have older frames, or no longer.
         HeldBack(bool),
+        /// What is out on a partition is given up.
+        GiveUp(usize),
     }
 
     fn step() -> impl Strategy<Value = Step> {
@@ -367,6 +466,7 @@ mod tests {
                     Step::Answer(partition, most) => way.answer(partition, most),
                     Step::Turn => lane.turn(&mut way),
                     Step::HeldBack(is) => lane.store.held_back = is && !lane.is_through(),
+                    Step::GiveUp(_) => unreachable!("the next test does it"),
                 }
                 let held: usize = lane.held.iter().map(|held| held.bytes.len()).sum();
                 prop_assert!(lane.store.bytes() <= bound && held <= HOLD && held == lane.held_bytes);
@@ -398,6 +498,95 @@ mod tests {
                 let own = way.acked.iter().filter(|(of, _)| of[0] == exporter);
                 prop_assert!(own.map(|(_, number)| *number).is_sorted(), "in order");
             }
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn what_the_bus_gives_up_of_the_spool_is_sent_again_until_it_has_all_of_it(
+            steps in proptest::collection::vec(prop_oneof![6 => step(), 1 => (0..PARTITIONS).prop_map(Step::GiveUp)], 1..150),
+            buffer in 600_000_usize..8_000_000,
+        ) {
+            let mut way = Partitions { bound: buffer, ..Partitions::default() };
+            // An earlier process left it, so that nothing goes past it at first.
+            let mut lane = Lane::new(Memory { bound: usize::MAX, held_back: true, ..Memory::default() });
+            let (mut sent, mut past) = (0, Vec::new());
+            for step in steps {
+                match step {
+                    Step::Send(exporter, frames, size) => for _ in 0..frames {
+                        let bytes = frame_bytes(sent, size);
+                        lane.send(&Frame { exporter: &[exporter; 16], bytes: &bytes, datagrams: 1 }, &mut way);
+                        sent += 1;
+                    },
+                    Step::Answer(partition, most) => way.answer(partition, most),
+                    Step::Turn => lane.turn(&mut way),
+                    Step::HeldBack(is) => lane.store.held_back = is && !lane.is_through(),
+                    // What went past the spool is in memory alone, and lost with its producer.
+                    Step::GiveUp(partition) if lane.is_draining() => way.give_up(partition),
+                    Step::GiveUp(partition) => {
+                        way.give_up(partition);
+                        past.append(&mut way.given_up);
+                    }
+                }
+                let has = |number: &u32| way.acked.iter().any(|(_, acked)| acked == number);
+                prop_assert!(lane.store.settled.drain(..).all(|number| has(&number)));
+            }
+            lane.store.held_back = false;
+            for _ in 0..2_000 {
+                (0..PARTITIONS).for_each(|partition| way.answer(partition, usize::MAX));
+                lane.turn(&mut way);
+            }
+            (0..PARTITIONS).for_each(|partition| way.answer(partition, usize::MAX));
+            prop_assert!(lane.is_through() && lane.held.is_empty() && lane.store.frames.is_empty());
+            prop_assert!(way.failed.is_empty() && way.dropped.is_empty());
+            let all: std::collections::BTreeSet<u32> = way.acked.iter().map(|(_, number)| *number).chain(past).collect();
+            prop_assert!(all.into_iter().eq(0..sent));
+            for exporter in 0..6 {
+                let own: Vec<u32> = way.acked.iter().filter(|(of, _)| of[0] == exporter).map(|(_, number)| *number).collect();
+                let last = own.iter().enumerate().filter(|(at, number)| !own[at + 1..].contains(number));
+                prop_assert!(last.map(|(_, number)| *number).is_sorted(), "in order, each as it came last");
+            }
+        }
+    }
+
+    #[test]
+    fn a_frame_that_the_bus_always_gives_up_is_found_and_given_up_and_little_else_is_sent_twice() {
+        for never in [0, 1, 70, 198, 199] {
+            let mut way = Partitions { bound: 100, never: Some(never), ..Partitions::default() };
+            let mut lane = Lane::new(Memory { bound: 100_000_000, ..Memory::default() });
+            // The first one fills the way.
+            way.flying[1].push_back(Held { exporter: [1; 16], bytes: vec![0; 100].into(), datagrams: 1 });
+            send(&mut lane, &mut way, 0..200, 10_000);
+            way.flying[1].clear();
+            way.bound = 10_000_000;
+            let mut turns = 0;
+            while !lane.is_through() {
+                lane.turn(&mut way);
+                way.answer(0, usize::MAX);
+                turns += 1;
+                assert!(turns < PATIENCE + 60, "{never}: {:?}", lane.state);
+            }
+            assert_eq!(way.failed, [never]);
+            let has: std::collections::BTreeSet<u32> = way.acked.iter().map(|(_, number)| *number).collect();
+            assert!(has.into_iter().eq((0..200).filter(|number| *number != never)));
+            assert!(way.acked.len() <= 3 * 200, "{never}: {}", way.acked.len());
+        }
+    }
+
+    #[test]
+    fn at_the_end_what_the_bus_gave_up_stays_in_the_spool() {
+        for (all, given_up, left) in [(true, false, 0), (true, true, 1), (false, false, 1)] {
+            let mut way = Partitions { bound: 50, ..Partitions::default() };
+            let mut lane = Lane::new(Memory { bound: 1000, ..Memory::default() });
+            send(&mut lane, &mut way, 0..1, 100);
+            way.bound = 100;
+            lane.turn(&mut way);
+            assert!(way.in_flight());
+            if given_up {
+                way.give_up(0);
+            }
+            lane.settled(all, &mut way);
+            assert_eq!((lane.store.frames.len(), way.failed.len()), (left, 0));
         }
     }
 

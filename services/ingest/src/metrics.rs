@@ -36,7 +36,8 @@ pub const BUFFER: &str = "weir_ingest_buffer_bytes";
 pub const SPOOL_BYTES: &str = "weir_ingest_spool_bytes";
 /// Datagrams in the spool that the bus has not acknowledged.
 pub const SPOOL_DATAGRAMS_WAITING: &str = "weir_ingest_spool_waiting_datagrams";
-/// Frames that came to or left the spool, by `event`: found at the start, spooled, drained (acknowledged).
+/// Frames that came to or left the spool, by `event`: found at the start, spooled, drained (acknowledged), repeated (acknowledged and
+/// sent again all the same).
 pub const SPOOL_FRAMES: &str = "weir_ingest_spool_frames_total";
 /// Datagrams in them, by `event`.
 pub const SPOOL_DATAGRAMS: &str = "weir_ingest_spool_datagrams_total";
@@ -77,12 +78,12 @@ pub fn describe() {
     describe_counter!(
         SPOOL_FRAMES,
         Unit::Count,
-        "Frames found in the spool at the start, spooled, or drained (acknowledged), by event"
+        "Frames found in the spool at the start, spooled, drained (acknowledged), or repeated (acknowledged, sent again), by event"
     );
     describe_counter!(
         SPOOL_DATAGRAMS,
         Unit::Count,
-        "Datagrams in frames found in the spool at the start, spooled, or drained (acknowledged), by event"
+        "Datagrams in frames found in the spool at the start, spooled, drained (acknowledged), or repeated (acknowledged, sent again), by event"
     );
     describe_gauge!(LISTENING, Unit::Count, "1 for each address that is listened on");
 }
@@ -123,6 +124,8 @@ pub struct Spooled {
     pub spooled: Count,
     /// Acknowledged by the bus.
     pub drained: Count,
+    /// Acknowledged and sent again all the same, or left to be, because others of their round were not: the bus has them twice then.
+    pub repeated: Count,
     /// Is there and neither acknowledged, failed nor dropped.
     pub waiting: Count,
 }
@@ -144,7 +147,7 @@ pub struct Snapshot {
     pub failed: BTreeMap<String, Count>,
     /// The same for what was not let in (no frames then) or not taken, by reason.
     pub dropped: BTreeMap<&'static str, Count>,
-    /// Bytes taken and not yet acknowledged.
+    /// Bytes taken and not yet acknowledged; those of the spool until all of their round are.
     pub buffered: u64,
     /// Came to the spool and left it.
     pub spool: Spooled,
@@ -172,15 +175,24 @@ fn less(a: Count, b: Count) -> Count {
     Count { records: a.records - b.records, units: a.units - b.units, bytes: a.bytes - b.bytes }
 }
 
-/// Whose frames an outcome is of.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Origin {
-    /// Frames that never were in the spool.
-    Sockets,
-    /// Frames of the spool.
-    Spool,
-    /// The same, and those that the bus did not acknowledge stay there.
-    SpoolAtTheEnd,
+/// What became of a writer's frames since `before`.
+pub(crate) fn since(before: &Delivered, now: &Delivered) -> Delivered {
+    let known = |reason| before.failed.iter().find(|(other, _)| other == reason).map(|(_, count)| *count);
+    let failed = now.failed.iter();
+    let failed =
+        failed.map(|(reason, count)| (reason.clone(), less(*count, known(reason).unwrap_or_default())));
+    Delivered { acked: less(now.acked, before.acked), failed: failed.collect() }
+}
+
+/// Adds what became of more frames.
+pub(crate) fn merge(to: &mut Delivered, more: Delivered) {
+    add(&mut to.acked, more.acked);
+    for (reason, count) in more.failed.into_iter().filter(|(_, count)| count.records > 0) {
+        match to.failed.iter_mut().find(|(other, _)| *other == reason) {
+            Some((_, known)) => add(known, count),
+            None => to.failed.push((reason, count)),
+        }
+    }
 }
 
 impl Totals {
@@ -249,26 +261,26 @@ impl Totals {
         add(&mut spool.waiting, what);
     }
 
-    /// Adds what became of a writer's frames since `before`.
-    pub(crate) fn delivered(&self, before: &Delivered, now: &Delivered, from: Origin) {
+    /// Adds what became of frames; `drained`: of the spool's.
+    pub(crate) fn delivered(&self, new: &Delivered, drained: bool) {
         let mut fates = self.fates();
-        let acked = less(now.acked, before.acked);
-        add(&mut fates.acked, acked);
-        let mut settled = acked;
-        for (reason, count) in &now.failed {
-            let known = before.failed.iter().find(|(other, _)| other == reason).map(|(_, count)| *count);
-            let failed = less(*count, known.unwrap_or_default());
-            if from == Origin::SpoolAtTheEnd {
-                self.taken_bytes.fetch_sub(failed.bytes, Ordering::Relaxed);
-            } else {
-                add(fates.failed.entry(reason.clone()).or_default(), failed);
-                add(&mut settled, failed);
-            }
+        add(&mut fates.acked, new.acked);
+        let mut settled = new.acked;
+        for (reason, failed) in &new.failed {
+            add(fates.failed.entry(reason.clone()).or_default(), *failed);
+            add(&mut settled, *failed);
         }
-        if from != Origin::Sockets {
-            add(&mut fates.spool.drained, acked);
+        if drained {
+            add(&mut fates.spool.drained, new.acked);
             fates.spool.waiting = less(fates.spool.waiting, settled);
         }
+    }
+
+    /// The spool sends again what became this.
+    pub(crate) fn repeated(&self, round: &Delivered) {
+        let failed: u64 = round.failed.iter().map(|(_, count)| count.bytes).sum();
+        self.taken_bytes.fetch_sub(round.acked.bytes + failed, Ordering::Relaxed);
+        add(&mut self.fates().spool.repeated, round.acked);
     }
 
     fn fates(&self) -> MutexGuard<'_, Fates> {
@@ -321,8 +333,9 @@ impl Totals {
                 counter!(FRAMES_DROPPED, "reason" => reason).absolute(count.records);
             }
         }
-        let Spooled { found, spooled, drained, waiting } = now.spool;
-        for (event, count) in [("found", found), ("spooled", spooled), ("drained", drained)] {
+        let Spooled { found, spooled, drained, repeated, waiting } = now.spool;
+        let events = [("found", found), ("spooled", spooled), ("drained", drained), ("repeated", repeated)];
+        for (event, count) in events {
             counter!(SPOOL_FRAMES, "event" => event).absolute(count.records);
             counter!(SPOOL_DATAGRAMS, "event" => event).absolute(count.units);
         }

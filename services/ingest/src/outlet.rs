@@ -4,7 +4,7 @@
 
 use crate::frames::Frame;
 use crate::lane::{Answer, Lane, Way};
-use crate::metrics::{Origin, Totals};
+use crate::metrics::{Totals, merge, since};
 use crate::spool::Queue;
 use crate::spool::segment;
 use std::sync::Arc;
@@ -55,7 +55,7 @@ impl<B: Bus> Outlet<B> {
     /// Takes acknowledgements, and some frames from the spool.
     pub(crate) fn settle(&mut self) {
         let draining = self.spool.as_ref().is_some_and(Lane::is_draining);
-        self.producers.settle(if draining { Origin::Spool } else { Origin::Sockets });
+        self.producers.settle(draining);
         if let Some(spool) = &mut self.spool
             && !spool.is_through()
         {
@@ -87,14 +87,12 @@ impl<B: Bus> Outlet<B> {
             self.settle();
         }
         let Some(spool) = &mut self.spool else {
-            self.producers.finish(until, Origin::Sockets);
+            self.producers.finish(until, false);
             return;
         };
         spool.end(&mut self.producers);
-        let origin = if spool.is_draining() { Origin::SpoolAtTheEnd } else { Origin::Sockets };
-        if self.producers.finish(until, origin) {
-            spool.settled();
-        }
+        let all = self.producers.finish(until, spool.is_draining());
+        spool.settled(all, &mut self.producers);
     }
 }
 
@@ -107,6 +105,8 @@ struct Producers<B: Bus> {
     current: Counted<B::Writer>,
     /// One that broke, since when, and whether it was told to give up.
     broken: Option<(Counted<B::Writer>, Instant, bool)>,
+    /// What became so far of the spool's frames that are out. It is in the totals when all of them are answered for.
+    round: Delivered,
     totals: Arc<Totals>,
     told: Repeats,
 }
@@ -122,20 +122,25 @@ impl<W: Writer> Counted<W> {
         Self { writer, counted: Delivered::default() }
     }
 
-    fn count(&mut self, totals: &Totals, origin: Origin) {
+    /// Counts what became of its frames, in the totals or in the round that they are of.
+    fn count(&mut self, totals: &Totals, round: Option<&mut Delivered>) {
         let now = self.writer.delivered();
         if now != self.counted {
-            totals.delivered(&self.counted, &now, origin);
+            let new = since(&self.counted, &now);
             self.counted = now;
+            match round {
+                Some(round) => merge(round, new),
+                None => totals.delivered(&new, false),
+            }
         }
     }
 
-    fn finish(&mut self, until: Instant, totals: &Totals, origin: Origin) -> bool {
+    fn finish(&mut self, until: Instant, totals: &Totals, round: Option<&mut Delivered>) -> bool {
         let all = self.writer.flush(until.saturating_duration_since(Instant::now()));
         if !all {
             tracing::warn!("the broker did not acknowledge everything before the end");
         }
-        self.count(totals, origin);
+        self.count(totals, round);
         all
     }
 }
@@ -172,6 +177,20 @@ impl<B: Bus> Way for Producers<B> {
         self.current.writer.in_flight() + broken > 0
     }
 
+    fn gave_up(&self) -> bool {
+        !self.round.failed.is_empty()
+    }
+
+    fn round_over(&mut self, again: bool) {
+        let round = std::mem::take(&mut self.round);
+        if again {
+            self.say("the bus gave up frames of the spool; they are sent again");
+            self.totals.repeated(&round);
+        } else {
+            self.totals.delivered(&round, true);
+        }
+    }
+
     fn spooled(&mut self, frame: &Frame<'_>) {
         self.totals.spooled(segment::count(frame));
     }
@@ -189,8 +208,8 @@ impl<B: Bus> Producers<B> {
     fn open(bus: B, buffer_bytes: usize, totals: Arc<Totals>) -> Result<Self> {
         let (topic, partitions) = (bus.topics().raw, bus.partitions());
         let current = Counted::new(bus.writer(buffer_bytes)?);
-        let (broken, told) = (None, Repeats::default());
-        Ok(Self { bus, buffer_bytes, topic, partitions, current, broken, totals, told })
+        let (broken, round, told) = (None, Delivered::default(), Repeats::default());
+        Ok(Self { bus, buffer_bytes, topic, partitions, current, broken, round, totals, told })
     }
 
     fn say(&mut self, words: &str) {
@@ -214,33 +233,39 @@ impl<B: Bus> Producers<B> {
         }
     }
 
-    /// Takes acknowledgements.
-    fn settle(&mut self, origin: Origin) {
+    /// Takes acknowledgements; `draining`: of the spool's frames.
+    fn settle(&mut self, draining: bool) {
         self.current.writer.poll(Duration::ZERO);
-        self.current.count(&self.totals, origin);
+        self.current.count(&self.totals, draining.then_some(&mut self.round));
         let Some((broken, since, given_up)) = &mut self.broken else { return };
         if since.elapsed() >= LAST_WORDS && !std::mem::replace(given_up, true) {
             broken.writer.give_up();
         }
         broken.writer.poll(Duration::ZERO);
-        broken.count(&self.totals, origin);
+        broken.count(&self.totals, draining.then_some(&mut self.round));
         if broken.writer.in_flight() == 0 {
             self.broken = None;
         }
     }
 
-    /// Waits for the acknowledgement of all that was taken; says whether all came.
-    fn finish(&mut self, until: Instant, origin: Origin) -> bool {
-        let all = self.current.finish(until, &self.totals, origin);
-        let broken = self.broken.take().map(|(mut broken, ..)| broken.finish(until, &self.totals, origin));
-        all && broken.unwrap_or(true)
+    /// Waits for the acknowledgement of all that was taken; says whether all is answered for.
+    fn finish(&mut self, until: Instant, draining: bool) -> bool {
+        let Self { current, broken, totals, round, .. } = self;
+        let mut all = current.finish(until, totals, draining.then_some(&mut *round));
+        if let Some((mut broken, ..)) = broken.take() {
+            all &= broken.finish(until, totals, draining.then_some(round));
+        }
+        all
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::SpoolConfig;
     use crate::fake::FakeBus;
+    use crate::metrics::Spooled;
+    use crate::spool::Opened;
 
     fn outlet() -> (FakeBus, Outlet<FakeBus>, impl Fn(&mut Outlet<FakeBus>)) {
         let bus = FakeBus::default();
@@ -304,5 +329,62 @@ mod tests {
         assert!(outlet.producers.broken.is_none());
         outlet.finish(Duration::ZERO);
         assert_eq!(outlet.producers.totals.snapshot().buffered, 0);
+    }
+
+    /// An outlet whose spool holds three frames, two to a turn, of which the first two are out and their producer broke.
+    fn draining(folder: &tempfile::TempDir) -> (FakeBus, Outlet<FakeBus>) {
+        let bus = FakeBus::default();
+        bus.0.lock().unwrap().silent = true;
+        let spool = SpoolConfig { path: Some(folder.path().into()), ..SpoolConfig::default() };
+        let mut spool = Opened::open(&spool).unwrap().unwrap();
+        let totals = Arc::new(Totals::new(Vec::new()));
+        let queue = spool.queue(0, &totals);
+        let mut outlet = Outlet::open(bus.clone(), 1 << 20, totals, Some(queue)).unwrap();
+        // It is kept for want of a producer, and the others behind it.
+        bus.0.lock().unwrap().break_next = true;
+        for n in 0..3 {
+            outlet.send(&Frame { exporter: &[n; 16], bytes: &[n; 600_000], datagrams: 3 });
+        }
+        outlet.settle();
+        assert_eq!(outlet.producers.current.writer.in_flight(), 2);
+        bus.0.lock().unwrap().break_next = true;
+        (0..2).for_each(|_| outlet.settle());
+        assert_eq!(outlet.producers.broken.as_ref().unwrap().0.writer.in_flight(), 2);
+        assert_eq!(outlet.producers.current.writer.in_flight(), 1);
+        (bus, outlet)
+    }
+
+    #[test]
+    fn what_a_broken_producer_gave_up_of_the_spool_is_sent_again_and_counted_once() {
+        let folder = tempfile::tempdir().unwrap();
+        let (bus, mut outlet) = draining(&folder);
+        outlet.producers.broken.as_mut().unwrap().1 = Instant::now() - LAST_WORDS;
+        {
+            let mut state = bus.0.lock().unwrap();
+            (state.lose, state.silent) = (true, false);
+        }
+        (0..20).for_each(|_| outlet.settle());
+        assert!(!outlet.is_busy());
+        let now = outlet.producers.totals.snapshot();
+        assert!(now.failed.is_empty() && now.dropped.is_empty(), "{now:?}");
+        assert_eq!((now.acked.units, now.accounted(), now.buffered), (9, 9, 0));
+        let Spooled { spooled, drained, repeated, waiting, .. } = now.spool;
+        assert_eq!((spooled.records, drained.records, repeated.records, waiting.records), (3, 3, 1, 0));
+    }
+
+    #[test]
+    fn what_is_given_up_at_the_end_stays_in_the_spool_and_is_there_at_the_next_start() {
+        let folder = tempfile::tempdir().unwrap();
+        let (bus, mut outlet) = draining(&folder);
+        bus.0.lock().unwrap().lose = true;
+        outlet.finish(Duration::ZERO);
+        let now = outlet.producers.totals.snapshot();
+        assert!(now.failed.is_empty() && now.dropped.is_empty(), "{now:?}");
+        assert_eq!((now.acked.units, now.accounted(), now.buffered), (0, 9, 0));
+        drop(outlet);
+        let spool = SpoolConfig { path: Some(folder.path().into()), ..SpoolConfig::default() };
+        let mut totals = Totals::new(Vec::new());
+        Opened::open(&spool).unwrap().unwrap().count(&mut totals);
+        assert_eq!(totals.snapshot().spool.found.units, 9);
     }
 }

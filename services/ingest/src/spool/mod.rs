@@ -1,8 +1,9 @@
 //! The spool's files: a folder, and in it a queue of files for each worker.
 //!
 //! What must stay true: bytes on disk stay within the bound, all workers together; a file is removed when the bus has acknowledged all of
-//! it, and not before; what an earlier process left is one worker's to send, oldest file first, and the others' frames wait until the bus
-//! has it, since exporters may come to other workers now.
+//! it, and not before; one that can't be read is set aside under another name, out of the bound, and keeps no other from being sent; what
+//! an earlier process left is one worker's to send, oldest file first, and the others' frames wait until the bus has it, since exporters
+//! may come to other workers now.
 
 mod queue;
 pub(crate) mod segment;
@@ -24,6 +25,8 @@ pub(crate) use queue::Queue;
 const TORN: &str = "torn in the spool";
 
 const ENDING: &str = "spool";
+/// Behind the ending of a file that could not be read.
+const ASIDE: &str = "unreadable";
 
 /// What all workers share of it.
 #[derive(Debug)]
@@ -47,11 +50,32 @@ struct Segment {
     length: u64,
     /// Frames before are taken.
     read: u64,
-    /// What the file says of the frames that are acknowledged.
+    /// Frames before are acknowledged.
+    settled: u64,
+    /// What the file says of that.
     noted: u64,
+    /// Frames between.
+    taken: Count,
     /// Frames behind.
     unread: Count,
+    /// What lies behind is lost.
+    cut: Option<u64>,
+    /// It could not be read, and stays for a person to look at.
+    aside: bool,
     old: bool,
+}
+
+impl Segment {
+    /// A file of such a length, whose frames before `read` are acknowledged.
+    fn new(path: PathBuf, length: u64, read: u64, unread: Count, old: bool) -> Self {
+        let (taken, cut, aside) = (Count::default(), None, false);
+        Self { path, length, read, settled: read, noted: read, taken, unread, cut, aside, old }
+    }
+
+    /// Where there are no more frames.
+    fn end(&self) -> u64 {
+        self.cut.unwrap_or(self.length)
+    }
 }
 
 /// A folder that was opened, and what was in it.
@@ -81,13 +105,17 @@ impl Opened {
             }
             std::fs::TryLockError::Error(source) => failed("locking", path)(source),
         })?;
-        let mut files = Vec::new();
+        let (mut files, mut first) = (Vec::new(), 0);
         for entry in std::fs::read_dir(path).map_err(failed("reading", path))? {
             let file = entry.map_err(failed("reading", path))?.path();
-            files.extend(number(&file).map(|number| (number, file)));
+            // One that was set aside keeps its number, so that it can have its name back.
+            let aside = file.extension().is_some_and(|ending| ending == ASIDE);
+            let name = if aside { file.with_extension("") } else { file.clone() };
+            let Some(number) = number(&name) else { continue };
+            first = first.max(number + 1);
+            files.extend((!aside).then_some((number, file)));
         }
         files.sort_unstable();
-        let first = files.last().map_or(0, |(number, _)| number + 1);
         let (mut found, mut torn, mut used) = (VecDeque::new(), Count::default(), 0);
         for (_, file) in files {
             let Some(is) = segment::scan(&file).map_err(failed("reading", &file))? else {
@@ -103,14 +131,7 @@ impl Opened {
                 continue;
             }
             used += is.length;
-            found.push_back(Segment {
-                path: file,
-                length: is.length,
-                read: is.read,
-                noted: is.read,
-                unread: is.unread,
-                old: true,
-            });
+            found.push_back(Segment::new(file, is.length, is.read, is.unread, true));
         }
         let folder = Folder {
             path: path.clone(),

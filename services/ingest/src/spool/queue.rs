@@ -1,7 +1,7 @@
 //! The files of one worker, oldest first: what it sent is behind it, what comes goes to the last one.
 
 use super::segment;
-use super::{ENDING, Folder, Segment, add};
+use super::{ASIDE, ENDING, Folder, Segment, add};
 use crate::frames::{Exporter, Frame};
 use crate::lane::Store;
 use crate::metrics::Totals;
@@ -19,6 +19,9 @@ const NO_ROOM: &str = "no room on the spool's disk";
 const FAILED: &str = "spool failed";
 /// Why one that was kept is lost.
 const DAMAGED: &str = "damaged in the spool";
+
+/// Turns for which reading a file is tried again that the disk can't read: a second or more.
+const PATIENCE: u32 = 200;
 
 #[derive(Debug)]
 pub(crate) struct Queue {
@@ -42,7 +45,20 @@ pub(crate) struct Queue {
     front: Option<(Exporter, u32, usize)>,
     buffer: Vec<u8>,
     scratch: Vec<u8>,
+    /// Times in a row that the oldest frame could not be read.
+    failures: u32,
     told: Repeats,
+}
+
+/// How often reading is tried where it fails so.
+fn tries(error: &io::Error) -> u32 {
+    match error.raw_os_error() {
+        // It lacks what others have to give back first: what lies there is whole.
+        Some(libc::EMFILE | libc::ENFILE | libc::ENOMEM) => u32::MAX,
+        // Waiting mends nothing.
+        Some(libc::EACCES) => 1,
+        _ => PATIENCE,
+    }
 }
 
 fn less(from: &mut Count, what: Count) {
@@ -93,12 +109,15 @@ impl Store for Queue {
         let segment = &mut self.segments[self.at];
         segment.read += segment::size(&frame);
         less(&mut segment.unread, segment::count(&frame));
+        add(&mut segment.taken, segment::count(&frame));
         self.unread -= 1;
     }
 
     fn settled(&mut self) {
-        while let Some(first) = self.segments.front().filter(|first| first.read >= first.length) {
-            if let Err(error) = std::fs::remove_file(&first.path) {
+        while let Some(first) = self.segments.front().filter(|first| first.read >= first.end()) {
+            if !first.aside
+                && let Err(error) = std::fs::remove_file(&first.path)
+            {
                 let path = first.path.display().to_string();
                 self.say(&format!("removing {path}, which is sent: {error}; it will be sent again"));
             }
@@ -112,7 +131,9 @@ impl Store for Queue {
                 self.writing = None;
             }
         }
-        if let (Some(first), Some(file)) = (self.segments.front_mut(), &self.reading)
+        let Some(first) = self.segments.front_mut() else { return };
+        (first.settled, first.taken) = (first.read, Count::default());
+        if let Some(file) = &self.reading
             && first.read != first.noted
         {
             match segment::note(file, first.read) {
@@ -125,6 +146,16 @@ impl Store for Queue {
                 }
             }
         }
+    }
+
+    fn again(&mut self) {
+        for segment in self.segments.iter_mut().take(self.at + 1) {
+            let taken = std::mem::take(&mut segment.taken);
+            add(&mut segment.unread, taken);
+            self.unread += taken.records;
+            segment.read = segment.settled;
+        }
+        (self.at, self.reading, self.front) = (0, None, None);
     }
 
     fn waiting(&self) -> bool {
@@ -157,6 +188,7 @@ impl Queue {
             front: None,
             buffer: Vec::new(),
             scratch: Vec::new(),
+            failures: 0,
             told: Repeats::default(),
         }
     }
@@ -168,15 +200,7 @@ impl Queue {
             self.writing = Some(segment::create(&path)?);
             self.next += 1;
             let begin = segment::BEGIN;
-            let unread = Count::default();
-            self.segments.push_back(Segment {
-                path,
-                length: begin,
-                read: begin,
-                noted: begin,
-                unread,
-                old: false,
-            });
+            self.segments.push_back(Segment::new(path, begin, begin, Count::default(), false));
         }
         let (Some(file), Some(last)) = (&self.writing, self.segments.back_mut()) else { return Ok(()) };
         segment::append(file, last.length, frame, &mut self.scratch)?;
@@ -189,7 +213,7 @@ impl Queue {
     fn load(&mut self) -> Option<(Exporter, u32, usize)> {
         loop {
             let segment = self.segments.get(self.at)?;
-            if segment.read >= segment.length {
+            if segment.read >= segment.end() {
                 if self.at + 1 >= self.segments.len() {
                     return None;
                 }
@@ -208,19 +232,26 @@ impl Queue {
                 },
             };
             match found {
-                Ok(Some(found)) => return Some(found),
+                Ok(Some(found)) => {
+                    self.failures = 0;
+                    return Some(found);
+                }
                 Ok(None) => self.pass_over("no whole frame is there"),
                 Err(error)
                     if matches!(error.kind(), io::ErrorKind::UnexpectedEof | io::ErrorKind::NotFound) =>
                 {
                     self.pass_over(&error.to_string());
                 }
-                // It lacks what others have to give back first: what lies there is whole, and is read at a later turn.
                 Err(error) => {
-                    let words =
-                        format!("{} can't be read now: {error}", self.segments[self.at].path.display());
-                    self.say(&words);
-                    return None;
+                    self.failures = self.failures.saturating_add(1);
+                    if self.failures < tries(&error) {
+                        let words =
+                            format!("{} can't be read now: {error}", self.segments[self.at].path.display());
+                        self.say(&words);
+                        return None;
+                    }
+                    let why = format!("{error}; {}", self.set_aside());
+                    self.pass_over(&why);
                 }
             }
         }
@@ -231,16 +262,38 @@ impl Queue {
         let segment = &mut self.segments[self.at];
         let lost = std::mem::take(&mut segment.unread);
         let words = format!(
-            "{} at byte {}: {why}; {} frames with {} datagrams are lost",
+            "{} at byte {}: {} frames with {} datagrams are lost: {why}",
             segment.path.display(),
             segment.read,
             lost.records,
             lost.units
         );
-        segment.read = segment.length;
+        segment.cut = Some(segment.read);
+        self.failures = 0;
         self.unread -= lost.records;
+        if self.at + 1 == self.segments.len() {
+            // What comes goes to another file.
+            self.writing = None;
+        }
         self.totals.dropped_from_spool(DAMAGED, lost);
         self.say(&words);
+    }
+
+    /// Gives the file a name under which it is left alone, so that a person can look at it; says how it comes back.
+    fn set_aside(&mut self) -> String {
+        let segment = &mut self.segments[self.at];
+        let aside = segment.path.with_extension(format!("{ENDING}.{ASIDE}"));
+        segment.aside = true;
+        match std::fs::rename(&segment.path, &aside) {
+            Ok(()) => {
+                let name = std::mem::replace(&mut segment.path, aside);
+                format!(
+                    "the file is left there, and sent at the next start after it got its name back, {}",
+                    name.display()
+                )
+            }
+            Err(error) => format!("the file is left as it is, for it can't be renamed: {error}"),
+        }
     }
 
     fn say(&mut self, words: &str) {
@@ -369,6 +422,75 @@ mod tests {
         let now = totals.snapshot();
         assert_eq!((now.dropped[DAMAGED].records, now.dropped[DAMAGED].units), (3, 6));
         assert_eq!(now.spool.waiting.units, 8, "taken, and the bus has not answered");
+    }
+
+    #[test]
+    fn a_file_that_the_disk_cannot_read_is_set_aside_after_a_while_and_the_rest_goes_on() {
+        // Nothing is mapped where it begins, so that reading there is the same error as that of a bad sector; a folder can't be opened.
+        let bad = |path: &Path| std::os::unix::fs::symlink("/proc/self/mem", path).unwrap();
+        let no_file = |path: &Path| std::fs::create_dir(path).unwrap();
+        for damage in [&bad as &dyn Fn(&Path), &no_file] {
+            let folder = tempfile::tempdir().unwrap();
+            append(&mut open(&folder, 1).0[0], 0..7).unwrap();
+            let (mut queues, totals) = open(&folder, 2);
+            append(&mut queues[1], 7..9).unwrap();
+            let first = queues[0].segments[0].path.clone();
+            std::fs::rename(&first, folder.path().join("moved")).unwrap();
+            damage(&first);
+            for _ in 1..PATIENCE {
+                assert!(queues[0].next().is_none());
+            }
+            assert_eq!((totals.snapshot().dropped.len(), queues[1].held_back()), (0, true));
+            assert_eq!(take(&mut queues[0], 9), [4, 5, 6]);
+            queues[0].settled();
+            assert_eq!((totals.snapshot().dropped[DAMAGED].units, queues[1].held_back()), (8, false));
+            assert_eq!(take(&mut queues[1], 9), [7, 8]);
+            queues[1].settled();
+            assert_eq!(queues[0].folder.used.load(Ordering::Relaxed), 0);
+            drop(queues);
+            let aside = first.with_extension("spool.unreadable");
+            assert!(!first.exists() && std::fs::symlink_metadata(&aside).is_ok());
+            assert_eq!(open(&folder, 1).0[0].next, 1, "its number is not used again");
+            // A person has mended it, and gives it its name back.
+            std::fs::rename(folder.path().join("moved"), &first).unwrap();
+            assert_eq!(take(&mut open(&folder, 1).0[0], 9), [0, 1, 2, 3]);
+        }
+    }
+
+    #[test]
+    fn a_file_that_may_not_be_read_is_not_waited_for_and_a_process_without_descriptors_is() {
+        let of = |code| tries(&io::Error::from_raw_os_error(code));
+        assert_eq!([of(libc::EACCES), of(libc::EIO), of(libc::EMFILE)], [1, PATIENCE, u32::MAX]);
+    }
+
+    #[test]
+    fn what_was_taken_and_not_settled_is_there_again_whatever_was_damaged_or_came_meanwhile() {
+        let folder = tempfile::tempdir().unwrap();
+        let (mut queues, totals) = open(&folder, 1);
+        let queue = &mut queues[0];
+        append(queue, 0..7).unwrap();
+        assert_eq!(take(queue, 2), [0, 1]);
+        queue.settled();
+        assert_eq!(take(queue, 3), [2, 3, 4]);
+        // Read, and not taken.
+        assert!(queue.next().is_some());
+        queue.again();
+        assert_eq!((take(queue, 3), queue.unread), (vec![2, 3, 4], 2));
+        let last = queue.segments[1].path.clone();
+        let mut bytes = std::fs::read(&last).unwrap();
+        bytes[300] ^= 1;
+        std::fs::write(&last, bytes).unwrap();
+        assert!(take(queue, 9).is_empty());
+        append(queue, 7..9).unwrap();
+        for _ in 0..2 {
+            assert_eq!((take(queue, 1), take(queue, 9)), (vec![7], vec![8]));
+            queue.again();
+            assert_eq!((take(queue, 3), queue.waiting()), (vec![2, 3, 4], true));
+        }
+        assert_eq!(take(queue, 9), [7, 8]);
+        assert_eq!(totals.snapshot().dropped[DAMAGED].records, 2, "once");
+        queue.settled();
+        assert_eq!((files(&folder), queue.folder.used.load(Ordering::Relaxed), queue.unread), (0, 0, 0));
     }
 
     #[test]

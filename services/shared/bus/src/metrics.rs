@@ -19,7 +19,7 @@ pub const APPENDED: &str = "weir_bus_appended_bytes_total";
 pub const REMOVED: &str = "weir_bus_removed_bytes_total";
 /// 1 where the embedded bus accepts records, 0 where its disk is too full.
 pub const ACCEPTING: &str = "weir_bus_accepting";
-/// Records of the embedded bus that a power cut took.
+/// Records of the embedded bus that a power cut took, or that are not whole on its disk.
 pub const LOST: &str = "weir_bus_lost_records_total";
 
 /// Gives every metric its unit and its help.
@@ -39,7 +39,11 @@ pub fn describe() {
         Unit::Count,
         "1 where the embedded bus accepts records, 0 where its disk is full"
     );
-    describe_counter!(LOST, Unit::Count, "Records of the embedded bus that a power cut took");
+    describe_counter!(
+        LOST,
+        Unit::Count,
+        "Records of the embedded bus that a power cut took, or that are not whole on its disk"
+    );
     describe_counter!(RESTORED, Unit::Count, "Records read to restore state");
 }
 

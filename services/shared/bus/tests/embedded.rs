@@ -326,6 +326,54 @@ fn a_frame_that_rotted_costs_its_own_records_and_the_rest_is_read() {
 }
 
 #[test]
+fn a_file_that_is_short_gone_or_cannot_be_read_costs_what_lay_there_and_the_rest_is_read() {
+    let cut = |file: &Path| {
+        let length = file.metadata().unwrap().len();
+        std::fs::OpenOptions::new().write(true).open(file).unwrap().set_len(length - 1).unwrap();
+    };
+    let gone = |file: &Path| std::fs::remove_file(file).unwrap();
+    // Nothing is mapped where it begins, so that reading there is the same error as that of a bad sector.
+    let bad = |file: &Path| {
+        gone(file);
+        std::os::unix::fs::symlink("/proc/self/mem", file).unwrap();
+    };
+    type Case<'a> = (&'a dyn Fn(&Path), &'a [&'a str], std::ops::Range<usize>);
+    let cases: [Case<'_>; 3] =
+        [(&cut, &["a", "c", "d"], 0..1), (&gone, &["c", "d"], 0..1), (&bad, &["c", "d"], 10..60)];
+    for (number, (damage, expected, tries)) in cases.into_iter().enumerate() {
+        let folder = TempDir::new().unwrap();
+        let config = Config { compression: weir_bus::Compression::None, ..config(folder.path()) };
+        let large = "x".repeat(1 << 20);
+        {
+            let bus = EmbeddedBus::open(config.clone()).unwrap();
+            topic(&bus, "bulk", 1, DAY);
+            ["a", &large, "c", "d"].into_iter().for_each(|value| write(&bus, "bulk", 0, [value]));
+        }
+        let files = files(folder.path());
+        assert_eq!(files.len(), 2);
+        damage(&files[0]);
+        let bus = EmbeddedBus::open(config).unwrap();
+        let mut consumer = member(&bus, "group", "bulk", "me", 1);
+        consumer.start(0, 0).unwrap();
+        let (mut seen, mut failures) = (Vec::new(), 0);
+        while seen.len() < expected.len() {
+            match consumer.poll(LONG) {
+                Ok(Event::Record(record)) => seen.push(contract::text(&record)),
+                Ok(other) => panic!("{number}: {other:?}"),
+                Err(error) => {
+                    assert!(error.is_away(), "{error}");
+                    failures += 1;
+                    assert!(failures < 100, "{error}");
+                }
+            }
+        }
+        assert_eq!(seen, expected, "{number}");
+        assert!(tries.contains(&failures), "{number}: {failures}");
+        assert_eq!(values(&bus, "bulk", 0), expected, "{number}: at once");
+    }
+}
+
+#[test]
 fn a_journal_that_was_torn_in_its_last_write_loses_that_write_alone() {
     let folder = TempDir::new().unwrap();
     {

@@ -1,16 +1,18 @@
 //! The files of a bulk topic: written at their end, read anywhere, removed from their beginning.
 //!
 //! All partitions of a topic share its files, so that a commit syncs one file a topic. What must stay true: bytes that the index does
-//! not know are cut off before anything is appended, and a failed append leaves the file as long as it was.
+//! not know are cut off before anything is appended, a failed append leaves the file as long as it was, and no other file is begun before
+//! the last one is synced, however seldom that is asked for: at the next start the last one alone is looked at.
 
 use super::frame::{Frame, HEADER, Header};
 use super::index::{Place, Segment};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Display;
 use std::fs::{File, OpenOptions};
 use std::io::{self, IoSlice, Read, Write};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// Files of one topic.
 pub(super) struct Files {
@@ -18,18 +20,41 @@ pub(super) struct Files {
     /// Oldest first; the last one is appended to.
     segments: BTreeMap<u32, Segment>,
     active: Option<(u32, Arc<File>)>,
-    unsynced: bool,
+    /// Times that something was appended, and how many of them are safe from a power cut.
+    appends: u64,
+    synced: u64,
     open: Arc<Open>,
 }
 
 /// Most files of a topic that stay open for readers.
 const MOST_OPEN: usize = 8;
 
+/// Times that a frame is tried which the disk can't read. Who reads waits longer each time, together some twenty seconds, in which a disk
+/// that was away may be back.
+const PATIENCE: u32 = 12;
+
 /// Files that readers have opened, shared with them, so that reading never waits for an append.
 #[derive(Debug, Default)]
 pub(super) struct Open {
     folder: PathBuf,
     files: Mutex<BTreeMap<u32, Arc<File>>>,
+    /// Frames that the disk could not read, by file and place, and how often.
+    failed: Mutex<BTreeMap<(u32, u64), u32>>,
+    /// Frames of which it was told that they are lost.
+    lost: Mutex<BTreeSet<(u32, u64)>>,
+}
+
+/// Why there is no frame.
+#[derive(Debug)]
+pub(super) enum Unread {
+    /// It is not there, or not whole, or the disk can't read it however often it is tried.
+    Lost(String),
+    /// It can't be read now.
+    Now(io::Error),
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn path(folder: &Path, segment: u32) -> PathBuf {
@@ -38,7 +63,7 @@ fn path(folder: &Path, segment: u32) -> PathBuf {
 
 impl Open {
     fn file(&self, segment: u32) -> io::Result<Arc<File>> {
-        let mut files = self.files.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut files = lock(&self.files);
         if let Some(file) = files.get(&segment) {
             return Ok(Arc::clone(file));
         }
@@ -51,18 +76,42 @@ impl Open {
     }
 
     fn forget(&self, segment: u32) {
-        self.files.lock().unwrap_or_else(PoisonError::into_inner).remove(&segment);
+        lock(&self.files).remove(&segment);
+        lock(&self.failed).retain(|(of, _), _| *of != segment);
+        lock(&self.lost).retain(|(of, _)| *of != segment);
     }
 
-    /// Reads a frame. One that is not whole is an error of kind `InvalidData` with its place.
-    pub(super) fn read(&self, place: Place) -> io::Result<Frame> {
+    /// Reads a frame. Why there is none says where it should be.
+    pub(super) fn read(&self, place: Place) -> Result<Frame, Unread> {
         let mut bytes = vec![0; place.length as usize];
-        self.file(place.segment)?.read_exact_at(&mut bytes, place.at)?;
-        Frame::parse(&bytes).ok_or_else(|| {
-            let path = path(&self.folder, place.segment);
-            let words = format!("{}: no whole frame at byte {}", path.display(), place.at);
-            io::Error::new(io::ErrorKind::InvalidData, words)
-        })
+        let read = self.file(place.segment).and_then(|file| file.read_exact_at(&mut bytes, place.at));
+        let found = read.map(|()| Frame::parse(&bytes));
+        let path = path(&self.folder, place.segment);
+        let lost = |why: &dyn Display| {
+            Err(Unread::Lost(format!("{}: no whole frame at byte {}: {why}", path.display(), place.at)))
+        };
+        match found {
+            Ok(Some(frame)) => {
+                lock(&self.failed).remove(&(place.segment, place.at));
+                Ok(frame)
+            }
+            Ok(None) => lost(&"what is there is none"),
+            Err(error) if matches!(error.kind(), io::ErrorKind::UnexpectedEof | io::ErrorKind::NotFound) => {
+                lost(&error)
+            }
+            Err(error) if error.raw_os_error() == Some(rustix::io::Errno::IO.raw_os_error()) => {
+                let mut failed = lock(&self.failed);
+                let times = failed.entry((place.segment, place.at)).or_default();
+                *times += 1;
+                if *times < PATIENCE { Err(Unread::Now(error)) } else { lost(&error) }
+            }
+            Err(error) => Err(Unread::Now(error)),
+        }
+    }
+
+    /// Whether nobody was told yet that the frame is lost.
+    pub(super) fn is_news(&self, place: Place) -> bool {
+        lock(&self.lost).insert((place.segment, place.at))
     }
 }
 
@@ -80,8 +129,10 @@ impl Files {
                 std::fs::remove_file(&found)?;
             }
         }
-        let open = Arc::new(Open { folder: folder.to_owned(), files: Mutex::default() });
-        let mut files = Self { folder: folder.to_owned(), segments, active: None, unsynced: false, open };
+        let open = Arc::new(Open { folder: folder.to_owned(), ..Open::default() });
+        // Whether an earlier process synced what it had appended is not known.
+        let appends = u64::from(!segments.is_empty());
+        let mut files = Self { folder: folder.to_owned(), segments, active: None, appends, synced: 0, open };
         let mut lost = None;
         if let Some(last) = files.segments.values().next_back().copied() {
             let file = files.file(last.number)?;
@@ -146,7 +197,7 @@ impl Files {
             self.active = Some((segment, Arc::new(self.file(segment)?)));
         }
         let Some((_, file)) = &self.active else { return Ok(()) };
-        self.unsynced = true;
+        self.appends += 1;
         let written = write_all(file, parts);
         if written.is_err() {
             file.set_len(length)?;
@@ -161,18 +212,25 @@ impl Files {
 
     /// Makes what was appended safe from a power cut.
     pub(super) fn sync(&mut self) -> io::Result<()> {
-        if let Some((_, active)) = self.active.as_ref().filter(|_| self.unsynced) {
-            active.sync_data()?;
-            self.unsynced = false;
+        if let Some((file, appends)) = self.unsynced() {
+            file.sync_data()?;
+            self.synced(&file, appends);
         }
         Ok(())
     }
 
-    /// The file that is to be synced, where there is something in it that was not. Who takes it syncs it.
-    pub(super) fn unsynced(&mut self) -> Option<Arc<File>> {
-        std::mem::take(&mut self.unsynced)
-            .then(|| self.active.as_ref().map(|(_, file)| Arc::clone(file)))
-            .flatten()
+    /// The file that is to be synced, where there is something in it that was not, and how far that makes all safe. Who takes it syncs it
+    /// and then says so: until then it counts as unsynced for everybody.
+    pub(super) fn unsynced(&self) -> Option<(Arc<File>, u64)> {
+        let (_, active) = self.active.as_ref().filter(|_| self.synced < self.appends)?;
+        Some((Arc::clone(active), self.appends))
+    }
+
+    /// That file was synced when so much had been appended.
+    pub(super) fn synced(&mut self, file: &Arc<File>, appends: u64) {
+        if self.active.as_ref().is_some_and(|(_, active)| Arc::ptr_eq(active, file)) {
+            self.synced = self.synced.max(appends);
+        }
     }
 
     /// Removes a file that the index has forgotten.
@@ -224,4 +282,120 @@ fn whole(file: &File, length: u64) -> io::Result<u64> {
         at += (HEADER + body.len()) as u64;
     }
     Ok(at.min(length))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::embedded::log::{Appending, Core};
+    use crate::{Cleanup, Config, EmbeddedConfig, TopicSpec};
+    use tempfile::TempDir;
+
+    /// What the disk refuses to sync.
+    fn unsyncable() -> Arc<File> {
+        let null = File::open("/dev/null").unwrap();
+        null.sync_data().unwrap_err();
+        Arc::new(null)
+    }
+
+    fn begun(folder: &TempDir) -> Files {
+        let (mut files, _) = Files::open(folder.path(), Vec::new(), false).unwrap();
+        let first = files.roll().unwrap();
+        files.append(first.number, 0, &[b"frame"]).unwrap();
+        files.note(Segment { length: 5, ..first });
+        files
+    }
+
+    #[test]
+    fn what_is_appended_while_a_sync_runs_or_after_it_failed_waits_for_the_next_one() {
+        let folder = TempDir::new().unwrap();
+        let mut files = begun(&folder);
+        let (file, appends) = files.unsynced().unwrap();
+        files.append(1, 5, &[b"another"]).unwrap();
+        files.synced(&file, appends);
+        files.sync().unwrap();
+        assert!(files.unsynced().is_none());
+        files.append(1, 12, &[b"and one"]).unwrap();
+        let there = files.active.replace((1, unsyncable()));
+        files.sync().unwrap_err();
+        files.active = there;
+        assert!(files.unsynced().is_some());
+    }
+
+    #[test]
+    fn no_other_file_is_begun_before_the_last_one_is_safe_though_a_sync_of_it_is_under_way() {
+        let folder = TempDir::new().unwrap();
+        let mut files = begun(&folder);
+        files.active = Some((1, unsyncable()));
+        let under_way = files.unsynced();
+        assert!(under_way.is_some());
+        files.roll().unwrap_err();
+        assert!(!path(folder.path(), 2).exists());
+    }
+
+    #[test]
+    fn what_an_earlier_process_appended_is_synced_by_the_next_one() {
+        let folder = TempDir::new().unwrap();
+        let last = begun(&folder).last();
+        let (files, _) = Files::open(folder.path(), vec![last], false).unwrap();
+        assert!(files.unsynced().is_some());
+    }
+
+    #[test]
+    fn a_frame_that_is_lost_is_news_once_and_one_that_the_disk_cannot_read_is_lost_after_some_tries() {
+        let folder = TempDir::new().unwrap();
+        let open = begun(&folder).readers();
+        let place = |segment| Place { segment, at: 1, length: 4 };
+        // Nothing is mapped where it begins, so that reading there is the same error as that of a bad sector.
+        std::os::unix::fs::symlink("/proc/self/mem", path(folder.path(), 3)).unwrap();
+        for (segment, tries) in [(1, 1), (2, 1), (3, PATIENCE)] {
+            let read = || open.read(place(segment));
+            for _ in 1..tries {
+                assert!(matches!(read(), Err(Unread::Now(_))), "{segment}");
+            }
+            for news in [true, false] {
+                let Err(Unread::Lost(why)) = read() else { panic!("{segment}") };
+                let begins =
+                    format!("{}: no whole frame at byte 1: ", path(folder.path(), segment).display());
+                assert!(why.starts_with(&begins), "{why}");
+                assert_eq!(open.is_news(place(segment)), news);
+            }
+        }
+    }
+
+    #[test]
+    fn a_file_that_cannot_be_synced_is_tried_again_and_keeps_no_other_topic_from_it() {
+        let folder = TempDir::new().unwrap();
+        let embedded = EmbeddedConfig { path: folder.path().into(), ..EmbeddedConfig::default() };
+        let core = Core::open(Config { embedded, ..Config::default() }).unwrap();
+        for topic in ["one", "two"] {
+            core.create(&TopicSpec::new(topic, 1, 1, Cleanup::Delete { retention_ms: 1_000 })).unwrap();
+        }
+        let put = |appending: &mut Appending| {
+            for files in appending.files.values_mut() {
+                let first = files.roll().unwrap();
+                files.append(first.number, 0, &[b"frame"]).unwrap();
+            }
+            appending.files.get_mut(&1).unwrap().active.replace((1, unsyncable()))
+        };
+        let there = put(&mut core.changing().unwrap());
+        let unsynced = || -> Vec<u32> {
+            let appending = core.changing().unwrap();
+            appending
+                .files
+                .iter()
+                .filter(|(_, files)| files.unsynced().is_some())
+                .map(|(id, _)| *id)
+                .collect()
+        };
+        assert_eq!(unsynced(), [1, 2]);
+        for _ in 0..2 {
+            let words = core.sync().unwrap_err();
+            assert!(words.starts_with("syncing logs/000001: "), "{words}");
+            assert_eq!(unsynced(), [1]);
+        }
+        core.changing().unwrap().files.get_mut(&1).unwrap().active = there;
+        core.sync().unwrap();
+        assert!(unsynced().is_empty());
+    }
 }

@@ -5,14 +5,13 @@
 //! `appending`, `index`, `state`; nothing waits for a disk while it holds `state`.
 
 use super::config::Fsync;
-use super::files::{Files, Open};
+use super::files::{Files, Open, Unread};
 use super::frame::{Closed, Frame};
 use super::group::Group;
 use super::index::{Change, Ends, Index, Offsets, Topic};
 use super::writing::{Done, Writing};
 use crate::{Config, Error, Position, Result, metrics};
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
-use std::io::ErrorKind;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard};
@@ -505,9 +504,10 @@ impl Core {
             return Ok(Some(Arc::new(Frame::new(offset, end, body.into_bytes()))));
         };
         let found = index.frame(log.topic.id, partition, offset).map_err(|error| failed(&error))?;
-        let found = found.map(|(base, end, place)| (base, end, files.read(place)));
-        // Retention raises the beginning before it removes anything, and may have been between.
-        let begin = log.ends(partition).unwrap_or_default().begin;
+        let found = found.map(|(base, end, place)| (base, end, place, files.read(place)));
+        // Retention raises the beginning before it removes anything, and may have been between. So may the end of the topic.
+        let current = self.state().current(log);
+        let begin = current.map_err(|gone| failed(&gone))?.ends(partition).unwrap_or_default().begin;
         if offset < begin {
             let topic = log.topic.name.clone();
             return Err(Error::OffsetOutOfRange { topic, partition, wanted: offset, begin, end: next });
@@ -515,19 +515,21 @@ impl Core {
         match found {
             // Offsets that no record has: a power cut took them.
             None => Ok(Some(Arc::new(Frame::new(offset, next, Vec::new())))),
-            Some((_, _, Ok(frame))) => Ok(Some(Arc::new(frame))),
+            Some((_, _, _, Ok(frame))) => Ok(Some(Arc::new(frame))),
             // One bad frame must not stop the rest, and is not lost silently.
-            Some((base, end, Err(error))) if error.kind() == ErrorKind::InvalidData => {
-                tracing::error!(
-                    topic = log.topic.name,
-                    partition,
-                    offset = base,
-                    "{error}: its records are lost"
-                );
-                metrics::lost((end - base).unsigned_abs());
+            Some((base, end, place, Err(Unread::Lost(why)))) => {
+                if files.is_news(place) {
+                    tracing::error!(
+                        topic = log.topic.name,
+                        partition,
+                        offset = base,
+                        "{why}: its records are lost"
+                    );
+                    metrics::lost((end - base).unsigned_abs());
+                }
                 Ok(Some(Arc::new(Frame::new(base, end, Vec::new()))))
             }
-            Some((_, _, Err(error))) => Err(failed(&error)),
+            Some((_, _, _, Err(Unread::Now(error)))) => Err(failed(&error)),
         }
     }
 

@@ -39,11 +39,22 @@ impl Core {
     /// Makes what was acknowledged safe from a power cut.
     pub(super) fn sync(&self) -> Result<(), String> {
         // Nobody waits for the disk meanwhile.
-        let unsynced: Vec<_> = self.changing()?.files.values_mut().filter_map(Files::unsynced).collect();
-        for file in unsynced {
-            file.sync_data().map_err(|error| error.to_string())?;
+        let of = |(topic, files): (&u32, &Files)| Some((*topic, files.unsynced()?));
+        let unsynced: Vec<_> = self.changing()?.files.iter().filter_map(of).collect();
+        let mut done = Ok(());
+        for (topic, (file, appends)) in unsynced {
+            match file.sync_data() {
+                Ok(()) => {
+                    if let Some(files) = self.changing()?.files.get_mut(&topic) {
+                        files.synced(&file, appends);
+                    }
+                }
+                // Neither the other files nor the index wait until this one can be synced.
+                Err(error) => done = done.and(Err(format!("syncing logs/{topic:06}: {error}"))),
+            }
         }
-        self.index().as_ref().map_or(Ok(()), |index| index.sync().map_err(|error| error.to_string()))
+        let index = self.index();
+        done.and(index.as_ref().map_or(Ok(()), |index| index.sync().map_err(|error| error.to_string())))
     }
 
     /// Removes what retention no longer keeps: whole files that are too old or too many, and tombstones that everybody has seen.

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::sync::mpsc::{Receiver, Sender, TryRecvError, channel};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -140,16 +140,25 @@ impl EmbeddedWriter {
     }
 
     fn take_words(&mut self, timeout: Duration) {
-        if self.waiting.records > 0 && !timeout.is_zero() {
-            match self.words.recv_timeout(timeout) {
-                Ok(word) => self.note(word),
-                Err(RecvTimeoutError::Timeout) => {}
-                // A defect: nobody will ever say what became of the rest.
-                Err(RecvTimeoutError::Disconnected) => self.note((self.waiting, Err(ENDED.to_owned()))),
-            }
-        }
-        while let Ok(word) = self.words.try_recv() {
+        if self.waiting.records > 0
+            && !timeout.is_zero()
+            && let Ok(word) = self.words.recv_timeout(timeout)
+        {
             self.note(word);
+        }
+        loop {
+            match self.words.try_recv() {
+                Ok(word) => self.note(word),
+                Err(TryRecvError::Empty) => return,
+                // A defect: nobody will ever say what became of the rest, and what is gathered goes nowhere.
+                Err(TryRecvError::Disconnected) => {
+                    (self.gathered, self.count, self.since) = (Gathered::default(), Count::default(), None);
+                    if self.waiting.records > 0 {
+                        self.note((self.waiting, Err(ENDED.to_owned())));
+                    }
+                    return;
+                }
+            }
         }
     }
 }
@@ -191,15 +200,19 @@ impl Writer for EmbeddedWriter {
     fn try_send(&mut self, message: &Message<'_>, units: u32) -> Result<std::result::Result<(), Full>> {
         let size = (message.key.len() + message.value.map_or(0, <[u8]>::len)) as u64;
         self.take_words(Duration::ZERO);
+        let failed = |reason: String| Error::Bus {
+            doing: format!("sending to {}/{}", message.topic, message.partition),
+            reason,
+        };
+        if self.is_broken() {
+            return Err(failed(ENDED.to_owned()));
+        }
         if self.waiting.bytes + size > self.buffer_bytes as u64 {
             self.send_on();
             return Ok(Err(Full));
         }
         let log = self.log(message.topic)?;
-        self.gathered.push(&log, message).map_err(|reason| Error::Bus {
-            doing: format!("sending to {}/{}", message.topic, message.partition),
-            reason,
-        })?;
+        self.gathered.push(&log, message).map_err(failed)?;
         let count = Count { records: 1, units: u64::from(units), bytes: size };
         add(&mut self.count, count);
         add(&mut self.waiting, count);
@@ -255,6 +268,57 @@ impl Drop for EmbeddedWriter {
         self.jobs = None;
         if let Some(thread) = self.thread.take() {
             let _ = thread.join();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Cleanup, Config, EmbeddedConfig, TopicSpec};
+
+    const LONG: Duration = Duration::from_secs(20);
+
+    /// In the place of its thread another one that has ended.
+    fn end_thread(writer: &mut EmbeddedWriter) {
+        let ((jobs, work), (done, words)) = (channel(), channel::<Word>());
+        writer.jobs = Some(jobs);
+        writer.words = words;
+        writer.thread = Some(std::thread::spawn(move || drop((work, done))));
+        let begun = Instant::now();
+        while !writer.is_broken() {
+            assert!(begun.elapsed() < LONG);
+            std::thread::yield_now();
+        }
+    }
+
+    #[test]
+    fn a_writer_whose_thread_ended_takes_nothing_more_and_counts_what_it_had_as_failed_once() {
+        let folder = tempfile::TempDir::new().unwrap();
+        let embedded =
+            EmbeddedConfig { path: folder.path().into(), reserve_bytes: 0, ..EmbeddedConfig::default() };
+        // What is gathered is sent on when somebody flushes, and not before.
+        let core = Core::open(Config { embedded, linger_ms: 900_000, ..Config::default() }).unwrap();
+        core.create(&TopicSpec::new("raw", 1, 1, Cleanup::Delete { retention_ms: 1_000 })).unwrap();
+        let message =
+            Message { topic: "raw", partition: 0, key: b"key", value: Some(b"value"), headers: &[] };
+        for timeout in [Duration::ZERO, LONG] {
+            let mut writer = EmbeddedWriter::open(&core, 1 << 20).unwrap();
+            writer.try_send(&message, 1).unwrap().unwrap();
+            assert!(writer.flush(LONG));
+            // One is on its way, one is gathered.
+            writer.try_send(&message, 5).unwrap().unwrap();
+            writer.waiting.records += 1;
+            writer.waiting.units += 3;
+            end_thread(&mut writer);
+            writer.poll(timeout);
+            assert_eq!(writer.in_flight(), 0);
+            let refused = writer.try_send(&message, 1).unwrap_err().to_string();
+            assert_eq!(refused, format!("sending to raw/0: {ENDED}"));
+            assert!(writer.flush(LONG));
+            let Delivered { acked, failed } = writer.delivered();
+            assert_eq!(acked, Count { records: 1, units: 1, bytes: 8 });
+            assert_eq!(failed, [(ENDED.to_owned(), Count { records: 2, units: 8, bytes: 8 })]);
         }
     }
 }
