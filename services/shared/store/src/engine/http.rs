@@ -267,10 +267,14 @@ mod tests {
     #[test]
     fn pages_and_hosts_by_name_are_refused_and_programs_are_not() {
         let of = |all: &[(&'static str, &'static str)]| {
-            let one = |(name, value): &(&'static str, &'static str)| (name.parse().unwrap(), value.parse().unwrap());
+            let one = |(name, value): &(&'static str, &'static str)| {
+                (name.parse().unwrap(), value.parse().unwrap())
+            };
             refusal(&all.iter().map(one).collect())
         };
-        for host in ["127.0.0.1:8123", "localhost:8123", "LocalHost", "[::1]:9999", "127.0.0.1:18123", "192.0.2.1"] {
+        for host in
+            ["127.0.0.1:8123", "localhost:8123", "LocalHost", "[::1]:9999", "127.0.0.1:18123", "192.0.2.1"]
+        {
             assert_eq!(of(&[("host", host)]), None, "{host}");
         }
         for host in ["rebound.example.org:8123", "localhost.example.org", "127.0.0.1.example.org", ""] {
