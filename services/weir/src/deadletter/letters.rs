@@ -66,20 +66,24 @@ impl Letter {
     }
 }
 
-/// Reads all letters, as of now; gives the places of those that were put back. What is no letter is left out.
+/// Offsets of a partition's letters that were put back.
+pub fn marks<B: Bus>(reader: &mut B::Reader, bus: &B, partition: i32) -> Result<BTreeSet<i64>> {
+    let mut marks = BTreeSet::new();
+    reader.restore(&bus.topics().deadletter, &[partition], &mut |record| {
+        marks.extend(deadletter::marked(record.value().unwrap_or_default()));
+    })?;
+    Ok(marks)
+}
+
+/// Reads a partition's letters, as of now. What is no letter is left out.
 pub fn each<B: Bus>(
     reader: &mut B::Reader,
     bus: &B,
+    partition: i32,
     take: &mut dyn FnMut(Letter),
-) -> Result<BTreeSet<Place>> {
-    let partitions: Vec<i32> = (0..bus.partitions() as i32).collect();
-    let mut marks = BTreeSet::new();
-    reader.restore(&bus.topics().deadletter, &partitions, &mut |record| {
+) -> Result<()> {
+    reader.restore(&bus.topics().deadletter, &[partition], &mut |record| {
         let value = record.value().unwrap_or_default();
-        if let Some(offset) = deadletter::marked(value) {
-            marks.insert(Place(record.partition(), offset));
-            return;
-        }
         let (Ok((about, bytes)), Ok(cut_from)) = (deadletter::read(value), deadletter::cut_from(value))
         else {
             return;
@@ -96,7 +100,7 @@ pub fn each<B: Bus>(
             bytes: bytes.to_vec(),
         });
     })?;
-    Ok(marks)
+    Ok(())
 }
 
 #[cfg(test)]
