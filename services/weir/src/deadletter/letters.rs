@@ -66,23 +66,24 @@ impl Letter {
     }
 }
 
-/// Offsets of a partition's letters that were put back.
-pub fn marks<B: Bus>(reader: &mut B::Reader, bus: &B, partition: i32) -> Result<BTreeSet<i64>> {
+/// Places of letters of these partitions that were put back.
+pub fn marks<B: Bus>(reader: &mut B::Reader, bus: &B, partitions: &[i32]) -> Result<BTreeSet<Place>> {
     let mut marks = BTreeSet::new();
-    reader.restore(&bus.topics().deadletter, &[partition], &mut |record| {
-        marks.extend(deadletter::marked(record.value().unwrap_or_default()));
+    reader.restore(&bus.topics().deadletter, partitions, &mut |record| {
+        let marked = deadletter::marked(record.value().unwrap_or_default());
+        marks.extend(marked.map(|offset| Place(record.partition(), offset)));
     })?;
     Ok(marks)
 }
 
-/// Reads a partition's letters, as of now. What is no letter is left out.
+/// Reads the letters of these partitions, as of now. What is no letter is left out.
 pub fn each<B: Bus>(
     reader: &mut B::Reader,
     bus: &B,
-    partition: i32,
+    partitions: &[i32],
     take: &mut dyn FnMut(Letter),
 ) -> Result<()> {
-    reader.restore(&bus.topics().deadletter, &[partition], &mut |record| {
+    reader.restore(&bus.topics().deadletter, partitions, &mut |record| {
         let value = record.value().unwrap_or_default();
         let (Ok((about, bytes)), Ok(cut_from)) = (deadletter::read(value), deadletter::cut_from(value))
         else {

@@ -177,20 +177,19 @@ impl Overview {
 
 fn list<B: Bus>(work: &Work<'_, B>, filter: &Filter, limit: usize, form: Form) -> Result<()> {
     let (bus, mut reader, mut overview) = (work.bus, work.bus.reader()?, Overview::default());
-    for partition in 0..bus.partitions() as i32 {
-        let marks = marks(&mut reader, bus, partition)?;
-        each(&mut reader, bus, partition, &mut |letter| {
-            if !filter.lets(&letter) || work.go_on().is_err() {
-                return;
-            }
-            let is_back = marks.contains(&letter.place.1);
-            match form {
-                Form::Json => work.say(&letter.json(is_back).to_string()),
-                Form::Table => overview.add(letter, is_back, limit),
-            }
-        })?;
-        work.go_on()?;
-    }
+    let partitions: Vec<i32> = (0..bus.partitions() as i32).collect();
+    let marks = marks(&mut reader, bus, &partitions)?;
+    each(&mut reader, bus, &partitions, &mut |letter| {
+        if !filter.lets(&letter) || work.go_on().is_err() {
+            return;
+        }
+        let is_back = marks.contains(&letter.place);
+        match form {
+            Form::Json => work.say(&letter.json(is_back).to_string()),
+            Form::Table => overview.add(letter, is_back, limit),
+        }
+    })?;
+    work.go_on()?;
     if form == Form::Table {
         overview.tell(&|line| work.say(line));
     }
@@ -235,14 +234,14 @@ fn show<B: Bus>(work: &Work<'_, B>, place: Place) -> Result<()> {
     if !(0..bus.partitions() as i32).contains(&place.0) {
         bail!(none());
     }
-    let marks = marks(&mut reader, bus, place.0)?;
-    each(&mut reader, bus, place.0, &mut |letter| {
+    let marks = marks(&mut reader, bus, &[place.0])?;
+    each(&mut reader, bus, &[place.0], &mut |letter| {
         if letter.place == place {
             found = Some(letter);
         }
     })?;
     let letter = found.with_context(none)?;
-    if let serde_json::Value::Object(fields) = letter.json(marks.contains(&place.1)) {
+    if let serde_json::Value::Object(fields) = letter.json(marks.contains(&place)) {
         for (name, value) in fields {
             work.say(&format!(
                 "{name:<20} {}",

@@ -82,13 +82,13 @@ pub fn retry<B: Bus>(work: &mut Work<'_, B>, wanted: &dyn Fn(&Letter) -> bool) -
     let (done, refused) = (0, BTreeMap::new());
     let mut retry = Retry { reader: bus.reader()?, work, producer, consumer, redecodes, done, refused };
     for partition in 0..bus.partitions() as i32 {
-        let marks = marks(&mut reader, bus, partition)?;
+        let marks = marks(&mut reader, bus, &[partition])?;
         let (mut letters, mut bytes, mut failed) = (Vec::new(), 0, None);
-        each(&mut reader, bus, partition, &mut |letter| {
+        each(&mut reader, bus, &[partition], &mut |letter| {
             if failed.is_some() || !wanted(&letter) {
                 return;
             }
-            if marks.contains(&letter.place.1) {
+            if marks.contains(&letter.place) {
                 was_back += 1;
                 return;
             }
