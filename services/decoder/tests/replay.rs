@@ -124,12 +124,13 @@ fn where_the_log_is_cut_the_state_as_it_is_now_serves_and_what_comes_to_wait_is_
     assert!(outcome.dead.is_empty() && outcome.waiting.is_empty(), "{outcome:?}");
 }
 
+/// A frame: second of receiving, payloads, and where it lay before.
+type Frame = (i64, Vec<Vec<u8>>, Option<Origin>);
+/// Packets of flows, by offset.
+type Flows = Vec<(u64, u64)>;
+
 /// A log in which what lies at an offset was put back later; gives packets of the flows with their places, and places left alone.
-fn put_back(
-    config: &Config,
-    frames: &[(i64, Vec<Vec<u8>>, Option<Origin>)],
-    waits: &[i64],
-) -> (Vec<(u64, u64)>, Vec<(u64, u32)>) {
+fn put_back(config: &Config, frames: &[Frame], waits: &[i64]) -> (Flows, Vec<(u64, u32)>) {
     let mut flows = Vec::new();
     let mut take = |_: &weir_schemas::Batch<'_>, flow: &weir_schemas::Flow<'_>| {
         flows.push((flow.raw_offset, flow.packets));
