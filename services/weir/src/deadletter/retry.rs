@@ -245,7 +245,10 @@ fn member<B: Bus>(work: &Work<'_, B>) -> Result<B::Consumer> {
 mod tests {
     use super::*;
     use crate::deadletter::letters::tests::letter;
-    use crate::redecode::tests::swapped;
+    use crate::redecode::tests::{swapped, with_work};
+    use weir_bus::{TopicSpec, Writer};
+    use weir_schemas::Ip;
+    use weir_schemas::deadletter::{About, write};
     use weir_schemas::frame::{Datagram, FrameWriter};
 
     fn frame_of(received: &[i64]) -> Vec<u8> {
@@ -266,11 +269,67 @@ mod tests {
             decoded_again(&[swapped((10, 20), (4, 9)), swapped((16, 20), (0, 9))], &letter, &frame).is_ok()
         );
         // Of a whole record the times are in it.
-        let whole = Letter {
-            about: weir_schemas::deadletter::About { received: 0, ..letter.about.clone() },
-            ..letter
-        };
+        let whole = Letter { about: About { received: 0, ..letter.about.clone() }, ..letter };
         assert!(decoded_again(&[swapped((10, 20), (0, 9))], &whole, &frame_of(&[5, 15])).is_err());
         assert!(decoded_again(&[swapped((10, 20), (0, 9))], &whole, &frame_of(&[5, 25])).is_ok());
+    }
+
+    fn set(id: u16, body: &[u8]) -> Vec<u8> {
+        [&id.to_be_bytes()[..], &(body.len() as u16 + 4).to_be_bytes(), body].concat()
+    }
+
+    /// More than one pass holds, whole records and a set among them.
+    #[test]
+    fn letters_are_put_back_once_with_their_origin_however_many_passes_they_take() {
+        let entry = swapped((0, 0), (0, 0));
+        let act = |work: &mut Work<'_, weir_bus::EmbeddedBus>| {
+            let (bus, topics, exporter) = (work.bus, work.topics.clone(), Ip::v4([192, 0, 2, 1]));
+            for spec in TopicSpec::all(&work.config.bus, bus.partitions()) {
+                bus.create(&spec)?;
+            }
+            let mut writer = bus.writer(64 << 20)?;
+            let mut send = |topic: &str, value: &[u8]| {
+                let message =
+                    Message { topic, partition: 0, key: &exporter.0, value: Some(value), headers: &[] };
+                writer.try_send(&message, 1).unwrap().unwrap();
+                writer.flush(Duration::from_secs(10));
+            };
+            let waited = set(301, &[2; 8]);
+            let message = [&[0, 10][..], &28u16.to_be_bytes(), &[7; 12], &waited].concat();
+            let mut frame = FrameWriter::default();
+            frame.push(&Datagram { received: 77, listener: 4739, source_port: 2055, payload: &message });
+            send(&topics.raw, frame.as_bytes());
+            let of = |reason: &str, offset, byte_offset, received, protocol: &str| About {
+                offset,
+                byte_offset,
+                frame_index: 0,
+                received,
+                protocol: protocol.to_owned(),
+                ..letter(reason, received).about
+            };
+            send(&topics.deadletter, &write(&of("parked_expired", 0, 16, 77, "ipfix"), &waited));
+            let mut large = FrameWriter::default();
+            for _ in 0..13 {
+                large.push(&Datagram { received: 78, listener: 1, source_port: 1, payload: &[9; 65_000] });
+            }
+            let whole = 1 + PASS_BYTES / large.as_bytes().len();
+            for n in 0..whole as i64 {
+                send(&topics.deadletter, &write(&of("poison", 100 + n, 0, 0, "frame"), large.as_bytes()));
+            }
+            for _ in 0..2 {
+                retry(work, &|_| true)?;
+                let mut back = Vec::new();
+                bus.reader()?.restore(&topics.raw, &[0], &mut |record| {
+                    back.extend(record.header(ORIGIN_HEADER).and_then(Origin::read));
+                })?;
+                back.sort_unstable();
+                let mut wanted = vec![Origin { offset: 0, frame_index: 0, byte_offset: 16, received: 77 }];
+                let poison = |n| Origin { offset: 100 + n, frame_index: 0, byte_offset: 0, received: 78 };
+                wanted.extend((0..whole as i64).map(poison));
+                assert_eq!(back, wanted);
+            }
+            Ok(())
+        };
+        with_work(&entry, |_| Some(String::new()), act).unwrap();
     }
 }

@@ -125,6 +125,7 @@ fn resume<B: Bus>(work: &mut Work<'_, B>, request: &Request) -> Result<bool> {
 pub mod tests {
     use super::*;
     use ledger::{Bound, Details};
+    pub use work::tests::with_work;
 
     /// A redecode of a window and a range of partition 0 that is done.
     pub fn swapped((from, to): (i64, i64), (begin, end): (i64, i64)) -> Entry {
