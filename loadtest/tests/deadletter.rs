@@ -1,8 +1,12 @@
 //! Dead letters put back over Kafka: what was dead becomes flows, once, however often it is asked for, and its neighbours stay as they are.
 #![allow(clippy::unwrap_used)]
 
+mod support;
+
 use std::net::UdpSocket;
+use std::path::Path;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use support::alone;
 use weir_stack::local::Ports;
 use weir_stack::{Local, kafka, local};
 use weir_store::{Config, Store};
@@ -55,6 +59,48 @@ struct Stored {
 }
 
 impl Case {
+    fn up(dir: &Path) -> Self {
+        // Nothing waits for its template: data that comes before is dead at once.
+        let config = "[decoder]\nparked_bytes = 1\n[sink]\nbatch_ms = 500\n";
+        let options = local::Options {
+            ports: Ports::free().unwrap(),
+            partitions: Some(3),
+            kafka: kafka::Options { heap_mb: 512, ..kafka::Options::load() },
+            config: vec![config.parse().unwrap()],
+            ..local::Options::new(dir)
+        };
+        let stack = Local::up(options).unwrap_or_else(|error| panic!("{error}"));
+        let store = Store::new(&Config { url: stack.clickhouse(), ..Config::default() }).unwrap();
+        Self { store, runtime: tokio::runtime::Runtime::new().unwrap(), stack }
+    }
+
+    fn router(&self, address: &str) -> UdpSocket {
+        let router = UdpSocket::bind((address, 0)).unwrap();
+        router.connect(("127.0.0.1", self.stack.ingest().1[1])).unwrap();
+        router
+    }
+
+    fn until_letters(&self, count: usize) {
+        let begun = Instant::now();
+        while self.letters().len() < count {
+            assert!(begun.elapsed() < LONG, "no letters");
+            std::thread::sleep(Duration::from_millis(500));
+        }
+    }
+
+    /// Decodes again what came from then on until now, a minute from now; gives what is said.
+    fn redecode(&self, from: u64, more: &[&str]) -> String {
+        let to = now() + 1;
+        while now() < to + 60 {
+            std::thread::sleep(Duration::from_millis(200));
+        }
+        let (from, to) = (from.to_string(), to.to_string());
+        let window = [&["--from", &from, "--to", &to, "--bus", "kafka"], more].concat();
+        let told = String::from_utf8(self.stack.weir("redecode", &window).unwrap()).unwrap();
+        println!("{told}");
+        told
+    }
+
     fn stored(&self, table: &str) -> Stored {
         let count = if table.starts_with("flows") { "count()" } else { "toUInt64(sum(flows))" };
         let sql =
@@ -86,21 +132,10 @@ impl Case {
 
 #[test]
 fn what_was_dead_becomes_flows_once_and_what_was_decoded_beside_it_stays_once() {
+    let _alone = alone();
     let dir = tempfile::tempdir().unwrap();
-    // Nothing waits for its template: data that comes before is dead at once.
-    let config = "[decoder]\nparked_bytes = 1\n[sink]\nbatch_ms = 500\n";
-    let options = local::Options {
-        ports: Ports::free().unwrap(),
-        partitions: Some(3),
-        kafka: kafka::Options { heap_mb: 512, ..kafka::Options::load() },
-        config: vec![config.parse().unwrap()],
-        ..local::Options::new(dir.path())
-    };
-    let stack = Local::up(options).unwrap_or_else(|error| panic!("{error}"));
-    let store = Store::new(&Config { url: stack.clickhouse(), ..Config::default() }).unwrap();
-    let case = Case { store, runtime: tokio::runtime::Runtime::new().unwrap(), stack };
-    let router = UdpSocket::bind("127.82.0.1:0").unwrap();
-    router.connect(("127.0.0.1", case.stack.ingest().1[1])).unwrap();
+    let case = Case::up(dir.path());
+    let router = case.router("127.82.0.1");
     let send = |sets: &[Vec<u8>]| router.send(&message(sets)).map(drop).unwrap();
 
     let begin = now();
@@ -111,11 +146,7 @@ fn what_was_dead_becomes_flows_once_and_what_was_decoded_beside_it_stays_once() 
     }
     router.send(&[0, 99, 1, 2, 3]).unwrap();
     case.until(5, 50);
-    let begun = Instant::now();
-    while case.letters().len() < 6 {
-        assert!(begun.elapsed() < LONG, "no letters");
-        std::thread::sleep(Duration::from_millis(500));
-    }
+    case.until_letters(6);
     let letters = case.letters();
     let dead: Vec<_> = letters.iter().filter(|letter| letter["reason"] == "parked_limit").collect();
     assert_eq!((letters.len(), dead.len()), (6, 5));
@@ -147,17 +178,49 @@ fn what_was_dead_becomes_flows_once_and_what_was_decoded_beside_it_stays_once() 
     assert_eq!(letters.len(), 7);
 
     // All of it decoded again, what was put back too: the same flows, of another generation.
-    let to = now() + 1;
-    while now() < to + 60 {
-        std::thread::sleep(Duration::from_millis(200));
-    }
-    let window = ["--from", &begin.to_string(), "--to", &to.to_string(), "--bus", "kafka"];
-    let told = String::from_utf8(case.stack.weir("redecode", &window).unwrap()).unwrap();
-    println!("{told}");
+    let told = case.redecode(begin, &[]);
     assert!(told.contains("done: 11 rows of generation 1 took the place of 11"), "{told}");
     assert!(told.contains("5 would be dead letters: parked_limit"), "{told}");
     assert_eq!(case.stored("flows WHERE generation = 1"), Stored { flows: 11, sum: wanted });
     assert_eq!(case.stored("flows"), Stored { flows: 11, sum: wanted });
     assert_eq!(case.stored("links_1m"), Stored { flows: 22, sum: 2 * wanted });
+    case.stack.down().unwrap();
+}
+
+#[test]
+fn what_is_both_put_back_and_decoded_again_becomes_flows_once_whichever_comes_first() {
+    let _alone = alone();
+    let dir = tempfile::tempdir().unwrap();
+    let case = Case::up(dir.path());
+    let routers = ["127.82.0.2", "127.82.0.3"].map(|address| case.router(address));
+    let send = |sets: &[Vec<u8>]| {
+        for router in &routers {
+            router.send(&message(sets)).unwrap();
+        }
+    };
+    let begin = now();
+    for n in 0..3 {
+        send(&[data(301, 1000 + n)]);
+    }
+    case.until_letters(6);
+    send(&[template(301), data(301, 5)]);
+    case.until(2, 10);
+    // Of one router before: what was dead lies in the log twice then, and a decoder that has it wait would decode it at both places.
+    let one = ["retry", "--exporter", "127.82.0.3", "--bus", "kafka"];
+    assert!(case.weir(&one).contains("3 letters are put back"));
+    case.until(5, 10 + 3003);
+    let told = case.redecode(begin, &["--set", "decoder.parked_bytes=1000000"]);
+    assert!(told.contains("done: 8 rows of generation 1 took the place of 5"), "{told}");
+    let wanted = Stored { flows: 8, sum: 10 + 2 * 3003 };
+    assert_eq!(case.stored("flows"), wanted);
+
+    // Of the other one after: what was dead is decoded by now.
+    let told = case.weir(&["retry", "--all", "--bus", "kafka"]);
+    assert!(told.contains("0 letters are put back") && told.contains("3 were put back before"), "{told}");
+    assert!(told.contains("3 can't be: generation 1 of `weir redecode` has decoded it again"), "{told}");
+    std::thread::sleep(Duration::from_secs(5));
+    assert_eq!(case.stored("flows"), wanted);
+    assert_eq!(case.stored("flows WHERE generation = 1"), wanted);
+    assert_eq!(case.stored("links_1m"), Stored { flows: 16, sum: 2 * wanted.sum });
     case.stack.down().unwrap();
 }

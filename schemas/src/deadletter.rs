@@ -5,7 +5,7 @@
 //! message is cut, and the letter says so: one that could not be written would hold up everything behind it.
 //!
 //! Beside letters there are marks: a letter that was put back into `weir.raw` is named by one, on its own partition, that was written with
-//! what was put back in one transaction.
+//! what was put back in one transaction. And what was put back says where it lay before, so that decoding the log again decodes it once.
 
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
@@ -66,6 +66,49 @@ pub fn mark(offset: i64) -> Vec<u8> {
 pub fn marked(value: &[u8]) -> Option<i64> {
     let (&MARK, offset) = value.split_first()? else { return None };
     Some(i64::from_be_bytes(offset.try_into().ok()?))
+}
+
+/// Header of a record of `weir.raw` that was put back: its [`Origin`].
+pub const ORIGIN_HEADER: &str = "weir-origin";
+
+/// What a letter was made of: a part of a record on the partition that it was put back to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Origin {
+    /// Offset of the record.
+    pub offset: i64,
+    /// Index of the datagram in its frame; of a whole record, 0.
+    pub frame_index: u32,
+    /// Byte offset in the datagram.
+    pub byte_offset: u64,
+    /// Receive time of that datagram, ns; 0 where it can't be read. A topic that was created anew has other records at the same offsets.
+    pub received: i64,
+}
+
+impl Origin {
+    /// As the header has it.
+    pub fn bytes(&self) -> Vec<u8> {
+        let Self { offset, frame_index, byte_offset, received } = self;
+        [
+            &offset.to_be_bytes()[..],
+            &frame_index.to_be_bytes(),
+            &byte_offset.to_be_bytes(),
+            &received.to_be_bytes(),
+        ]
+        .concat()
+    }
+
+    /// Reads it; `None`: it is none.
+    pub fn read(bytes: &[u8]) -> Option<Self> {
+        let (offset, rest) = bytes.split_first_chunk()?;
+        let (frame_index, rest) = rest.split_first_chunk()?;
+        let (byte_offset, received) = rest.split_first_chunk()?;
+        Some(Self {
+            offset: i64::from_be_bytes(*offset),
+            frame_index: u32::from_be_bytes(*frame_index),
+            byte_offset: u64::from_be_bytes(*byte_offset),
+            received: i64::from_be_bytes(received.try_into().ok()?),
+        })
+    }
 }
 
 /// Why a dead letter can't be read.
@@ -161,6 +204,20 @@ mod tests {
         let long = About { sentence: "x".repeat(70_000), ..about };
         assert_eq!(read(&write(&long, &[9])).unwrap().1, [9]);
         assert_eq!(cut_from(&written).unwrap(), None);
+    }
+
+    #[test]
+    fn an_origin_is_read_as_it_was_written() {
+        let origin = Origin {
+            offset: 1 << 40,
+            frame_index: 7,
+            byte_offset: 1400,
+            received: 1_790_000_000_000_000_001,
+        };
+        let bytes = origin.bytes();
+        assert_eq!(Origin::read(&bytes), Some(origin));
+        assert!((0..bytes.len()).all(|length| Origin::read(&bytes[..length]).is_none()));
+        assert_eq!(Origin::read(&[&bytes[..], &[0]].concat()), None);
     }
 
     #[test]

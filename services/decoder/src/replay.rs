@@ -3,6 +3,9 @@
 //! No I/O: whoever reads the log hands frames in, in their order, and takes the flows of the window. What lies before the window teaches
 //! templates, options and rates; what lies behind it releases what came to wait within. Where the log does not reach back to the
 //! beginning, what is known now stands in for what was known then, except for what waits now: that lies in the log itself.
+//!
+//! What was dead and put back lies in the log twice: where it was received, and where it was put back. Of the two one gives flows: the first,
+//! unless it is dead now too.
 
 use crate::Config;
 use crate::enrich::Enricher;
@@ -13,6 +16,7 @@ use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use weir_schemas::avro::{AvroError, read_batch};
+use weir_schemas::deadletter::Origin;
 use weir_schemas::{Batch, Flow, Ip, deadletter, frame};
 use weir_wire::{Waits, waits};
 
@@ -49,7 +53,8 @@ pub struct Outcome {
     pub datagrams: u64,
     /// What would be dead letters, by reason.
     pub dead: BTreeMap<String, u64>,
-    /// Sets of the window that still wait for their template at the log's end.
+    /// Datagrams of the window with sets that still wait for their template at the log's end, or of which it can't be said where else they
+    /// gave flows.
     pub waiting: BTreeSet<Waits>,
     /// Earliest receive time of the whole log.
     pub earliest: Option<i64>,
@@ -67,6 +72,20 @@ pub struct Replay {
     taken: Taken,
     frames: u32,
     outcome: Outcome,
+    origins: BTreeMap<Origin, Fate>,
+}
+
+/// What became of what was put back later.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Fate {
+    /// It does not lie in this log, or not yet.
+    Unmet,
+    /// It was decoded, or waits.
+    Given,
+    /// It was dead again.
+    Dead,
+    /// It is left alone, and so is what it was put back as.
+    Left,
 }
 
 /// Takes what the decoder would write.
@@ -74,7 +93,28 @@ pub struct Replay {
 struct Taken {
     batches: Vec<Vec<u8>>,
     waiting: BTreeMap<Vec<u8>, Waits>,
-    dead: Vec<(i64, String)>,
+    /// How many sets of a datagram wait.
+    places: BTreeMap<(u64, u32), usize>,
+    dead: Vec<deadletter::About>,
+}
+
+impl Taken {
+    fn wait(&mut self, key: &[u8], waits: Waits) {
+        if self.waiting.insert(key.to_vec(), waits).is_none() {
+            *self.places.entry((waits.raw_offset, waits.frame_index)).or_default() += 1;
+        }
+    }
+
+    fn wait_no_longer(&mut self, key: &[u8]) {
+        let Some(waited) = self.waiting.remove(key) else { return };
+        let place = (waited.raw_offset, waited.frame_index);
+        if let Some(sets) = self.places.get_mut(&place) {
+            *sets -= 1;
+            if *sets == 0 {
+                self.places.remove(&place);
+            }
+        }
+    }
 }
 
 impl Emit for Taken {
@@ -82,13 +122,13 @@ impl Emit for Taken {
         match (to, value) {
             (To::Flows, Some(value)) => self.batches.push(value.to_vec()),
             (To::State, value) => match (waiting(key, value), value) {
-                (Some((_, waits)), Some(_)) => drop(self.waiting.insert(key.to_vec(), waits)),
-                (Some(_), None) => drop(self.waiting.remove(key)),
+                (Some((_, waits)), Some(_)) => self.wait(key, waits),
+                (Some(_), None) => self.wait_no_longer(key),
                 (None, _) => {}
             },
             (To::DeadLetter, Some(value)) => {
                 if let Ok((about, _)) = deadletter::read(value) {
-                    self.dead.push((about.received, about.reason));
+                    self.dead.push(about);
                 }
             }
             (To::Flows | To::DeadLetter, None) | (To::Inventory, _) => {}
@@ -125,7 +165,13 @@ impl Replay {
             taken: Taken::default(),
             frames: 0,
             outcome: Outcome::default(),
+            origins: BTreeMap::new(),
         }
+    }
+
+    /// Says what was put back and lies in this log.
+    pub fn expect(&mut self, origins: impl IntoIterator<Item = Origin>) {
+        self.origins = origins.into_iter().map(|origin| (origin, Fate::Unmet)).collect();
     }
 
     fn split(&mut self) -> (&mut Partition, Shared<'_>, &mut Tally, &mut Taken) {
@@ -153,6 +199,49 @@ impl Replay {
         state.rewind();
     }
 
+    /// A record that was put back. True where nothing of it is to be decoded, because what it holds gave its flows where it lay before; or
+    /// because it waits (there, or, as `waits` says, here and now): then both are left alone.
+    pub fn has_come(&mut self, record: &RawRecord<'_>, origin: &Origin, waits: bool) -> bool {
+        let fate = self.origins.get(origin).copied().unwrap_or(Fate::Unmet);
+        if matches!(fate, Fate::Unmet | Fate::Dead) {
+            return false;
+        }
+        let from = origin.offset.unsigned_abs();
+        let datagrams: Vec<(u32, i64)> = (0..)
+            .zip(frame::datagrams(record.value.unwrap_or_default()).map_while(Result::ok))
+            .map(|(index, datagram)| (index, datagram.received))
+            .collect();
+        let waits_there = |(index, _): &(u32, i64)| {
+            self.taken.places.contains_key(&(from, origin.frame_index.saturating_add(*index)))
+        };
+        let is_left = fate == Fate::Left || waits || datagrams.iter().any(waits_there);
+        if is_left {
+            for (index, received) in datagrams {
+                let there = Waits {
+                    raw_offset: from,
+                    frame_index: origin.frame_index.saturating_add(index),
+                    received,
+                };
+                let here = Waits { raw_offset: record.offset.unsigned_abs(), frame_index: index, received };
+                self.outcome.waiting.extend([there, here]);
+            }
+        }
+        self.meet(record, if is_left { Fate::Left } else { Fate::Given });
+        true
+    }
+
+    /// What was put back later lies in this record.
+    fn meet(&mut self, record: &RawRecord<'_>, fate: Fate) {
+        let value = record.value.unwrap_or_default();
+        let first = Origin { offset: record.offset, frame_index: 0, byte_offset: 0, received: i64::MIN };
+        let behind = Origin { offset: record.offset.saturating_add(1), ..first };
+        for (origin, is) in self.origins.range_mut(first..behind) {
+            if received(value, origin.frame_index) == origin.received {
+                *is = fate;
+            }
+        }
+    }
+
     /// Decodes the next frame of the log; `each` gets the flows of the window.
     ///
     /// # Errors
@@ -177,16 +266,21 @@ impl Replay {
             return Ok(());
         }
         self.outcome.datagrams += inside;
+        self.meet(record, Fate::Given);
         let (state, shared, tally, taken) = self.split();
         let decoded = catch_unwind(AssertUnwindSafe(|| state.frame(record, &shared, tally, taken)));
         if decoded.is_err() && inside > 0 {
             // What the decoder would bury after some tries.
             *self.outcome.dead.entry("poison".to_owned()).or_default() += 1;
         }
-        for (received, reason) in self.taken.dead.drain(..) {
+        if decoded.is_err() {
+            bury(&mut self.origins, (record.offset, 0, 0));
+        }
+        for about in self.taken.dead.drain(..) {
+            bury(&mut self.origins, (about.offset, about.frame_index, about.byte_offset as u64));
             // A whole record has no time of its own.
-            if self.window.has(received) || (received == 0 && inside > 0) {
-                *self.outcome.dead.entry(reason).or_default() += 1;
+            if self.window.has(about.received) || (about.received == 0 && inside > 0) {
+                *self.outcome.dead.entry(about.reason).or_default() += 1;
             }
         }
         self.frames += 1;
@@ -215,7 +309,24 @@ impl Replay {
     pub fn finish(mut self, each: &mut dyn FnMut(&Batch<'_>, &Flow<'_>)) -> Result<Outcome, AvroError> {
         self.flush(each)?;
         let Self { window, taken, mut outcome, .. } = self;
-        outcome.waiting = taken.waiting.into_values().filter(|waits| window.has(waits.received)).collect();
+        outcome.waiting.extend(taken.waiting.into_values());
+        outcome.waiting.retain(|waits| window.has(waits.received));
         Ok(outcome)
+    }
+}
+
+/// Receive time of a frame's datagram; 0 where it can't be read.
+pub fn received(frame: &[u8], index: u32) -> i64 {
+    let datagram = frame::datagrams(frame).nth(index as usize).and_then(Result::ok);
+    datagram.map_or(0, |datagram| datagram.received)
+}
+
+/// What lies there is dead.
+fn bury(origins: &mut BTreeMap<Origin, Fate>, (offset, frame_index, byte_offset): (i64, u32, u64)) {
+    let of = |received| Origin { offset, frame_index, byte_offset, received };
+    for (_, fate) in origins.range_mut(of(i64::MIN)..=of(i64::MAX)) {
+        if *fate == Fate::Given {
+            *fate = Fate::Dead;
+        }
     }
 }

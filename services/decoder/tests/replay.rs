@@ -11,6 +11,7 @@ use weir_decoder::enrich::Enricher;
 use weir_decoder::partition::RawRecord;
 use weir_decoder::replay::{Outcome, Replay, Window};
 use weir_schemas::Ip;
+use weir_schemas::deadletter::Origin;
 
 const SECOND: i64 = 1_000_000_000;
 const A: Ip = Ip::v4([192, 0, 2, 1]);
@@ -121,4 +122,80 @@ fn where_the_log_is_cut_the_state_as_it_is_now_serves_and_what_comes_to_wait_is_
     let (flows, outcome) = decoded(again, &frames);
     assert_eq!(flows, [(0, 1), (0, 2)]);
     assert!(outcome.dead.is_empty() && outcome.waiting.is_empty(), "{outcome:?}");
+}
+
+/// A frame: second of receiving, payloads, and where it lay before.
+type Frame = (i64, Vec<Vec<u8>>, Option<Origin>);
+/// Packets of flows, by offset.
+type Flows = Vec<(u64, u64)>;
+
+/// A log in which what lies at an offset was put back later; gives packets of the flows with their places, and places left alone.
+fn put_back(config: &Config, frames: &[Frame], waits: &[i64]) -> (Flows, Vec<(u64, u32)>) {
+    let mut flows = Vec::new();
+    let mut take = |_: &weir_schemas::Batch<'_>, flow: &weir_schemas::Flow<'_>| {
+        flows.push((flow.raw_offset, flow.packets));
+    };
+    let mut replay = replay(config, &[]);
+    replay.expect(frames.iter().filter_map(|(_, _, origin)| *origin));
+    for (offset, (second, payloads, origin)) in (0..).zip(frames) {
+        let value = frame_at(NOW + second * SECOND, payloads);
+        let record = RawRecord { offset, key: Some(&A.0), value: Some(&value) };
+        if !origin.is_some_and(|origin| replay.has_come(&record, &origin, waits.contains(&offset))) {
+            replay.frame(&record, &mut take).unwrap();
+        }
+    }
+    let outcome = replay.finish(&mut take).unwrap();
+    flows.sort_unstable();
+    (flows, outcome.waiting.iter().map(|waits| (waits.raw_offset, waits.frame_index)).collect())
+}
+
+/// Where the first set of a datagram lies in an IPFIX message.
+const FIRST: u64 = 16;
+
+fn origin(offset: i64, frame_index: u32, second: i64) -> Option<Origin> {
+    Some(Origin { offset, frame_index, byte_offset: FIRST, received: NOW + second * SECOND })
+}
+
+#[test]
+fn what_was_put_back_gives_its_flows_where_it_lay_before_and_there_alone() {
+    // It was dead, and a mended decoder reads it; put back twice, because the first time it was dead again.
+    let frames = [
+        (1, vec![template(300), data(300, &[1])], None),
+        (1, vec![data(300, &[1])], origin(0, 1, 1)),
+        (1, vec![data(300, &[1])], origin(1, 0, 1)),
+        (2, vec![data(300, &[2])], None),
+    ];
+    assert_eq!(put_back(&Config::default(), &frames, &[]), (vec![(0, 1), (3, 2)], vec![]));
+    // The log has it no longer, or another record there.
+    let gone = [(0, vec![template(300)], None), (1, vec![data(300, &[1])], origin(0, 0, 1))];
+    assert_eq!(put_back(&Config::default(), &gone, &[]).0, [(1, 1)]);
+    let earlier = [(0, vec![template(300)], None), (1, vec![data(300, &[1])], origin(-1, 0, 1))];
+    assert_eq!(put_back(&Config::default(), &earlier, &[]).0, [(1, 1)]);
+}
+
+#[test]
+fn what_is_dead_again_gives_its_flows_where_it_was_put_back() {
+    // Nothing waits for its template.
+    let config = Config { parked_bytes: 1, ..Config::default() };
+    let frames = [
+        (1, vec![data(300, &[1])], None),
+        (2, vec![template(300)], None),
+        (1, vec![data(300, &[1])], origin(0, 0, 1)),
+        (1, vec![data(300, &[1])], origin(2, 0, 1)),
+    ];
+    assert_eq!(put_back(&config, &frames, &[]).0, [(2, 1)]);
+}
+
+#[test]
+fn what_waits_where_it_lay_or_where_it_was_put_back_is_left_alone_at_both() {
+    let there = [
+        (1, vec![data(300, &[1])], None),
+        (1, vec![data(300, &[1])], origin(0, 0, 1)),
+        (1, vec![data(300, &[1])], origin(1, 0, 1)),
+        (2, vec![template(300)], None),
+    ];
+    // Decoded after all, but too late to tell: what is staged of it goes, and what is stored stays.
+    assert_eq!(put_back(&Config::default(), &there, &[]).1, [(0, 0), (1, 0), (2, 0)]);
+    let here = [(1, vec![template(300), data(300, &[1])], None), (1, vec![data(300, &[1])], origin(0, 1, 1))];
+    assert_eq!(put_back(&Config::default(), &here, &[1]).1, [(0, 1), (1, 0)]);
 }

@@ -205,10 +205,10 @@ async fn wait_for_store(store: &Store, ready: &Readiness, stop: &Stop) -> Result
         };
         match answer {
             Ok(()) => next = unseen.next(),
-            Err(error) if error.is_transient() && !lacks_column(&error) => {
+            Err(error) if error.is_transient() => {
                 wait(&error, &mut told, ready, stop).await;
             }
-            Err(StoreError::Refused { url, what, reason }) => {
+            Err(StoreError::Refused { url, what, reason }) if lacks_table(&reason) => {
                 let reason = format!("{reason}; `weir migrate` makes the tables");
                 return Err(StoreError::Refused { url, what, reason }.into());
             }
@@ -218,7 +218,7 @@ async fn wait_for_store(store: &Store, ready: &Readiness, stop: &Stop) -> Result
     Ok(())
 }
 
-/// Code 47, unknown identifier: here it is a column that a migration would have made.
-fn lacks_column(error: &StoreError) -> bool {
-    matches!(error, StoreError::Refused { reason, .. } if reason.contains("Code: 47."))
+/// No such database, table or column.
+fn lacks_table(reason: &str) -> bool {
+    ["Code: 81.", "Code: 60.", "Code: 47."].iter().any(|code| reason.contains(code))
 }

@@ -1,12 +1,13 @@
 //! Asking a running `weir standalone`: it has its bus alone, so what the command line wants of the bus it does there, and says here.
 //!
 //! A socket in the bus's folder, for its owner only. Whoever asks sends one line of JSON and reads lines until the last one; when they go
-//! away, what was asked for ends at its next step. One thing is done at a time; who comes meanwhile waits a while.
+//! away, what was asked for ends at its next step. One thing is done at a time; who comes meanwhile waits a while. What must stay true: who
+//! does not read keeps standalone from nothing, not even from its end.
 
 use anyhow::{Context, Result, anyhow, bail};
 use serde::{Deserialize, Serialize};
 use std::fs::File;
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
 use std::os::fd::AsRawFd;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixStream;
@@ -19,6 +20,11 @@ use weir_runtime::Stop;
 const NAME: &str = "control.sock";
 /// Longest request: selections are short.
 const MAX_REQUEST: u64 = 1 << 20;
+
+/// Between looks whether a line that nobody reads is still to be said.
+const LOOK: Duration = Duration::from_secs(1);
+/// How long a reader may take nothing, such as a pager that is left open, before others have their turn.
+const UNREAD: Duration = Duration::from_secs(300);
 
 /// A line of an answer.
 #[derive(Debug, Serialize, Deserialize)]
@@ -97,10 +103,11 @@ fn answer(
     let mut request = String::new();
     BufReader::new((&stream).take(MAX_REQUEST)).read_line(&mut request)?;
     stream.set_read_timeout(None)?;
+    stream.set_write_timeout(Some(LOOK))?;
     let tell = |answer: &Answer| -> Result<()> {
         let mut line = serde_json::to_vec(answer)?;
         line.push(b'\n');
-        Ok((&stream).write_all(&line)?)
+        Ok(send(&stream, &line, stop)?)
     };
     let Some(one) = turn(busy, patience, stop) else {
         let why = "another command is at work on this bus; try again when it is done";
@@ -126,6 +133,24 @@ fn answer(
     let _ = stream.shutdown(std::net::Shutdown::Both);
     let _ = watch.join();
     told
+}
+
+/// Writes all of it, for as long as somebody reads and nobody says stop.
+fn send(mut stream: &UnixStream, mut rest: &[u8], stop: &Stop) -> std::io::Result<()> {
+    let mut taken = Instant::now();
+    while !rest.is_empty() {
+        match stream.write(rest) {
+            Ok(0) => return Err(ErrorKind::WriteZero.into()),
+            Ok(bytes) => (rest, taken) = (&rest[bytes..], Instant::now()),
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            Err(error)
+                if error.kind() == ErrorKind::WouldBlock
+                    && !stop.is_cancelled()
+                    && taken.elapsed() < UNREAD => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
 }
 
 /// Waits for what was asked for before.
@@ -212,5 +237,34 @@ mod tests {
         asked.await.unwrap();
         stop.cancel();
         serving.await.unwrap().unwrap();
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn who_asks_and_does_not_read_keeps_standalone_from_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        let (stop, path) = (Stop::new(), folder.path().to_owned());
+        let (begun, told) = std::sync::mpsc::channel();
+        let handler = move |_: &str, say: &dyn Fn(&str), stop: &Stop| {
+            begun.send(()).unwrap();
+            while !stop.is_cancelled() {
+                say(&"x".repeat(10_000));
+            }
+            Ok(())
+        };
+        let serving = tokio::spawn(serve(path.clone(), Arc::new(handler), PATIENCE, stop.clone()));
+        let unread = tokio::task::spawn_blocking(move || {
+            let mut asks = loop {
+                if let Some(stream) = connect(&path) {
+                    break stream;
+                }
+            };
+            asks.write_all(b"\"list\"\n").unwrap();
+            told.recv_timeout(Duration::from_secs(10)).unwrap();
+            std::thread::sleep(Duration::from_millis(300));
+            asks
+        });
+        let _unread = unread.await.unwrap();
+        stop.cancel();
+        tokio::time::timeout(LOOK * 5, serving).await.expect("it waits for a reader").unwrap().unwrap();
     }
 }

@@ -67,7 +67,7 @@ enum Command {
     Query(query::Arguments),
     /// Decodes a past window of weir.raw again, after a mended bug or with other databases, and swaps it in: rollups too.
     Redecode {
-        /// Where weir.raw is; without this the bus of `weir standalone` where there is one, else Kafka.
+        /// Where weir.raw is; without this the bus of a `weir standalone` that runs here, or Kafka where there is no other.
         #[arg(long, value_enum)]
         bus: Option<reach::Which>,
         #[command(flatten)]
@@ -75,7 +75,7 @@ enum Command {
     },
     /// Looks at what could not be decoded, and puts it back once it can be.
     Deadletter {
-        /// Where the topics are; without this the bus of `weir standalone` where there is one, else Kafka.
+        /// Where the topics are; without this the bus of a `weir standalone` that runs here, or Kafka where there is no other.
         #[arg(long, value_enum, global = true)]
         bus: Option<reach::Which>,
         #[command(subcommand)]

@@ -1,8 +1,11 @@
 //! Where the bus is that a command is about: with a running standalone, on this machine's disk, or Kafka.
+//!
+//! What must stay true: which of them is never guessed. A log that somebody left here once says nothing of where the rows are from that lie in
+//! ClickHouse, and a redecode of the wrong one takes away the right one's.
 
 use crate::config::Config;
 use crate::{control, deadletter, redecode};
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
@@ -29,7 +32,7 @@ pub enum Task {
     Deadletter(deadletter::Request),
 }
 
-/// Does it, wherever the bus is. Without a word about that it is the embedded one where there is one.
+/// Does it, wherever the bus is. Without a word about that it is that of a standalone that runs here, or Kafka where there is no other.
 pub fn run(config: &Config, which: Option<Which>, task: &Task) -> Result<()> {
     let folder = &config.bus.embedded.path;
     let print = |line: &str| println!("{line}");
@@ -37,9 +40,16 @@ pub fn run(config: &Config, which: Option<Which>, task: &Task) -> Result<()> {
         if let Some(standalone) = control::connect(folder) {
             return control::ask(standalone, task, print);
         }
-        if which == Some(Which::Embedded) || folder.is_dir() {
+        if which == Some(Which::Embedded) {
             let bus = EmbeddedBus::open(config.bus.clone())?;
             return here(&bus, config, task, &print);
+        }
+        if folder.is_dir() {
+            bail!(
+                "no `weir standalone` runs here, but there is a log of one in {} (bus.embedded.path): say which bus is meant, --bus embedded \
+                 or --bus kafka",
+                folder.display()
+            );
         }
     }
     here(&KafkaBus::new(config.bus.clone())?, config, task, &print)
@@ -63,11 +73,10 @@ fn work<B: Bus>(
     say: &dyn Fn(&str),
     stop: &Stop,
 ) -> Result<()> {
+    let mut work = redecode::Work::new(bus, config, runtime, say, stop)?;
     match task {
-        Task::Deadletter(request) => deadletter::run(bus, config, request, say, stop),
-        Task::Redecode(request) => {
-            redecode::run(&mut redecode::Work::new(bus, config, runtime, say, stop)?, request)
-        }
+        Task::Deadletter(request) => deadletter::run(&mut work, request),
+        Task::Redecode(request) => redecode::run(&mut work, request),
     }
 }
 

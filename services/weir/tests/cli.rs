@@ -66,6 +66,17 @@ fn a_broker_or_engine_that_is_away_is_named_with_its_key() {
 }
 
 #[test]
+fn a_log_that_was_left_behind_is_not_taken_for_the_bus_that_is_meant() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = format!("bus.embedded.path='{}'", folder.path().display());
+    for command in [&["redecode", "--from", "60", "--to", "120"][..], &["deadletter", "list"]] {
+        let error = refused(&[command, &["--set", &path]].concat());
+        assert!(error.contains("no `weir standalone` runs here"), "{error}");
+        assert!(error.contains("--bus embedded or --bus kafka"), "{error}");
+    }
+}
+
+#[test]
 fn a_question_that_makes_no_sense_is_refused_in_words() {
     for (arguments, wanted) in [
         (&["query", "--last", "soon"][..], "--last soon: write a number and m, h or d"),

@@ -13,6 +13,9 @@ use weir_schemas::from_row::RowError;
 use weir_schemas::native;
 use weir_schemas::rollup::Table;
 
+/// How much of a statement ClickHouse reads unless it is told otherwise, bytes.
+const MAX_QUERY_SIZE: usize = 262_144;
+
 /// Most rows of one insert; blocks are larger than this, so that one insert is one block.
 pub const MAX_INSERT_ROWS: usize = 1_000_000;
 
@@ -84,20 +87,40 @@ pub enum StoreError {
     Migration(u32),
 }
 
+/// ClickHouse's codes of what passes by itself. Whatever else it refuses (a statement, a table, a right, a value) stays refused until somebody
+/// mends it. Of an insert that is in doubt the retry is safe, so a body that did not come whole is among them, and so are codes that say
+/// nothing.
+const PASSING: &[&[u32]] = &[
+    // Bodies and connections that broke: unexpected end, streams, sockets, names, checksums of what was sent.
+    &[3, 23, 24, 32, 33, 40, 108, 198, 203, 209, 210, 271, 279, 297],
+    // Disk and files.
+    &[74, 75, 76, 84, 107, 243, 384, 499, 500],
+    // Memory, load, quotas, time.
+    &[159, 160, 173, 201, 202, 241, 252, 439, 473, 700, 745],
+    // A server that ends, begins, or is told to stop something.
+    &[236, 341, 373, 394, 517, 667],
+    // Replicas and keepers.
+    &[225, 242, 254, 285, 286, 289, 319, 415, 529, 571, 999],
+    // A defect or an exception of the server, whatever it is.
+    &[49, 425, 1000, 1001, 1002],
+];
+
 impl StoreError {
     /// True where waiting can help.
     pub fn is_transient(&self) -> bool {
         match self {
             Self::Unreachable { .. } => true,
-            // Wrong data or a wrong table stays wrong; memory, load and shutdown pass.
-            Self::Refused { reason, .. } => {
-                !["Code: 60.", "Code: 81.", "Code: 16.", "Code: 117.", "Code: 53.", "Code: 516."]
-                    .iter()
-                    .any(|code| reason.contains(code))
-            }
+            // Without a code it is an answer of something in between, such as a proxy whose ClickHouse is away.
+            Self::Refused { reason, .. } => code(reason).is_none_or(|code| PASSING.concat().contains(&code)),
             _ => false,
         }
     }
+}
+
+/// The code of an answer; the words behind it may hold others.
+fn code(reason: &str) -> Option<u32> {
+    let (_, rest) = reason.split_once("Code: ")?;
+    rest.split(|c: char| !c.is_ascii_digit()).next()?.parse().ok()
 }
 
 /// A client of one ClickHouse.
@@ -204,8 +227,7 @@ impl Store {
 
     /// Runs a statement that gives no rows.
     pub async fn execute(&self, statement: &str) -> Result<(), StoreError> {
-        let what = summary(statement);
-        self.client.query(&escape(statement)).execute().await.map_err(|error| self.failed(&what, error))
+        self.within(statement, self.statement(statement).execute()).await
     }
 
     /// Rows of `table` out of it or another of its shape, where `condition` holds: RowBinary of all columns, without a header.
@@ -213,13 +235,7 @@ impl Store {
         let columns: Vec<_> = table.all_columns().map(|column| column.name).collect();
         let database = &self.config.database;
         let sql = format!("SELECT {} FROM {database}.{name} WHERE {condition}", columns.join(", "));
-        let what = format!("rows of {name}");
-        let mut cursor = self
-            .client
-            .query(&escape(&sql))
-            .fetch_bytes("RowBinary")
-            .map_err(|error| self.failed(&what, error))?;
-        cursor.collect().await.map_err(|error| self.failed(&what, error))
+        self.within(&sql, async { self.statement(&sql).fetch_bytes("RowBinary")?.collect().await }).await
     }
 
     /// Runs a query with bound `{name:Type}` parameters; rows come as JSON objects of type `T`.
@@ -228,18 +244,41 @@ impl Store {
         sql: &str,
         parameters: &[(&str, String)],
     ) -> Result<Vec<T>, StoreError> {
-        let what = summary(sql);
-        let mut query =
-            self.client.query(&escape(sql)).with_setting("output_format_json_quote_64bit_integers", "0");
+        let mut query = self.statement(sql).with_setting("output_format_json_quote_64bit_integers", "0");
         for (name, value) in parameters {
             query = query.param(name, value);
         }
-        let mut cursor = query.fetch_bytes("JSONEachRow").map_err(|error| self.failed(&what, error))?;
-        let bytes = cursor.collect().await.map_err(|error| self.failed(&what, error))?;
+        let bytes = self.within(sql, async { query.fetch_bytes("JSONEachRow")?.collect().await }).await?;
         serde_json::Deserializer::from_slice(&bytes)
             .into_iter()
             .collect::<Result<_, _>>()
-            .map_err(|error| StoreError::Answer { what, reason: error.to_string() })
+            .map_err(|error| StoreError::Answer { what: summary(sql), reason: error.to_string() })
+    }
+
+    fn statement(&self, sql: &str) -> clickhouse::query::Query {
+        let query = self.client.query(&escape(sql));
+        let bytes = sql.len() + 1;
+        // A user who may change no settings asks nothing so long.
+        if bytes > MAX_QUERY_SIZE { query.with_setting("max_query_size", bytes.to_string()) } else { query }
+    }
+
+    /// Waits for an answer, for as long as a statement of that kind may take.
+    async fn within<T>(
+        &self,
+        sql: &str,
+        ask: impl Future<Output = Result<T, clickhouse::error::Error>>,
+    ) -> Result<T, StoreError> {
+        let reads = sql.trim_start().get(..6).is_some_and(|word| word.eq_ignore_ascii_case("select"));
+        let Config { query_timeout_s, statement_timeout_s, .. } = self.config;
+        let seconds = if reads { query_timeout_s } else { statement_timeout_s };
+        match tokio::time::timeout(Duration::from_secs(seconds), ask).await {
+            Ok(done) => done.map_err(|error| self.failed(&summary(sql), error)),
+            Err(_) => Err(StoreError::Unreachable {
+                url: self.config.url.clone(),
+                what: summary(sql),
+                reason: format!("no answer in {seconds} s"),
+            }),
+        }
     }
 }
 
@@ -258,4 +297,51 @@ fn escape(sql: &str) -> String {
 fn summary(sql: &str) -> String {
     let words: Vec<_> = sql.split_whitespace().take(6).collect();
     format!("'{} …'", words.join(" "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refused(reason: &str) -> StoreError {
+        StoreError::Refused { url: String::new(), what: String::new(), reason: reason.to_owned() }
+    }
+
+    #[test]
+    fn what_passes_is_waited_for_and_what_stays_wrong_is_said() {
+        for passes in [
+            "Code: 241. DB::Exception: (total) memory limit exceeded",
+            "Code: 202. DB::Exception: Too many simultaneous queries",
+            "Code: 108. DB::Exception: body did not come completely, nothing was inserted",
+            "Code: 279. DB::Exception: All connection tries failed: Code: 516. DB::Exception: Authentication failed",
+            "<html>502 Bad Gateway</html>",
+        ] {
+            assert!(refused(passes).is_transient(), "{passes}");
+        }
+        for stays in [
+            "Code: 62. DB::Exception: Syntax error",
+            "Code: 497. DB::Exception: not enough privileges",
+            "Code: 36. DB::Exception: bad arguments",
+            "Code: 60. DB::Exception: Table weir.flows does not exist",
+            "Code: 516. DB::Exception: Authentication failed, after Code: 210.",
+        ] {
+            assert!(!refused(stays).is_transient(), "{stays}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_server_that_takes_a_connection_and_says_nothing_is_waited_for_no_longer_than_configured() {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let config = Config { url, query_timeout_s: 1, statement_timeout_s: 2, ..Config::default() };
+        let store = Store::new(&config).unwrap();
+        for (sql, seconds) in [("SELECT 1", "1 s"), ("DELETE FROM t WHERE 1", "2 s")] {
+            let error = store.execute(sql).await.unwrap_err();
+            assert!(error.is_transient() && error.to_string().contains(seconds), "{error}");
+        }
+        let error = store.query::<u8>("SELECT 1", &[]).await.unwrap_err();
+        assert!(error.to_string().ends_with("no answer in 1 s"), "{error}");
+        let error = store.rows("flows", &weir_schemas::rollup::FLOWS, "1").await.unwrap_err();
+        assert!(error.to_string().ends_with("no answer in 1 s"), "{error}");
+    }
 }

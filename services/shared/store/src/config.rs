@@ -24,6 +24,11 @@ pub struct Config {
     pub cluster: Option<String>,
     /// Seconds after which an unanswered insert counts as failed.
     pub insert_timeout_s: u64,
+    /// Seconds after which an unanswered query counts as failed.
+    pub query_timeout_s: u64,
+    /// Seconds after which any other unanswered statement counts as failed, such as the ALTER and DELETE of `weir redecode`, which take long
+    /// where tables are large.
+    pub statement_timeout_s: u64,
     /// Compression of inserts and answers on their way. Where a loopback address leads elsewhere, as through a tunnel, say `lz4`.
     pub compression: Compression,
     /// Days kept, by table; a table that is not named here keeps its default, 0 keeps always.
@@ -39,6 +44,8 @@ impl Default for Config {
             password_file: None,
             cluster: None,
             insert_timeout_s: 120,
+            query_timeout_s: 600,
+            statement_timeout_s: 3600,
             compression: Compression::Auto,
             retention_days: BTreeMap::new(),
         }
@@ -105,8 +112,14 @@ impl Config {
         if self.database.is_empty() || !self.database.chars().all(|c| c.is_ascii_alphanumeric() || c == '_') {
             return refuse("database", "must be letters, digits and underscores");
         }
-        if self.insert_timeout_s == 0 {
-            return refuse("insert_timeout_s", "must be at least 1");
+        for (key, seconds) in [
+            ("insert_timeout_s", self.insert_timeout_s),
+            ("query_timeout_s", self.query_timeout_s),
+            ("statement_timeout_s", self.statement_timeout_s),
+        ] {
+            if seconds == 0 {
+                return refuse(key, "must be at least 1");
+            }
         }
         for table in self.retention_days.keys() {
             let known = |t: &&weir_schemas::rollup::Table| t.days > 0;

@@ -73,9 +73,11 @@ fn on_cluster(store: &Store) -> String {
     cluster.map(|name| format!(" ON CLUSTER {}", crate::engine::identifier(name))).unwrap_or_default()
 }
 
-/// Makes an empty table of the shape of another, as the migrations would.
+/// Makes an empty table of the shape of another, as the migrations would, but one that keeps what comes in however old it is: the retention
+/// that counts is the other's, and it may be longer than the one it was made with.
 pub async fn create_beside(store: &Store, table: &Table, name: &str) -> Result<(), StoreError> {
-    let statement = create_table(table).replacen(table.name, name, 1);
+    let kept = Table { days: 0, ..*table };
+    let statement = create_table(&kept).replacen(table.name, name, 1);
     let replicated = store.config().cluster.is_some();
     store.execute(&placed(&statement, store.database(), &on_cluster(store), replicated)).await
 }

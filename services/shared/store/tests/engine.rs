@@ -12,7 +12,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use weir_schemas::rollup::{FLOWS, InterfaceRow, JOINED, ROLLUPS, tables};
 use weir_schemas::value::{MAX_COUNT, MAX_Q};
 use weir_schemas::*;
-use weir_store::migrate::{load_as_names, migrate};
+use weir_store::migrate::{create_beside, drop_table, load_as_names, migrate};
 use weir_store::{Compression, Config, Store};
 
 #[derive(Debug, Deserialize)]
@@ -43,6 +43,7 @@ async fn the_engine_serves_what_weir_sends() {
 
     migrations_are_repeatable_and_make_what_the_table_of_columns_says(&store, &served.url).await;
     a_longer_retention_holds_for_what_is_stored_already(&mut store, &served.url).await;
+    a_table_beside_keeps_rows_that_are_older_than_the_retention(&mut store).await;
     // Rows of the tests are of all times, and the engine drops what is older than the retention as it comes in.
     store.execute("ALTER TABLE weir.flows REMOVE TTL").await.unwrap();
     every_column_comes_back_with_extreme_values_and_nulls(&mut store).await;
@@ -54,6 +55,8 @@ async fn the_engine_serves_what_weir_sends() {
     what_is_compressed_on_its_way_is_stored_and_read_as_well(&mut store, &served.url).await;
     a_body_cut_short_inserts_nothing_and_its_token_stays_free(&mut store, &served.url).await;
     errors_carry_their_code_and_settings_stay_with_their_request(&store).await;
+    a_statement_of_any_length_is_read(&store).await;
+    what_a_web_page_can_send_changes_nothing(&store, &served.url).await;
     bound_parameters_are_never_part_of_the_statement(&store).await;
 
     served.stop().await;
@@ -123,6 +126,42 @@ async fn a_longer_retention_holds_for_what_is_stored_already(store: &mut Store, 
         tokio::time::sleep(Duration::from_millis(200)).await;
     }
     migrate(store).await.unwrap();
+}
+
+async fn a_table_beside_keeps_rows_that_are_older_than_the_retention(store: &mut Store) {
+    let old = |seconds: i64| {
+        let mut row = Vec::new();
+        Batch::default().put_row(&mut row);
+        Flow { received: Time(seconds * 1_000_000_000), ..Flow::default() }.put_row(&mut row);
+        Bytes::from(row)
+    };
+    create_beside(store, &FLOWS, "flows_beside").await.unwrap();
+    store.insert_into("flows_beside", &FLOWS, old(1_600_000_000), "old").await.unwrap();
+    store.insert(&FLOWS, old(1_500_000_000), "old").await.unwrap();
+    let begun = Instant::now();
+    while count(store, "SELECT count() AS n FROM weir.flows").await > 0 {
+        assert!(begun.elapsed() < Duration::from_secs(30), "it outlives the retention");
+        store.execute("OPTIMIZE TABLE weir.flows FINAL").await.unwrap();
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+    store.execute("OPTIMIZE TABLE weir.flows_beside FINAL").await.unwrap();
+    assert_eq!(count(store, "SELECT count() AS n FROM weir.flows_beside").await, 1);
+    // It comes into the table as it is, and its age is known there once that is told.
+    store
+        .execute("ALTER TABLE weir.flows ATTACH PARTITION ID '20200913' FROM weir.flows_beside")
+        .await
+        .unwrap();
+    let ageless = "SELECT count() AS n FROM system.parts WHERE active AND database = 'weir' AND table = 'flows' \
+                   AND rows > 0 AND toUnixTimestamp(delete_ttl_info_max) = 0";
+    assert_eq!(count(store, ageless).await, 1);
+    store.execute("ALTER TABLE weir.flows MATERIALIZE TTL IN PARTITION ID '20200913'").await.unwrap();
+    let begun = Instant::now();
+    while count(store, ageless).await > 0 {
+        assert!(begun.elapsed() < Duration::from_secs(30), "it is kept for ever");
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+    store.execute("TRUNCATE TABLE weir.flows").await.unwrap();
+    drop_table(store, "flows_beside").await.unwrap();
 }
 
 async fn names_of_ases_are_replaced_by_those_of_another_database(store: &mut Store) {
@@ -348,9 +387,12 @@ async fn a_body_cut_short_inserts_nothing_and_its_token_stays_free(store: &mut S
     let (border, middle) = (lines.len() - rows(200).len(), block.len() / 2);
     for (body, cut, path) in [(lines, border, path("RowBinary")), (block, middle, path("Native"))] {
         // Both ways of saying how long a body is.
-        let declared = format!("POST {path} HTTP/1.1\r\nHost: h\r\nContent-Length: {}\r\n\r\n", body.len());
-        let chunked =
-            format!("POST {path} HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n{:x}\r\n", cut);
+        let declared =
+            format!("POST {path} HTTP/1.1\r\nHost: {address}\r\nContent-Length: {}\r\n\r\n", body.len());
+        let chunked = format!(
+            "POST {path} HTTP/1.1\r\nHost: {address}\r\nTransfer-Encoding: chunked\r\n\r\n{:x}\r\n",
+            cut
+        );
         for (head, tail) in [(declared, &b""[..]), (chunked, &b"\r\n"[..])] {
             let mut socket = std::net::TcpStream::connect(address).unwrap();
             socket.write_all(head.as_bytes()).unwrap();
@@ -378,6 +420,59 @@ async fn errors_carry_their_code_and_settings_stay_with_their_request(store: &St
     assert!(error.is_transient() && error.to_string().contains("clickhouse.url"), "{error}");
     let token = "SELECT length(toString(getSetting('insert_deduplication_token'))) AS n";
     assert_eq!(count(store, token).await, 0);
+}
+
+async fn a_statement_of_any_length_is_read(store: &Store) {
+    let places: Vec<_> = (0..40_000u64).map(|n| (n % 12, 1_000_000_000_000 + n, 30u32)).collect();
+    let all: Vec<_> = places.iter().map(|place| format!("{place:?}")).collect();
+    let condition = format!("(raw_partition, raw_offset, frame_index) IN ({})", all.join(", "));
+    assert!(condition.len() > 3 * 262_144);
+    assert_eq!(count(store, &format!("SELECT count() AS n FROM weir.flows WHERE {condition}")).await, 0);
+    store.execute(&format!("DELETE FROM weir.flows WHERE {condition}")).await.unwrap();
+    assert!(store.rows("flows", &FLOWS, &condition).await.unwrap().is_empty());
+}
+
+/// A page needs no leave to send GET, nor POST as a form; what it sends by script has an Origin.
+async fn what_a_web_page_can_send_changes_nothing(store: &Store, url: &str) {
+    let address = url.trim_start_matches("http://");
+    let ask = |head: &str| {
+        let mut socket = std::net::TcpStream::connect(address).unwrap();
+        write!(socket, "{head}Connection: close\r\nContent-Length: 0\r\n\r\n").unwrap();
+        let mut answer = String::new();
+        let _ = socket.read_to_string(&mut answer);
+        answer
+    };
+    let host = format!("Host: {address}\r\n");
+    assert!(ask(&format!("GET /ping HTTP/1.1\r\n{host}")).starts_with("HTTP/1.1 200"));
+    let reads = ask(&format!("GET /?query=SELECT%201%2B1 HTTP/1.1\r\n{host}"));
+    assert!(reads.starts_with("HTTP/1.1 200") && reads.trim_end().ends_with('2'), "{reads}");
+    for statement in [
+        "CREATE%20DATABASE%20page",
+        "CREATE%20DATABASE%20page&readonly=0",
+        "DROP%20TABLE%20weir.asns",
+        "INSERT%20INTO%20weir.asns%20FORMAT%20CSV",
+        "INSERT%20INTO%20weir.asns%20(asn)%20SELECT%201",
+        "SELECT%201%20FROM%20url('http://127.0.0.1:1/','CSV','a%20Int8')",
+        "SELECT%20*%20FROM%20file('/etc/passwd','LineAsString','line%20String')",
+    ] {
+        for method in ["GET", "HEAD"] {
+            let answer = ask(&format!("{method} /?query={statement} HTTP/1.1\r\n{host}"));
+            assert!(!answer.starts_with("HTTP/1.1 200"), "{method} {statement}: {answer}");
+            assert!(method == "HEAD" || answer.contains("Code: 164."), "{method} {statement}: {answer}");
+        }
+    }
+    for (method, more) in [
+        ("POST", format!("{host}Origin: https://example.org\r\n")),
+        ("GET", format!("{host}Sec-Fetch-Site: cross-site\r\n")),
+        ("POST", "Host: rebound.example.org\r\n".to_owned()),
+    ] {
+        let answer = ask(&format!("{method} /?query=CREATE%20DATABASE%20page HTTP/1.1\r\n{more}"));
+        assert!(answer.starts_with("HTTP/1.1 403"), "{answer}");
+    }
+    let databases = "SELECT count() AS n FROM system.databases WHERE name = 'page'";
+    assert_eq!(count(store, databases).await, 0);
+    let tables = "SELECT count() AS n FROM system.tables WHERE database = 'weir' AND name = 'asns'";
+    assert_eq!(count(store, tables).await, 1);
 }
 
 async fn bound_parameters_are_never_part_of_the_statement(store: &Store) {

@@ -66,20 +66,25 @@ impl Letter {
     }
 }
 
-/// Reads all letters, as of now; gives the places of those that were put back. What is no letter is left out.
+/// Places of letters of these partitions that were put back.
+pub fn marks<B: Bus>(reader: &mut B::Reader, bus: &B, partitions: &[i32]) -> Result<BTreeSet<Place>> {
+    let mut marks = BTreeSet::new();
+    reader.restore(&bus.topics().deadletter, partitions, &mut |record| {
+        let marked = deadletter::marked(record.value().unwrap_or_default());
+        marks.extend(marked.map(|offset| Place(record.partition(), offset)));
+    })?;
+    Ok(marks)
+}
+
+/// Reads the letters of these partitions, as of now. What is no letter is left out.
 pub fn each<B: Bus>(
     reader: &mut B::Reader,
     bus: &B,
+    partitions: &[i32],
     take: &mut dyn FnMut(Letter),
-) -> Result<BTreeSet<Place>> {
-    let partitions: Vec<i32> = (0..bus.partitions() as i32).collect();
-    let mut marks = BTreeSet::new();
-    reader.restore(&bus.topics().deadletter, &partitions, &mut |record| {
+) -> Result<()> {
+    reader.restore(&bus.topics().deadletter, partitions, &mut |record| {
         let value = record.value().unwrap_or_default();
-        if let Some(offset) = deadletter::marked(value) {
-            marks.insert(Place(record.partition(), offset));
-            return;
-        }
         let (Ok((about, bytes)), Ok(cut_from)) = (deadletter::read(value), deadletter::cut_from(value))
         else {
             return;
@@ -96,7 +101,7 @@ pub fn each<B: Bus>(
             bytes: bytes.to_vec(),
         });
     })?;
-    Ok(marks)
+    Ok(())
 }
 
 #[cfg(test)]

@@ -9,15 +9,16 @@ mod part;
 mod retry;
 mod text;
 
+use crate::redecode::Work;
 use anyhow::{Context, Result, bail};
 use clap::{Args, Subcommand, ValueEnum};
-use letters::{Letter, each};
+use letters::{Letter, each, marks};
+pub use retry::IDENTITY;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::str::FromStr;
 use weir_bus::Bus;
-use weir_runtime::Stop;
 use weir_schemas::Ip;
 
 /// What to do with dead letters.
@@ -117,16 +118,10 @@ impl std::fmt::Display for Place {
 }
 
 /// Does what is asked for.
-pub fn run<B: Bus>(
-    bus: &B,
-    config: &crate::config::Config,
-    request: &Request,
-    say: &dyn Fn(&str),
-    stop: &Stop,
-) -> Result<()> {
+pub fn run<B: Bus>(work: &mut Work<'_, B>, request: &Request) -> Result<()> {
     match request {
-        Request::List { filter, limit, format } => list(bus, filter, *limit, *format, say),
-        Request::Show { place } => show(bus, config, *place, say),
+        Request::List { filter, limit, format } => list(work, filter, *limit, *format),
+        Request::Show { place } => show(work, *place),
         Request::Retry { places, filter, all } => {
             if places.is_empty() && filter.is_empty() && !all {
                 bail!("say which letters: places, --reason, --exporter, --from, --to, or --all");
@@ -134,84 +129,136 @@ pub fn run<B: Bus>(
             let wanted = |letter: &Letter| {
                 (places.is_empty() || places.contains(&letter.place)) && filter.lets(letter)
             };
-            retry::retry(bus, &wanted, say, stop)
+            retry::retry(work, &wanted)
         }
     }
 }
 
-fn list<B: Bus>(bus: &B, filter: &Filter, limit: usize, form: Form, say: &dyn Fn(&str)) -> Result<()> {
-    let mut reader = bus.reader()?;
-    let mut letters = Vec::new();
-    let marks = each(&mut reader, bus, &mut |letter| {
-        if filter.lets(&letter) {
-            letters.push(Letter { bytes: Vec::new(), ..letter });
+/// Lines of sums: exporters can be made up, and so many that all of them are no overview and no small memory.
+const MOST_SUMS: usize = 10_000;
+
+/// What there is of a reason from an exporter.
+#[derive(Debug, PartialEq, Eq)]
+struct Sum {
+    letters: u64,
+    back: u64,
+    first: i64,
+    last: i64,
+}
+
+/// Sums, and the newest letters, of however many.
+#[derive(Default)]
+struct Overview {
+    sums: BTreeMap<(String, String), Sum>,
+    newest: BTreeMap<(i64, Place), (Letter, bool)>,
+}
+
+impl Overview {
+    fn add(&mut self, letter: Letter, is_back: bool, limit: usize) {
+        let mut key = (letter.about.reason.clone(), letter.address());
+        if self.sums.len() >= MOST_SUMS && !self.sums.contains_key(&key) {
+            key.1 = "other exporters".to_owned();
+        }
+        let time = letter.time();
+        let sum = self.sums.entry(key).or_insert(Sum { letters: 0, back: 0, first: i64::MAX, last: 0 });
+        sum.letters += 1;
+        sum.back += u64::from(is_back);
+        (sum.first, sum.last) = (sum.first.min(time), sum.last.max(time));
+        let is_new = |(oldest, _): (&(i64, Place), _)| *oldest < (time, letter.place);
+        if self.newest.len() < limit || self.newest.first_key_value().is_some_and(is_new) {
+            let letter = Letter { bytes: Vec::new(), ..letter };
+            self.newest.insert((time, letter.place), (letter, is_back));
+        }
+        if self.newest.len() > limit {
+            self.newest.pop_first();
+        }
+    }
+}
+
+fn list<B: Bus>(work: &Work<'_, B>, filter: &Filter, limit: usize, form: Form) -> Result<()> {
+    let (bus, mut reader, mut overview) = (work.bus, work.bus.reader()?, Overview::default());
+    let partitions: Vec<i32> = (0..bus.partitions() as i32).collect();
+    let marks = marks(&mut reader, bus, &partitions)?;
+    each(&mut reader, bus, &partitions, &mut |letter| {
+        if !filter.lets(&letter) || work.go_on().is_err() {
+            return;
+        }
+        let is_back = marks.contains(&letter.place);
+        match form {
+            Form::Json => work.say(&letter.json(is_back).to_string()),
+            Form::Table => overview.add(letter, is_back, limit),
         }
     })?;
-    letters.sort_by_key(|letter| (letter.time(), letter.place));
-    if form == Form::Json {
-        letters.iter().for_each(|letter| say(&letter.json(marks.contains(&letter.place)).to_string()));
-        return Ok(());
-    }
-    let mut sums: BTreeMap<(String, String), (u64, u64, i64, i64)> = BTreeMap::new();
-    for letter in &letters {
-        let sum = sums.entry((letter.about.reason.clone(), letter.address())).or_insert((0, 0, i64::MAX, 0));
-        sum.0 += 1;
-        sum.1 += u64::from(marks.contains(&letter.place));
-        (sum.2, sum.3) = (sum.2.min(letter.time()), sum.3.max(letter.time()));
-    }
-    say(&format!(
-        "{:<20} {:<40} {:>9} {:>9}  {:<20}  {:<20}",
-        "reason", "exporter", "letters", "put back", "first", "last"
-    ));
-    for ((reason, exporter), (count, back, first, last)) in sums {
-        let (first, last) = (text::utc(first), text::utc(last));
-        say(&format!("{reason:<20} {exporter:<40} {count:>9} {back:>9}  {first:<20}  {last:<20}"));
-    }
-    let shown = letters.len().saturating_sub(limit);
-    if shown < letters.len() {
-        say("");
-        say(&format!(
-            "{:<16} {:<20}  {:<20} {:<24} {:>8}  what",
-            "place", "time", "reason", "exporter", "bytes"
-        ));
-    }
-    for letter in &letters[shown..] {
-        let back = if marks.contains(&letter.place) { "put back; " } else { "" };
-        say(&format!(
-            "{:<16} {:<20}  {:<20} {:<24} {:>8}  {back}{}",
-            letter.place.to_string(),
-            text::utc(letter.time()),
-            letter.about.reason,
-            letter.address(),
-            letter.length,
-            letter.about.sentence
-        ));
+    work.go_on()?;
+    if form == Form::Table {
+        overview.tell(&|line| work.say(line));
     }
     Ok(())
 }
 
-fn show<B: Bus>(bus: &B, config: &crate::config::Config, place: Place, say: &dyn Fn(&str)) -> Result<()> {
-    let mut reader = bus.reader()?;
-    let mut found = None;
-    let marks = each(&mut reader, bus, &mut |letter| {
+impl Overview {
+    fn tell(&self, say: &dyn Fn(&str)) {
+        say(&format!(
+            "{:<20} {:<40} {:>9} {:>9}  {:<20}  {:<20}",
+            "reason", "exporter", "letters", "put back", "first", "last"
+        ));
+        for ((reason, exporter), Sum { letters, back, first, last }) in &self.sums {
+            let (first, last) = (text::utc(*first), text::utc(*last));
+            say(&format!("{reason:<20} {exporter:<40} {letters:>9} {back:>9}  {first:<20}  {last:<20}"));
+        }
+        if !self.newest.is_empty() {
+            say("");
+            say(&format!(
+                "{:<16} {:<20}  {:<20} {:<24} {:>8}  what",
+                "place", "time", "reason", "exporter", "bytes"
+            ));
+        }
+        for (letter, is_back) in self.newest.values() {
+            let back = if *is_back { "put back; " } else { "" };
+            say(&format!(
+                "{:<16} {:<20}  {:<20} {:<24} {:>8}  {back}{}",
+                letter.place.to_string(),
+                text::utc(letter.time()),
+                letter.about.reason,
+                letter.address(),
+                letter.length,
+                letter.about.sentence
+            ));
+        }
+    }
+}
+
+fn show<B: Bus>(work: &Work<'_, B>, place: Place) -> Result<()> {
+    let (bus, mut reader, mut found) = (work.bus, work.bus.reader()?, None);
+    let none = || format!("there is no letter at {place}");
+    if !(0..bus.partitions() as i32).contains(&place.0) {
+        bail!(none());
+    }
+    let marks = marks(&mut reader, bus, &[place.0])?;
+    each(&mut reader, bus, &[place.0], &mut |letter| {
         if letter.place == place {
             found = Some(letter);
         }
     })?;
-    let letter = found.with_context(|| format!("there is no letter at {place}"))?;
-    let is_back = marks.contains(&place);
-    if let serde_json::Value::Object(fields) = letter.json(is_back) {
+    let letter = found.with_context(none)?;
+    if let serde_json::Value::Object(fields) = letter.json(marks.contains(&place)) {
         for (name, value) in fields {
-            say(&format!("{name:<20} {}", value.as_str().map_or_else(|| value.to_string(), str::to_owned)));
+            work.say(&format!(
+                "{name:<20} {}",
+                value.as_str().map_or_else(|| value.to_string(), str::to_owned)
+            ));
         }
     }
-    say("");
-    text::hex(&letter.bytes).for_each(|line| say(&line));
-    say("");
-    let originals = retry::originals(&mut reader, bus, std::slice::from_ref(&letter))?;
-    match part::frame(&letter, &originals) {
-        Err(why) => say(&format!("can't be put back: {why}")),
-        Ok(frame) => again::decode(&mut reader, bus, config, &letter, &frame, say)?,
+    work.say("");
+    text::hex(&letter.bytes).for_each(|line| work.say(&line));
+    work.say("");
+    for (letter, made) in retry::frames(&mut reader, bus, vec![letter])? {
+        match made {
+            Err(why) => work.say(&format!("can't be put back: {why}")),
+            Ok(frame) => {
+                again::decode(&mut reader, bus, work.config, &letter, &frame, &|line| work.say(line))?;
+            }
+        }
     }
     Ok(())
 }
@@ -245,5 +292,26 @@ mod tests {
         assert!(!lets(&Filter { exporter: vec!["192.0.2.2".parse().unwrap()], ..filter.clone() }));
         assert!(!lets(&Filter { from: Some(3), ..filter.clone() }));
         assert!(!lets(&Filter { to: Some(2), ..filter }));
+    }
+
+    #[test]
+    fn of_any_number_of_letters_the_newest_and_the_sums_are_kept() {
+        let mut overview = Overview::default();
+        for n in 0..30_000i64 {
+            let mut letter = letters::tests::letter("parked_expired", 1 + (n * 7919) % 30_000);
+            letter.place = Place(0, n);
+            letter.bytes = vec![1; 100];
+            letter.exporter = Some(Ip::v4((n as u32 % 20_000).to_be_bytes()));
+            overview.add(letter, n % 2 == 0, 20);
+        }
+        let times: Vec<_> = overview.newest.keys().map(|(time, _)| *time).collect();
+        assert_eq!(times, (29_981..=30_000).collect::<Vec<_>>());
+        assert!(overview.newest.values().all(|(letter, _)| letter.bytes.is_empty()));
+        assert_eq!(overview.sums.len(), MOST_SUMS + 1);
+        assert_eq!(overview.sums.values().map(|sum| sum.letters).sum::<u64>(), 30_000);
+        assert_eq!(overview.sums.values().map(|sum| sum.back).sum::<u64>(), 15_000);
+        let mut none = Overview::default();
+        none.add(letters::tests::letter("parked_expired", 1), false, 0);
+        assert!(none.newest.is_empty());
     }
 }

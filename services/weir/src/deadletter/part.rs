@@ -4,7 +4,6 @@
 //! came under.
 
 use super::letters::Letter;
-use std::collections::BTreeMap;
 use weir_schemas::frame::{self, Datagram, FrameWriter};
 
 /// What of the record that a letter is of goes back.
@@ -47,21 +46,17 @@ pub fn part(letter: &Letter) -> Result<Part, String> {
     }
 }
 
-/// Frames that letters are parts of, by partition and offset of `weir.raw`.
-pub type Originals = BTreeMap<(i32, i64), Vec<u8>>;
-
-/// The frame that goes back for a letter.
+/// The frame that goes back for a letter; `original` is the record of `weir.raw` that it is a part of, where there still is one.
 ///
 /// # Errors
 /// A sentence that says why there is none.
-pub fn frame(letter: &Letter, originals: &Originals) -> Result<Vec<u8>, String> {
+pub fn frame(letter: &Letter, original: Option<&[u8]>) -> Result<Vec<u8>, String> {
     let about = &letter.about;
     let (listener, payload) = match part(letter)? {
         Part::Frame => return Ok(letter.bytes.clone()),
         Part::Datagram => (0, letter.bytes.clone()),
         Part::Set => {
-            let original = originals
-                .get(&(about.partition, about.offset))
+            let original = original
                 .and_then(|value| frame::datagrams(value).nth(about.frame_index as usize)?.ok())
                 .ok_or("weir.raw no longer has its datagram, and so not the header that it came under")?;
             let lies =
@@ -111,22 +106,22 @@ mod tests {
         for payload in [&[0, 5][..], &whole] {
             frames.push(&Datagram { received: 77, listener: 4739, source_port: 2055, payload });
         }
-        let originals = Originals::from([((0, 3), frames.as_bytes().to_vec())]);
-        let frame = frame(&of("parked_expired", 28, &waited), &originals).unwrap();
+        let original = Some(frames.as_bytes());
+        let frame = frame(&of("parked_expired", 28, &waited), original).unwrap();
         let alone = message(std::slice::from_ref(&waited));
         let expected = Datagram { received: 77, listener: 4739, source_port: 2055, payload: &alone };
         assert_eq!(frame::datagrams(&frame).collect::<Vec<_>>(), [Ok(expected)]);
         // Other bytes than the letter's, or none at all, are nobody's to guess.
         assert!(
-            super::frame(&of("parked_expired", 16, &waited), &originals).unwrap_err().contains("not where")
+            super::frame(&of("parked_expired", 16, &waited), original).unwrap_err().contains("not where")
         );
-        let gone = super::frame(&of("parked_expired", 28, &waited), &Originals::new()).unwrap_err();
+        let gone = super::frame(&of("parked_expired", 28, &waited), None).unwrap_err();
         assert!(gone.starts_with("weir.raw no longer has"), "{gone}");
     }
 
     #[test]
     fn what_can_not_be_put_back_is_said_so() {
-        let refused = |letter: Letter| frame(&letter, &Originals::new()).unwrap_err();
+        let refused = |letter: Letter| frame(&letter, None).unwrap_err();
         for reason in [
             "unreadable_batch",
             "bad_frame",
@@ -148,8 +143,8 @@ mod tests {
     fn whole_records_and_datagrams_need_nothing_else() {
         let mut poison = of("poison", 0, &[1, 2, 3]);
         poison.about.protocol = "frame".to_owned();
-        assert_eq!(frame(&poison, &Originals::new()), Ok(vec![1, 2, 3]));
-        let back = frame(&of("unsupported_version", 0, &[0, 1, 9]), &Originals::new()).unwrap();
+        assert_eq!(frame(&poison, None), Ok(vec![1, 2, 3]));
+        let back = frame(&of("unsupported_version", 0, &[0, 1, 9]), None).unwrap();
         let expected = Datagram { received: 77, listener: 0, source_port: 2055, payload: &[0, 1, 9] };
         assert_eq!(frame::datagrams(&back).collect::<Vec<_>>(), [Ok(expected)]);
     }

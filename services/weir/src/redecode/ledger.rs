@@ -126,6 +126,22 @@ impl Entry {
         }
     }
 
+    /// Whether a datagram (partition, offset, index in the frame) is decoded by this, so that what it gives has its rows. Of one whose bounds
+    /// are not known yet all of the window is.
+    pub fn has(&self, exporter: Option<Ip>, place: (i32, i64, u32), received: i64) -> bool {
+        let (window, (partition, offset, frame_index)) = (self.window(), place);
+        let holds = |bound: &Bound| {
+            bound.partition == partition
+                && (bound.begin..bound.end).contains(&offset)
+                && received >= bound.earliest
+        };
+        window.received.contains(&received)
+            && (window.exporters.is_empty()
+                || exporter.is_some_and(|exporter| window.exporters.contains(&exporter)))
+            && (self.phase == Phase::Decoding || self.details.bounds.iter().any(holds))
+            && !self.details.left.contains(&(partition, offset.unsigned_abs(), frame_index))
+    }
+
     /// Rows of `flows` that were received in the window and are of earlier generations.
     pub fn in_window(&self) -> String {
         let mut sql = format!("{} AND generation < {}", received(self.from, self.to), self.generation);
@@ -251,6 +267,25 @@ mod tests {
         );
         assert!(old.contains(" AND exporter IN (toIPv6('::ffff:192.0.2.1'))"), "{old}");
         assert_eq!(entry.window().exporters.first(), Some(&Ip::v4([192, 0, 2, 1])));
+    }
+
+    #[test]
+    fn a_datagram_is_decoded_by_a_redecode_of_its_window_exporter_and_place() {
+        let entry = entry();
+        let other = Some(Ip::v4([192, 0, 2, 1]));
+        assert!(entry.has(None, (0, 8, 0), 10) && entry.has(other, (0, 0, 3), 19));
+        for (place, received) in
+            [((0, 9, 0), 10), ((1, 4, 0), 10), ((2, 0, 0), 10), ((0, 8, 0), 9), ((0, 8, 0), 20)]
+        {
+            assert!(!entry.has(None, place, received), "{place:?} {received}");
+        }
+        let details = Details { left: [(0, 7, 1)].into(), ..entry.details.clone() };
+        let left = Entry { details, ..entry.clone() };
+        assert!(!left.has(None, (0, 7, 1), 10) && left.has(None, (0, 7, 0), 10));
+        let details = Details { exporters: ["::ffff:192.0.2.1".to_owned()].into(), ..Details::default() };
+        // Which places it decodes is not known yet.
+        let decoding = Entry { phase: Phase::Decoding, details, ..entry };
+        assert!(decoding.has(other, (5, 5, 0), 10) && !decoding.has(None, (5, 5, 0), 10));
     }
 
     #[test]

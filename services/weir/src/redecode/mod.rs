@@ -12,6 +12,7 @@ mod sum;
 mod swap;
 mod work;
 
+pub use ledger::Entry;
 pub use work::Work;
 
 use anyhow::{Context, Result, bail};
@@ -43,6 +44,9 @@ pub struct Request {
     /// Decodes and compares, and changes nothing.
     #[arg(long)]
     dry_run: bool,
+    /// Swaps even where nothing of the window decodes to flows any more, so that those that are stored go and none come.
+    #[arg(long)]
+    empty: bool,
     /// Carries through what was cut off before and can't be resumed: the step in doubt counts as done, and the rollups may lack it.
     #[arg(long)]
     give_up: bool,
@@ -77,7 +81,7 @@ pub fn run<B: Bus>(work: &mut Work<'_, B>, request: &Request) -> Result<()> {
         }
     }
     let generation = work.next_generation()?;
-    let mut entry = stage::stage(work, generation, &window, request.dry_run)?;
+    let mut entry = stage::stage(work, generation, &window, request)?;
     report::tell(work, &entry)?;
     if request.dry_run {
         work.drop_staging(&entry.details.staging)?;
@@ -118,13 +122,29 @@ fn resume<B: Bus>(work: &mut Work<'_, B>, request: &Request) -> Result<bool> {
 }
 
 #[cfg(test)]
-mod tests {
+pub mod tests {
     use super::*;
+    use ledger::{Bound, Details};
+    pub use work::tests::with_work;
+
+    /// A redecode of a window and a range of partition 0 that is done.
+    pub fn swapped((from, to): (i64, i64), (begin, end): (i64, i64)) -> Entry {
+        let details =
+            Details { bounds: vec![Bound { partition: 0, begin, end, earliest: 0 }], ..Details::default() };
+        Entry { generation: 1, from, to, phase: Phase::Swapped, details, version: 1 }
+    }
 
     #[test]
     fn a_window_that_is_not_over_or_has_no_time_is_refused() {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs() as u32;
-        let request = |from, to| Request { from, to, exporter: Vec::new(), dry_run: false, give_up: false };
+        let request = |from, to| Request {
+            from,
+            to,
+            exporter: Vec::new(),
+            dry_run: false,
+            empty: false,
+            give_up: false,
+        };
         assert!(request(now - 200, now - 100).window().is_ok());
         for (from, to) in [(now - 100, now - 30), (now - 100, now + 100), (now - 100, now - 100)] {
             assert!(request(from, to).window().is_err(), "{from} {to}");

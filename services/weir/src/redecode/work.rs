@@ -19,7 +19,9 @@ use weir_store::migrate::{create_beside, drop_table};
 use weir_store::{Store, StoreError};
 
 /// How long ClickHouse may be away.
-const AWAY: Duration = Duration::from_secs(120);
+pub const AWAY: Duration = Duration::from_secs(120);
+/// Before it is asked again.
+pub const PAUSE: Duration = Duration::from_millis(500);
 
 /// A run.
 pub struct Work<'a, B: Bus> {
@@ -99,7 +101,7 @@ impl<'a, B: Bus> Work<'a, B> {
             match ask(&mut self.store, &self.runtime) {
                 Err(error @ StoreError::Unreachable { .. }) if begun.elapsed() < AWAY => {
                     tracing::debug!("{error}");
-                    std::thread::sleep(Duration::from_millis(500));
+                    std::thread::sleep(PAUSE);
                 }
                 done => return Ok(done?),
             }
@@ -124,6 +126,19 @@ impl<'a, B: Bus> Work<'a, B> {
     /// Runs a statement that may be run twice.
     pub fn execute(&mut self, sql: &str) -> Result<()> {
         self.patiently(|store, runtime| runtime.block_on(store.execute(sql)))
+    }
+
+    /// Runs a statement that may not be run twice, once. `false`: no answer came, and it may be done, or be at work still.
+    pub fn execute_once(&mut self, sql: &str) -> Result<bool> {
+        self.go_on()?;
+        match self.runtime.block_on(self.store.execute(sql)) {
+            Ok(()) => Ok(true),
+            Err(error @ StoreError::Unreachable { .. }) => {
+                tracing::warn!("{error}");
+                Ok(false)
+            }
+            Err(error) => Err(error.into()),
+        }
     }
 
     /// Rows of flows out of a table of their shape.
@@ -191,6 +206,12 @@ impl<'a, B: Bus> Work<'a, B> {
         Ok(entries.into_iter().map(|(_, entry)| entry).collect())
     }
 
+    /// All entries that rows are of, or will be unless they are given up.
+    pub fn standing(&mut self) -> Result<Vec<Entry>> {
+        let entries = self.entries("phase != 'given_up'")?;
+        Ok(entries.into_iter().map(|(_, entry)| entry).collect())
+    }
+
     /// The latest entry that is done.
     pub fn last_done(&mut self) -> Result<Option<Entry>> {
         Ok(self.entries("phase = 'swapped'")?.pop().map(|(_, entry)| entry))
@@ -234,5 +255,89 @@ impl<'a, B: Bus> Work<'a, B> {
             }
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+pub mod tests {
+    use super::*;
+    use std::io::{BufRead, BufReader, Read, Write};
+    use std::net::TcpListener;
+    use weir_bus::EmbeddedBus;
+
+    /// A ClickHouse by hand: each statement is answered with rows as JSON, or not at all. Inserts are taken.
+    fn clickhouse(answer: impl Fn(&str) -> Option<String> + Send + 'static) -> String {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        std::thread::spawn(move || {
+            for mut client in listener.incoming().flatten() {
+                let mut input = BufReader::new(client.try_clone().unwrap());
+                let (mut head, mut body) = (String::new(), Vec::new());
+                while input.read_line(&mut head).unwrap_or(0) > 2 {}
+                let length = head.lines().find_map(|line| {
+                    line.to_lowercase().strip_prefix("content-length: ").map(|length| length.parse().unwrap())
+                });
+                match length {
+                    Some(length) => {
+                        body.resize(length, 0);
+                        input.read_exact(&mut body).unwrap();
+                    }
+                    None => {
+                        while !body.ends_with(b"\r\n0\r\n\r\n") {
+                            let more = input.fill_buf().unwrap();
+                            let count = more.len();
+                            body.extend_from_slice(more);
+                            input.consume(count);
+                        }
+                    }
+                }
+                let rows = if length.is_none() {
+                    Some(String::new())
+                } else {
+                    answer(&String::from_utf8_lossy(&body))
+                };
+                if let Some(rows) = rows {
+                    let length = rows.len();
+                    let _ = write!(
+                        client,
+                        "HTTP/1.1 200 OK\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n{rows}"
+                    );
+                }
+            }
+        });
+        url
+    }
+
+    /// Does something as a run whose entry is `entry`, against a ClickHouse by hand.
+    pub fn with_work(
+        entry: &Entry,
+        answer: impl Fn(&str) -> Option<String> + Send + 'static,
+        act: impl FnOnce(&mut Work<'_, EmbeddedBus>) -> Result<()>,
+    ) -> Result<()> {
+        let folder = tempfile::tempdir().unwrap();
+        let mut config = Config::default();
+        config.bus.embedded.path = folder.path().join("bus");
+        let bus = EmbeddedBus::open(config.bus.clone()).unwrap();
+        let runtime =
+            tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+        let (stop, owner) = (Stop::new(), std::sync::Arc::new(std::sync::OnceLock::new()));
+        let (owns, row) = (std::sync::Arc::clone(&owner), entry.clone());
+        config.clickhouse.url = clickhouse(move |sql| {
+            if sql.contains("FROM weir.redecodes") {
+                let Entry { generation, from, to, phase, details, version } = &row;
+                let (phase, details) = (phase.word(), serde_json::to_string(details).unwrap());
+                return Some(
+                    serde_json::json!({
+                        "generation": generation, "from": from, "to": to, "phase": phase, "owner": owns.get().unwrap(),
+                        "details": details, "version": version,
+                    })
+                    .to_string(),
+                );
+            }
+            answer(sql)
+        });
+        let mut work = Work::new(&bus, &config, runtime.handle(), &|_| {}, &stop).unwrap();
+        owner.set(work.owner).unwrap();
+        act(&mut work)
     }
 }

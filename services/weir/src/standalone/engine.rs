@@ -1,17 +1,19 @@
 //! The engine as a child of `weir standalone`: its crash or hunger for memory ends nothing else.
 //!
-//! What must stay true: it is started again however often it ends, with a pause that grows; it never outlives its parent, because its
-//! standard input is a pipe whose other end dies with the parent (kill -9 too), and the child ends when that closes.
+//! What must stay true: it is started again however often it ends, with a pause that grows, and is killed only where it says nothing for
+//! longer than any load explains; it never outlives its parent, because its standard input is a pipe whose other end dies with the parent
+//! (kill -9 too), and the child ends when that closes.
 
-use std::convert::Infallible;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 use tokio::process::{Child, Command};
 use weir_runtime::{Readiness, Stop};
-use weir_store::Store;
+use weir_store::{Store, StoreError};
 
 /// Between looks whether it answers.
 const LOOK: Duration = Duration::from_millis(100);
+/// One that answered before and says nothing to anything for so long is stuck.
+pub const SILENT: Duration = Duration::from_secs(120);
 /// Pause before the first new start; each further one is twice as long.
 const FIRST_PAUSE: Duration = Duration::from_millis(200);
 /// The longest pause.
@@ -30,6 +32,7 @@ fn pause(soon: u32) -> Duration {
 pub async fn supervise(
     mut command: impl FnMut() -> Command,
     store: Store,
+    silence: Duration,
     ready: Readiness,
     stop: Stop,
 ) -> std::io::Result<()> {
@@ -45,14 +48,23 @@ pub async fn supervise(
                 // Waiting for a child closes its input, so the pipe is kept apart.
                 let pipe = child.stdin.take();
                 let ended = tokio::select! {
-                    status = child.wait() => status,
-                    never = answers(&store, &ready, begun) => match never {},
+                    status = child.wait() => Some(status),
+                    () = falls_silent(&store, &ready, begun, silence) => None,
                     () = stop.cancelled() => {
                         drop(pipe);
                         return end(child).await;
                     }
                 };
-                ended.map_or_else(|error| error.to_string(), |status| format!("it ended ({status})"))
+                match ended {
+                    Some(Ok(status)) => format!("it ended ({status})"),
+                    Some(Err(error)) => error.to_string(),
+                    None => match child.kill().await {
+                        Ok(()) => format!("it said nothing for {silence:?} and was killed"),
+                        Err(error) => {
+                            format!("it said nothing for {silence:?} and can't be killed ({error})")
+                        }
+                    },
+                }
             }
         };
         soon = if begun.elapsed() >= HEALTHY { 0 } else { soon.saturating_add(1) };
@@ -68,14 +80,23 @@ pub async fn supervise(
     Ok(())
 }
 
-/// Says that it is ready when it answers; never ends.
-async fn answers(store: &Store, ready: &Readiness, begun: Instant) -> Infallible {
+/// Says that it is ready when it answers; ends when nothing has come of it for long after that. Each question has a connection of its own
+/// while it is asked, and half of the time: no single one that is lost is the engine's end.
+async fn falls_silent(store: &Store, ready: &Readiness, begun: Instant, silence: Duration) {
     while store.execute("SELECT 1").await.is_err() {
         tokio::time::sleep(LOOK).await;
     }
     ready.ready();
     tracing::info!(after = ?begun.elapsed(), "the engine answers");
-    std::future::pending().await
+    let mut heard = Instant::now();
+    while heard.elapsed() < silence {
+        tokio::time::sleep(silence / 10).await;
+        let answer = tokio::time::timeout(silence / 2, store.execute("SELECT 1")).await;
+        // One that refuses, for want of memory or whatever else, lives.
+        if matches!(answer, Ok(Ok(()) | Err(StoreError::Refused { .. }))) {
+            heard = Instant::now();
+        }
+    }
 }
 
 async fn end(mut child: Child) -> std::io::Result<()> {
@@ -133,7 +154,7 @@ mod tests {
             tries += 1;
             if tries == 1 { Command::new("/nowhere/weir") } else { script(&text) }
         };
-        let supervised = supervise(command, away(), health.condition("engine"), stop.clone());
+        let supervised = supervise(command, away(), SILENT, health.condition("engine"), stop.clone());
         let lines = || std::fs::read_to_string(&starts).unwrap_or_default().lines().count();
         let story = async {
             while lines() < 3 {
@@ -149,5 +170,54 @@ mod tests {
                 .expect("it hangs");
         done.unwrap();
         assert!(ended.exists(), "it was not told");
+    }
+
+    /// A server that answers as many questions as it is told, and takes connections for ever.
+    fn answering(questions: usize) -> Store {
+        use std::io::{Read, Write};
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        std::thread::spawn(move || {
+            let mut held = Vec::new();
+            for (number, client) in listener.incoming().enumerate() {
+                let mut client = client.unwrap();
+                if number < questions {
+                    let _ = client.read(&mut [0; 4096]);
+                    let status = if number % 2 == 0 { "200 OK" } else { "500 no" };
+                    let _ =
+                        write!(client, "HTTP/1.1 {status}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
+                } else {
+                    held.push(client);
+                }
+            }
+        });
+        Store::new(&weir_store::Config { url, ..Default::default() }).unwrap()
+    }
+
+    #[tokio::test]
+    async fn one_that_answers_no_more_is_killed_and_started_again_and_one_that_refuses_is_not() {
+        let folder = tempfile::tempdir().unwrap();
+        let starts = folder.path().join("starts");
+        let text = format!("echo >>'{}'; cat", starts.display());
+        let lines = || std::fs::read_to_string(&starts).unwrap_or_default().lines().count();
+        let (stop, health, silence) = (Stop::new(), weir_runtime::Health::default(), Duration::from_secs(1));
+        let begun = Instant::now();
+        let supervised =
+            supervise(|| script(&text), answering(30), silence, health.condition("engine"), stop.clone());
+        let story = async {
+            while lines() < 2 {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+            // So long it was answered, if only by refusals every other time.
+            assert!(begun.elapsed() > Duration::from_secs(3), "{:?}", begun.elapsed());
+            let why = health.missing()["engine"].clone();
+            assert!(why.starts_with("it said nothing for 1s and was killed"), "{why}");
+            stop.cancel();
+        };
+        let (done, ()) =
+            tokio::time::timeout(Duration::from_secs(30), async { tokio::join!(supervised, story) })
+                .await
+                .expect("it hangs");
+        done.unwrap();
     }
 }

@@ -16,7 +16,7 @@ use tokio::process::Command;
 use tokio::task::JoinSet;
 use weir_bus::{Bus, EmbeddedBus, TopicSpec};
 use weir_runtime::{Health, Readiness, Repeats, Stop};
-use weir_store::Store;
+use weir_store::{Store, StoreError};
 
 /// Why it can't start or go on.
 #[derive(Debug, Error)]
@@ -149,8 +149,13 @@ async fn run(
 
     // The engine ends last: the sink still stores what it holds.
     let engine_stop = Stop::new();
-    let supervised =
-        tokio::spawn(engine::supervise(engine, store.clone(), conditions.engine, engine_stop.clone()));
+    let supervised = tokio::spawn(engine::supervise(
+        engine,
+        store.clone(),
+        engine::SILENT,
+        conditions.engine,
+        engine_stop.clone(),
+    ));
     let mut services = JoinSet::new();
     conditions.ingest.ready();
     spawn(&mut services, &stop, ingest.run(bus.clone(), stop.clone()));
@@ -219,16 +224,64 @@ async fn made(config: &Config, ready: &Readiness, stop: &Stop) -> std::result::R
             done = tables(config, |words| tracing::info!("{words}")) => done,
         };
         let Err(error) = done else { return Ok(true) };
-        let passes =
-            error.downcast_ref::<weir_store::StoreError>().is_some_and(weir_store::StoreError::is_transient);
-        if !passes {
+        let of = error.downcast_ref::<StoreError>();
+        if !of.is_some_and(StoreError::is_transient) {
             return Err(Error::Tables(error));
         }
         let words = format!("{error:#}");
         ready.not_ready(&words);
         if told.says(&words) {
-            tracing::debug!("{words}");
+            match of {
+                // That it is away for a while is how each start begins.
+                Some(StoreError::Unreachable { .. }) => tracing::debug!("{words}"),
+                _ => tracing::error!("the tables can't be made: {words}; it is tried again"),
+            }
         }
         tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::{Read, Write};
+
+    /// A ClickHouse that answers everything with these words.
+    fn refusing(words: &'static str) -> Config {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        std::thread::spawn(move || {
+            for mut client in listener.incoming().flatten() {
+                let _ = client.read(&mut [0; 4096]);
+                let length = words.len();
+                let _ = write!(
+                    client,
+                    "HTTP/1.1 500 no\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n{words}"
+                );
+            }
+        });
+        let clickhouse = weir_store::Config { url, ..weir_store::Config::default() };
+        Config { clickhouse, ..Config::default() }
+    }
+
+    #[tokio::test]
+    async fn tables_that_are_refused_for_good_are_an_error_and_what_passes_is_tried_again() {
+        let (health, stop) = (Health::default(), Stop::new());
+        let ready = health.condition("sink");
+        for lasting in
+            ["Code: 62. DB::Exception: Syntax error", "Code: 497. DB::Exception: Not enough privileges"]
+        {
+            let error = made(&refusing(lasting), &ready, &stop).await.unwrap_err().to_string();
+            assert!(error.contains(lasting), "{error}");
+        }
+        let config = refusing("Code: 241. DB::Exception: Memory limit exceeded");
+        let trying = made(&config, &ready, &stop);
+        let end = async {
+            tokio::time::sleep(Duration::from_millis(500)).await;
+            assert!(health.missing()["sink"].contains("Memory limit"), "{:?}", health.missing());
+            stop.cancel();
+        };
+        let (made, ()) = tokio::join!(trying, end);
+        assert!(!made.unwrap());
     }
 }

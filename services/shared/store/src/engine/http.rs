@@ -1,16 +1,21 @@
 //! ClickHouse's HTTP interface, as far as the `clickhouse` crate and `curl` use it.
 //!
 //! What must stay true: an insert begins only when its body has come completely (Content-Length or last chunk); a body that is cut
-//! off inserts nothing, so that its token stays free (EXACTLY_ONCE.md, rule 11). The interface has no users: it is for loopback.
+//! off inserts nothing, so that its token stays free (EXACTLY_ONCE.md, rule 11). The interface has no users: it is for loopback, and for
+//! programs. A web page that is open in a browser on this machine reaches loopback too, so nothing that a page can send is taken: no
+//! request that a browser says is a page's, none for a host by name (which may be anybody's and lead here), and what changes anything
+//! comes by POST.
 
 use super::{Engine, EngineError, compressed};
 use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::extract::{FromRequest, Multipart, Query, State};
-use axum::http::{HeaderValue, Method, Request as HttpRequest, StatusCode, header};
+use axum::http::uri::Authority;
+use axum::http::{HeaderMap, HeaderValue, Method, Request as HttpRequest, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use bytes::Bytes;
+use std::net::IpAddr;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 use tokio::net::TcpListener;
@@ -139,8 +144,17 @@ async fn answer(
     Query(mut url): Query<Vec<(String, String)>>,
     http: HttpRequest<Body>,
 ) -> Response {
+    if let Some(why) = refusal(http.headers()) {
+        let mut refused = failed(&format!("Code: 497. DB::Exception: {why} (ACCESS_DENIED)"));
+        *refused.status_mut() = StatusCode::FORBIDDEN;
+        return refused;
+    }
     if http.method() == Method::GET && url.is_empty() {
         return "Ok.\n".into_response();
+    }
+    if http.method() != Method::POST {
+        url.retain(|(name, _)| name != "readonly");
+        url.push(("readonly".to_owned(), "1".to_owned()));
     }
     let multipart = http
         .headers()
@@ -173,6 +187,22 @@ async fn answer(
         Ok(Err(error)) => failed(&error),
         Err(error) => failed(&format!("Code: 49. DB::Exception: {error}")),
     }
+}
+
+/// Why a request is not taken, whatever it asks for.
+fn refusal(headers: &HeaderMap) -> Option<String> {
+    let text = |name: &str| headers.get(name).map(|value| String::from_utf8_lossy(value.as_bytes()));
+    if headers.contains_key(header::ORIGIN) || text("sec-fetch-site").is_some_and(|site| site != "none") {
+        return Some("a web page asks, and this is for programs on this machine".to_owned());
+    }
+    let host = text("host").unwrap_or_default();
+    // A port may be that of a tunnel's other end.
+    let authority = host.parse::<Authority>().ok();
+    let name = authority.as_ref().map_or("", Authority::host).trim_start_matches('[').trim_end_matches(']');
+    if name.parse::<IpAddr>().is_ok() || name.eq_ignore_ascii_case("localhost") {
+        return None;
+    }
+    Some(format!("'{host}' is not this machine: ask for localhost or its address (clickhouse.url)"))
 }
 
 /// The `clickhouse` crate sends a query with bound parameters as a form.
@@ -232,5 +262,31 @@ mod tests {
         assert_eq!(request.parameters, [("x".to_owned(), "1".to_owned())]);
         assert_eq!(request.settings, [("max_threads".to_owned(), "2".to_owned())]);
         assert_eq!(request.database.as_deref(), Some("d"));
+    }
+
+    #[test]
+    fn pages_and_hosts_by_name_are_refused_and_programs_are_not() {
+        let of = |all: &[(&'static str, &'static str)]| {
+            let one = |(name, value): &(&'static str, &'static str)| {
+                (name.parse().unwrap(), value.parse().unwrap())
+            };
+            refusal(&all.iter().map(one).collect())
+        };
+        for host in
+            ["127.0.0.1:8123", "localhost:8123", "LocalHost", "[::1]:9999", "127.0.0.1:18123", "192.0.2.1"]
+        {
+            assert_eq!(of(&[("host", host)]), None, "{host}");
+        }
+        for host in ["rebound.example.org:8123", "localhost.example.org", "127.0.0.1.example.org", ""] {
+            assert!(of(&[("host", host)]).is_some(), "{host}");
+        }
+        assert!(of(&[]).is_some());
+        let local = ("host", "127.0.0.1:8123");
+        for page in ["https://example.org", "null", "http://127.0.0.1:8123"] {
+            assert!(of(&[local, ("origin", page)]).is_some(), "{page}");
+        }
+        assert!(of(&[local, ("sec-fetch-site", "cross-site")]).is_some());
+        // An address that somebody typed into a browser.
+        assert_eq!(of(&[local, ("sec-fetch-site", "none")]), None);
     }
 }
