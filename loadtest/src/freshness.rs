@@ -6,6 +6,7 @@
 
 use crate::generate::now_ns;
 use crate::raw::Sent;
+use crate::verify::{OF_EXPORTERS, exporters};
 use anyhow::Result;
 use serde::{Deserialize, Serialize};
 use std::collections::{HashMap, HashSet};
@@ -55,15 +56,15 @@ impl Looking {
             exporter: String,
             newest: i64,
         }
-        let list: Vec<String> =
-            self.exporters.iter().map(|address| address.to_ipv6_mapped().to_string()).collect();
         let sql = format!(
             "SELECT IPv6NumToString(exporter) AS exporter, max(toUnixTimestamp64Nano(received)) AS newest FROM {}.flows \
-             WHERE exporter IN (SELECT toIPv6(arrayJoin(splitByChar(',', {{exporters:String}})))) \
-             AND received > fromUnixTimestamp64Nano({{since:Int64}}) GROUP BY exporter",
+             WHERE {OF_EXPORTERS} AND received > fromUnixTimestamp64Nano({{since:Int64}}) GROUP BY exporter",
             store.database()
         );
-        let parameters = [("exporters", list.join(",")), ("since", self.since(now_ns()).to_string())];
+        let parameters = [
+            ("exporters", exporters(self.exporters.iter().copied())),
+            ("since", self.since(now_ns()).to_string()),
+        ];
         let rows: Vec<Newest> = store.query(&sql, &parameters).await?;
         let address = |text: &str| text.parse::<std::net::Ipv6Addr>().ok()?.to_ipv4_mapped();
         let newest: HashMap<_, _> =

@@ -82,15 +82,12 @@ pub(super) fn events(
     for event in events {
         sleep_until(event.at_s);
         for number in 0..event.times {
-            if over() {
-                break;
-            }
             let [least, most] = event.every_s;
             if number > 0 {
                 sleep_until(begun.elapsed().as_secs_f64() + random.random_range(least..=most));
-                if over() {
-                    break;
-                }
+            }
+            if over() {
+                break;
             }
             let at_s = begun.elapsed().as_secs_f64();
             let outcome = match faults::inflict(machine, event, &mut random) {

@@ -35,10 +35,8 @@ pub fn step(asked: f64, (sent, seconds): (u64, f64), from: &Sample, to: &Sample)
 pub fn parts(samples: &[Sample], sent: u64, sending_s: f64) -> Vec<Part> {
     // What is used while nothing comes any more is not what the flows cost; the look after the last row has that row's cost.
     let grown = samples.windows(2).rposition(|pair| pair[1].stored > pair[0].stored);
-    let until = grown.map_or(samples.len(), |at| (at + 3).min(samples.len()));
-    let Some((last, samples)) = samples.get(..until).and_then(|some| Some((some.last()?, some))) else {
-        return Vec::new();
-    };
+    let samples = &samples[..grown.map_or(samples.len(), |at| (at + 3).min(samples.len()))];
+    let Some(last) = samples.last() else { return Vec::new() };
     let flows = sent.max(1) as f64;
     let part = |(name, used): (&String, &Used)| {
         let memory = |from: f64, to: f64| {

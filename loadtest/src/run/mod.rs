@@ -126,9 +126,8 @@ pub fn run(options: &Options, stop: &AtomicBool) -> Result<Report> {
         Place::Target(target) => {
             let acts = !scenario.events.is_empty() || scenario.kills_ingest();
             ensure!(!acts, "{} acts on processes, which only --local has", scenario.name);
-            let garbage = scenario.phases.iter().any(|phase| phase.garbage > 0.0);
             ensure!(
-                !garbage || target.address.is_loopback(),
+                !scenario.sends_garbage() || target.address.is_loopback(),
                 "{} sends under strange addresses, which only loopback lets it do",
                 scenario.name
             );
@@ -257,8 +256,7 @@ impl<'w> Run<'w> {
     fn send(&mut self, mut machine: Option<&mut Machine>, stop: &AtomicBool) -> Result<Over> {
         let runtime = tokio::runtime::Runtime::new().context("no threads")?;
         // Strangers' rows are not ours, and only where there are some is it worth the question.
-        let strangers = self.place == report::Place::Target
-            || self.scenario.phases.iter().any(|phase| phase.garbage > 0.0);
+        let strangers = self.place == report::Place::Target || self.scenario.sends_garbage();
         let own = self.exporters.iter().map(|one| one.address).filter(|_| strangers).collect();
         let rows = sample::Rows::of(self.store.clone(), own);
         let before = runtime.block_on(rows.count())?;

@@ -6,6 +6,7 @@
 use crate::freshness::{Look, Looking};
 use crate::generate::Progress;
 use crate::pace::{ACKNOWLEDGED, DROPPED, KERNEL_DROPS, RECEIVED};
+use crate::verify::{self, OF_EXPORTERS};
 use anyhow::Result;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, HashMap};
@@ -152,14 +153,9 @@ pub struct Rows {
 impl Rows {
     /// Those of `exporters`; of none: all.
     pub fn of(store: Store, exporters: Vec<Ipv4Addr>) -> Self {
-        let only = if exporters.is_empty() {
-            ""
-        } else {
-            " WHERE exporter IN (SELECT toIPv6(arrayJoin(splitByChar(',', {exporters:String}))))"
-        };
+        let only = if exporters.is_empty() { String::new() } else { format!(" WHERE {OF_EXPORTERS}") };
         let sql = format!("SELECT count() AS count FROM {}.flows{only}", store.database());
-        let exporters: Vec<_> = exporters.iter().map(|one| one.to_ipv6_mapped().to_string()).collect();
-        Self { store, sql, exporters: exporters.join(",") }
+        Self { store, sql, exporters: verify::exporters(exporters.into_iter()) }
     }
 
     /// How many there are now.

@@ -308,6 +308,11 @@ impl Scenario {
         Duration::from_secs_f64(self.phases.iter().map(|phase| phase.for_s * phase.steps as f64).sum())
     }
 
+    /// Whether datagrams come that mean nothing, some of them from strangers.
+    pub fn sends_garbage(&self) -> bool {
+        self.phases.iter().any(|phase| phase.garbage > 0.0)
+    }
+
     /// Whether the generator is told by anything but ingest's counters what ingest received: where ingest dies, they die with it.
     pub fn kills_ingest(&self) -> bool {
         self.events.iter().any(|event| {

@@ -7,6 +7,7 @@ mod raw;
 mod sql;
 
 pub use raw::{ByMinute, Cause, Excuse, Missed as MissedByRaw, against_raw, by_minute};
+pub(crate) use sql::OF_EXPORTERS;
 
 use crate::ledger::{Account, Ledger, Side, Sum};
 use anyhow::Result;
@@ -14,6 +15,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
+use std::net::Ipv4Addr;
 use std::time::{Duration, Instant};
 use weir_store::Store;
 
@@ -232,7 +234,12 @@ fn mapped(account: &Account) -> String {
 }
 
 fn list<'a>(accounts: impl Iterator<Item = &'a Account>) -> String {
-    accounts.map(mapped).collect::<Vec<_>>().join(",")
+    exporters(accounts.map(|account| account.address))
+}
+
+/// What [`OF_EXPORTERS`] names.
+pub(crate) fn exporters(addresses: impl Iterator<Item = Ipv4Addr>) -> String {
+    addresses.map(|address| address.to_ipv6_mapped().to_string()).collect::<Vec<_>>().join(",")
 }
 
 /// Waits until everything is there or nothing more comes, and compares.

@@ -38,7 +38,8 @@ const OF_RUN: &str = "exporter = toIPv6({exporter:String}) AND received BETWEEN 
                       fromUnixTimestamp64Nano({to:Int64})";
 const RECEIVED: &str =
     "received BETWEEN fromUnixTimestamp64Nano({from:Int64}) AND fromUnixTimestamp64Nano({to:Int64})";
-const OF_EXPORTERS: &str = "exporter IN (SELECT toIPv6(arrayJoin(splitByChar(',', {exporters:String}))))";
+/// Rows of exporters, of whatever run.
+pub const OF_EXPORTERS: &str = "exporter IN (SELECT toIPv6(arrayJoin(splitByChar(',', {exporters:String}))))";
 
 /// Rows that are there of all exporters, for waiting.
 pub fn count(database: &str) -> String {

@@ -436,6 +436,31 @@ mod tests {
         GiveUp(usize),
     }
 
+    fn act(step: Step, lane: &mut Lane<Memory>, way: &mut Partitions, sent: &mut u32) {
+        match step {
+            Step::Send(exporter, frames, size) => {
+                for _ in 0..frames {
+                    let bytes = frame_bytes(*sent, size);
+                    lane.send(&Frame { exporter: &[exporter; 16], bytes: &bytes, datagrams: 1 }, way);
+                    *sent += 1;
+                }
+            }
+            Step::Answer(partition, most) => way.answer(partition, most),
+            Step::Turn => lane.turn(way),
+            Step::HeldBack(is) => lane.store.held_back = is && !lane.is_through(),
+            Step::GiveUp(partition) => way.give_up(partition),
+        }
+    }
+
+    /// Until nothing waits or is out any more.
+    fn answer_all(lane: &mut Lane<Memory>, way: &mut Partitions) {
+        for _ in 0..2_000 {
+            (0..PARTITIONS).for_each(|partition| way.answer(partition, usize::MAX));
+            lane.turn(way);
+        }
+        (0..PARTITIONS).for_each(|partition| way.answer(partition, usize::MAX));
+    }
+
     fn step() -> impl Strategy<Value = Step> {
         prop_oneof![
             4 => (0_u8..6, 1_usize..12, 4_usize..600_000).prop_map(|(e, n, size)| Step::Send(e, n, size)),
@@ -457,17 +482,7 @@ mod tests {
             let mut lane = Lane::new(Memory { bound, ..Memory::default() });
             let mut sent = 0;
             for step in steps {
-                match step {
-                    Step::Send(exporter, frames, size) => for _ in 0..frames {
-                        let bytes = frame_bytes(sent, size);
-                        lane.send(&Frame { exporter: &[exporter; 16], bytes: &bytes, datagrams: 1 }, &mut way);
-                        sent += 1;
-                    },
-                    Step::Answer(partition, most) => way.answer(partition, most),
-                    Step::Turn => lane.turn(&mut way),
-                    Step::HeldBack(is) => lane.store.held_back = is && !lane.is_through(),
-                    Step::GiveUp(_) => unreachable!("the next test does it"),
-                }
+                act(step, &mut lane, &mut way, &mut sent);
                 let held: usize = lane.held.iter().map(|held| held.bytes.len()).sum();
                 prop_assert!(lane.store.bytes() <= bound && held <= HOLD && held == lane.held_bytes);
                 // Settled is only what was answered for.
@@ -485,11 +500,7 @@ mod tests {
             lane.store.held_back = false;
             // A frame that is larger than the whole buffer never goes; the real one holds many.
             way.bound = way.bound.max(600_000);
-            for _ in 0..2_000 {
-                (0..PARTITIONS).for_each(|partition| way.answer(partition, usize::MAX));
-                lane.turn(&mut way);
-            }
-            (0..PARTITIONS).for_each(|partition| way.answer(partition, usize::MAX));
+            answer_all(&mut lane, &mut way);
             prop_assert!(lane.is_through() && lane.held.is_empty() && lane.store.frames.is_empty());
             let mut all: Vec<u32> = way.acked.iter().map(|(_, number)| *number).chain(way.dropped.clone()).collect();
             all.sort_unstable();
@@ -512,31 +523,17 @@ mod tests {
             let mut lane = Lane::new(Memory { bound: usize::MAX, held_back: true, ..Memory::default() });
             let (mut sent, mut past) = (0, Vec::new());
             for step in steps {
-                match step {
-                    Step::Send(exporter, frames, size) => for _ in 0..frames {
-                        let bytes = frame_bytes(sent, size);
-                        lane.send(&Frame { exporter: &[exporter; 16], bytes: &bytes, datagrams: 1 }, &mut way);
-                        sent += 1;
-                    },
-                    Step::Answer(partition, most) => way.answer(partition, most),
-                    Step::Turn => lane.turn(&mut way),
-                    Step::HeldBack(is) => lane.store.held_back = is && !lane.is_through(),
+                let is_past = matches!(step, Step::GiveUp(_)) && !lane.is_draining();
+                act(step, &mut lane, &mut way, &mut sent);
+                if is_past {
                     // What went past the spool is in memory alone, and lost with its producer.
-                    Step::GiveUp(partition) if lane.is_draining() => way.give_up(partition),
-                    Step::GiveUp(partition) => {
-                        way.give_up(partition);
-                        past.append(&mut way.given_up);
-                    }
+                    past.append(&mut way.given_up);
                 }
                 let has = |number: &u32| way.acked.iter().any(|(_, acked)| acked == number);
                 prop_assert!(lane.store.settled.drain(..).all(|number| has(&number)));
             }
             lane.store.held_back = false;
-            for _ in 0..2_000 {
-                (0..PARTITIONS).for_each(|partition| way.answer(partition, usize::MAX));
-                lane.turn(&mut way);
-            }
-            (0..PARTITIONS).for_each(|partition| way.answer(partition, usize::MAX));
+            answer_all(&mut lane, &mut way);
             prop_assert!(lane.is_through() && lane.held.is_empty() && lane.store.frames.is_empty());
             prop_assert!(way.failed.is_empty() && way.dropped.is_empty());
             let all: std::collections::BTreeSet<u32> = way.acked.iter().map(|(_, number)| *number).chain(past).collect();

@@ -165,14 +165,13 @@ impl KafkaProducer {
             // Nobody listens where it took too long.
             let _ = tell.send(sent);
         };
-        let given_up =
-            |reason| Failure::Dead(self.client.dead(DOING, RDKafkaErrorCode::OperationTimedOut, reason));
         std::thread::Builder::new()
             .name("bus-positions".to_owned())
             .spawn(send)
             .map_err(|error| Failure::Abort(format!("{DOING}: no thread for it: {error}")))?;
         told.recv_timeout(limit + GRACE).unwrap_or_else(|_| {
-            Err(given_up(format!("no answer from the group's coordinator within {:?}", limit + GRACE)))
+            let reason = format!("no answer from the group's coordinator within {:?}", limit + GRACE);
+            Err(Failure::Dead(self.client.dead(DOING, RDKafkaErrorCode::OperationTimedOut, reason)))
         })
     }
 }
