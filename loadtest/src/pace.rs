@@ -177,7 +177,8 @@ mod tests {
         let mut rate = Rate::new(2000.0, false);
         let begun = Instant::now();
         (0..50).for_each(|_| rate.wait(10, 0));
+        // Never faster; on a busy machine slower.
         let took = begun.elapsed().as_secs_f64();
-        assert!((0.23..0.6).contains(&took), "{took}");
+        assert!((0.23..10.0).contains(&took), "{took}");
     }
 }

@@ -349,8 +349,9 @@ mod tests {
         assert_eq!((all[0].0, all[0].1, all[0].3), (mapped(1), port(&one), &large[..]));
         assert_eq!((all[1].0, all[1].1, all[1].3), (mapped(2), port(&two), &b""[..]));
         assert_eq!((all[2].0, all[2].1, all[2].3), (mapped(1), port(&one), &b"last"[..]));
+        // Not in their order: until the kernel's clock on packets is on, which is a while after it is asked for, a datagram has the time of its
+        // reading.
         assert!(all.iter().all(|(_, _, time, _)| (now() - time).abs() < 60_000_000_000));
-        assert!(all.is_sorted_by_key(|(_, _, time, _)| *time));
         assert_eq!(batch.receive(&sockets[0]).unwrap(), 0, "nothing is left");
         assert_eq!(batch.datagrams().count(), 0);
     }
