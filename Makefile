@@ -6,7 +6,7 @@ export WEIR_HOME ?= $(CURDIR)/.weir
 TARGET := $(or $(CARGO_TARGET_DIR),$(CURDIR)/target)
 export WEIR_BIN ?= $(TARGET)/release/weir
 
-.PHONY: help setup setup-run run stop test test-faults lint build bench clean
+.PHONY: help setup setup-run run test test-faults lint build bench clean
 
 help: ## Says what there is
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 12
@@ -35,5 +35,5 @@ lint: setup ## Formatting, clippy, dependency rules, licences
 bench: setup ## Benchmarks
 	cargo bench --locked -p weir-schemas -p weir-wire -p weir-ingest -p weir-decoder -p weir-sink --benches
 
-clean: ## Removes what was built and fetched, and the data of `make run`
+clean: ## Removes what was built and fetched, and all data of `make run`, stored flows too
 	rm -rf "$(TARGET)" "$(WEIR_HOME)"/{kafka,engine,asn,geo,python,data}

@@ -25,7 +25,7 @@ stop() {
 }
 trap stop INT TERM EXIT
 
-flags=()
+flags=(--databases)
 [ "$demo" = 0 ] || flags+=(--demo)
 [ -z "${WEIR_CONFIG:-}" ] || flags+=(--config "$WEIR_CONFIG")
 unset WEIR_CONFIG

@@ -12,9 +12,10 @@ step() { echo "== $1 (${SECONDS} s)"; }
 step "build"
 cargo test --release --locked --workspace --no-run
 step "tests"
-# The bus and its files, ingest's spool, the decoder's transactions, the sink's plans and inserts, the engine's log, the model, the stack.
-cargo test --release --locked --workspace --test kafka --test coordinator --test embedded --test start --test store --test engine --test model \
-    --test repair --test faults --test standalone --test redecode
+# The bus and its files, ingest's spool, the decoder's transactions, the sink's plans and inserts, the engine's log, the model, the stack; and
+# what is tested of it without I/O, beside the code.
+cargo test --release --locked --workspace --lib --bins --test kafka --test coordinator --test embedded --test start --test store \
+    --test engine --test model --test repair --test replay --test faults --test standalone --test redecode --test deadletter
 step "load tests"
 rm -rf "$out"
 status=0

@@ -1,7 +1,7 @@
 //! What of the datagrams sent lies in `weir.raw`: the border between missed and lost.
 //!
 //! A datagram that a dead socket, the kernel or a killed ingest's memory took was never acknowledged, and is *missed*. One that lies in
-//! `weir.raw` was, and must come out as rows, once: otherwise it is *lost* (EXACTLY_ONCE.md, rule 20).
+//! `weir.raw` was, and must come out as rows, once: otherwise it is *lost* (docs/exactly-once.md, rule 20).
 
 use anyhow::{Context, Result};
 use std::collections::HashMap;

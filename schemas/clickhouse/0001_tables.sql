@@ -1,4 +1,4 @@
--- The tables of DESIGN.md, Storage. Made from the table of columns (weir-schemas); frozen once released.
+-- Weir's tables (docs/columns.md). Made from the table of columns (weir-schemas); frozen once released.
 
 CREATE TABLE IF NOT EXISTS flows{on_cluster}
 (
@@ -12,7 +12,7 @@ CREATE TABLE IF NOT EXISTS flows{on_cluster}
     exported DateTime64(9, 'UTC') COMMENT 'Export time in the datagram\'s header, by the exporter\'s clock; 0 where it has none.' CODEC(Delta(8), ZSTD(1)),
     flow_start DateTime64(9, 'UTC') COMMENT 'First packet of the flow, by the exporter\'s clock; 0 where it is not exported.' CODEC(Delta(8), ZSTD(1)),
     flow_end DateTime64(9, 'UTC') COMMENT 'Last packet of the flow, by the exporter\'s clock; 0 where it is not exported.' CODEC(Delta(8), ZSTD(1)),
-    spread_start DateTime64(9, 'UTC') COMMENT 'Start of the time over which bytes are spread: anchored at the receive time, plausible (COUNTING.md, Time).' CODEC(Delta(8), ZSTD(1)),
+    spread_start DateTime64(9, 'UTC') COMMENT 'Start of the time over which bytes are spread: anchored at the receive time, plausible (docs/counting.md, Time).' CODEC(Delta(8), ZSTD(1)),
     spread_end DateTime64(9, 'UTC') COMMENT 'End of the time over which bytes are spread; the flow itself counts in the minute of this end.' CODEC(Delta(8), ZSTD(1)),
     protocol Enum8('unknown' = 0, 'netflow_v5' = 1, 'netflow_v9' = 2, 'ipfix' = 3, 'sflow_v5' = 4) COMMENT 'Export protocol.' CODEC(ZSTD(1)),
     flow_kind Enum8('unknown' = 0, 'flow' = 1, 'sample' = 2, 'discard' = 3, 'event' = 4) COMMENT 'What the record describes.' CODEC(ZSTD(1)),

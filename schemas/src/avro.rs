@@ -14,7 +14,7 @@ use thiserror::Error;
 
 /// Kafka header that names the writer's schema: its CRC-64-AVRO fingerprint, 8 bytes little-endian.
 pub const FINGERPRINT_HEADER: &str = "weir-schema-crc64";
-/// A batch is cut before its datum gets larger than this (EXACTLY_ONCE.md, rule 5).
+/// A batch is cut before its datum gets larger than this (docs/exactly-once.md, rule 5).
 pub const MAX_BATCH_BYTES: usize = 512_000;
 
 /// Why a message can't be read.

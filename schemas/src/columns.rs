@@ -1,7 +1,7 @@
 //! The one table of columns.
 //!
 //! A row of `flows` is the columns of its [`Batch`] followed by the columns of the [`Flow`]. Columns are only added, at
-//! the end of their table: the order is the order of Avro fields, and old data stays readable (EXACTLY_ONCE.md, rule 19).
+//! the end of their table: the order is the order of Avro fields, and old data stays readable (docs/exactly-once.md, rule 19).
 
 use crate::enums::*;
 use crate::record::{Column, record};
@@ -36,7 +36,7 @@ record! {
         flow_start: Time, Nanoseconds, Time;
         #[doc = "Last packet of the flow, by the exporter's clock; 0 where it is not exported."]
         flow_end: Time, Nanoseconds, Time;
-        #[doc = "Start of the time over which bytes are spread: anchored at the receive time, plausible (COUNTING.md, Time)."]
+        #[doc = "Start of the time over which bytes are spread: anchored at the receive time, plausible (docs/counting.md, Time)."]
         spread_start: Time, Nanoseconds, Time;
         #[doc = "End of the time over which bytes are spread; the flow itself counts in the minute of this end."]
         spread_end: Time, Nanoseconds, Time;

@@ -7,7 +7,7 @@ use crate::record::{Column, Role, Unit};
 use crate::rollup::{Shape, Table, tables};
 use std::fmt::Write;
 
-/// How many insert tokens each table remembers: enough for the longest outage promised (EXACTLY_ONCE.md, rule 10).
+/// How many insert tokens each table remembers: enough for the longest outage promised (docs/exactly-once.md, rule 10).
 pub const DEDUPLICATION_WINDOW: u32 = 10_000;
 /// How long replicated tables remember them: a week.
 pub const DEDUPLICATION_SECONDS: u32 = 604_800;
@@ -74,7 +74,7 @@ pub fn create_table(table: &Table) -> String {
 /// Text of the first migration.
 pub fn first_migration() -> String {
     let mut sql = String::from(
-        "-- The tables of DESIGN.md, Storage. Made from the table of columns (weir-schemas); frozen once released.\n",
+        "-- Weir's tables (docs/columns.md). Made from the table of columns (weir-schemas); frozen once released.\n",
     );
     for table in tables() {
         let _ = write!(sql, "\n{};\n", create_table(table).trim_end());

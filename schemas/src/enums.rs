@@ -95,7 +95,7 @@ words! {
         #[doc = "One in N flows is exported; flow counts scale too."] Flow = 2 "flow",
     }
 
-    /// Where the sampling interval came from (COUNTING.md, \"Sampling rate\"), strongest last.
+    /// Where the sampling interval came from (docs/counting.md, \"Sampling rate\"), strongest last.
     RateSource {
         #[doc = "No rate is known. It is never taken to be 1."] Unknown = 0 "unknown",
         #[doc = "Inferred from a packet interval without a packet space (IE 305 alone)."] Inferred = 1 "inferred",

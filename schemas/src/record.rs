@@ -14,7 +14,7 @@ pub enum Unit {
     None,
     /// Bytes.
     Bytes,
-    /// Square bytes, the error term of COUNTING.md.
+    /// Square bytes, the error term of docs/counting.md.
     SquareBytes,
     /// Packets.
     Packets,

@@ -1,7 +1,7 @@
 //! The rollup tables and the tables that queries join, as columns.
 //!
 //! Links are not frozen into rollups: rows keep exporter and interface, and what an interface is *called* or *pays for* is joined
-//! when asked (DESIGN.md, invariant 8). Measures are unscaled; the sampling interval is part of the key. They are signed, so that what a
+//! when asked (docs/ARCHITECTURE.md, 8). Measures are unscaled; the sampling interval is part of the key. They are signed, so that what a
 //! window was decoded to wrongly can be taken back by rows that are added like any others: a sum over all rows of a key is never negative.
 
 use crate::enums::*;

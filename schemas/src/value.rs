@@ -151,7 +151,7 @@ impl Value<'_> for i128 {
 /// The largest counter a record carries: Avro's `long` is signed. The decoder clamps to it and flags the record.
 pub const MAX_COUNT: u64 = i64::MAX as u64;
 
-/// The largest Q a record carries. A share of Q is Q·t/T with t below 2^43 ns, in 128 bits (COUNTING.md, "Time").
+/// The largest Q a record carries. A share of Q is Q·t/T with t below 2^43 ns, in 128 bits (docs/counting.md, "Time").
 pub const MAX_Q: u128 = 1 << 84;
 
 impl Value<'_> for u128 {

@@ -72,6 +72,9 @@ pub struct Up {
     /// Configure what the generated network's flows are enriched with: AS and country databases, names, links.
     #[arg(long)]
     demo: bool,
+    /// Look ASes and countries up in the databases that scripts/fetch-asn.sh has fetched; --demo does so too.
+    #[arg(long)]
+    databases: bool,
     /// Return once everything is ready; `stack down` ends it.
     #[arg(long)]
     detach: bool,
@@ -103,8 +106,10 @@ impl Up {
             text.parse::<toml::Table>().with_context(|| format!("{from} is no TOML"))
         };
         let mut config = Vec::new();
+        if self.demo || self.databases {
+            config.push(read(databases()?, "the configuration of databases")?);
+        }
         if self.demo {
-            config.push(read(self.databases()?, "the configuration of databases")?);
             config.push(read(self.network.links()?, "the configuration of links")?);
         }
         for path in &self.config {
@@ -124,19 +129,6 @@ impl Up {
             patience: Duration::from_secs(self.patience_s),
             ..Options::new(&self.dir)
         })
-    }
-
-    fn databases(&self) -> Result<String> {
-        let part = |name, what| -> Result<String> {
-            let path = Home::find().part(name, what, "scripts/fetch-asn.sh")?;
-            Ok(toml::Value::String(path.canonicalize()?.display().to_string()).to_string())
-        };
-        Ok(format!(
-            "[decoder.enrich.databases]\nasn = [{}, {}]\ncountry = [{}]\n",
-            part("asn/asn-ipv4.csv", "The AS database")?,
-            part("asn/asn-ipv6.csv", "The AS database")?,
-            part("geo/geo-whois-asn-country.mmdb", "The country database")?,
-        ))
     }
 
     fn stay(&self) -> Result<ExitCode> {
@@ -187,6 +179,19 @@ impl Up {
             std::thread::sleep(Duration::from_millis(50));
         }
     }
+}
+
+fn databases() -> Result<String> {
+    let part = |name, what| -> Result<String> {
+        let path = Home::find().part(name, what, "scripts/fetch-asn.sh")?;
+        Ok(toml::Value::String(path.canonicalize()?.display().to_string()).to_string())
+    };
+    Ok(format!(
+        "[decoder.enrich.databases]\nasn = [{}, {}]\ncountry = [{}]\n",
+        part("asn/asn-ipv4.csv", "The AS database")?,
+        part("asn/asn-ipv6.csv", "The AS database")?,
+        part("geo/geo-whois-asn-country.mmdb", "The country database")?,
+    ))
 }
 
 fn kafka(description: &Description) -> String {

@@ -1,7 +1,7 @@
 //! Holds what is stored against the ledger, and the rollups against the flows they were made of. Exactly.
 //!
 //! Lost is what ingest handed on and is not there; doubled is what is there twice. What ingest never handed on is missed, with its
-//! cause, and makes the run invalid rather than wrong (EXACTLY_ONCE.md, rule 20).
+//! cause, and makes the run invalid rather than wrong (docs/exactly-once.md, rule 20).
 
 mod raw;
 mod sql;

@@ -1,6 +1,6 @@
 //! The questions put to ClickHouse: what it holds of each exporter, and what its rollups should hold by the flows they were made of.
 //!
-//! The spreading of a flow over slots (COUNTING.md, "Time") is written here in ClickHouse's own words, in 256 bits, by slots of any
+//! The spreading of a flow over slots (docs/counting.md, "Time") is written here in ClickHouse's own words, in 256 bits, by slots of any
 //! length directly. The sink computes minutes, in Rust, and adds them up. Both must give the same numbers.
 
 use crate::ledger;
@@ -53,7 +53,7 @@ pub fn count_by_exporter(database: &str) -> String {
     )
 }
 
-/// What a router's clock and the receive time make of a flow's times (COUNTING.md, "Time").
+/// What a router's clock and the receive time make of a flow's times (docs/counting.md, "Time").
 const WRONG_TIMES: &str = "\
     toUnixTimestamp64Nano(received) AS r, toUnixTimestamp64Nano(flow_start) AS f, toUnixTimestamp64Nano(flow_end) AS l, \
     r - toUnixTimestamp64Nano(exported) AS shift, \

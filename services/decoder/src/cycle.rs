@@ -1,6 +1,6 @@
 //! One cycle: what a transaction has in it, and what to do when one fails.
 //!
-//! A record that fails again and again must not stop the rest (EXACTLY_ONCE.md, rule 5): after a failure cycles get smaller until
+//! A record that fails again and again must not stop the rest (docs/exactly-once.md, rule 5): after a failure cycles get smaller until
 //! one holds a single record, and a record that fails alone often enough goes to the dead letters, whole.
 
 use crate::enrich::Enricher;

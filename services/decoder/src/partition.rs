@@ -2,7 +2,7 @@
 //!
 //! No I/O: records go out through [`Emit`], so that the same code runs under a transaction, in a test, or over a capture. What
 //! must stay true: the state here after a frame is what a restore of everything emitted so far would give (tested), because an
-//! aborted cycle throws this away and restores (EXACTLY_ONCE.md, rule 2).
+//! aborted cycle throws this away and restores (docs/exactly-once.md, rule 2).
 
 use crate::config::Config;
 use crate::enrich::database::Databases;

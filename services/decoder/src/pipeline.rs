@@ -1,7 +1,7 @@
 //! The decoder's whole path: poll → decode → produce → commit, in one transaction a cycle.
 //!
 //! Everything that a cycle did is thrown away when it fails, memory included: partitions are restored from `weir.state` and read
-//! again from their committed offsets (EXACTLY_ONCE.md, rules 1 to 5). Partitions come and go between cycles, never within one.
+//! again from their committed offsets (docs/exactly-once.md, rules 1 to 5). Partitions come and go between cycles, never within one.
 
 use crate::cycle::{Cycle, Failure, Trouble};
 use crate::enrich::Enricher;

@@ -1,4 +1,4 @@
-//! Restoring partitions: where to go on reading, and what was known there (EXACTLY_ONCE.md, rule 1).
+//! Restoring partitions: where to go on reading, and what was known there (docs/exactly-once.md, rule 1).
 //!
 //! The order is the rule: first the stable committed offset, then the state as of after every transaction that was open, and only
 //! then the partition is started, explicitly at that offset. Never inside a rebalance callback.

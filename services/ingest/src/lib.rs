@@ -1,9 +1,9 @@
 //! Datagrams of routers into `weir.raw`, as they came.
 //!
-//! Ingest understands nothing of what it carries (invariant 2 of DESIGN.md): it stamps, keys by the transport source address and
+//! Ingest understands nothing of what it carries (docs/ARCHITECTURE.md, 2): it stamps, keys by the transport source address and
 //! forwards. What must stay true:
 //!
-//! - all datagrams of one source address take one path, in order, whatever ports they come from (rule 16 of EXACTLY_ONCE.md);
+//! - all datagrams of one source address take one path, in order, whatever ports they come from (rule 16 of docs/exactly-once.md);
 //! - every datagram that was received or found in the spool ends as acknowledged by the bus, as failed with its reason, as dropped with
 //!   its reason, or in the spool, and the kernel's own drops are counted beside them;
 //! - memory and disk are bounded while the broker is away, and what comes first is kept and sent first.

@@ -1,7 +1,7 @@
 //! A batch: messages of one partition, turned into the rows of every table.
 //!
 //! No I/O. The same messages always make the same batch, rows and tokens, whichever process reads them, and that is what makes a
-//! retry after a crash safe (EXACTLY_ONCE.md, rules 7 to 9).
+//! retry after a crash safe (docs/exactly-once.md, rules 7 to 9).
 
 use crate::plan::{FORMAT, Plan};
 use crate::rollup::{Part, Rollup};

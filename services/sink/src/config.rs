@@ -3,6 +3,16 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+/// What becomes of a batch that was being inserted when the sink stopped, and of which `weir.flows` has not all any more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum LostBatch {
+    /// The sink says what is missing, and ends.
+    Stop,
+    /// What is left is inserted under the batch's own tokens: a table that has it already keeps it whole, one that has not gets what is left.
+    StoreRest,
+}
+
 /// The sink: `weir.flows` to ClickHouse.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
@@ -26,6 +36,9 @@ pub struct Config {
     pub memory_bytes: usize,
     /// Inserts at the same time, per worker.
     pub inserts: usize,
+    /// What to do where weir.flows has not all any more of a batch that was being inserted when the sink stopped (a power cut or retention took
+    /// of it): stop, or store_rest, which inserts what is left under the same tokens; nothing is doubled, and what is missing is counted.
+    pub lost_batch: LostBatch,
 }
 
 impl Default for Config {
@@ -40,6 +53,7 @@ impl Default for Config {
             batch_bytes: 96 << 20,
             memory_bytes: 512 << 20,
             inserts: 2,
+            lost_batch: LostBatch::Stop,
         }
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! A batch is stored when all tables have acknowledged. After a failure everything is sent again under the same tokens; what was
 //! stored already is dropped by ClickHouse, for as long as its deduplication window lasts. So no insert may begin late: a commit of the
-//! plan says that the partition is still this process's (EXACTLY_ONCE.md, rule 7), and says it for a short while only. What was not sent
+//! plan says that the partition is still this process's (docs/exactly-once.md, rule 7), and says it for a short while only. What was not sent
 //! by then waits for another commit.
 
 use crate::batch::{Ready, token};

@@ -1,10 +1,10 @@
 //! One partition on its way into the store: a batch that fills and a batch that is being inserted.
 //!
 //! No I/O. The states are the rule: a batch is planned, inserted, and committed, in this order, one at a time, and a plan that was
-//! left behind is repeated to the letter before anything new (EXACTLY_ONCE.md, rule 7).
+//! left behind is repeated to the letter before anything new (docs/exactly-once.md, rule 7).
 
 use crate::batch::{Batch, Ready};
-use crate::config::Config;
+use crate::config::{Config, LostBatch};
 use crate::plan::{FORMAT, Plan, PlanError};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -41,6 +41,7 @@ pub struct Lane {
     begun: Option<Instant>,
     /// The plan that has to be repeated before anything else.
     repeat: Option<Plan>,
+    lost_batch: LostBatch,
     /// The batch that is inserted.
     pub sent: Option<(Arc<Ready>, Flight)>,
     /// Whether reading stands still.
@@ -61,7 +62,15 @@ pub struct Place<'a> {
 
 impl Lane {
     /// A partition that repeats `plan` first, where there is one.
-    pub fn new(number: i32, plan: Option<Plan>, topic: &str) -> Result<Self, PlanError> {
+    ///
+    /// # Errors
+    /// The plan is of another release.
+    pub fn new(
+        number: i32,
+        plan: Option<Plan>,
+        topic: &str,
+        lost_batch: LostBatch,
+    ) -> Result<Self, PlanError> {
         if let Some(&Plan { format, settings, .. }) = plan.as_ref()
             && (format, settings) != (FORMAT, SETTINGS_VERSION)
         {
@@ -73,6 +82,7 @@ impl Lane {
             filling: Batch::default(),
             begun: None,
             repeat: plan,
+            lost_batch,
             sent: None,
             paused: false,
             _given_up: given_up.clone().drop_guard(),
@@ -86,6 +96,9 @@ impl Lane {
     }
 
     /// Adds a message. The inner result is that of reading it.
+    ///
+    /// # Errors
+    /// It is not what was planned, and that is to stop the sink.
     pub fn add(
         &mut self,
         offset: i64,
@@ -95,12 +108,15 @@ impl Lane {
     ) -> Result<Result<(), AvroError>, PlanError> {
         if let Some(plan) = &self.repeat {
             let starts = !self.filling.is_empty() || offset == plan.first;
-            if !starts || offset > plan.last {
+            if (!starts || offset > plan.last) && self.lost_batch == LostBatch::Stop {
                 return Err(self.mismatch(
                     plan,
                     place,
                     format!("offset {offset} came where {} was planned", plan.first),
                 ));
+            }
+            if offset > plan.last {
+                self.repeat_rest(place)?;
             }
         }
         self.begun.get_or_insert_with(Instant::now);
@@ -109,7 +125,8 @@ impl Lane {
 
     /// What to say where the log begins behind a position that this partition needs, if that takes away what it has to repeat.
     pub fn cut_off(&self, begin: i64, place: Place<'_>) -> Option<PlanError> {
-        let plan = self.repeat.as_ref().filter(|plan| plan.first < begin)?;
+        let stops = self.lost_batch == LostBatch::Stop;
+        let plan = self.repeat.as_ref().filter(|plan| stops && plan.first < begin)?;
         Some(self.mismatch(plan, place, format!("the log begins at {begin}")))
     }
 
@@ -129,21 +146,55 @@ impl Lane {
         if self.sent.is_some() || self.filling.is_empty() || !self.is_due(config, draining) {
             return Ok(false);
         }
-        let Some(ready) = self.filling.finish() else { return Ok(false) };
+        self.send(place)
+    }
+
+    /// The range of a repeated batch is over without its last message: what there is of it goes as it is.
+    fn repeat_rest(&mut self, place: Place<'_>) -> Result<(), PlanError> {
+        if !self.send(place)?
+            && let Some(plan) = self.repeat.take()
+        {
+            self.tell_lost(&plan, 0, place);
+        }
+        Ok(())
+    }
+
+    /// Moves what was read on to be inserted, if anything was.
+    fn send(&mut self, place: Place<'_>) -> Result<bool, PlanError> {
+        let Some(mut ready) = self.filling.finish() else { return Ok(false) };
         self.begun = None;
         if let Some(plan) = self.repeat.take() {
             let is = &ready.plan;
             if (is.records, is.checksum, is.last) != (plan.records, plan.checksum, plan.last) {
-                let what = format!(
-                    "{} records with checksum {:08x}, planned were {} with {:08x}",
-                    is.records, is.checksum, plan.records, plan.checksum
-                );
-                return Err(self.mismatch(&plan, place, what));
+                if self.lost_batch == LostBatch::Stop {
+                    let what = format!(
+                        "{} records with checksum {:08x}, planned were {} with {:08x}",
+                        is.records, is.checksum, plan.records, plan.checksum
+                    );
+                    return Err(self.mismatch(&plan, place, what));
+                }
+                self.tell_lost(&plan, is.records, place);
+                // Its tokens and its end are those that were planned: what ClickHouse has of it must not be stored beside it.
+                ready.plan = plan;
             }
             metrics::counter!(crate::metrics::REPEATED).increment(1);
         }
         self.sent = Some((Arc::new(ready), Flight::Waiting { since: Instant::now(), tries: 0, stored: 0 }));
         Ok(true)
+    }
+
+    fn tell_lost(&self, plan: &Plan, left: u64, place: Place<'_>) {
+        let lost = plan.records.saturating_sub(left);
+        tracing::error!(
+            topic = place.topic,
+            partition = self.number,
+            first = plan.first,
+            last = plan.last,
+            left,
+            lost,
+            "messages of a batch that was being inserted are not there any more; what is left of it is inserted under its tokens"
+        );
+        metrics::counter!(crate::metrics::LOST).increment(lost);
     }
 
     fn is_due(&self, config: &Config, draining: bool) -> bool {
@@ -177,9 +228,11 @@ impl Lane {
         self.filling.bytes() + self.sent.as_ref().map_or(0, |(ready, _)| ready.bytes())
     }
 
-    /// True where nothing is on its way.
+    /// True where nothing is on its way that an end has to wait for. What is left of a batch ends with a message behind it, which may be long in
+    /// coming: its plan is there for the next start.
     pub fn is_idle(&self) -> bool {
-        self.sent.is_none() && self.filling.is_empty()
+        let waits = self.repeat.is_some() && self.lost_batch == LostBatch::StoreRest;
+        self.sent.is_none() && (self.filling.is_empty() || waits)
     }
 }
 
@@ -205,7 +258,10 @@ mod tests {
     }
 
     fn lane(plan: Option<Plan>, offsets: &[i64]) -> Result<Lane, PlanError> {
-        let mut lane = Lane::new(3, plan, PLACE.topic)?;
+        read(Lane::new(3, plan, PLACE.topic, LostBatch::Stop)?, offsets)
+    }
+
+    fn read(mut lane: Lane, offsets: &[i64]) -> Result<Lane, PlanError> {
         for offset in offsets {
             lane.add(*offset, None, &message(), PLACE)?.unwrap();
         }
@@ -270,5 +326,32 @@ mod tests {
         ] {
             assert!(matches!(lane(Some(other), &[]), Err(PlanError::Format { partition: 3, .. })));
         }
+    }
+
+    #[test]
+    fn what_is_left_of_a_plan_is_inserted_under_its_tokens_where_that_is_asked_for() {
+        let plan = closed(&[1, 2, 3]);
+        let rest = || Lane::new(3, Some(plan.clone()), PLACE.topic, LostBatch::StoreRest).unwrap();
+        // Its beginning is gone, or something in the middle; or its end, which a message behind it shows.
+        for (offsets, flows, behind) in [
+            (&[2, 3][..], 2, false),
+            (&[3], 1, false),
+            (&[1, 3], 2, false),
+            (&[1, 2, 9], 2, true),
+            (&[1, 9], 1, true),
+        ] {
+            let mut lane = read(rest(), offsets).unwrap();
+            assert!(lane.cut_off(2, PLACE).is_none());
+            lane.close(&Config::default(), false, PLACE).unwrap();
+            let (ready, _) = lane.sent.as_ref().unwrap();
+            assert_eq!((&ready.plan, ready.flows), (&plan, flows), "{offsets:?}");
+            assert!(!lane.repeats());
+            assert_eq!(lane.filling.last(), behind.then_some(9), "what lies behind is a batch of its own");
+        }
+        let nothing = read(rest(), &[9, 10]).unwrap();
+        assert!(nothing.sent.is_none() && !nothing.repeats());
+        assert_eq!((nothing.filling.flows(), nothing.filling.last()), (2, Some(10)));
+        let waits = read(rest(), &[1, 2]).unwrap();
+        assert!(waits.repeats() && waits.is_idle(), "an end does not wait for what may never come");
     }
 }

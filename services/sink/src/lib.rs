@@ -1,7 +1,7 @@
 //! The sink: `weir.flows` to ClickHouse, every flow once, in `flows` and in every rollup.
 //!
 //! It plans a batch, commits the plan, inserts under tokens made of the plan, and commits the end. After a crash the same batch is
-//! made again and ClickHouse drops what it has (EXACTLY_ONCE.md, rules 7 to 13).
+//! made again and ClickHouse drops what it has (docs/exactly-once.md, rules 7 to 13).
 
 pub mod batch;
 mod config;
@@ -19,7 +19,7 @@ pub mod rollup;
 pub mod spread;
 mod sums;
 
-pub use config::Config;
+pub use config::{Config, LostBatch};
 
 use pipeline::Worker;
 use std::sync::Arc;

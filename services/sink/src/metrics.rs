@@ -50,7 +50,7 @@ pub fn describe() {
     describe_counter!(
         LOST,
         Unit::Count,
-        "Offsets of weir.flows that retention removed before they were stored."
+        "Offsets of weir.flows that were gone before they were stored: retention took them, or a power cut."
     );
     describe_gauge!(MEMORY, Unit::Bytes, "Batches in memory, by worker.");
     describe_gauge!(

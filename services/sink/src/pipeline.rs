@@ -226,7 +226,7 @@ impl<B: Bus> Worker<B> {
                 repeats = resume.plan.is_some(),
                 "assigned"
             );
-            let lane = Lane::new(partition, resume.plan, &self.origin.topic)?;
+            let lane = Lane::new(partition, resume.plan, &self.origin.topic, self.config.lost_batch)?;
             if let Some(error) = lane.cut_off(bounds.0, place) {
                 return Err(error.into());
             }
@@ -307,7 +307,10 @@ impl<B: Bus> Worker<B> {
             return Err(error.into());
         }
         tracing::error!("{error}");
-        metrics::counter!(names::LOST).increment(begin.saturating_sub(wanted).unsigned_abs());
+        // What is missing of a batch that is repeated is counted by its plan.
+        if !self.lanes.get(&partition).is_some_and(Lane::repeats) {
+            metrics::counter!(names::LOST).increment(begin.saturating_sub(wanted).unsigned_abs());
+        }
         Ok(self.consumer.start(partition, begin)?)
     }
 
@@ -402,7 +405,7 @@ impl<B: Bus> Worker<B> {
         while let Some(Landing { partition, given_up, outcome, store }) = next {
             if let Outcome::Failed(_) = &outcome {
                 metrics::counter!(names::FAILED).increment(1);
-                // No later insert goes over a connection on which one failed (EXACTLY_ONCE.md, rule 11).
+                // No later insert goes over a connection on which one failed (docs/exactly-once.md, rule 11).
                 self.reconnect(store);
             }
             // One that was given up meanwhile is the next owner's business.

@@ -1,7 +1,7 @@
 //! What is committed before an insert, so that a crash after it repeats the very same insert.
 //!
 //! A plan is the metadata of the *unchanged* offset. Whoever owns the partition next reads the same range again, holds it
-//! against count and checksum, and inserts under the same token (EXACTLY_ONCE.md, rules 7 and 8).
+//! against count and checksum, and inserts under the same token (docs/exactly-once.md, rules 7 and 8).
 
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
@@ -42,9 +42,9 @@ pub struct Metadata {
 pub enum PlanError {
     /// What is read again is not what was planned.
     #[error(
-        "{topic}/{partition}: offsets {first} to {last} were being inserted when the sink stopped, and are not there any more as they \
-         were ({what}): retention or a re-created topic. Part of the batch may be stored. Set the offset of group {group} on this \
-         partition by hand to go on behind it"
+        "{topic}/{partition}: offsets {first} to {last} were being inserted for group {group} when the sink stopped, and are not there any \
+         more as they were ({what}): retention or a power cut. Part of the batch may be stored. Start once with \
+         --set sink.lost_batch=store_rest to insert what is left under the same tokens, which doubles nothing; what is missing stays so"
     )]
     Mismatch {
         /// Topic.

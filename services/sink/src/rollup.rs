@@ -1,7 +1,7 @@
 //! The rollup rows of a batch: sides, pairs and prefixes, aggregated while its flows pass.
 //!
 //! Only the shortest slot of each shape is aggregated per flow; longer ones are sums of it, exactly (see [`spread`](crate::spread)).
-//! Rows leave sorted by key, so that the same batch always makes the same bytes (EXACTLY_ONCE.md, rule 9).
+//! Rows leave sorted by key, so that the same batch always makes the same bytes (docs/exactly-once.md, rule 9).
 
 use crate::keys::{Context, Contexts, Key, LinkKey, PairKey, PrefixKey};
 use crate::spread::Amounts;
@@ -34,7 +34,7 @@ const ETHERNET: u64 = 18;
 /// Bytes of a VLAN tag.
 const VLAN: u64 = 4;
 
-/// What a flow adds up: layer 2 filled where the exporter gave none (COUNTING.md, "Bytes" and "Error of an estimate").
+/// What a flow adds up: layer 2 filled where the exporter gave none (docs/counting.md, "Bytes" and "Error of an estimate").
 pub fn amounts(flow: &Flow<'_>) -> Amounts {
     let overhead = ETHERNET + if flow.src_vlan != 0 || flow.dst_vlan != 0 { VLAN } else { 0 };
     let bytes = flow.bytes.unwrap_or(0);

@@ -1,4 +1,4 @@
-//! Which share of a flow belongs to which minute (COUNTING.md, "Time").
+//! Which share of a flow belongs to which minute (docs/counting.md, "Time").
 //!
 //! Bytes belong to the minutes from start to end at a constant rate, exactly: the share up to a border, t of T nanoseconds in, is
 //! floor(B·t/T), and a minute gets the difference of its borders. So shares add up to the whole, and shares of longer slots are

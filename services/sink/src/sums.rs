@@ -1,7 +1,7 @@
 //! Sums by key and slot: a look-up finds the key, and at it hangs a chain of slots.
 //!
 //! Flows come about in the order of time, so the newest slot is the head of its chain, and what is wanted is there or next to it. What
-//! leaves is sorted by time and then by key, whatever order it came in (EXACTLY_ONCE.md, rule 9).
+//! leaves is sorted by time and then by key, whatever order it came in (docs/exactly-once.md, rule 9).
 
 use crate::keys::{Contexts, Key, Rank};
 use crate::spread::{Amounts, slot_of, spread};

@@ -9,10 +9,10 @@ use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::time::{Duration, Instant};
 use weir_schemas::Flow;
 use weir_schemas::avro::BatchWriter;
-use weir_sink::Config;
 use weir_sink::batch::{Ready, token};
 use weir_sink::lane::{Flight, Lane, Place};
 use weir_sink::plan::{Metadata, Resume, resume};
+use weir_sink::{Config, LostBatch};
 
 const PLACE: Place<'_> = Place { topic: "weir.flows", group: "weir-sink" };
 const ONE: &str = "incarnation";
@@ -140,7 +140,7 @@ impl World {
             plan = None;
         }
         let repeats = plan.as_ref().map(|plan| (plan.first, plan.last));
-        let lane = Lane::new(0, plan, PLACE.topic).unwrap();
+        let lane = Lane::new(0, plan, PLACE.topic, LostBatch::Stop).unwrap();
         Sink { lane, next: offset, repeats, filling: Vec::new(), stored: 0 }
     }
 

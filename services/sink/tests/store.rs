@@ -19,6 +19,7 @@ use weir_bus::Bus;
 use weir_schemas::inventory::{Entry, Record};
 use weir_schemas::rollup::ROLLUPS;
 use weir_schemas::{Batch, Connectivity, Flow, RateSource, SamplingKind, deadletter};
+use weir_sink::LostBatch;
 
 #[test]
 #[ignore = "it is the engine of the others, in a process of its own"]
@@ -279,25 +280,28 @@ fn a_topic_that_is_created_again_under_a_running_sink_ends_it_and_loses_nothing(
     bench.check();
 }
 
+/// Four messages of ten flows in one batch, whose sink dies.
+fn forty_flows_and_death(bench: &Bench, die: Die) {
+    (0..4).for_each(|_| bench.write(0, 10));
+    bench.sink("a").with(|faults, _| faults.die = Some(die)).start().word();
+}
+
+/// Removes what lies before an offset, as retention does.
+fn delete(bench: &Bench, until: i64) {
+    let admin: AdminClient<DefaultClientContext> =
+        ClientConfig::new().set("bootstrap.servers", broker().bootstrap()).create().unwrap();
+    let mut list = TopicPartitionList::new();
+    list.add_partition_offset(&bench.topics.flows, 0, Offset::Offset(until)).unwrap();
+    pollster::block_on(admin.delete_records(&list, &AdminOptions::new())).unwrap();
+}
+
 #[test]
 fn a_planned_range_that_retention_has_taken_stops_with_its_place() {
     let bench = Bench::new("gone");
-    let planned = || {
-        (0..4).for_each(|_| bench.write(0, 10));
-        let sink = bench.sink("a").with(|faults, _| faults.die = Some(Die::AfterPlan)).start();
-        sink.word();
-    };
-    let admin: AdminClient<DefaultClientContext> =
-        ClientConfig::new().set("bootstrap.servers", broker().bootstrap()).create().unwrap();
-    let delete = |until| {
-        let mut list = TopicPartitionList::new();
-        list.add_partition_offset(&bench.topics.flows, 0, Offset::Offset(until)).unwrap();
-        pollster::block_on(admin.delete_records(&list, &AdminOptions::new())).unwrap();
-    };
-    planned();
+    forty_flows_and_death(&bench, Die::AfterPlan);
     // A part, and then all of it, after which no record would ever show what is missing.
     for begin in [2, 4] {
-        delete(begin);
+        delete(&bench, begin);
         let word = bench.sink("a").start().word();
         let wanted = "gone.flows/0: offsets 0 to 3 were being inserted when the sink stopped";
         assert!(word.starts_with(wanted) && word.contains(&format!("the log begins at {begin}")), "{word}");
@@ -307,6 +311,30 @@ fn a_planned_range_that_retention_has_taken_stops_with_its_place() {
             .flows,
         0
     );
+}
+
+#[test]
+fn what_retention_left_of_a_planned_range_is_stored_once_where_that_is_asked_for() {
+    let bench = Bench::new("rest");
+    let go_on = || {
+        let sink = bench.sink("a").configured(|config| config.lost_batch = LostBatch::StoreRest).start();
+        bench.settle();
+        sink.end().unwrap();
+    };
+    let flows = || {
+        bench.ask::<support::Sums>("SELECT 0 AS bytes, 0 AS packets, count() AS flows FROM rest.flows")[0]
+            .flows
+    };
+    // Stored, and the word of it was lost with the sink: half of it must not be stored beside the whole.
+    forty_flows_and_death(&bench, Die::BeforeEnd);
+    delete(&bench, 2);
+    go_on();
+    bench.check();
+    // Planned, and nothing of it stored.
+    forty_flows_and_death(&bench, Die::AfterPlan);
+    delete(&bench, 6);
+    go_on();
+    assert_eq!(flows(), 40 + 20);
 }
 
 #[test]

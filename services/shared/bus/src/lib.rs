@@ -228,7 +228,7 @@ pub trait GroupConsumer: Send + 'static {
 /// A producer whose records and whose consumer's offsets become visible at once.
 ///
 /// After [`TxnError::Aborted`] the same producer goes on with [`Transactions::begin`]; after any other error it is of no more use.
-/// In each case what was computed in memory since the last commit is wrong now (rule 2 of EXACTLY_ONCE.md).
+/// In each case what was computed in memory since the last commit is wrong now (rule 2 of docs/exactly-once.md).
 pub trait Transactions: Send + 'static {
     /// The consumer whose offsets are sent.
     type Consumer;
@@ -277,7 +277,7 @@ pub struct Restored {
 /// Reader of partitions chosen by hand, for state and compacted topics. Committed records only.
 pub trait Reader: Send + 'static {
     /// Reads partitions from their beginnings to their ends as they are now, after every transaction that was open when this was
-    /// called has ended (rule 1, (b) to (d), of EXACTLY_ONCE.md). All of them side by side: records of one partition come in order.
+    /// called has ended (rule 1, (b) to (d), of docs/exactly-once.md). All of them side by side: records of one partition come in order.
     /// Gives what was done in the order asked.
     ///
     /// # Errors

@@ -1,6 +1,6 @@
 //! The table of Weir's topics: names, what keeps their records, and what they must never be.
 //!
-//! All topics keyed by exporter have one partition count; it is fixed when they are created (rule 18 of EXACTLY_ONCE.md) and the
+//! All topics keyed by exporter have one partition count; it is fixed when they are created (rule 18 of docs/exactly-once.md) and the
 //! topics themselves are where it is stored. Timestamps are append time (rule 17): retention by receive time would delete
 //! replayed history at once.
 

@@ -35,7 +35,7 @@ pub enum LogFormat {
     Json,
 }
 
-/// Addresses of the services' own HTTP interface. Loopback unless told otherwise.
+/// Addresses of the services' own HTTP interface: `/metrics`, `/livez`, `/readyz`. Loopback unless told otherwise.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Admin {
@@ -241,8 +241,22 @@ fn resolved<'s>(root: &'s Json, mut schema: &'s Json) -> &'s Json {
     schema
 }
 
+/// What is said of a key, else of its type.
+fn described(root: &Json, schema: &Json) -> String {
+    let own = one_line(schema);
+    if own.is_empty() { one_line(resolved(root, schema)) } else { own }
+}
+
 fn one_line(schema: &Json) -> String {
     schema.get("description").and_then(Json::as_str).unwrap_or_default().replace('\n', " ")
+}
+
+/// The texts that a key may have, where it may not have any.
+fn choices<'s>(root: &'s Json, schema: &'s Json) -> Vec<&'s str> {
+    let schema = resolved(root, schema);
+    let texts = |key: &str| schema.get(key).and_then(Json::as_array).into_iter().flatten();
+    let own = schema.get("const").into_iter().chain(texts("enum")).filter_map(Json::as_str);
+    own.chain(texts("oneOf").chain(texts("anyOf")).flat_map(|one| choices(root, one))).collect()
 }
 
 fn section(out: &mut String, root: &Json, schema: &Json, defaults: &Json, path: &str) {
@@ -252,14 +266,17 @@ fn section(out: &mut String, root: &Json, schema: &Json, defaults: &Json, path: 
     };
     let leaves: Vec<_> = properties.iter().filter(|(key, schema)| !is_table(key, schema)).collect();
     if !path.is_empty() {
-        let _ = write!(out, "\n## [{path}]\n\n{}\n", one_line(resolved(root, schema)));
+        let _ = write!(out, "\n## [{path}]\n\n{}\n", described(root, schema));
     }
     if !leaves.is_empty() {
         out.push_str("\n| key | default | what it is |\n|---|---|---|\n");
     }
     for (key, schema) in leaves {
-        let own = one_line(schema);
-        let doc = if own.is_empty() { one_line(resolved(root, schema)) } else { own };
+        let mut doc = described(root, schema);
+        let choices: Vec<_> = choices(root, schema).iter().map(|choice| format!("`{choice}`")).collect();
+        if !choices.is_empty() {
+            let _ = write!(doc, " One of {}.", choices.join(", "));
+        }
         let default = defaults
             .get(key)
             .filter(|value| !value.is_null())
@@ -267,7 +284,9 @@ fn section(out: &mut String, root: &Json, schema: &Json, defaults: &Json, path: 
             .unwrap_or_default();
         let _ = writeln!(out, "| `{key}` | {default} | {} |", doc.replace('|', "\\|"));
     }
-    let longer = |key: &str| if path.is_empty() { key.to_owned() } else { format!("{path}.{key}") };
+    // A table in a table of an array is written under one path.
+    let within = path.trim_start_matches('[').trim_end_matches(']');
+    let longer = |key: &str| if path.is_empty() { key.to_owned() } else { format!("{within}.{key}") };
     for (key, schema) in properties.iter().filter(|(key, schema)| is_table(key, schema)) {
         section(out, root, schema, &defaults[key], &longer(key));
     }

@@ -1,7 +1,7 @@
 //! ClickHouse's HTTP client, narrowed to what Weir does: inserts of blocks under a token, and queries with bound parameters.
 //!
 //! An insert is one block of Native, and all settings that could shape it otherwise are pinned here, so that it is one block on the first
-//! try and on every retry (EXACTLY_ONCE.md, rule 9). After an insert error the connection is dropped (rule 11).
+//! try and on every retry (docs/exactly-once.md, rule 9). After an insert error the connection is dropped (rule 11).
 
 use crate::config::{Config, ConfigError};
 use bytes::Bytes;

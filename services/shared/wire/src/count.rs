@@ -1,4 +1,4 @@
-//! Q, the error term: the sum of the squared lengths of a record's packets, exact or bounded (COUNTING.md, "Error of an estimate").
+//! Q, the error term: the sum of the squared lengths of a record's packets, exact or bounded (docs/counting.md, "Error of an estimate").
 
 /// A value of Q, and whether it is exact.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,4 +1,4 @@
-//! Sampling intervals from their parameters: COUNTING.md's table ("Sampling rate").
+//! Sampling intervals from their parameters: docs/counting.md's table ("Sampling rate").
 //!
 //! An interval is a ratio until it is stored, so that chains multiply exactly and it is rounded once. What is not known is 0,
 //! never 1.
@@ -98,7 +98,7 @@ pub(crate) const PARAMETERS: Present = Present::of(&[
     Slot::FlowSpacing,
 ]);
 
-/// A family of parameters, one row of COUNTING.md's table.
+/// A family of parameters, one row of docs/counting.md's table.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Family {
     Plain,

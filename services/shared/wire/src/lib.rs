@@ -2,7 +2,7 @@
 //!
 //! No I/O, no clock, no async: an [`Exporter`] takes datagrams and gives flows, faults and state to an [`Output`]. Wire input is
 //! hostile: no panic, no unbounded memory, no quadratic time, on any bytes. Rates, bytes, time and error terms follow
-//! COUNTING.md; element ids, offsets and layouts are tables.
+//! docs/counting.md; element ids, offsets and layouts are tables.
 
 mod alone;
 mod call;

@@ -13,7 +13,7 @@ use weir_schemas::{Flow, FlowKind, Ip, Mac, Observation, Protocol, SamplingKind,
 /// Bytes of layer 2 around an IP packet: Ethernet and FCS, and a VLAN tag.
 const L2_OVERHEAD: u64 = 18;
 const TAG: u64 = 4;
-/// Lengths of an IP packet where the exporter names none (COUNTING.md, "Error of an estimate").
+/// Lengths of an IP packet where the exporter names none (docs/counting.md, "Error of an estimate").
 const LOW: u64 = 40;
 const HIGH: u64 = 1500;
 

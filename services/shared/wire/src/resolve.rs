@@ -1,4 +1,4 @@
-//! Which of several announcements holds for a record: the order of precedence of COUNTING.md ("Sampling rate").
+//! Which of several announcements holds for a record: the order of precedence of docs/counting.md ("Sampling rate").
 
 use crate::element::Slot;
 use crate::interval::{Announced, BadRate, PARAMETERS, Ratio, announced};

@@ -1,6 +1,6 @@
 //! When a flow was: the exporter's times in all their forms, and the time over which its bytes are spread.
 //!
-//! Anchor: end = receive − (export − end), so that an exporter's wrong clock shifts nothing (COUNTING.md, "Time").
+//! Anchor: end = receive − (export − end), so that an exporter's wrong clock shifts nothing (docs/counting.md, "Time").
 
 use crate::element::Slot;
 use crate::options::Options;

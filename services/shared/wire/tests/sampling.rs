@@ -1,4 +1,4 @@
-//! COUNTING.md, "Sampling rate": each row of the table, and who wins.
+//! docs/counting.md, "Sampling rate": each row of the table, and who wins.
 #![allow(missing_docs, reason = "tests read as sentences")]
 
 mod build;

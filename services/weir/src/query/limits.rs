@@ -1,4 +1,4 @@
-//! 95 % limits of an estimate (COUNTING.md, "Error of an estimate").
+//! 95 % limits of an estimate (docs/counting.md, "Error of an estimate").
 //!
 //! From 300 samples on they are normal. Below, the normal interval is too narrow upwards, and gamma limits for weighted Poisson sums
 //! are given (Fay and Feuer 1997, formulas 2 and 3): the largest weight is the largest interval times the largest length.

@@ -1,6 +1,6 @@
 //! The SQL of a question: fixed pieces, chosen by what is asked; every value is a bound parameter.
 //!
-//! Links, names and late rates are joined here, when asked, never frozen into rows (COUNTING.md). Scaling is done in 128 bits, sums
+//! Links, names and late rates are joined here, when asked, never frozen into rows (docs/counting.md). Scaling is done in 128 bits, sums
 //! of it in 256, and what leaves as 64 bits stops at their ends. Rows may be negative: what a window was decoded to wrongly is taken
 //! back by rows of its own, and keys of which nothing is left are no rows of the answer.
 
@@ -108,7 +108,7 @@ fn scaled(amount: &str, condition: &str) -> String {
 }
 
 /// `rate` is N in thousandths: as announced with the flows, else the first that was announced later, else 0. The variance is N(N−1)·Q
-/// (COUNTING.md, "Error of an estimate").
+/// (docs/counting.md, "Error of an estimate").
 fn measures() -> String {
     const SAMPLES: &str = "toInt256(if(s.sampling_kind = 'flow', s.flows, s.packets))";
     let mut all = vec![

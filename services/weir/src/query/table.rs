@@ -36,7 +36,7 @@ fn bytes(row: &Row) -> f64 {
     row.bytes_in as f64 + row.bytes_out as f64
 }
 
-/// How far the limits lie below and above. In and out of one sum can be the same packets (COUNTING.md), so the bound adds both.
+/// How far the limits lie below and above. In and out of one sum can be the same packets (docs/counting.md), so the bound adds both.
 fn interval(row: &Row, seconds: f64) -> String {
     let (sum, low, high) = (bytes(row), row.low_in + row.low_out, row.high_in + row.high_out);
     if sum == 0.0 {

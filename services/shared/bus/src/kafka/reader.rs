@@ -1,6 +1,6 @@
 //! Restoring state, and following topics by hand.
 //!
-//! The order of a restore is what it is about (rule 1 of EXACTLY_ONCE.md): the high watermark first, from a handle that sees open
+//! The order of a restore is what it is about (rule 1 of docs/exactly-once.md): the high watermark first, from a handle that sees open
 //! transactions; then wait until all below it is stable; only then read to the end. Reading to what happens to be stable loses
 //! state, because a transaction's marker can be in the group's positions before it is in the state topic.
 

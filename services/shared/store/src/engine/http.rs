@@ -1,7 +1,7 @@
 //! ClickHouse's HTTP interface, as far as the `clickhouse` crate and `curl` use it.
 //!
 //! What must stay true: an insert begins only when its body has come completely (Content-Length or last chunk); a body that is cut
-//! off inserts nothing, so that its token stays free (EXACTLY_ONCE.md, rule 11). The interface has no users: it is for loopback, and for
+//! off inserts nothing, so that its token stays free (docs/exactly-once.md, rule 11). The interface has no users: it is for loopback, and for
 //! programs. A web page that is open in a browser on this machine reaches loopback too, so nothing that a page can send is taken: no
 //! request that a browser says is a page's, none for a host by name (which may be anybody's and lead here), and what changes anything
 //! comes by POST.

@@ -2,7 +2,7 @@
 //!
 //! Sink, API and the `clickhouse` crate see no difference from a server. It runs in a process of its own (`weir engine`), so that
 //! its crash or hunger for memory ends nothing else. Every request has a connection of its own, so that settings of one request
-//! never reach another and nothing stays broken after a failure (EXACTLY_ONCE.md, rule 11).
+//! never reach another and nothing stays broken after a failure (docs/exactly-once.md, rule 11).
 
 pub mod compressed;
 mod ffi;

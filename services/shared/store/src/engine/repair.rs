@@ -1,7 +1,7 @@
 //! Removes insert tokens whose part is gone, before the engine serves.
 //!
 //! The engine writes a token to a table's deduplication log *before* it renames the part. A crash between the two leaves a token
-//! for rows that don't exist, and the sink's retry under that token would be dropped silently (PARTS.md: tried, 6 of 9 rows). So
+//! for rows that don't exist, and the sink's retry under that token would be dropped silently (tried: 6 of 9 rows were). So
 //! every entry whose part is neither active nor covered by an active part goes. Logic only; the engine does the I/O.
 
 use std::collections::HashMap;
