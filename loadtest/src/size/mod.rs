@@ -53,15 +53,31 @@ impl Question {
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Costs {
-    report: String,
-    rate: f64,
+    from: Sources,
     cpu_us: Cpu,
-    insert_ms: f64,
-    batch_s: f64,
+    inserts: Inserts,
     bytes: Bytes,
     memory_mb: Memory,
     row_bytes: BTreeMap<String, f64>,
     rows: BTreeMap<String, Vec<[f64; 2]>>,
+}
+
+/// The document that each kind of figure is from, as a path in the repository.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Sources {
+    cpu_us: String,
+    inserts: String,
+    bytes: String,
+    memory_mb: String,
+    rows: String,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Inserts {
+    cpu_ms: f64,
+    every_s: f64,
 }
 
 #[derive(Clone, Debug, Deserialize)]
@@ -151,6 +167,12 @@ impl Costs {
         toml::from_str(include_str!("../../costs.toml")).context("costs.toml")
     }
 
+    /// Paths of the documents that the figures are from, in the repository.
+    pub fn sources(&self) -> [&str; 5] {
+        let Sources { cpu_us, inserts, bytes, memory_mb, rows } = &self.from;
+        [cpu_us, inserts, bytes, memory_mb, rows]
+    }
+
     /// Rows that so many flows of one exporter in one slot come to.
     fn rows(&self, shape: Shape, flows: f64) -> Result<f64> {
         let name = match shape {
@@ -210,8 +232,8 @@ impl Costs {
         let cores = |micros: f64| ask.flows * micros / 1e6 / ask.busy;
         // Beside what each flow costs, each insert does, however small it is. Exporters that are fewer lie on as many partitions at most.
         let inserting = |partitions: f64| {
-            let inserts_s = partitions.min(ask.exporters as f64) * tables.len() as f64 / self.batch_s;
-            inserts_s * self.insert_ms / 1e3 / ask.busy
+            let inserts_s = partitions.min(ask.exporters as f64) * tables.len() as f64 / self.inserts.every_s;
+            inserts_s * self.inserts.cpu_ms / 1e3 / ask.busy
         };
         let mbit = |bytes: f64| ask.flows * bytes * 8.0 / 1e6;
         let service = |name, micros, memory_mb: f64, network| {
@@ -334,7 +356,8 @@ mod tests {
 
     #[test]
     fn few_flows_cost_what_their_inserts_do() {
-        let costs = Costs { insert_ms: 1000.0, batch_s: 4.0, ..Costs::measured().unwrap() };
+        let inserts = Inserts { cpu_ms: 1000.0, every_s: 4.0 };
+        let costs = Costs { inserts, ..Costs::measured().unwrap() };
         let cores = |flows, exporters| {
             let ask = Question { exporters, busy: 1.0, ..ask(flows) };
             costs.answer(&ask).unwrap().standalone.cores

@@ -95,17 +95,22 @@ impl Costs {
             writeln!(out, "| {name} | {:.0} M | {} | {} |", rows / 1e6, kept(*days), gigabytes(*gb))?;
         }
         writeln!(out, "\nAssumed:\n")?;
-        let cpu = &self.cpu_us;
+        let (from, cpu, bytes) = (&self.from, &self.cpu_us, &self.bytes);
         for line in [
             format!(
                 "a flow costs {} µs of CPU in ingest, {} in the decoder, {} in the sink, {} in Kafka for each copy, {} in the log of one process, and \
-                 {} in ClickHouse ({}, at {:.0} flows/s); other processors differ",
-                cpu.ingest, cpu.decoder, cpu.sink, cpu.kafka, cpu.embedded, cpu.clickhouse, self.report, self.rate
+                 {} in ClickHouse ({}); other processors differ",
+                cpu.ingest, cpu.decoder, cpu.sink, cpu.kafka, cpu.embedded, cpu.clickhouse, from.cpu_us
             ),
             format!(
-                "an insert costs ClickHouse {} ms on top, merges of its part included; each partition makes one into each table every {} s",
-                self.insert_ms, self.batch_s
+                "an insert costs ClickHouse {} ms on top, merges of its part included; each partition makes one into each table every {} s ({})",
+                self.inserts.cpu_ms, self.inserts.every_s, from.inserts
             ),
+            format!(
+                "a flow has {} bytes on the wire, {} in `weir.raw` and {} in `weir.flows` for each copy, and {} in inserts ({})",
+                bytes.datagram, bytes.raw, bytes.flows, bytes.inserted, from.bytes
+            ),
+            format!("a process has the memory that it took in {}", from.memory_mb),
             format!(
                 "ingest has room for what it holds while Kafka is away, {INGEST_BUFFER_MB:.0} MB (`ingest.buffer_bytes`), beside its sockets' buffers"
             ),
@@ -116,8 +121,11 @@ impl Costs {
                 ask.topic_hours, ask.kafka_copies, ask.clickhouse_copies
             ),
             "flows are spread over exporters evenly; one that has more than the others makes its partition the busiest".to_owned(),
-            "rollups are kept as long as they are by default; how many rows an exporter's flows come to in a slot is as the load tests' heavy-tailed traffic has it"
-                .to_owned(),
+            format!(
+                "rollups are kept as long as they are by default; how many rows an exporter's flows come to in a slot, and how long these are, is as the \
+                 load tests' heavy-tailed traffic has it ({})",
+                from.rows
+            ),
         ] {
             writeln!(out, "- {line}")?;
         }

@@ -42,8 +42,8 @@ pub struct Metadata {
 pub enum PlanError {
     /// What is read again is not what was planned.
     #[error(
-        "{topic}/{partition}: offsets {first} to {last} were being inserted for group {group} when the sink stopped, and are not there any \
-         more as they were ({what}): retention or a power cut. Part of the batch may be stored. Start once with \
+        "{topic}/{partition}: offsets {first} to {last} were being inserted when the sink stopped, and are not there any more as they \
+         were ({what}): retention or a power cut. Part of the batch may be stored. Start group {group} once with \
          --set sink.lost_batch=store_rest to insert what is left under the same tokens, which doubles nothing; what is missing stays so"
     )]
     Mismatch {

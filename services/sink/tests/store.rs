@@ -316,9 +316,11 @@ fn a_planned_range_that_retention_has_taken_stops_with_its_place() {
 #[test]
 fn what_retention_left_of_a_planned_range_is_stored_once_where_that_is_asked_for() {
     let bench = Bench::new("rest");
-    let go_on = || {
+    let go_on = |end| {
         let sink = bench.sink("a").configured(|config| config.lost_batch = LostBatch::StoreRest).start();
-        bench.settle();
+        until("the end of the batch", || {
+            bench.committed(0).is_some_and(|(offset, about)| offset == end && !about.contains("\"plan\""))
+        });
         sink.end().unwrap();
     };
     let flows = || {
@@ -328,12 +330,12 @@ fn what_retention_left_of_a_planned_range_is_stored_once_where_that_is_asked_for
     // Stored, and the word of it was lost with the sink: half of it must not be stored beside the whole.
     forty_flows_and_death(&bench, Die::BeforeEnd);
     delete(&bench, 2);
-    go_on();
+    go_on(4);
     bench.check();
     // Planned, and nothing of it stored.
     forty_flows_and_death(&bench, Die::AfterPlan);
     delete(&bench, 6);
-    go_on();
+    go_on(8);
     assert_eq!(flows(), 40 + 20);
 }
 

@@ -18,7 +18,7 @@ pub struct ExporterConfig {
     pub name: String,
     /// Whether its AS fields (IE 16, 17) are origin or peer ASes; vendors' defaults differ.
     pub exported_as: ExportedAs,
-    /// What a record counts as that doesn't say where the packet was observed: `ingress` or `egress`.
+    /// What a record counts as that doesn't say where the packet was observed.
     pub unknown_observation: Option<ObservationWord>,
     /// Interfaces whose names, descriptions or speeds are not exported.
     pub interfaces: Vec<InterfaceConfig>,

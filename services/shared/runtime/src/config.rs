@@ -241,12 +241,6 @@ fn resolved<'s>(root: &'s Json, mut schema: &'s Json) -> &'s Json {
     schema
 }
 
-/// What is said of a key, else of its type.
-fn described(root: &Json, schema: &Json) -> String {
-    let own = one_line(schema);
-    if own.is_empty() { one_line(resolved(root, schema)) } else { own }
-}
-
 fn one_line(schema: &Json) -> String {
     schema.get("description").and_then(Json::as_str).unwrap_or_default().replace('\n', " ")
 }
@@ -256,7 +250,8 @@ fn choices<'s>(root: &'s Json, schema: &'s Json) -> Vec<&'s str> {
     let schema = resolved(root, schema);
     let texts = |key: &str| schema.get(key).and_then(Json::as_array).into_iter().flatten();
     let own = schema.get("const").into_iter().chain(texts("enum")).filter_map(Json::as_str);
-    own.chain(texts("oneOf").chain(texts("anyOf")).flat_map(|one| choices(root, one))).collect()
+    let others = texts("oneOf").chain(texts("anyOf")).chain(schema.get("items"));
+    own.chain(others.flat_map(|one| choices(root, one))).collect()
 }
 
 fn section(out: &mut String, root: &Json, schema: &Json, defaults: &Json, path: &str) {
@@ -266,16 +261,21 @@ fn section(out: &mut String, root: &Json, schema: &Json, defaults: &Json, path: 
     };
     let leaves: Vec<_> = properties.iter().filter(|(key, schema)| !is_table(key, schema)).collect();
     if !path.is_empty() {
-        let _ = write!(out, "\n## [{path}]\n\n{}\n", described(root, schema));
+        // Of what is said of the key and of its type the one that says more.
+        let docs = [one_line(schema), one_line(resolved(root, schema))];
+        let doc = docs.into_iter().max_by_key(String::len).unwrap_or_default();
+        let _ = write!(out, "\n## [{path}]\n\n{doc}\n");
     }
     if !leaves.is_empty() {
         out.push_str("\n| key | default | what it is |\n|---|---|---|\n");
     }
     for (key, schema) in leaves {
-        let mut doc = described(root, schema);
+        let own = one_line(schema);
+        let mut doc = if own.is_empty() { one_line(resolved(root, schema)) } else { own };
         let choices: Vec<_> = choices(root, schema).iter().map(|choice| format!("`{choice}`")).collect();
         if !choices.is_empty() {
-            let _ = write!(doc, " One of {}.", choices.join(", "));
+            let list = resolved(root, schema).get("items").is_some();
+            let _ = write!(doc, " {} of {}.", if list { "Any" } else { "One" }, choices.join(", "));
         }
         let default = defaults
             .get(key)
