@@ -182,7 +182,9 @@ async fn run(
     let (ready, sink_stop) = (conditions.sink, stop.clone());
     let sink = async move {
         if made(&config, &own, &ready, &sink_stop).await? {
-            weir_sink::run(config.sink.clone(), bus, topics, specs, store, ready, sink_stop).await?;
+            let said = ready.clone();
+            let sink = |stop| weir_sink::run(config.sink.clone(), bus, topics, specs, store, said, stop);
+            stored(sink, &ready, &sink_stop).await?;
         }
         Ok::<_, Error>(())
     };
@@ -211,6 +213,28 @@ fn spawn<E>(
         let _ends = ends;
         Ok(service.await?)
     });
+}
+
+/// Runs the sink. A plan that can't be repeated waits for a person's word, and so do its flows, in the log: what is received must not
+/// be missed for it.
+async fn stored<F>(
+    sink: impl FnOnce(Stop) -> F,
+    ready: &Readiness,
+    stop: &Stop,
+) -> std::result::Result<(), weir_sink::Error>
+where
+    F: Future<Output = std::result::Result<(), weir_sink::Error>>,
+{
+    // The end of a worker cancels what it was given.
+    let done = sink(stop.child_token()).await;
+    if let Err(error @ weir_sink::Error::Plan(_)) = &done {
+        ready.not_ready(&error.to_string());
+        tracing::error!(
+            "the sink ended: {error}; all else goes on until it is told to stop, and what is received waits in the log"
+        );
+        stop.cancelled().await;
+    }
+    done
 }
 
 async fn blocking<T: Send + 'static>(
@@ -289,6 +313,39 @@ mod tests {
         };
         let (made, ()) = tokio::join!(trying, end);
         assert!(!made.unwrap());
+    }
+
+    #[tokio::test]
+    async fn a_plan_that_cannot_be_repeated_ends_the_sink_alone_and_any_other_error_ends_all() {
+        let format = weir_sink::plan::PlanError::Format {
+            topic: "weir.flows".into(),
+            partition: 3,
+            format: 9,
+            settings: 9,
+        };
+        let (health, stop) = (Health::default(), Stop::new());
+        let mut services = JoinSet::new();
+        let mut run = |error: weir_sink::Error, stop: &Stop| {
+            let (ready, sink_stop) = (health.condition("sink"), stop.clone());
+            ready.ready();
+            spawn(&mut services, stop, async move {
+                let sink = |stop: Stop| async move {
+                    stop.cancel();
+                    Err(error)
+                };
+                stored(sink, &ready, &sink_stop).await
+            });
+        };
+        run(format.into(), &stop);
+        let goes_on = tokio::time::timeout(Duration::from_millis(300), stop.cancelled()).await.is_err();
+        assert!(goes_on && health.missing()["sink"].contains("weir.flows/3"), "{:?}", health.missing());
+        let other = Stop::new();
+        run(weir_sink::Error::Worker(0), &other);
+        tokio::time::timeout(Duration::from_secs(20), other.cancelled()).await.expect("it hangs");
+        stop.cancel();
+        let ended = services.join_all().await;
+        let is_plan = |ended: &_| matches!(ended, Err(Error::Sink(weir_sink::Error::Plan(_))));
+        assert_eq!(ended.iter().filter(|ended| is_plan(ended)).count(), 1, "{ended:?}");
     }
 
     #[tokio::test]
