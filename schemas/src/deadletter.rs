@@ -43,6 +43,15 @@ pub struct About {
 /// Most bytes of a letter. Kafka's clients refuse messages of more than 1 000 000 bytes, key and headers included.
 pub const MAX_BYTES: usize = 900_000;
 
+/// Bytes of a key that a letter has.
+const MAX_KEY: usize = 1024;
+
+/// The key of a letter: that of its record. An exporter's has 16 bytes; more than some is nobody's, and must not make the letter too large to
+/// write.
+pub fn key(of_record: &[u8]) -> &[u8] {
+    &of_record[..of_record.len().min(MAX_KEY)]
+}
+
 /// The description as it is written: where bytes were cut off, with how many there were.
 #[derive(Serialize, Deserialize)]
 struct Description<A> {

@@ -311,7 +311,7 @@ impl Partition {
         let value = deadletter::write(&about, record.value.unwrap_or_default());
         emit.emit(
             To::DeadLetter,
-            record.key.unwrap_or_default(),
+            deadletter::key(record.key.unwrap_or_default()),
             Some(&value),
             &[("weir-reason", reason.as_bytes())],
         );

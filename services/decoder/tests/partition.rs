@@ -226,6 +226,19 @@ fn what_cannot_be_decoded_is_dead_lettered_whole_and_its_neighbours_are_not() {
 }
 
 #[test]
+fn a_letter_fits_a_message_however_large_the_key_and_the_bytes_of_its_record_are() {
+    let mut bench = Bench::new(Config::default());
+    // Together as much as a message may hold.
+    let (key, value) = (vec![7; 200_000], vec![9; 799_000]);
+    bench.feed(&key, &value);
+    let (cut, letter) = bench.topics.of(To::DeadLetter).next().unwrap();
+    assert!(key.starts_with(cut) && cut.len() + letter.unwrap().len() < 950_000, "{}", cut.len());
+    let (about, bytes) = deadletter::read(letter.unwrap()).unwrap();
+    assert_eq!((about.reason.as_str(), bytes), ("bad_key", &value[..]));
+    assert!(about.sentence.contains("200000 bytes"), "{}", about.sentence);
+}
+
+#[test]
 fn a_batch_is_cut_before_it_is_too_large_for_a_message() {
     let mut bench = Bench::new(Config::default());
     let many: Vec<u64> = (0..1500).collect();

@@ -11,8 +11,6 @@ use weir_schemas::deadletter::{self, About};
 
 /// Bytes of dead letters that may wait for their acknowledgement.
 const BUFFER: usize = 16 << 20;
-/// Bytes of a key that a letter has. An exporter's are 16; more is nobody's key, and must not make the letter too large to write.
-const KEY: usize = 1024;
 /// How long an acknowledgement may take.
 const PATIENCE: Duration = Duration::from_secs(10);
 
@@ -61,8 +59,7 @@ impl<B: Bus> Letters<B> {
         };
         let value = deadletter::write(&about, record.value().unwrap_or_default());
         self.bytes += value.len();
-        let key = record.key().unwrap_or_default();
-        let key = key[..key.len().min(KEY)].to_vec();
+        let key = deadletter::key(record.key().unwrap_or_default()).to_vec();
         self.waiting.push(Letter { partition: record.partition(), key, value });
     }
 

@@ -92,6 +92,7 @@ pub fn engine(config: Config, end_with_input: bool) -> Result<()> {
             let started = started.map_err(|error| EngineError::Statement(error.to_string()))??;
             tracing::info!(%address, "the engine answers");
             ready.ready();
+            let started = started.named(std::env::var(crate::standalone::own::IDENTITY).unwrap_or_default());
             serve(started, listener, max_body, stop).await
         }
     })

@@ -17,12 +17,19 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
+use std::time::Duration;
 use weir_bus::Count;
 
 pub(crate) use queue::Queue;
 
 /// Why what was kept is lost.
 const TORN: &str = "torn in the spool";
+const DAMAGED: &str = "damaged in the spool";
+
+/// Tries to read a file that the disk can't read: a second or more.
+const PATIENCE: u32 = 200;
+/// Between those at the start.
+const PAUSE: Duration = Duration::from_millis(5);
 
 const ENDING: &str = "spool";
 /// Behind the ending of a file that could not be read.
@@ -84,6 +91,7 @@ pub(crate) struct Opened {
     folder: Arc<Folder>,
     found: VecDeque<Segment>,
     torn: Count,
+    damaged: Count,
 }
 
 impl Opened {
@@ -116,9 +124,22 @@ impl Opened {
             files.extend((!aside).then_some((number, file)));
         }
         files.sort_unstable();
-        let (mut found, mut torn, mut used) = (VecDeque::new(), Count::default(), 0);
-        for (_, file) in files {
-            let Some(is) = segment::scan(&file).map_err(failed("reading", &file))? else {
+        let (mut found, mut torn, mut damaged, mut used) =
+            (VecDeque::new(), Count::default(), Count::default(), 0);
+        for (_, mut file) in files {
+            let is = match scan(&file) {
+                Ok(is) => is,
+                Err(error) if tries(&error) == u32::MAX => return Err(failed("reading", &file)(error)),
+                Err(error) => {
+                    let name = file.display().to_string();
+                    let how = set_aside(&mut file);
+                    tracing::error!("{name}: what it holds is not sent: {error}; {how}");
+                    // One frame, whatever they were.
+                    add(&mut damaged, Count { records: 1, ..Count::default() });
+                    continue;
+                }
+            };
+            let Some(is) = is else {
                 let words = "this is no file of a spool; move it away";
                 return Err(failed("reading", &file)(io::Error::new(io::ErrorKind::InvalidData, words)));
             };
@@ -142,19 +163,23 @@ impl Opened {
             first,
             _lock: lock,
         };
-        Ok(Some(Self { folder: Arc::new(folder), found, torn }))
+        Ok(Some(Self { folder: Arc::new(folder), found, torn, damaged }))
     }
 
     /// Counts what was found.
     pub(crate) fn count(&self, totals: &mut Totals) {
         totals.watch_spool(Arc::clone(&self.folder.used));
         let mut all = self.torn;
+        add(&mut all, self.damaged);
         self.found.iter().for_each(|segment| add(&mut all, segment.unread));
         totals.found(all);
         if self.torn.records > 0 {
             totals.dropped_from_spool(TORN, self.torn);
         }
-        if all.records > 0 {
+        if self.damaged.records > 0 {
+            totals.dropped_from_spool(DAMAGED, self.damaged);
+        }
+        if !self.found.is_empty() {
             tracing::info!(
                 files = self.found.len(),
                 datagrams = all.units,
@@ -166,6 +191,46 @@ impl Opened {
     /// The queue of a worker. The first one gets what was found.
     pub(crate) fn queue(&mut self, worker: usize, totals: &Arc<Totals>) -> Queue {
         Queue::new(Arc::clone(&self.folder), Arc::clone(totals), worker, std::mem::take(&mut self.found))
+    }
+}
+
+/// Looks through a file, with patience for a disk that can't read it now.
+fn scan(file: &Path) -> io::Result<Option<segment::Found>> {
+    let mut failures = 0;
+    loop {
+        match segment::scan(file) {
+            Err(error) if failures + 1 < tries(&error).min(PATIENCE) => {
+                failures += 1;
+                std::thread::sleep(PAUSE);
+            }
+            done => return done,
+        }
+    }
+}
+
+/// How often reading is tried where it fails so.
+fn tries(error: &io::Error) -> u32 {
+    match error.raw_os_error() {
+        // It lacks what others have to give back first: what lies there is whole.
+        Some(libc::EMFILE | libc::ENFILE | libc::ENOMEM) => u32::MAX,
+        // Waiting mends nothing.
+        Some(libc::EACCES) => 1,
+        _ => PATIENCE,
+    }
+}
+
+/// Gives a file a name under which it is left alone, so that a person can look at it; says how it comes back.
+fn set_aside(path: &mut PathBuf) -> String {
+    let aside = path.with_extension(format!("{ENDING}.{ASIDE}"));
+    match std::fs::rename(&*path, &aside) {
+        Ok(()) => {
+            let name = std::mem::replace(path, aside);
+            format!(
+                "the file is left there, and sent at the next start after it got its name back, {}",
+                name.display()
+            )
+        }
+        Err(error) => format!("the file is left as it is, for it can't be renamed: {error}"),
     }
 }
 

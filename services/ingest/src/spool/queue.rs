@@ -1,7 +1,7 @@
 //! The files of one worker, oldest first: what it sent is behind it, what comes goes to the last one.
 
 use super::segment;
-use super::{ASIDE, ENDING, Folder, Segment, add};
+use super::{DAMAGED, ENDING, Folder, Segment, add, set_aside, tries};
 use crate::frames::{Exporter, Frame};
 use crate::lane::Store;
 use crate::metrics::Totals;
@@ -17,11 +17,6 @@ use weir_runtime::Repeats;
 const FULL: &str = "spool full";
 const NO_ROOM: &str = "no room on the spool's disk";
 const FAILED: &str = "spool failed";
-/// Why one that was kept is lost.
-const DAMAGED: &str = "damaged in the spool";
-
-/// Turns for which reading a file is tried again that the disk can't read: a second or more.
-const PATIENCE: u32 = 200;
 
 #[derive(Debug)]
 pub(crate) struct Queue {
@@ -48,17 +43,6 @@ pub(crate) struct Queue {
     /// Times in a row that the oldest frame could not be read.
     failures: u32,
     told: Repeats,
-}
-
-/// How often reading is tried where it fails so.
-fn tries(error: &io::Error) -> u32 {
-    match error.raw_os_error() {
-        // It lacks what others have to give back first: what lies there is whole.
-        Some(libc::EMFILE | libc::ENFILE | libc::ENOMEM) => u32::MAX,
-        // Waiting mends nothing.
-        Some(libc::EACCES) => 1,
-        _ => PATIENCE,
-    }
 }
 
 fn less(from: &mut Count, what: Count) {
@@ -250,7 +234,9 @@ impl Queue {
                         self.say(&words);
                         return None;
                     }
-                    let why = format!("{error}; {}", self.set_aside());
+                    let segment = &mut self.segments[self.at];
+                    segment.aside = true;
+                    let why = format!("{error}; {}", set_aside(&mut segment.path));
                     self.pass_over(&why);
                 }
             }
@@ -277,23 +263,6 @@ impl Queue {
         }
         self.totals.dropped_from_spool(DAMAGED, lost);
         self.say(&words);
-    }
-
-    /// Gives the file a name under which it is left alone, so that a person can look at it; says how it comes back.
-    fn set_aside(&mut self) -> String {
-        let segment = &mut self.segments[self.at];
-        let aside = segment.path.with_extension(format!("{ENDING}.{ASIDE}"));
-        segment.aside = true;
-        match std::fs::rename(&segment.path, &aside) {
-            Ok(()) => {
-                let name = std::mem::replace(&mut segment.path, aside);
-                format!(
-                    "the file is left there, and sent at the next start after it got its name back, {}",
-                    name.display()
-                )
-            }
-            Err(error) => format!("the file is left as it is, for it can't be renamed: {error}"),
-        }
     }
 
     fn say(&mut self, words: &str) {
@@ -422,6 +391,34 @@ mod tests {
         let now = totals.snapshot();
         assert_eq!((now.dropped[DAMAGED].records, now.dropped[DAMAGED].units), (3, 6));
         assert_eq!(now.spool.waiting.units, 8, "taken, and the bus has not answered");
+    }
+
+    #[test]
+    fn a_file_that_cannot_be_read_at_the_start_is_set_aside_and_the_rest_is_sent() {
+        let no_file = |path: &Path| std::fs::create_dir(path).unwrap();
+        let nowhere = |path: &Path| std::os::unix::fs::symlink(path, path).unwrap();
+        for damage in [&no_file as &dyn Fn(&Path), &nowhere] {
+            let folder = tempfile::tempdir().unwrap();
+            let (mut queues, _) = open(&folder, 1);
+            append(&mut queues[0], 0..7).unwrap();
+            let first = queues[0].segments[0].path.clone();
+            drop(queues);
+            std::fs::rename(&first, folder.path().join("moved")).unwrap();
+            damage(&first);
+            let (mut queues, totals) = open(&folder, 1);
+            assert_eq!(totals.snapshot().dropped[DAMAGED].records, 1);
+            let spool = totals.snapshot().spool;
+            assert_eq!((spool.found.records, spool.waiting.records), (4, 3));
+            assert_eq!(take(&mut queues[0], 9), [4, 5, 6]);
+            queues[0].settled();
+            assert_eq!(queues[0].folder.used.load(Ordering::Relaxed), 0);
+            drop(queues);
+            assert!(std::fs::symlink_metadata(first.with_extension("spool.unreadable")).is_ok());
+            assert_eq!(open(&folder, 1).1.snapshot().dropped.len(), 0, "it is told once");
+            // A person has mended it, and gives it its name back.
+            std::fs::rename(folder.path().join("moved"), &first).unwrap();
+            assert_eq!(take(&mut open(&folder, 1).0[0], 9), [0, 1, 2, 3]);
+        }
     }
 
     #[test]

@@ -4,6 +4,7 @@
 //! longer than any load explains; it never outlives its parent, because its standard input is a pipe whose other end dies with the parent
 //! (kill -9 too), and the child ends when that closes.
 
+use super::own::Own;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 use tokio::process::{Child, Command};
@@ -31,6 +32,7 @@ fn pause(soon: u32) -> Duration {
 /// Keeps the engine running until told to stop, and then ends it in order.
 pub async fn supervise(
     mut command: impl FnMut() -> Command,
+    own: Own,
     store: Store,
     silence: Duration,
     ready: Readiness,
@@ -40,7 +42,9 @@ pub async fn supervise(
     while !stop.is_cancelled() {
         let begun = Instant::now();
         // In a group of its own: Ctrl-C is this process's to answer, and the engine ends last.
-        let started = command().stdin(Stdio::piped()).process_group(0).kill_on_drop(true).spawn();
+        let mut command = command();
+        own.name(&mut command);
+        let started = command.stdin(Stdio::piped()).process_group(0).kill_on_drop(true).spawn();
         let why = match started {
             // A machine without memory or processes to spare has them again some time.
             Err(error) => format!("it can't be started ({error})"),
@@ -49,7 +53,7 @@ pub async fn supervise(
                 let pipe = child.stdin.take();
                 let ended = tokio::select! {
                     status = child.wait() => Some(status),
-                    () = falls_silent(&store, &ready, begun, silence) => None,
+                    () = falls_silent(&own, &store, &ready, begun, silence) => None,
                     () = stop.cancelled() => {
                         drop(pipe);
                         return end(child).await;
@@ -80,9 +84,12 @@ pub async fn supervise(
     Ok(())
 }
 
-/// Says that it is ready when it answers; ends when nothing has come of it for long after that. Each question has a connection of its own
+/// Says that it is ready when it answers, and nobody else in its place; ends when nothing has come of it for long after that. Each question has a connection of its own
 /// while it is asked, and half of the time: no single one that is lost is the engine's end.
-async fn falls_silent(store: &Store, ready: &Readiness, begun: Instant, silence: Duration) {
+async fn falls_silent(own: &Own, store: &Store, ready: &Readiness, begun: Instant, silence: Duration) {
+    while own.answers().await.is_err() {
+        tokio::time::sleep(LOOK).await;
+    }
     while store.execute("SELECT 1").await.is_err() {
         tokio::time::sleep(LOOK).await;
     }
@@ -119,6 +126,7 @@ pub fn end_with_input(stop: Stop) {
 
 #[cfg(test)]
 mod tests {
+    use super::super::own::tests::server;
     use super::*;
 
     #[test]
@@ -134,8 +142,9 @@ mod tests {
         command
     }
 
-    fn away() -> Store {
-        Store::new(&weir_store::Config { url: "http://127.0.0.1:1".into(), ..Default::default() }).unwrap()
+    fn away() -> (Own, Store) {
+        let config = weir_store::Config { url: "http://127.0.0.1:1".into(), ..Default::default() };
+        (Own::new("127.0.0.1:1"), Store::new(&config).unwrap())
     }
 
     #[tokio::test]
@@ -154,7 +163,8 @@ mod tests {
             tries += 1;
             if tries == 1 { Command::new("/nowhere/weir") } else { script(&text) }
         };
-        let supervised = supervise(command, away(), SILENT, health.condition("engine"), stop.clone());
+        let (own, store) = away();
+        let supervised = supervise(command, own, store, SILENT, health.condition("engine"), stop.clone());
         let lines = || std::fs::read_to_string(&starts).unwrap_or_default().lines().count();
         let story = async {
             while lines() < 3 {
@@ -173,25 +183,33 @@ mod tests {
     }
 
     /// A server that answers as many questions as it is told, and takes connections for ever.
-    fn answering(questions: usize) -> Store {
-        use std::io::{Read, Write};
-        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-        let url = format!("http://{}", listener.local_addr().unwrap());
-        std::thread::spawn(move || {
-            let mut held = Vec::new();
-            for (number, client) in listener.incoming().enumerate() {
-                let mut client = client.unwrap();
-                if number < questions {
-                    let _ = client.read(&mut [0; 4096]);
-                    let status = if number % 2 == 0 { "200 OK" } else { "500 no" };
-                    let _ =
-                        write!(client, "HTTP/1.1 {status}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
-                } else {
-                    held.push(client);
-                }
-            }
+    fn answering(questions: usize) -> (Own, Store) {
+        let (own, _, config) = server(true, move |number| {
+            (number < questions).then_some((if number % 2 == 0 { "200 OK" } else { "500 no" }, ""))
         });
-        Store::new(&weir_store::Config { url, ..Default::default() }).unwrap()
+        (own, Store::new(&config).unwrap())
+    }
+
+    #[tokio::test]
+    async fn a_server_that_is_there_already_is_not_taken_for_the_engine() {
+        let (own, asked, config) = server(false, |_| Some(("200 OK", "Ok.")));
+        let (stop, health) = (Stop::new(), weir_runtime::Health::default());
+        let store = Store::new(&config).unwrap();
+        let supervised =
+            supervise(|| script("cat"), own, store, SILENT, health.condition("engine"), stop.clone());
+        let story = async {
+            while asked.lock().unwrap().len() < 5 {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+            assert!(health.missing().contains_key("engine"));
+            assert!(asked.lock().unwrap().iter().all(|line| line == "GET /ping HTTP/1.1"), "{asked:?}");
+            stop.cancel();
+        };
+        let (done, ()) =
+            tokio::time::timeout(Duration::from_secs(20), async { tokio::join!(supervised, story) })
+                .await
+                .expect("it hangs");
+        done.unwrap();
     }
 
     #[tokio::test]
@@ -202,8 +220,9 @@ mod tests {
         let lines = || std::fs::read_to_string(&starts).unwrap_or_default().lines().count();
         let (stop, health, silence) = (Stop::new(), weir_runtime::Health::default(), Duration::from_secs(1));
         let begun = Instant::now();
+        let (own, store) = answering(30);
         let supervised =
-            supervise(|| script(&text), answering(30), silence, health.condition("engine"), stop.clone());
+            supervise(|| script(&text), own, store, silence, health.condition("engine"), stop.clone());
         let story = async {
             while lines() < 2 {
                 tokio::time::sleep(Duration::from_millis(10)).await;

@@ -4,10 +4,12 @@
 //! the engine does: what can't be stored yet lies in the log.
 
 pub mod engine;
+pub mod own;
 
 use crate::config::Config;
 use crate::places::tables;
 use anyhow::{Result, bail};
+use own::{NotOwn, Own};
 use std::future::Future;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -146,11 +148,13 @@ async fn run(
     };
     let (bus, specs) = opened;
     let topics = config.bus.topics();
+    let own = Own::new(&config.engine.listen);
 
     // The engine ends last: the sink still stores what it holds.
     let engine_stop = Stop::new();
     let supervised = tokio::spawn(engine::supervise(
         engine,
+        own.clone(),
         store.clone(),
         engine::SILENT,
         conditions.engine,
@@ -177,8 +181,10 @@ async fn run(
     });
     let (ready, sink_stop) = (conditions.sink, stop.clone());
     let sink = async move {
-        if made(&config, &ready, &sink_stop).await? {
-            weir_sink::run(config.sink.clone(), bus, topics, specs, store, ready, sink_stop).await?;
+        if made(&config, &own, &ready, &sink_stop).await? {
+            let said = ready.clone();
+            let sink = |stop| weir_sink::run(config.sink.clone(), bus, topics, specs, store, said, stop);
+            stored(sink, &ready, &sink_stop).await?;
         }
         Ok::<_, Error>(())
     };
@@ -209,6 +215,28 @@ fn spawn<E>(
     });
 }
 
+/// Runs the sink. A plan that can't be repeated waits for a person's word, and so do its flows, in the log: what is received must not
+/// be missed for it.
+async fn stored<F>(
+    sink: impl FnOnce(Stop) -> F,
+    ready: &Readiness,
+    stop: &Stop,
+) -> std::result::Result<(), weir_sink::Error>
+where
+    F: Future<Output = std::result::Result<(), weir_sink::Error>>,
+{
+    // The end of a worker cancels what it was given.
+    let done = sink(stop.child_token()).await;
+    if let Err(error @ weir_sink::Error::Plan(_)) = &done {
+        ready.not_ready(&error.to_string());
+        tracing::error!(
+            "the sink ended: {error}; all else goes on until it is told to stop, and what is received waits in the log"
+        );
+        stop.cancelled().await;
+    }
+    done
+}
+
 async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> weir_bus::Result<T> + Send + 'static,
 ) -> std::result::Result<T, Error> {
@@ -216,24 +244,37 @@ async fn blocking<T: Send + 'static>(
 }
 
 /// Makes the tables, as soon as the engine answers. `false`: told to stop before.
-async fn made(config: &Config, ready: &Readiness, stop: &Stop) -> std::result::Result<bool, Error> {
+async fn made(
+    config: &Config,
+    own: &Own,
+    ready: &Readiness,
+    stop: &Stop,
+) -> std::result::Result<bool, Error> {
     let mut told = Repeats::default();
     loop {
+        let made = async {
+            own.answers().await?;
+            tables(config, |words| tracing::info!("{words}")).await?;
+            // Another may have come in its place while it was away.
+            anyhow::Ok(own.answers().await?)
+        };
         let done = tokio::select! {
             () = stop.cancelled() => return Ok(false),
-            done = tables(config, |words| tracing::info!("{words}")) => done,
+            done = made => done,
         };
         let Err(error) = done else { return Ok(true) };
-        let of = error.downcast_ref::<StoreError>();
-        if !of.is_some_and(StoreError::is_transient) {
+        let (of, not_own) = (error.downcast_ref::<StoreError>(), error.downcast_ref::<NotOwn>());
+        if !of.is_some_and(StoreError::is_transient) && not_own.is_none() {
             return Err(Error::Tables(error));
         }
         let words = format!("{error:#}");
         ready.not_ready(&words);
         if told.says(&words) {
-            match of {
+            match (of, not_own) {
                 // That it is away for a while is how each start begins.
-                Some(StoreError::Unreachable { .. }) => tracing::debug!("{words}"),
+                (Some(StoreError::Unreachable { .. }), _) | (_, Some(NotOwn::Away(_))) => {
+                    tracing::debug!("{words}");
+                }
                 _ => tracing::error!("the tables can't be made: {words}; it is tried again"),
             }
         }
@@ -243,25 +284,13 @@ async fn made(config: &Config, ready: &Readiness, stop: &Stop) -> std::result::R
 
 #[cfg(test)]
 mod tests {
+    use super::own::tests::server;
     use super::*;
-    use std::io::{Read, Write};
 
-    /// A ClickHouse that answers everything with these words.
-    fn refusing(words: &'static str) -> Config {
-        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-        let url = format!("http://{}", listener.local_addr().unwrap());
-        std::thread::spawn(move || {
-            for mut client in listener.incoming().flatten() {
-                let _ = client.read(&mut [0; 4096]);
-                let length = words.len();
-                let _ = write!(
-                    client,
-                    "HTTP/1.1 500 no\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n{words}"
-                );
-            }
-        });
-        let clickhouse = weir_store::Config { url, ..weir_store::Config::default() };
-        Config { clickhouse, ..Config::default() }
+    /// An engine that answers everything with these words.
+    fn refusing(words: &'static str) -> (Config, Own) {
+        let (own, _, clickhouse) = server(true, move |_| Some(("500 no", words)));
+        (Config { clickhouse, ..Config::default() }, own)
     }
 
     #[tokio::test]
@@ -271,11 +300,12 @@ mod tests {
         for lasting in
             ["Code: 62. DB::Exception: Syntax error", "Code: 497. DB::Exception: Not enough privileges"]
         {
-            let error = made(&refusing(lasting), &ready, &stop).await.unwrap_err().to_string();
+            let (config, own) = refusing(lasting);
+            let error = made(&config, &own, &ready, &stop).await.unwrap_err().to_string();
             assert!(error.contains(lasting), "{error}");
         }
-        let config = refusing("Code: 241. DB::Exception: Memory limit exceeded");
-        let trying = made(&config, &ready, &stop);
+        let (config, own) = refusing("Code: 241. DB::Exception: Memory limit exceeded");
+        let trying = made(&config, &own, &ready, &stop);
         let end = async {
             tokio::time::sleep(Duration::from_millis(500)).await;
             assert!(health.missing()["sink"].contains("Memory limit"), "{:?}", health.missing());
@@ -283,5 +313,58 @@ mod tests {
         };
         let (made, ()) = tokio::join!(trying, end);
         assert!(!made.unwrap());
+    }
+
+    #[tokio::test]
+    async fn a_plan_that_cannot_be_repeated_ends_the_sink_alone_and_any_other_error_ends_all() {
+        let format = weir_sink::plan::PlanError::Format {
+            topic: "weir.flows".into(),
+            partition: 3,
+            format: 9,
+            settings: 9,
+        };
+        let (health, stop) = (Health::default(), Stop::new());
+        let mut services = JoinSet::new();
+        let mut run = |error: weir_sink::Error, stop: &Stop| {
+            let (ready, sink_stop) = (health.condition("sink"), stop.clone());
+            ready.ready();
+            spawn(&mut services, stop, async move {
+                let sink = |stop: Stop| async move {
+                    stop.cancel();
+                    Err(error)
+                };
+                stored(sink, &ready, &sink_stop).await
+            });
+        };
+        run(format.into(), &stop);
+        let goes_on = tokio::time::timeout(Duration::from_millis(300), stop.cancelled()).await.is_err();
+        assert!(goes_on && health.missing()["sink"].contains("weir.flows/3"), "{:?}", health.missing());
+        let other = Stop::new();
+        run(weir_sink::Error::Worker(0), &other);
+        tokio::time::timeout(Duration::from_secs(20), other.cancelled()).await.expect("it hangs");
+        stop.cancel();
+        let ended = services.join_all().await;
+        let is_plan = |ended: &_| matches!(ended, Err(Error::Sink(weir_sink::Error::Plan(_))));
+        assert_eq!(ended.iter().filter(|ended| is_plan(ended)).count(), 1, "{ended:?}");
+    }
+
+    #[tokio::test]
+    async fn no_tables_are_made_in_another_server_and_the_sentence_says_what_to_do() {
+        let (own, asked, clickhouse) = server(false, |_| Some(("200 OK", "Ok.")));
+        let config = Config { clickhouse, ..Config::default() };
+        let (health, stop) = (Health::default(), Stop::new());
+        let ready = health.condition("sink");
+        let trying = made(&config, &own, &ready, &stop);
+        let end = async {
+            while asked.lock().unwrap().len() < 3 {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+            stop.cancel();
+        };
+        let (made, ()) = tokio::join!(trying, end);
+        assert!(!made.unwrap());
+        let words = health.missing()["sink"].clone();
+        assert!(words.contains("another server") && words.contains("set engine.listen"), "{words}");
+        assert!(asked.lock().unwrap().iter().all(|line| line == "GET /ping HTTP/1.1"), "{asked:?}");
     }
 }
