@@ -44,6 +44,10 @@ pub trait Bends: Send + Sync + 'static {
     fn commit(&self, consumer: &mut KafkaConsumer, positions: &[Position]) -> Result<()> {
         consumer.commit(positions)
     }
+    /// Of [`GroupConsumer::bounds`].
+    fn own_bounds(&self, consumer: &mut KafkaConsumer, partition: i32) -> Result<(i64, i64)> {
+        consumer.bounds(partition)
+    }
     /// Of [`Transactions::send`].
     fn send(&self, _: &mut Self::State, producer: &mut KafkaProducer, message: &Message<'_>) -> Done {
         producer.send(message)
@@ -181,7 +185,7 @@ impl<B: Bends> GroupConsumer for Bent<B, KafkaConsumer> {
         self.bends.commit(&mut self.inner, positions)
     }
     fn bounds(&mut self, partition: i32) -> Result<(i64, i64)> {
-        self.inner.bounds(partition)
+        self.bends.own_bounds(&mut self.inner, partition)
     }
     fn leave(self) -> Result<()> {
         self.inner.leave()

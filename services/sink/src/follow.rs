@@ -1,9 +1,11 @@
-//! Follows `weir.inventory` on the partitions held, and stores what it says.
+//! Follows `weir.inventory` on the partitions held, and stores what it says. The worker's thread, which reads flows, never waits for it.
 
 use crate::inventory::Rows;
 use crate::lane::back_off;
 use crate::metrics as names;
+use crate::question::ask;
 use std::collections::BTreeSet;
+use std::sync::mpsc::{Receiver, TryRecvError};
 use std::time::{Duration, Instant};
 use tokio::runtime::Handle;
 use tokio::task::JoinHandle;
@@ -18,8 +20,16 @@ const WAITING: u64 = 200_000;
 /// Time between two inserts.
 const EVERY: Duration = Duration::from_secs(1);
 
+/// Where to begin, being asked.
+struct Asked {
+    partitions: BTreeSet<i32>,
+    from: Vec<(i32, i64)>,
+    answers: Receiver<weir_bus::Result<(i32, i64)>>,
+}
+
 /// A reader of inventory beside a worker's flows.
 pub struct Follower<B: Bus> {
+    bus: B,
     reader: B::Reader,
     topic: String,
     store: Store,
@@ -28,6 +38,7 @@ pub struct Follower<B: Bus> {
     wanted: BTreeSet<i32>,
     /// What is.
     held: BTreeSet<i32>,
+    asked: Option<Asked>,
     /// When to try again what failed, after how many tries.
     again: (Instant, u32),
     told: Repeats,
@@ -38,20 +49,22 @@ pub struct Follower<B: Bus> {
 
 impl<B: Bus> Follower<B> {
     /// Follows nothing yet.
-    pub fn new(reader: B::Reader, topics: &Topics, store: &Store, runtime: &Handle) -> Self {
-        Self {
-            reader,
+    pub fn new(bus: &B, topics: &Topics, store: &Store, runtime: &Handle) -> weir_bus::Result<Self> {
+        Ok(Self {
+            bus: bus.clone(),
+            reader: bus.reader()?,
             topic: topics.inventory.clone(),
             store: store.clone(),
             runtime: runtime.clone(),
             wanted: BTreeSet::new(),
             held: BTreeSet::new(),
+            asked: None,
             again: (Instant::now(), 0),
             told: Repeats::default(),
             rows: Rows::default(),
             storing: None,
             stored: Instant::now(),
-        }
+        })
     }
 
     /// Follows these partitions, from their beginning: the topic is compacted and small, and rows are upserts.
@@ -62,15 +75,33 @@ impl<B: Bus> Follower<B> {
 
     /// Begins to follow what is wanted and not followed yet. What fails is tried again at a later turn.
     fn begin(&mut self) {
-        if self.wanted == self.held || Instant::now() < self.again.0 {
+        if self.wanted == self.held {
+            self.asked = None;
             return;
         }
-        let from = self.wanted.iter().map(|partition| {
-            let (begin, _) = self.reader.bounds(&self.topic, *partition)?;
-            Ok((*partition, begin))
-        });
-        let from: weir_bus::Result<Vec<(i32, i64)>> = from.collect();
-        match from.and_then(|from| self.reader.tail(&self.topic, &from)) {
+        let Some(asked) = self.asked.as_mut().filter(|asked| asked.partitions == self.wanted) else {
+            if Instant::now() >= self.again.0 {
+                let (partitions, from) = (self.wanted.clone(), Vec::new());
+                let answers = ask(&self.bus, &self.topic, partitions.iter().copied());
+                self.asked = Some(Asked { partitions, from, answers });
+            }
+            return;
+        };
+        let answered = loop {
+            match asked.answers.try_recv() {
+                Ok(Ok(place)) => asked.from.push(place),
+                Ok(Err(error)) => break Err(error),
+                Err(TryRecvError::Empty) => return,
+                Err(TryRecvError::Disconnected) if asked.from.len() < asked.partitions.len() => {
+                    self.asked = None;
+                    self.again.0 = Instant::now() + EVERY;
+                    return;
+                }
+                Err(TryRecvError::Disconnected) => break Ok(std::mem::take(&mut asked.from)),
+            }
+        };
+        self.asked = None;
+        match answered.and_then(|from| self.reader.tail(&self.topic, &from)) {
             Ok(()) => self.held.clone_from(&self.wanted),
             Err(error) => self.failed(&error),
         }

@@ -15,6 +15,7 @@ pub mod lane;
 pub mod metrics;
 pub mod pipeline;
 pub mod plan;
+mod question;
 pub mod rollup;
 pub mod spread;
 mod sums;

@@ -7,8 +7,9 @@ use crate::batch::SCHEMA_HEADER;
 use crate::insert::{Lease, Origin, Outcome, insert};
 use crate::lane::{Flight, Lane, Place, back_off};
 use crate::plan::{Metadata, resume};
+use crate::question::ask;
 use crate::{Config, Error, dead, follow::Follower, metrics as names};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::mpsc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -33,9 +34,6 @@ struct Landing {
 const PATIENCE: Duration = Duration::from_millis(50);
 /// Pause before a bus that is away is asked again.
 const AGAIN: Duration = Duration::from_millis(500);
-/// How long a bus may be away in the middle of an assignment, and a last answer may take its time beyond: less than a member may go
-/// without polling.
-const AWAY: Duration = Duration::from_secs(120);
 /// How long events are taken before anything else is looked at.
 const MOMENT: Duration = Duration::from_millis(10);
 /// How long a partition that is wanted by others waits for its insert.
@@ -64,17 +62,22 @@ pub struct Worker<B: Bus> {
     follower: Follower<B>,
     dead: dead::Letters<B>,
     lanes: BTreeMap<i32, Lane>,
+    /// Partitions assigned whose start had no answer. Nothing of them is held.
+    unstarted: BTreeSet<i32>,
+    /// Which of them answer by now, and when to ask that again.
+    asked: Option<mpsc::Receiver<weir_bus::Result<(i32, i64)>>>,
+    ask_again: Instant,
     landings: (mpsc::Sender<Landing>, mpsc::Receiver<Landing>),
     /// When the ends of stored batches may be committed again, after how many refusals.
     end_again: (Instant, u32),
     told: Told,
-    stop: Stop,
 }
 
 /// Troubles that last, each said once.
 #[derive(Default)]
 struct Told {
     poll: Repeats,
+    start: Repeats,
     plan: Repeats,
     end: Repeats,
     password: Repeats,
@@ -101,25 +104,27 @@ impl<B: Bus> Worker<B> {
             runtime: runtime.clone(),
             permits: Arc::new(Semaphore::new(config.inserts)),
             consumer: bus.join(&config.group, &topics.flows, &identity)?,
-            follower: Follower::new(bus.reader()?, topics, store, runtime),
+            follower: Follower::new(bus, topics, store, runtime)?,
             dead: dead::Letters::new(bus, topics),
             identity,
             lanes: BTreeMap::new(),
+            unstarted: BTreeSet::new(),
+            asked: None,
+            ask_again: Instant::now(),
             landings: mpsc::channel(),
             end_again: (Instant::now(), 0),
             told: Told::default(),
-            stop: Stop::new(),
         })
     }
 
     /// Works until told to stop, then inserts and commits what it holds.
     pub fn run(mut self, stop: &Stop) -> Result<(), Error> {
-        self.stop = stop.clone();
         while !stop.is_cancelled() {
             self.read()?;
             if self.recreated.is_cancelled() {
                 return Err(Error::Recreated { topic: self.origin.topic });
             }
+            self.start_what_answers()?;
             self.advance(false)?;
             self.follower.turn();
         }
@@ -129,6 +134,7 @@ impl<B: Bus> Worker<B> {
             self.advance(true)?;
         }
         self.lanes.clear();
+        self.unstarted.clear();
         self.show();
         if self.config.leave_on_stop {
             self.consumer.leave()?;
@@ -178,7 +184,7 @@ impl<B: Bus> Worker<B> {
             Ok(Event::Assigned(partitions)) => self.take(&partitions).map(|()| Turn::Pause),
             Ok(Event::Revoked(partitions)) => self.give_up(&partitions).map(|()| Turn::Pause),
             Ok(Event::Lost(partitions)) => {
-                partitions.iter().for_each(|partition| drop(self.lanes.remove(partition)));
+                self.forget(&partitions);
                 self.follow();
                 Ok(Turn::Pause)
             }
@@ -198,15 +204,86 @@ impl<B: Bus> Worker<B> {
         }
     }
 
-    /// Starts partitions where they were committed, or at the plan that was left behind.
+    /// Takes partitions that were assigned. A bus that does not answer for one of them keeps it, and what comes behind it, for later: no other
+    /// stands still for it, and a member that does not poll for too long is thrown out.
     fn take(&mut self, partitions: &[i32]) -> Result<(), Error> {
         self.same_topic()?;
+        self.unstarted.extend(partitions);
+        match self.start(partitions) {
+            Err(Error::Bus(error)) if error.is_away() => {
+                let words = error.to_string();
+                if self.told.start.says(&words) {
+                    tracing::warn!(
+                        topic = self.origin.topic,
+                        partitions = ?self.unstarted,
+                        "partitions are not read until there is an answer: {words}"
+                    );
+                }
+            }
+            other => other?,
+        }
+        if self.unstarted.is_empty() {
+            self.told.start.over();
+        }
+        self.follow();
+        Ok(())
+    }
+
+    /// Starts those that had no answer when they were assigned and have one now.
+    fn start_what_answers(&mut self) -> Result<(), Error> {
+        if self.unstarted.is_empty() {
+            self.asked = None;
+            return Ok(());
+        }
+        let Some(asked) = &self.asked else {
+            if Instant::now() >= self.ask_again {
+                // The last first: in the order of their numbers it was the first that had no answer.
+                self.asked = Some(ask(&self.bus, &self.origin.topic, self.unstarted.iter().rev().copied()));
+            }
+            return Ok(());
+        };
+        let mut answered = Vec::new();
+        loop {
+            match asked.try_recv() {
+                Ok(Ok((partition, _))) if self.unstarted.contains(&partition) => answered.push(partition),
+                Ok(Ok(_)) => {}
+                Ok(Err(error)) if error.is_away() => {}
+                Ok(Err(error)) => return Err(error.into()),
+                Err(mpsc::TryRecvError::Empty) => break,
+                Err(mpsc::TryRecvError::Disconnected) => {
+                    self.asked = None;
+                    self.ask_again = Instant::now() + AGAIN;
+                    break;
+                }
+            }
+        }
+        if answered.is_empty() {
+            return Ok(());
+        }
+        let begun = Instant::now();
+        self.take(&answered)?;
+        if answered.iter().any(|partition| self.unstarted.contains(partition)) {
+            // What this member itself waited for in vain may cost half of its time at most.
+            self.asked = None;
+            self.ask_again = Instant::now() + AGAIN.max(begun.elapsed());
+        }
+        Ok(())
+    }
+
+    /// Lets go of what is known of partitions.
+    fn forget(&mut self, partitions: &[i32]) {
+        for partition in partitions {
+            self.lanes.remove(partition);
+            self.unstarted.remove(partition);
+        }
+    }
+
+    /// Starts partitions where they were committed, or at the plan that was left behind.
+    fn start(&mut self, partitions: &[i32]) -> Result<(), Error> {
         let (topic, group) = self.place();
         let place = Place { topic: &topic, group: &group };
-        // All of it within one time: a member that does not poll for too long is thrown out.
-        let (until, stop) = (Instant::now() + AWAY, self.stop.clone());
-        for (partition, committed) in retried(until, &stop, || self.consumer.committed(partitions))? {
-            let bounds = retried(until, &stop, || self.consumer.bounds(partition))?;
+        for (partition, committed) in self.consumer.committed(partitions)? {
+            let bounds = self.consumer.bounds(partition)?;
             let committed =
                 committed.as_ref().map(|committed| (committed.offset, committed.metadata.as_str()));
             let resume = resume(committed, &self.origin.incarnation, bounds);
@@ -230,13 +307,15 @@ impl<B: Bus> Worker<B> {
             if let Some(error) = lane.cut_off(bounds.0, place) {
                 return Err(error.into());
             }
-            self.lanes.insert(partition, lane);
             match self.consumer.start(partition, resume.offset) {
-                Err(weir_bus::Error::NotAssigned { .. }) => drop(self.lanes.remove(&partition)),
-                other => other?,
+                Err(weir_bus::Error::NotAssigned { .. }) => {}
+                started => {
+                    started?;
+                    self.lanes.insert(partition, lane);
+                }
             }
+            self.unstarted.remove(&partition);
         }
-        self.follow();
         Ok(())
     }
 
@@ -258,7 +337,7 @@ impl<B: Bus> Worker<B> {
         let set = |name, value: usize| {
             metrics::gauge!(name, "worker" => self.identity.clone()).set(value as f64);
         };
-        set(names::PARTITIONS, self.lanes.len());
+        set(names::PARTITIONS, self.lanes.len() + self.unstarted.len());
         set(names::MEMORY, bytes);
         set(names::PAUSED, behind);
     }
@@ -286,7 +365,7 @@ impl<B: Bus> Worker<B> {
             self.land(PATIENCE)?;
             self.commit_landed();
         }
-        partitions.iter().for_each(|partition| drop(self.lanes.remove(partition)));
+        self.forget(partitions);
         self.consumer.give_up(partitions)?;
         self.follow();
         Ok(())
@@ -536,26 +615,6 @@ pub(crate) fn is_same<B: Bus>(bus: &B, topic: &str, incarnation: &str) -> bool {
         Err(error) => {
             tracing::warn!("{error}");
             true
-        }
-    }
-}
-
-/// Asks again while the bus does not answer; a partition that is lost meanwhile is announced by the next poll.
-fn retried<T>(
-    until: Instant,
-    stop: &Stop,
-    mut ask: impl FnMut() -> weir_bus::Result<T>,
-) -> weir_bus::Result<T> {
-    let mut told = false;
-    loop {
-        match ask() {
-            Err(error) if error.is_away() && Instant::now() < until && !stop.is_cancelled() => {
-                if !std::mem::replace(&mut told, true) {
-                    tracing::warn!("{error}; it is asked again");
-                }
-                std::thread::sleep(AGAIN);
-            }
-            other => return other,
         }
     }
 }

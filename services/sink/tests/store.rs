@@ -237,6 +237,42 @@ fn partitions_that_move_in_mid_stream_lose_and_double_nothing() {
     bench.check();
 }
 
+#[test]
+fn a_partition_whose_leader_is_away_keeps_no_other_from_being_stored_and_is_stored_when_it_is_back() {
+    let bench = Bench::new("leaderless");
+    bench.write(0, 10);
+    bench.write(1, 10);
+    let sink = bench.sink("a").with(|faults, _| faults.leaderless = Some(0)).start();
+    let stored = |partition| bench.committed(partition).is_some_and(|(offset, _)| offset > 0);
+    until("the other partition", || stored(1));
+    until("another try", || sink.faults.lock().unwrap().unanswered > 1);
+    // An end waits for nothing of it.
+    sink.end().unwrap();
+    assert!(!stored(0));
+
+    let sink = bench.sink("a").with(|faults, _| faults.leaderless = Some(0)).start();
+    until("a try", || sink.faults.lock().unwrap().unanswered > 0);
+    sink.faults.lock().unwrap().leaderless = None;
+    bench.settle();
+    sink.end().unwrap();
+    bench.check();
+}
+
+#[test]
+fn a_partition_whose_leader_is_away_is_given_up_like_any_other() {
+    let bench = Bench::new("moved");
+    bench.write(0, 10);
+    bench.write(1, 10);
+    let first = bench.sink("a").with(|faults, _| faults.leaderless = Some(0)).start();
+    until("a try", || first.faults.lock().unwrap().unanswered > 0);
+    let second = bench.sink("b").start();
+    until("a rebalance", || first.faults.lock().unwrap().lost > 0);
+    first.end().unwrap();
+    bench.settle();
+    second.end().unwrap();
+    bench.check();
+}
+
 fn recreate(bench: &Bench) {
     let spec = bench.specs.iter().find(|spec| spec.name == bench.topics.flows).unwrap();
     assert!(bench.bus.delete(&spec.name).unwrap());
@@ -631,6 +667,19 @@ fn inventory_is_in_the_joined_tables_and_the_latest_word_counts() {
     std::thread::sleep(Duration::from_millis(1500));
     assert!(is("second"), "{:?}", known());
     sink.end().unwrap();
+}
+
+#[test]
+fn inventory_whose_leader_is_away_keeps_no_flows_from_being_stored() {
+    let bench = Bench::new("silent");
+    let gate = Gate::default();
+    let sink = bench.sink("a").with(|faults, _| faults.inventory = Some(gate.clone())).start();
+    bench.write(0, 10);
+    bench.write(1, 10);
+    bench.settle();
+    gate.open();
+    sink.end().unwrap();
+    bench.check();
 }
 
 #[test]

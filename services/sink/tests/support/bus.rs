@@ -32,6 +32,11 @@ pub struct Faults {
     pub doze: Option<Gate>,
     /// The last member joins when this opens.
     pub late: Option<(&'static str, Gate)>,
+    /// The partition of flows whose leader is away, and how often it was asked.
+    pub leaderless: Option<i32>,
+    pub unanswered: u32,
+    /// Questions for the bounds of inventory are answered when this opens.
+    pub inventory: Option<Gate>,
     /// Looks at inventory that fail: for its bounds, and for its next record.
     pub fail_bounds: u32,
     pub fail_tail: u32,
@@ -66,6 +71,17 @@ fn died<T>() -> Result<T> {
 fn failed<T>(left: &mut u32) -> Option<Result<T>> {
     *left = left.checked_sub(1)?;
     Some(Err(Error::Bus { doing: "reading".to_owned(), reason: "a test says so".to_owned() }))
+}
+
+impl Faulty {
+    fn answer(&self, topic: &str, partition: i32) -> Result<()> {
+        let mut faults = self.lock().unwrap();
+        if topic.ends_with(".flows") && faults.leaderless == Some(partition) {
+            faults.unanswered += 1;
+            return Err(Error::Timeout { doing: "a test".to_owned(), waited: Duration::ZERO });
+        }
+        Ok(())
+    }
 }
 
 impl Bends for Faulty {
@@ -166,7 +182,17 @@ impl Bends for Faulty {
         reader.poll_tail(timeout)
     }
 
+    fn own_bounds(&self, consumer: &mut KafkaConsumer, partition: i32) -> Result<(i64, i64)> {
+        self.answer(consumer.topic(), partition)?;
+        consumer.bounds(partition)
+    }
+
     fn bounds(&self, reader: &mut KafkaReader, topic: &str, partition: i32) -> Result<(i64, i64)> {
+        self.answer(topic, partition)?;
+        let gate = self.lock().unwrap().inventory.clone().filter(|_| topic.ends_with(".inventory"));
+        if let Some(gate) = gate {
+            gate.pass();
+        }
         if let Some(failed) = failed(&mut self.lock().unwrap().fail_bounds) {
             return failed;
         }

@@ -11,6 +11,7 @@
 
 use super::coverage::{Coverage, Looking, Step};
 use super::reports::Reports;
+use super::stops::{self, Stops};
 use super::{ask, by_default, failed, list, native, passes, reading, refused, watermarks};
 use crate::{Committed, Config, Error, Event, GroupConsumer, Position, Record, Result, metrics};
 use rdkafka::ClientContext;
@@ -192,6 +193,7 @@ struct Group {
     topic: String,
     instance: String,
     held: BTreeMap<i32, Held>,
+    stops: Stops,
     /// What a revocation named, and which of that is not yet given up.
     revoked: Vec<i32>,
     wanted: BTreeSet<i32>,
@@ -229,6 +231,7 @@ impl KafkaConsumer {
             topic: topic.to_owned(),
             instance: instance.to_owned(),
             held: BTreeMap::new(),
+            stops: Stops::default(),
             revoked: Vec::new(),
             wanted: BTreeSet::new(),
             coverage: Coverage::new(Instant::now()),
@@ -274,14 +277,20 @@ impl Group {
         let doing = || format!("starting {topic}/{partition} at offset {offset}");
         let (begun, limit) = (Instant::now(), self.config.request_timeout());
         let at = || list(topic, [(partition, Offset::Offset(offset))]);
-        if held.stopped {
+        let stopped = held.stopped || self.stops.suspects(partition);
+        if stopped {
             // A partition that librdkafka stopped can't be sought. Where it waits for the answer to a revocation just now, this
             // would be taken for it; the generation check of commits then still keeps what was promised.
-            consumer.incremental_unassign(&at()?).map_err(|error| failed(doing(), error, limit))?;
+            let failed = |error| failed(doing(), error, limit);
+            // It may lack it: a try before this one may have come no further.
+            if consumer.assignment().map_err(failed)?.find_partition(topic, partition).is_some() {
+                consumer.incremental_unassign(&at()?).map_err(failed)?;
+            }
         }
-        if held.stopped || held.next.is_none() {
+        if stopped || held.next.is_none() {
             consumer.incremental_assign(&at()?).map_err(|error| failed(doing(), error, limit))?;
             *self.held(partition)? = Held { next: Some(offset), stopped: false };
+            self.stops.settled(partition);
             return Ok(());
         }
         loop {
@@ -380,6 +389,7 @@ impl Group {
         let started = partitions.iter().filter(|p| self.held.get(p).is_some_and(|held| held.next.is_some()));
         let gone = list(&self.topic, started.map(|p| (*p, Offset::Invalid)))?;
         self.held.retain(|partition, _| !partitions.contains(partition));
+        partitions.iter().for_each(|partition| self.stops.settled(*partition));
         consumer
             .incremental_unassign(&gone)
             .map_err(|error| failed("giving partitions up", error, self.config.request_timeout()))
@@ -391,30 +401,35 @@ impl Group {
         reading.filter_map(|(partition, held)| Some((*partition, held.next?))).collect()
     }
 
-    /// The started partition whose log no longer has its position; librdkafka does not say which it is.
-    fn out_of_range(&mut self, consumer: &Handle) -> Result<Option<Error>> {
-        for (partition, wanted) in self.reading() {
-            let (begin, end) = self.bounds(consumer, partition)?;
-            if !(begin..=end).contains(&wanted) {
-                self.held(partition)?.stopped = true;
-                let topic = self.topic.clone();
-                return Ok(Some(Error::OffsetOutOfRange { topic, partition, wanted, begin, end }));
-            }
+    /// Looks for the partition that librdkafka stopped. Where its position is in the log again (a new leader that had fallen behind, a log that
+    /// has grown since) it is started anew, with all others that it may be.
+    fn look(&mut self, consumer: &Handle, asking: &BaseConsumer<Reports>) -> Result<()> {
+        if !self.wanted.is_empty() || !self.stops.is_due(Instant::now()) {
+            return Ok(());
         }
-        Ok(None)
-    }
-
-    /// librdkafka stopped a partition whose position was not in the log and now is (a new leader that had fallen behind, a log that
-    /// has grown since), and does not say which: each goes on where it stands.
-    fn restart_all(&mut self, consumer: &Handle) -> Result<()> {
-        let started = self.reading();
-        tracing::warn!(
-            topic = self.topic,
-            partitions = started.len(),
-            "positions are in the log again; reading goes on"
+        let reading: BTreeMap<i32, i64> = self.reading().into_iter().collect();
+        let Self { config, topic, stops, .. } = self;
+        let limit = stops::PATIENCE.min(config.request_timeout());
+        let look = stops.look(
+            |partition| reading.get(&partition).copied(),
+            |partition| watermarks(asking, topic, partition, limit),
+            |partition, error| {
+                tracing::warn!(
+                    topic,
+                    partition,
+                    "it may be out of range, and is asked for its bounds again: {error}"
+                );
+            },
         );
-        for (partition, next) in started {
+        if let Some((partition, (begin, end))) = look.out {
             self.held(partition)?.stopped = true;
+            let (topic, wanted) = (self.topic.clone(), reading.get(&partition).copied().unwrap_or_default());
+            return Err(Error::OffsetOutOfRange { topic, partition, wanted, begin, end });
+        }
+        if !look.within.is_empty() {
+            tracing::warn!(topic, partitions = ?look.within, "positions are in the log; reading goes on");
+        }
+        for (partition, next) in look.within.into_iter().filter_map(|p| Some((p, *reading.get(&p)?))) {
             self.place(consumer, partition, next)?;
         }
         Ok(())
@@ -425,10 +440,9 @@ impl Group {
         let fatal = matches!(error, KafkaError::MessageConsumptionFatal(_));
         match error.rdkafka_error_code() {
             Some(RDKafkaErrorCode::AutoOffsetReset | RDKafkaErrorCode::OffsetOutOfRange) => {
-                if let Some(error) = self.out_of_range(consumer)? {
-                    return Err(error);
-                }
-                self.restart_all(consumer)?;
+                let reading = self.reading();
+                self.stops.told(reading.into_iter().map(|(partition, _)| partition), Instant::now());
+                // The next poll looks for it.
                 Ok(Event::Idle)
             }
             Some(RDKafkaErrorCode::FencedInstanceId) => {
@@ -458,10 +472,10 @@ impl Group {
         }
     }
 
-    fn bounds<C: ConsumerContext>(&self, consumer: &BaseConsumer<C>, partition: i32) -> Result<(i64, i64)> {
+    fn bounds(&self, asking: &BaseConsumer<Reports>, partition: i32) -> Result<(i64, i64)> {
         let Self { topic, config, .. } = self;
         let timeout = config.request_timeout();
-        watermarks(consumer, topic, partition, timeout)
+        watermarks(asking, topic, partition, timeout)
             .map_err(|error| failed(format!("asking for the bounds of {topic}/{partition}"), error, timeout))
     }
 
@@ -518,6 +532,7 @@ impl GroupConsumer for KafkaConsumer {
         if let Some(rebalance) = group.take_queued(consumer) {
             return group.answer(consumer, rebalance);
         }
+        group.look(consumer, asking)?;
         let polled = match consumer.poll(timeout) {
             Some(Ok(message)) => {
                 let held = group.held.get_mut(&message.partition());

@@ -11,6 +11,7 @@ mod native;
 mod producer;
 mod reader;
 mod reports;
+mod stops;
 mod writer;
 
 pub use consumer::KafkaConsumer;
