@@ -3,7 +3,10 @@
 
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
+use weir_loadtest::report;
+use weir_loadtest::scenario::{NAMES, Scenario};
 use weir_loadtest::size::{Costs, Question};
+use weir_loadtest::verify::Verdict;
 
 fn docs() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs")
@@ -16,6 +19,27 @@ fn committed(path: &Path, made: &str) {
     }
     let is = std::fs::read_to_string(path).unwrap_or_default();
     assert!(is == made, "{} is not what the code makes; run the test with WEIR_BLESS=1", path.display());
+}
+
+/// To be run on a machine that is theirs for an hour.
+const LATER: [&str; 4] = ["steady-100k", "steady-200k-standalone", "ramp-to-limit", "soak"];
+
+#[test]
+fn every_scenario_has_a_report_in_which_nothing_was_lost_or_doubled() {
+    let folder = docs().join("loadtests");
+    let reports = report::read(&folder).unwrap();
+    let names: Vec<_> = reports.iter().map(|report| report.scenario.name.as_str()).collect();
+    assert_eq!(names, NAMES.iter().copied().filter(|name| !LATER.contains(name)).collect::<Vec<_>>());
+    for report in &reports {
+        let name = report.scenario.name.as_str();
+        assert_eq!(report.scenario, Scenario::load(name).unwrap(), "{name} is another scenario now");
+        assert!(!report.stopped, "{name}");
+        assert_eq!((report.lost, report.doubled), (0, 0), "{name}");
+        assert!(report.verdict == Verdict::Pass, "{name}: {:?}", report.reasons);
+        committed(&folder.join(format!("{name}.md")), &report::markdown(report));
+        committed(&folder.join(format!("{name}.html")), &report::page(report));
+    }
+    committed(&folder.join("index.md"), &report::index(&reports));
 }
 
 #[test]
