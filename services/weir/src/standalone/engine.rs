@@ -84,8 +84,8 @@ pub async fn supervise(
     Ok(())
 }
 
-/// Says that it is ready when it answers, and nobody else in its place; ends when nothing has come of it for long after that. Each question has a connection of its own
-/// while it is asked, and half of the time: no single one that is lost is the engine's end.
+/// Says that it is ready when it answers, and nobody else in its place; ends when nothing has come of it for long after that. Each question has
+/// a connection of its own while it is asked, and half of the time: no single one that is lost is the engine's end.
 async fn falls_silent(own: &Own, store: &Store, ready: &Readiness, begun: Instant, silence: Duration) {
     while own.answers().await.is_err() {
         tokio::time::sleep(LOOK).await;
