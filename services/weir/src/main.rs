@@ -44,9 +44,9 @@ enum Command {
     Sink,
     /// The embedded ClickHouse engine behind ClickHouse's HTTP interface, on loopback.
     Engine {
-        /// End when standard input closes: what `weir standalone` starts must not outlive it.
+        /// Of `weir standalone`: standard output is the socket to listen on, and where standard input closes the parent is gone.
         #[arg(long, hide = true)]
-        end_with_input: bool,
+        child: bool,
     },
     /// Creates the topics that are missing, and checks those that are there.
     Topics {
@@ -115,7 +115,7 @@ fn run(arguments: Arguments) -> Result<()> {
         Command::Ingest => services::ingest(load()?),
         Command::Decoder => services::decoder(load()?),
         Command::Sink => services::sink(load()?),
-        Command::Engine { end_with_input } => services::engine(load()?, end_with_input),
+        Command::Engine { child } => services::engine(load()?, child),
         Command::Topics { check } => places::topics(&load()?, check),
         Command::Migrate => places::migrate(&load()?),
         Command::Decode { file } => capture::decode(&load()?, &file),

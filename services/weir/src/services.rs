@@ -72,27 +72,28 @@ pub fn sink(config: Config) -> Result<()> {
     })
 }
 
-/// `weir engine`. With `end_with_input` it ends when its standard input closes.
-pub fn engine(config: Config, end_with_input: bool) -> Result<()> {
+/// `weir engine`. As a child of `weir standalone` it listens on the socket that its parent holds, and ends with its parent.
+pub fn engine(config: Config, child: bool) -> Result<()> {
     let engine = config.engine.clone();
     run("engine", &config, &config.runtime.admin.engine, weir_store::metrics::describe, |health, stop| {
         let ready = health.condition("engine");
         async move {
-            if end_with_input {
-                crate::standalone::engine::end_with_input(stop.clone());
-            }
             let listen = |error: std::io::Error| EngineError::Listen {
                 address: engine.listen.clone(),
                 reason: error.to_string(),
             };
-            let listener = tokio::net::TcpListener::bind(&engine.listen).await.map_err(listen)?;
+            let listener = if child {
+                crate::standalone::engine::handed_down(stop.clone())
+            } else {
+                tokio::net::TcpListener::bind(&engine.listen).await
+            };
+            let listener = listener.map_err(listen)?;
             let max_body = engine.max_body_bytes;
             let address = engine.listen.clone();
             let started = tokio::task::spawn_blocking(move || Engine::start(&engine)).await;
             let started = started.map_err(|error| EngineError::Statement(error.to_string()))??;
             tracing::info!(%address, "the engine answers");
             ready.ready();
-            let started = started.named(std::env::var(crate::standalone::own::IDENTITY).unwrap_or_default());
             serve(started, listener, max_body, stop).await
         }
     })

@@ -443,9 +443,7 @@ async fn what_a_web_page_can_send_changes_nothing(store: &Store, url: &str) {
         answer
     };
     let host = format!("Host: {address}\r\n");
-    let ping = ask(&format!("GET /ping HTTP/1.1\r\n{host}"));
-    let names = format!("\r\n{}: {}\r\n", weir_store::engine::IDENTITY_HEADER, support::IDENTITY);
-    assert!(ping.starts_with("HTTP/1.1 200") && ping.contains(&names), "{ping}");
+    assert!(ask(&format!("GET /ping HTTP/1.1\r\n{host}")).starts_with("HTTP/1.1 200"));
     let reads = ask(&format!("GET /?query=SELECT%201%2B1 HTTP/1.1\r\n{host}"));
     assert!(reads.starts_with("HTTP/1.1 200") && reads.trim_end().ends_with('2'), "{reads}");
     for statement in [

@@ -2,13 +2,16 @@
 //!
 //! What must stay true: it is started again however often it ends, with a pause that grows, and is killed only where it says nothing for
 //! longer than any load explains; it never outlives its parent, because its standard input is a pipe whose other end dies with the parent
-//! (kill -9 too), and the child ends when that closes.
+//! (kill -9 too), and the child ends when that closes. Nobody but a child ever answers at `engine.listen` while its parent lives: the
+//! parent holds the socket and hands it to each child as standard output. A ClickHouse of the same machine listens there by default too,
+//! and takes whatever it is sent; what lies in two stores is whole in neither.
 
-use super::own::Own;
+use std::net::TcpListener;
+use std::os::fd::{AsFd, OwnedFd};
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 use tokio::process::{Child, Command};
-use weir_runtime::{Readiness, Stop};
+use weir_runtime::{Readiness, Repeats, Stop};
 use weir_store::{Store, StoreError};
 
 /// Between looks whether it answers.
@@ -29,10 +32,33 @@ fn pause(soon: u32) -> Duration {
     FIRST_PAUSE.saturating_mul(1 << soon.min(10)).min(LONGEST_PAUSE)
 }
 
+/// Takes `engine.listen`, as soon as it is free. `None`: told to stop before.
+pub async fn listen(address: &str, ready: &Readiness, stop: &Stop) -> Option<TcpListener> {
+    let mut told = Repeats::default();
+    loop {
+        let error = match TcpListener::bind(address) {
+            Ok(listener) => return Some(listener),
+            Err(error) => error,
+        };
+        let words = format!(
+            "engine.listen: can't listen on {address} ({error}), and nothing is stored with whoever is there: stop it, or set \
+             engine.listen and clickhouse.url to a port that is free"
+        );
+        ready.not_ready(&words);
+        if told.says(&words) {
+            tracing::error!("{words}; it is tried again, and what is received waits in the log");
+        }
+        tokio::select! {
+            () = tokio::time::sleep(LOOK) => {}
+            () = stop.cancelled() => return None,
+        }
+    }
+}
+
 /// Keeps the engine running until told to stop, and then ends it in order.
 pub async fn supervise(
     mut command: impl FnMut() -> Command,
-    own: Own,
+    listener: TcpListener,
     store: Store,
     silence: Duration,
     ready: Readiness,
@@ -41,10 +67,7 @@ pub async fn supervise(
     let mut soon: u32 = 0;
     while !stop.is_cancelled() {
         let begun = Instant::now();
-        // In a group of its own: Ctrl-C is this process's to answer, and the engine ends last.
-        let mut command = command();
-        own.name(&mut command);
-        let started = command.stdin(Stdio::piped()).process_group(0).kill_on_drop(true).spawn();
+        let started = start(command(), &listener);
         let why = match started {
             // A machine without memory or processes to spare has them again some time.
             Err(error) => format!("it can't be started ({error})"),
@@ -53,7 +76,7 @@ pub async fn supervise(
                 let pipe = child.stdin.take();
                 let ended = tokio::select! {
                     status = child.wait() => Some(status),
-                    () = falls_silent(&own, &store, &ready, begun, silence) => None,
+                    () = falls_silent(&store, &ready, begun, silence) => None,
                     () = stop.cancelled() => {
                         drop(pipe);
                         return end(child).await;
@@ -84,12 +107,15 @@ pub async fn supervise(
     Ok(())
 }
 
-/// Says that it is ready when it answers, and nobody else in its place; ends when nothing has come of it for long after that. Each question has
-/// a connection of its own while it is asked, and half of the time: no single one that is lost is the engine's end.
-async fn falls_silent(own: &Own, store: &Store, ready: &Readiness, begun: Instant, silence: Duration) {
-    while own.answers().await.is_err() {
-        tokio::time::sleep(LOOK).await;
-    }
+fn start(mut command: Command, listener: &TcpListener) -> std::io::Result<Child> {
+    let socket = OwnedFd::from(listener.try_clone()?);
+    // In a group of its own: Ctrl-C is the parent's to answer, and the engine ends last.
+    command.stdin(Stdio::piped()).stdout(socket).process_group(0).kill_on_drop(true).spawn()
+}
+
+/// Says that it is ready when it answers; ends when nothing has come of it for long after that. Each question has a connection of its own
+/// while it is asked, and half of the time: no single one that is lost is the engine's end.
+async fn falls_silent(store: &Store, ready: &Readiness, begun: Instant, silence: Duration) {
     while store.execute("SELECT 1").await.is_err() {
         tokio::time::sleep(LOOK).await;
     }
@@ -114,19 +140,22 @@ async fn end(mut child: Child) -> std::io::Result<()> {
     Ok(())
 }
 
-/// Cancels `stop` when standard input closes: the child's side.
-pub fn end_with_input(stop: Stop) {
+/// The child's side: the socket that its parent holds. `stop` is cancelled when the parent is gone.
+pub fn handed_down(stop: Stop) -> std::io::Result<tokio::net::TcpListener> {
     std::thread::spawn(move || {
         // Whatever comes means nothing; an error is an end too.
         let _ = std::io::copy(&mut std::io::stdin(), &mut std::io::sink());
         tracing::info!("the parent is gone");
         stop.cancel();
     });
+    let listener = TcpListener::from(std::io::stdout().as_fd().try_clone_to_owned()?);
+    listener.set_nonblocking(true)?;
+    tokio::net::TcpListener::from_std(listener)
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::own::tests::server;
+    use super::super::tests::server;
     use super::*;
 
     #[test]
@@ -142,9 +171,12 @@ mod tests {
         command
     }
 
-    fn away() -> (Own, Store) {
-        let config = weir_store::Config { url: "http://127.0.0.1:1".into(), ..Default::default() };
-        (Own::new("127.0.0.1:1"), Store::new(&config).unwrap())
+    fn free() -> TcpListener {
+        TcpListener::bind("127.0.0.1:0").unwrap()
+    }
+
+    fn store(url: String) -> Store {
+        Store::new(&weir_store::Config { url, ..Default::default() }).unwrap()
     }
 
     #[tokio::test]
@@ -163,8 +195,8 @@ mod tests {
             tries += 1;
             if tries == 1 { Command::new("/nowhere/weir") } else { script(&text) }
         };
-        let (own, store) = away();
-        let supervised = supervise(command, own, store, SILENT, health.condition("engine"), stop.clone());
+        let away = store("http://127.0.0.1:1".to_owned());
+        let supervised = supervise(command, free(), away, SILENT, health.condition("engine"), stop.clone());
         let lines = || std::fs::read_to_string(&starts).unwrap_or_default().lines().count();
         let story = async {
             while lines() < 3 {
@@ -182,34 +214,34 @@ mod tests {
         assert!(ended.exists(), "it was not told");
     }
 
-    /// A server that answers as many questions as it is told, and takes connections for ever.
-    fn answering(questions: usize) -> (Own, Store) {
-        let (own, _, config) = server(true, move |number| {
-            (number < questions).then_some((if number % 2 == 0 { "200 OK" } else { "500 no" }, ""))
-        });
-        (own, Store::new(&config).unwrap())
-    }
-
     #[tokio::test]
-    async fn a_server_that_is_there_already_is_not_taken_for_the_engine() {
-        let (own, asked, config) = server(false, |_| Some(("200 OK", "Ok.")));
+    async fn nothing_begins_while_another_server_has_the_port_and_later_nobody_else_gets_it() {
+        let other = free();
+        let address = other.local_addr().unwrap().to_string();
         let (stop, health) = (Stop::new(), weir_runtime::Health::default());
-        let store = Store::new(&config).unwrap();
-        let supervised =
-            supervise(|| script("cat"), own, store, SILENT, health.condition("engine"), stop.clone());
+        let ready = health.condition("engine");
+        let waiting = async {
+            let while_taken = tokio::time::timeout(3 * LOOK, listen(&address, &ready, &stop)).await;
+            assert!(while_taken.is_err());
+            drop(other);
+            listen(&address, &ready, &stop).await.expect("it is free")
+        };
+        let listener = tokio::time::timeout(Duration::from_secs(20), waiting).await.expect("it hangs");
+        let words = health.missing()["engine"].clone();
+        assert!(words.contains("set engine.listen") && words.contains(&address), "{words}");
+        // Each child fails at once, so that most of the time there is none.
+        let store = store(format!("http://{address}"));
+        let supervised = supervise(|| script("exit 7"), listener, store, SILENT, ready, stop.clone());
         let story = async {
-            while asked.lock().unwrap().len() < 5 {
-                tokio::time::sleep(Duration::from_millis(10)).await;
+            for _ in 0..20 {
+                assert!(TcpListener::bind(&address).is_err(), "somebody else could listen there");
+                tokio::time::sleep(Duration::from_millis(50)).await;
             }
-            assert!(health.missing().contains_key("engine"));
-            assert!(asked.lock().unwrap().iter().all(|line| line == "GET /ping HTTP/1.1"), "{asked:?}");
             stop.cancel();
         };
-        let (done, ()) =
-            tokio::time::timeout(Duration::from_secs(20), async { tokio::join!(supervised, story) })
-                .await
-                .expect("it hangs");
+        let (done, ()) = tokio::join!(supervised, story);
         done.unwrap();
+        assert!(TcpListener::bind(&address).is_ok(), "it is given back at the end");
     }
 
     #[tokio::test]
@@ -220,9 +252,11 @@ mod tests {
         let lines = || std::fs::read_to_string(&starts).unwrap_or_default().lines().count();
         let (stop, health, silence) = (Stop::new(), weir_runtime::Health::default(), Duration::from_secs(1));
         let begun = Instant::now();
-        let (own, store) = answering(30);
-        let supervised =
-            supervise(|| script(&text), own, store, silence, health.condition("engine"), stop.clone());
+        let clickhouse =
+            server(|number| (number < 30).then_some((if number % 2 == 0 { "200 OK" } else { "500 no" }, "")));
+        let engine = health.condition("engine");
+        let store = store(clickhouse.url);
+        let supervised = supervise(|| script(&text), free(), store, silence, engine, stop.clone());
         let story = async {
             while lines() < 2 {
                 tokio::time::sleep(Duration::from_millis(10)).await;

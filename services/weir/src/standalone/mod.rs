@@ -4,12 +4,10 @@
 //! the engine does: what can't be stored yet lies in the log.
 
 pub mod engine;
-pub mod own;
 
 use crate::config::Config;
 use crate::places::tables;
 use anyhow::{Result, bail};
-use own::{NotOwn, Own};
 use std::future::Future;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -64,7 +62,7 @@ impl Given {
             command.arg("--config").arg(file);
         }
         command.args(self.set.iter().flat_map(|set| ["--set", set]));
-        command.args(["engine", "--end-with-input"]);
+        command.args(["engine", "--child"]);
         command
     }
 }
@@ -148,18 +146,20 @@ async fn run(
     };
     let (bus, specs) = opened;
     let topics = config.bus.topics();
-    let own = Own::new(&config.engine.listen);
 
     // The engine ends last: the sink still stores what it holds.
     let engine_stop = Stop::new();
-    let supervised = tokio::spawn(engine::supervise(
-        engine,
-        own.clone(),
-        store.clone(),
-        engine::SILENT,
-        conditions.engine,
-        engine_stop.clone(),
-    ));
+    let (listens, listening) = tokio::sync::oneshot::channel();
+    let supervised = tokio::spawn({
+        let (address, store, stop) = (config.engine.listen.clone(), store.clone(), engine_stop.clone());
+        async move {
+            let Some(listener) = engine::listen(&address, &conditions.engine, &stop).await else {
+                return Ok(());
+            };
+            let _ = listens.send(());
+            engine::supervise(engine, listener, store, engine::SILENT, conditions.engine, stop).await
+        }
+    });
     let mut services = JoinSet::new();
     conditions.ingest.ready();
     spawn(&mut services, &stop, ingest.run(bus.clone(), stop.clone()));
@@ -181,7 +181,12 @@ async fn run(
     });
     let (ready, sink_stop) = (conditions.sink, stop.clone());
     let sink = async move {
-        if made(&config, &own, &ready, &sink_stop).await? {
+        // Before that another may answer there.
+        tokio::select! {
+            _ = listening => {}
+            () = sink_stop.cancelled() => return Ok(()),
+        }
+        if made(&config, &ready, &sink_stop).await? {
             let said = ready.clone();
             let sink = |stop| weir_sink::run(config.sink.clone(), bus, topics, specs, store, said, stop);
             stored(sink, &ready, &sink_stop).await?;
@@ -244,37 +249,24 @@ async fn blocking<T: Send + 'static>(
 }
 
 /// Makes the tables, as soon as the engine answers. `false`: told to stop before.
-async fn made(
-    config: &Config,
-    own: &Own,
-    ready: &Readiness,
-    stop: &Stop,
-) -> std::result::Result<bool, Error> {
+async fn made(config: &Config, ready: &Readiness, stop: &Stop) -> std::result::Result<bool, Error> {
     let mut told = Repeats::default();
     loop {
-        let made = async {
-            own.answers().await?;
-            tables(config, |words| tracing::info!("{words}")).await?;
-            // Another may have come in its place while it was away.
-            anyhow::Ok(own.answers().await?)
-        };
         let done = tokio::select! {
             () = stop.cancelled() => return Ok(false),
-            done = made => done,
+            done = tables(config, |words| tracing::info!("{words}")) => done,
         };
         let Err(error) = done else { return Ok(true) };
-        let (of, not_own) = (error.downcast_ref::<StoreError>(), error.downcast_ref::<NotOwn>());
-        if !of.is_some_and(StoreError::is_transient) && not_own.is_none() {
+        let of = error.downcast_ref::<StoreError>();
+        if !of.is_some_and(StoreError::is_transient) {
             return Err(Error::Tables(error));
         }
         let words = format!("{error:#}");
         ready.not_ready(&words);
         if told.says(&words) {
-            match (of, not_own) {
+            match of {
                 // That it is away for a while is how each start begins.
-                (Some(StoreError::Unreachable { .. }), _) | (_, Some(NotOwn::Away(_))) => {
-                    tracing::debug!("{words}");
-                }
+                Some(StoreError::Unreachable { .. }) => tracing::debug!("{words}"),
                 _ => tracing::error!("the tables can't be made: {words}; it is tried again"),
             }
         }
@@ -283,14 +275,38 @@ async fn made(
 }
 
 #[cfg(test)]
-mod tests {
-    use super::own::tests::server;
+pub mod tests {
     use super::*;
+    use std::io::{Read, Write};
+
+    /// A server and the configuration of its store. It answers with status and words for each question in turn, as long as there is one, and
+    /// takes connections for ever.
+    pub fn server(
+        mut answer: impl FnMut(usize) -> Option<(&'static str, &'static str)> + Send + 'static,
+    ) -> weir_store::Config {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        std::thread::spawn(move || {
+            let mut held = Vec::new();
+            for (number, mut client) in listener.incoming().flatten().enumerate() {
+                let Some((status, words)) = answer(number) else {
+                    held.push(client);
+                    continue;
+                };
+                let _ = client.read(&mut [0; 4096]);
+                let length = words.len();
+                let _ = write!(
+                    client,
+                    "HTTP/1.1 {status}\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n{words}"
+                );
+            }
+        });
+        weir_store::Config { url, ..weir_store::Config::default() }
+    }
 
     /// An engine that answers everything with these words.
-    fn refusing(words: &'static str) -> (Config, Own) {
-        let (own, _, clickhouse) = server(true, move |_| Some(("500 no", words)));
-        (Config { clickhouse, ..Config::default() }, own)
+    fn refusing(words: &'static str) -> Config {
+        Config { clickhouse: server(move |_| Some(("500 no", words))), ..Config::default() }
     }
 
     #[tokio::test]
@@ -300,12 +316,11 @@ mod tests {
         for lasting in
             ["Code: 62. DB::Exception: Syntax error", "Code: 497. DB::Exception: Not enough privileges"]
         {
-            let (config, own) = refusing(lasting);
-            let error = made(&config, &own, &ready, &stop).await.unwrap_err().to_string();
+            let error = made(&refusing(lasting), &ready, &stop).await.unwrap_err().to_string();
             assert!(error.contains(lasting), "{error}");
         }
-        let (config, own) = refusing("Code: 241. DB::Exception: Memory limit exceeded");
-        let trying = made(&config, &own, &ready, &stop);
+        let config = refusing("Code: 241. DB::Exception: Memory limit exceeded");
+        let trying = made(&config, &ready, &stop);
         let end = async {
             tokio::time::sleep(Duration::from_millis(500)).await;
             assert!(health.missing()["sink"].contains("Memory limit"), "{:?}", health.missing());
@@ -346,25 +361,5 @@ mod tests {
         let ended = services.join_all().await;
         let is_plan = |ended: &_| matches!(ended, Err(Error::Sink(weir_sink::Error::Plan(_))));
         assert_eq!(ended.iter().filter(|ended| is_plan(ended)).count(), 1, "{ended:?}");
-    }
-
-    #[tokio::test]
-    async fn no_tables_are_made_in_another_server_and_the_sentence_says_what_to_do() {
-        let (own, asked, clickhouse) = server(false, |_| Some(("200 OK", "Ok.")));
-        let config = Config { clickhouse, ..Config::default() };
-        let (health, stop) = (Health::default(), Stop::new());
-        let ready = health.condition("sink");
-        let trying = made(&config, &own, &ready, &stop);
-        let end = async {
-            while asked.lock().unwrap().len() < 3 {
-                tokio::time::sleep(Duration::from_millis(10)).await;
-            }
-            stop.cancel();
-        };
-        let (made, ()) = tokio::join!(trying, end);
-        assert!(!made.unwrap());
-        let words = health.missing()["sink"].clone();
-        assert!(words.contains("another server") && words.contains("set engine.listen"), "{words}");
-        assert!(asked.lock().unwrap().iter().all(|line| line == "GET /ping HTTP/1.1"), "{asked:?}");
     }
 }

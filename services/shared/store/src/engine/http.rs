@@ -15,7 +15,6 @@ use axum::http::{HeaderMap, HeaderValue, Method, Request as HttpRequest, StatusC
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use bytes::Bytes;
-use std::future::ready;
 use std::net::IpAddr;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
@@ -98,9 +97,6 @@ fn insert_format(query: &str) -> Option<(&str, &str)> {
     (keyword.eq_ignore_ascii_case("format") && named).then_some((statement, format))
 }
 
-/// Header of the answer to `/ping`: what the engine was [`named`](Engine::named).
-pub const IDENTITY_HEADER: &str = "x-weir-engine";
-
 /// How long connections may take to end.
 const LINGER: Duration = Duration::from_secs(10);
 
@@ -120,13 +116,12 @@ pub async fn serve(
     max_body: usize,
     stop: CancellationToken,
 ) -> Result<(), EngineError> {
-    let identity = engine.identity.clone();
     let engine = Arc::new(engine);
     let running = TaskTracker::new();
     let served = Served { engine: Arc::downgrade(&engine), running: running.clone(), max_body };
     let app = Router::new()
         .route("/", get(answer).post(answer))
-        .route("/ping", get(move || ready(([(IDENTITY_HEADER, identity.clone())], "Ok.\n"))))
+        .route("/ping", get(|| async { "Ok.\n" }))
         .with_state(served);
     let lingering = stop.clone();
     let serving = axum::serve(listener, app).with_graceful_shutdown(stop.cancelled_owned());

@@ -9,7 +9,7 @@ mod ffi;
 mod http;
 pub mod repair;
 
-pub use http::{IDENTITY_HEADER, Request, serve};
+pub use http::{Request, serve};
 
 use crate::config::EngineConfig;
 use ffi::{Connection, Library};
@@ -55,7 +55,6 @@ pub struct Engine {
     library: Library,
     path: PathBuf,
     settings: HashSet<String>,
-    identity: String,
     /// The engine shuts down with its last connection, so one stays.
     keeper: Mutex<Connection>,
 }
@@ -70,22 +69,11 @@ impl Engine {
         let data = |reason: String| EngineError::Data { path: config.data.clone(), reason };
         std::fs::create_dir_all(&config.data).map_err(|error| data(error.to_string()))?;
         let keeper = library.connect(&[path_argument(&config.data)]).map_err(data)?;
-        let mut engine = Self {
-            library,
-            path: config.data.clone(),
-            settings: HashSet::new(),
-            identity: String::new(),
-            keeper: Mutex::new(keeper),
-        };
+        let mut engine =
+            Self { library, path: config.data.clone(), settings: HashSet::new(), keeper: Mutex::new(keeper) };
         engine.settings = engine.lines("SELECT name FROM system.settings")?.into_iter().collect();
         engine.repair()?;
         Ok(engine)
-    }
-
-    /// Gives it what its answers to `/ping` name in [`IDENTITY_HEADER`], so that whoever started it knows it from any other server.
-    #[must_use]
-    pub fn named(self, identity: String) -> Self {
-        Self { identity, ..self }
     }
 
     fn lines(&self, sql: &str) -> Result<Vec<String>, EngineError> {

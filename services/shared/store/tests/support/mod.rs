@@ -6,9 +6,6 @@ use tokio_util::sync::CancellationToken;
 use weir_store::engine::{Engine, serve};
 use weir_store::{Config, EngineConfig, Store};
 
-/// What the engine is named.
-pub const IDENTITY: &str = "the test's own";
-
 /// Where `make setup` puts it.
 fn library() -> PathBuf {
     let part = weir_stack::Home::find().part(
@@ -28,9 +25,7 @@ pub struct Served {
 /// Boots the engine on `data` behind HTTP on a free port.
 pub async fn start(data: &Path) -> Served {
     let config = EngineConfig { library: library(), data: data.to_owned(), ..EngineConfig::default() };
-    let engine = tokio::task::spawn_blocking(move || Engine::start(&config).unwrap().named(IDENTITY.into()))
-        .await
-        .unwrap();
+    let engine = tokio::task::spawn_blocking(move || Engine::start(&config).unwrap()).await.unwrap();
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
     let stop = CancellationToken::new();
