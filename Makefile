@@ -4,7 +4,6 @@ SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 export WEIR_HOME ?= $(CURDIR)/.weir
 TARGET := $(or $(CARGO_TARGET_DIR),$(CURDIR)/target)
-export WEIR_BIN ?= $(TARGET)/release/weir
 
 .PHONY: help setup setup-run run test test-faults lint build bench clean
 
@@ -26,7 +25,7 @@ run: build ## Starts the path with generated traffic (DEMO=0: without) until Ctr
 test: setup ## Everything that CI runs, with real Kafka and ClickHouse engine
 	@scripts/test.sh
 
-test-faults: setup ## All faults: their tests, and load tests that break the stack in every way (about 40 minutes)
+test-faults: setup ## All faults: their tests, and load tests that break the stack in every way (about an hour)
 	@scripts/test-faults.sh
 
 lint: setup ## Formatting, clippy, dependency rules, licences

@@ -3,7 +3,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 cargo fmt --all --check
-cargo clippy --release --locked --workspace --all-targets -- -D warnings
+cargo clippy --profile checked --locked --workspace --all-targets -- -D warnings
 scripts/check-dependencies.sh
 scripts/check-rules.sh
 command -v cargo-deny >/dev/null || cargo install --quiet --locked --version 0.18.9 cargo-deny

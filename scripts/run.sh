@@ -8,7 +8,7 @@ bin="$(dirname "${WEIR_BIN:-${CARGO_TARGET_DIR:-$PWD/target}/release/weir}")"
 dir="$WEIR_HOME/data"
 demo="${DEMO:-1}"
 
-generator=
+generator= stack=
 stop() {
     local code=$?
     # A second signal must not leave half of it running.
@@ -18,7 +18,9 @@ stop() {
     echo "Stopping."
     [ -z "$generator" ] || kill "$generator" 2>/dev/null || true
     [ -z "$generator" ] || wait "$generator" 2>/dev/null || true
-    "$bin/weir-loadtest" stack down --dir "$dir"
+    if [ -n "$stack" ] && kill -0 "$stack" 2>/dev/null; then
+        "$bin/weir-loadtest" stack down --dir "$dir" || code=1
+    fi
     # What was begun in the background ends with this.
     kill $(jobs -p) 2>/dev/null || true
     exit "$code"
@@ -30,6 +32,7 @@ flags=(--databases)
 [ -z "${WEIR_CONFIG:-}" ] || flags+=(--config "$WEIR_CONFIG")
 unset WEIR_CONFIG
 "$bin/weir-loadtest" stack up --standalone --dir "$dir" --detach "${flags[@]}"
+stack="$(sed -nE 's/^ *"pid": ([0-9]+),?$/\1/p' "$dir/stack.json" | head -n 1)"
 
 if [ "$demo" != 0 ]; then
     "$bin/weir-loadtest" generate --stack "$dir" --demo --rate 2000 --ledger "$dir/ledger.json" >"$dir/generate.log" 2>&1 &
@@ -52,7 +55,14 @@ if [ "$demo" != 0 ]; then
 fi
 echo
 echo "Logs are in $dir. Ctrl-C ends it."
-if [ -n "$generator" ] && ! wait "$generator"; then
-    echo "The generator ended: $(tail -n 1 "$dir/generate.log") (all of it: $dir/generate.log). The rest runs on."
+tail --pid="$stack" -f /dev/null &
+ends=$!
+if [ -n "$generator" ]; then
+    wait -n "$generator" "$ends" || true
+    if kill -0 "$ends" 2>/dev/null; then
+        echo "The generator ended: $(tail -n 1 "$dir/generate.log") (all of it: $dir/generate.log). The rest runs on."
+    fi
 fi
-sleep infinity & wait $!
+wait "$ends"
+echo "Weir ended: $(tail -n 1 "$dir/stack.log") (all of it: $dir/stack.log)." >&2
+exit 1

@@ -3,16 +3,16 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 export WEIR_HOME="${WEIR_HOME:-$PWD/.weir}" RUST_BACKTRACE="${RUST_BACKTRACE:-0}"
-export WEIR_BIN="${WEIR_BIN:-${CARGO_TARGET_DIR:-$PWD/target}/release/weir}"
+export WEIR_BIN="${WEIR_BIN:-${CARGO_TARGET_DIR:-$PWD/target}/checked/weir}"
 started=$SECONDS
 step() { echo "== $1 ($((SECONDS - started)) s)"; }
 step "lint"
 scripts/lint.sh
 step "build"
 # All of the workspace at once, programs too: with other crates chosen, dependencies would be built again with other features.
-cargo test --release --locked --workspace --no-run
+cargo test --profile checked --locked --workspace --no-run
 step "test"
 # Tests of one crate start real servers, so crates go one after another, as cargo does.
 # All of them run whatever fails: the next failure is not to wait for another round.
-cargo test --release --locked --workspace --no-fail-fast
+cargo test --profile checked --locked --workspace --no-fail-fast
 step "done"
