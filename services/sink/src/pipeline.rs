@@ -390,7 +390,12 @@ impl<B: Bus> Worker<B> {
         if !self.lanes.get(&partition).is_some_and(Lane::repeats) {
             metrics::counter!(names::LOST).increment(begin.saturating_sub(wanted).unsigned_abs());
         }
-        Ok(self.consumer.start(partition, begin)?)
+        self.consumer.start(partition, begin)?;
+        // What is started goes; where its batch is full it is to be paused anew.
+        if let Some(lane) = self.lanes.get_mut(&partition) {
+            lane.paused = false;
+        }
+        Ok(())
     }
 
     /// Moves every partition on as far as it goes.

@@ -518,6 +518,27 @@ fn a_full_batch_behind_one_that_is_not_stored_shows_as_a_partition_that_stands_s
 }
 
 #[test]
+fn a_partition_that_stands_still_and_is_found_out_of_range_goes_on_standing_still() {
+    let bench = Bench::new("range");
+    let sink = bench.sink("a").configured(|config| config.batch_rows = 100).start();
+    sink.proxy.away(true);
+    (0..4).for_each(|_| bench.write(0, 100));
+    until("standing still", || sink.faults.lock().unwrap().pauses > 0);
+    let held = sink.faults.lock().unwrap().delivered;
+    // One batch is being inserted and one is full. All that was read is still there, so that nothing is missing at the end.
+    let topic = bench.topics.flows.clone();
+    let gone = weir_bus::Error::OffsetOutOfRange { topic, partition: 0, wanted: 2, begin: 2, end: 4 };
+    sink.faults.lock().unwrap().trouble = Some(gone);
+    until("being told", || sink.faults.lock().unwrap().trouble.is_none());
+    std::thread::sleep(Duration::from_secs(2));
+    assert_eq!(sink.faults.lock().unwrap().delivered, held, "a full batch takes no more");
+    sink.proxy.away(false);
+    bench.settle();
+    sink.end().unwrap();
+    bench.check();
+}
+
+#[test]
 fn a_sink_is_ready_when_all_its_workers_are_open() {
     let bench = Bench::new("ready");
     let gate = Gate::default();

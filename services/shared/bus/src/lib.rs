@@ -170,7 +170,7 @@ pub trait GroupConsumer: Send + 'static {
     /// [`Error::Fenced`]: another holder of this instance id joined; this member is of no more use. Anything else is the bus's own trouble.
     fn poll(&mut self, timeout: Duration) -> Result<Event<'_>>;
 
-    /// Starts an assigned partition at `offset`, which is read next.
+    /// Starts an assigned partition at `offset`, which is read next; where it was paused, that is over.
     ///
     /// # Errors
     /// [`Error::NotAssigned`], or [`Error::Timeout`].

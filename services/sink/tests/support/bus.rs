@@ -49,6 +49,8 @@ pub struct Faults {
     /// Bytes of records delivered.
     pub delivered: u64,
     pub pauses: u32,
+    /// What the next poll says instead of an event.
+    pub trouble: Option<Error>,
     /// Metadata of the plans that the broker took.
     pub plans: Vec<String>,
 }
@@ -104,6 +106,9 @@ impl Bends for Faulty {
         let doze = self.lock().unwrap().doze.take();
         if let Some(gate) = doze {
             gate.pass();
+        }
+        if let Some(error) = self.lock().unwrap().trouble.take() {
+            return Err(error);
         }
         let event = consumer.poll(timeout)?;
         let mut faults = self.lock().unwrap();
