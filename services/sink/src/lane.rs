@@ -130,6 +130,12 @@ impl Lane {
         Some(self.mismatch(plan, place, format!("the log begins at {begin}")))
     }
 
+    /// Offsets from `wanted` on that are gone where the log begins at `begin`. Those of a batch that is repeated are its plan's to count.
+    pub fn gone(&self, wanted: i64, begin: i64) -> u64 {
+        let from = self.repeat.as_ref().map_or(wanted, |plan| wanted.max(plan.last + 1));
+        if begin > from { begin.abs_diff(from) } else { 0 }
+    }
+
     fn mismatch(&self, plan: &Plan, place: Place<'_>, what: String) -> PlanError {
         PlanError::Mismatch {
             topic: place.topic.to_owned(),
@@ -353,5 +359,15 @@ mod tests {
         assert_eq!((nothing.filling.flows(), nothing.filling.last()), (2, Some(10)));
         let waits = read(rest(), &[1, 2]).unwrap();
         assert!(waits.repeats() && waits.is_idle(), "an end does not wait for what may never come");
+    }
+
+    #[test]
+    fn what_retention_took_behind_a_plan_is_counted_beside_what_it_took_of_it() {
+        let plan = closed(&[1, 2, 3]);
+        let rest = Lane::new(3, Some(plan), PLACE.topic, LostBatch::StoreRest).unwrap();
+        for (wanted, begin, gone) in [(1, 2, 0), (1, 4, 0), (1, 1000, 996), (3, 6, 2), (9, 11, 2)] {
+            assert_eq!(rest.gone(wanted, begin), gone, "{wanted} {begin}");
+        }
+        assert_eq!(lane(None, &[]).unwrap().gone(1, 1000), 999);
     }
 }

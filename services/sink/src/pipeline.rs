@@ -381,20 +381,15 @@ impl<B: Bus> Worker<B> {
             return Err(error.into());
         }
         let (topic, group) = self.place();
-        let cut_off = |lane: &Lane| lane.cut_off(begin, Place { topic: &topic, group: &group });
-        if let Some(error) = self.lanes.get(&partition).and_then(cut_off) {
+        let Some(lane) = self.lanes.get_mut(&partition) else { return Ok(()) };
+        if let Some(error) = lane.cut_off(begin, Place { topic: &topic, group: &group }) {
             return Err(error.into());
         }
         tracing::error!("{error}");
-        // What is missing of a batch that is repeated is counted by its plan.
-        if !self.lanes.get(&partition).is_some_and(Lane::repeats) {
-            metrics::counter!(names::LOST).increment(begin.saturating_sub(wanted).unsigned_abs());
-        }
+        metrics::counter!(names::LOST).increment(lane.gone(wanted, begin));
         self.consumer.start(partition, begin)?;
         // What is started goes; where its batch is full it is to be paused anew.
-        if let Some(lane) = self.lanes.get_mut(&partition) {
-            lane.paused = false;
-        }
+        lane.paused = false;
         Ok(())
     }
 
