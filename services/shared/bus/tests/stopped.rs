@@ -101,3 +101,17 @@ fn what_is_started_while_it_is_not_known_which_one_stopped_is_read() {
     brokers.broker_up(LEADERS[1]).unwrap();
     assert_eq!(found(&mut consumer, LONG), Some(1));
 }
+
+#[test]
+fn a_partition_that_is_out_of_range_is_found_by_the_leader_that_it_has_now() {
+    let brokers = brokers();
+    let mut consumer = member(&brokers);
+    consumer.start(0, 0).unwrap();
+    consumer.start(1, NOWHERE).unwrap();
+    std::thread::sleep(Duration::from_secs(2));
+    brokers.broker_down(LEADERS[1]).unwrap();
+    // Asked for in vain, the leader that died is the one that is known.
+    assert_eq!(found(&mut consumer, Duration::from_secs(5)), None);
+    brokers.partition_leader(TOPIC, 1, Some(ALWAYS)).unwrap();
+    assert_eq!(found(&mut consumer, LONG), Some(1));
+}
