@@ -705,6 +705,36 @@ fn inventory_whose_leader_is_away_keeps_no_flows_from_being_stored() {
 }
 
 #[test]
+fn a_partition_of_inventory_whose_leader_is_away_keeps_no_other_from_being_followed() {
+    #[derive(Deserialize)]
+    struct Name {
+        name: String,
+    }
+    let bench = Bench::new("unled");
+    let say = |partition, exporter, name: &str| {
+        let record = Record::Exporter { name: name.to_owned() };
+        let key = record.key(&weir_schemas::Ip::v4([192, 0, 2, exporter]));
+        bench.put(&bench.topics.inventory, partition, &key, &Entry::new(record, 1).value(), &[]);
+    };
+    let known = || -> Vec<String> {
+        let found: Vec<Name> = bench.ask("SELECT name FROM unled.exporters FINAL ORDER BY name");
+        found.into_iter().map(|found| found.name).collect()
+    };
+    say(0, 10, "a");
+    say(1, 11, "b");
+    let sink = bench.sink("a").with(|faults, _| faults.unled = Some(0)).start();
+    until("the other partition", || known() == ["b"]);
+    say(1, 12, "c");
+    until("what came later", || known() == ["b", "c"]);
+    until("another try", || sink.faults.lock().unwrap().unanswered > 1);
+    sink.faults.lock().unwrap().unled = None;
+    until("its leader", || known() == ["a", "b", "c"]);
+    say(1, 13, "d");
+    until("what came last", || known() == ["a", "b", "c", "d"]);
+    sink.end().unwrap();
+}
+
+#[test]
 fn missing_tables_end_the_start_with_what_makes_them() {
     let bench = Bench::bent("tableless", Bent { migrated: false, ..Bent::default() });
     let word = bench.sink("a").start().word();

@@ -35,6 +35,8 @@ pub struct Faults {
     /// The partition of flows whose leader is away, and how often it was asked.
     pub leaderless: Option<i32>,
     pub unanswered: u32,
+    /// The partition of inventory whose leader is away.
+    pub unled: Option<i32>,
     /// Questions for the bounds of inventory are answered when this opens.
     pub inventory: Option<Gate>,
     /// Looks at inventory that fail: for its bounds, and for its next record.
@@ -78,7 +80,8 @@ fn failed<T>(left: &mut u32) -> Option<Result<T>> {
 impl Faulty {
     fn answer(&self, topic: &str, partition: i32) -> Result<()> {
         let mut faults = self.lock().unwrap();
-        if topic.ends_with(".flows") && faults.leaderless == Some(partition) {
+        let away = if topic.ends_with(".inventory") { faults.unled } else { faults.leaderless };
+        if away == Some(partition) {
             faults.unanswered += 1;
             return Err(Error::Timeout { doing: "a test".to_owned(), waited: Duration::ZERO });
         }
