@@ -167,7 +167,8 @@ impl Lane {
 
     /// Moves what was read on to be inserted, if anything was.
     fn send(&mut self, place: Place<'_>) -> Result<bool, PlanError> {
-        let Some(mut ready) = self.filling.finish() else { return Ok(false) };
+        let planned = self.repeat.as_ref().map(|plan| plan.pieces);
+        let Some(mut ready) = self.filling.finish(planned) else { return Ok(false) };
         self.begun = None;
         if let Some(plan) = self.repeat.take() {
             let is = &ready.plan;
