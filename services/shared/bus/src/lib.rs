@@ -306,10 +306,10 @@ pub trait Reader: Send + 'static {
     /// What the bus answers.
     fn tail(&mut self, topic: &str, from: &[(i32, i64)]) -> Result<()>;
 
-    /// The next record of what is followed.
+    /// The next record of what is followed. It waits for `timeout` and never for the leader of a partition.
     ///
     /// # Errors
-    /// [`Error::OffsetOutOfRange`] or the bus's own trouble.
+    /// A log no longer has an offset, which is not always said of which, or the bus's own trouble: [`Reader::tail`] begins anew.
     fn poll_tail(&mut self, timeout: Duration) -> Result<Option<Record<'_>>>;
 
     /// First offset that the log has, and the end of what is stable.
