@@ -205,7 +205,7 @@ fn a_batch_whose_partition_is_lost_while_it_is_inserted_sends_no_further_table()
     let other = bench.sink("b").start();
     bench.settle();
     poll.open();
-    until("the news", || zombie.faults.lock().unwrap().lost > 0);
+    until("the news", || !zombie.faults.lock().unwrap().gone.is_empty());
     // It may come as a wish of others, for which an insert has five seconds to end.
     std::thread::sleep(Duration::from_secs(6));
     insert.open();
@@ -242,7 +242,7 @@ fn a_partition_whose_leader_is_away_keeps_no_other_from_being_stored_and_is_stor
     let bench = Bench::new("leaderless");
     bench.write(0, 10);
     bench.write(1, 10);
-    let sink = bench.sink("a").with(|faults, _| faults.leaderless = Some(0)).start();
+    let sink = bench.sink("a").with(|faults, _| faults.leaderless = vec![0]).start();
     let stored = |partition| bench.committed(partition).is_some_and(|(offset, _)| offset > 0);
     until("the other partition", || stored(1));
     until("another try", || sink.faults.lock().unwrap().unanswered > 1);
@@ -250,9 +250,9 @@ fn a_partition_whose_leader_is_away_keeps_no_other_from_being_stored_and_is_stor
     sink.end().unwrap();
     assert!(!stored(0));
 
-    let sink = bench.sink("a").with(|faults, _| faults.leaderless = Some(0)).start();
+    let sink = bench.sink("a").with(|faults, _| faults.leaderless = vec![0]).start();
     until("a try", || sink.faults.lock().unwrap().unanswered > 0);
-    sink.faults.lock().unwrap().leaderless = None;
+    sink.faults.lock().unwrap().leaderless.clear();
     bench.settle();
     sink.end().unwrap();
     bench.check();
@@ -263,12 +263,25 @@ fn a_partition_whose_leader_is_away_is_given_up_like_any_other() {
     let bench = Bench::new("moved");
     bench.write(0, 10);
     bench.write(1, 10);
-    let first = bench.sink("a").with(|faults, _| faults.leaderless = Some(0)).start();
-    until("a try", || first.faults.lock().unwrap().unanswered > 0);
+    // Whichever is moved was never begun.
+    let first = bench.sink("a").with(|faults, _| faults.leaderless = vec![0, 1]).start();
+    until("a try", || first.faults.lock().unwrap().unanswered > 1);
     let second = bench.sink("b").start();
-    until("a rebalance", || first.faults.lock().unwrap().lost > 0);
-    first.end().unwrap();
+    until("a rebalance", || !first.faults.lock().unwrap().gone.is_empty());
+    let [moved] = first.faults.lock().unwrap().gone[..] else { panic!("one of two moves") };
+    // What was being asked just then may still be.
+    std::thread::sleep(Duration::from_secs(1));
+    {
+        let mut faults = first.faults.lock().unwrap();
+        faults.asked.clear();
+        faults.leaderless.clear();
+    }
     bench.settle();
+    let of_moved = |token: &String| token.split('/').nth(2) == Some(&moved.to_string());
+    assert!(!first.faults.lock().unwrap().asked.contains(&moved), "it is somebody else's");
+    assert!(!first.proxy.tokens("flows").iter().any(of_moved));
+    assert!(second.proxy.tokens("flows").iter().any(of_moved));
+    first.end().unwrap();
     second.end().unwrap();
     bench.check();
 }
