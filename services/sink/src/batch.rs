@@ -32,6 +32,8 @@ pub struct Batch {
     /// What the flows of a message add to the rollup, while it is being read.
     parts: Vec<Part>,
     oldest: Option<i64>,
+    /// Offsets before it that are lost.
+    pub lost: u64,
 }
 
 /// A batch that is ready to insert.
@@ -45,6 +47,8 @@ pub struct Ready {
     pub flows: u64,
     /// Receive time of its oldest datagram, ns.
     pub oldest: Option<i64>,
+    /// Offsets of it and before it that are lost.
+    pub lost: u64,
 }
 
 /// One insert. A table has several only where a rollup got too wide for one block.
@@ -130,7 +134,7 @@ impl Batch {
     /// Ends it: plan and rows; `None` where nothing was added. `planned`: the pieces of the plan that it repeats, which it is cut into however
     /// little of it is left. The next one begins in the room that this one needed.
     pub fn finish(&mut self, planned: Option<u32>) -> Option<Ready> {
-        let Self { first, last, records, checksum, flows, rows, rollup, parts, oldest } =
+        let Self { first, last, records, checksum, flows, rows, rollup, parts, oldest, lost } =
             std::mem::take(self);
         let wide = || u32::try_from(rollup.rows().div_ceil(PIECE_ROWS)).unwrap_or(u32::MAX);
         let cut = planned.unwrap_or_else(wide).max(1);
@@ -160,7 +164,7 @@ impl Batch {
         if flows == 0 || self.rollup.room() > KEPT_BYTES {
             self.rollup = Rollup::default();
         }
-        Some(Ready { plan, pieces, flows, oldest })
+        Some(Ready { plan, pieces, flows, oldest, lost })
     }
 }
 

@@ -42,6 +42,8 @@ pub struct Lane {
     /// The plan that has to be repeated before anything else.
     repeat: Option<Plan>,
     lost_batch: LostBatch,
+    /// Offsets found lost, behind which nothing was read yet.
+    lost: u64,
     /// The batch that is inserted.
     pub sent: Option<(Arc<Ready>, Flight)>,
     /// Whether reading stands still.
@@ -83,6 +85,7 @@ impl Lane {
             begun: None,
             repeat: plan,
             lost_batch,
+            lost: 0,
             sent: None,
             paused: false,
             _given_up: given_up.clone().drop_guard(),
@@ -120,6 +123,7 @@ impl Lane {
             }
         }
         self.begun.get_or_insert_with(Instant::now);
+        self.filling.lost += std::mem::take(&mut self.lost);
         Ok(self.filling.add(offset, schema, value))
     }
 
@@ -134,6 +138,12 @@ impl Lane {
     pub fn gone(&self, wanted: i64, begin: i64) -> u64 {
         let from = self.repeat.as_ref().map_or(wanted, |plan| wanted.max(plan.last + 1));
         if begin > from { begin.abs_diff(from) } else { 0 }
+    }
+
+    /// Notes that so many offsets are lost. They are counted once, with the end of the batch of what is read next: until then whoever starts
+    /// here finds them again.
+    pub fn lose(&mut self, offsets: u64) {
+        self.lost += offsets;
     }
 
     fn mismatch(&self, plan: &Plan, place: Place<'_>, what: String) -> PlanError {
@@ -160,7 +170,8 @@ impl Lane {
         if !self.send(place)?
             && let Some(plan) = self.repeat.take()
         {
-            self.tell_lost(&plan, 0, place);
+            let lost = self.tell_lost(&plan, 0, place);
+            self.lose(lost);
         }
         Ok(())
     }
@@ -180,7 +191,7 @@ impl Lane {
                     );
                     return Err(self.mismatch(&plan, place, what));
                 }
-                self.tell_lost(&plan, is.records, place);
+                ready.lost += self.tell_lost(&plan, is.records, place);
                 // Its tokens and its end are those that were planned: what ClickHouse has of it must not be stored beside it.
                 ready.plan = plan;
             }
@@ -190,7 +201,7 @@ impl Lane {
         Ok(true)
     }
 
-    fn tell_lost(&self, plan: &Plan, left: u64, place: Place<'_>) {
+    fn tell_lost(&self, plan: &Plan, left: u64, place: Place<'_>) -> u64 {
         let lost = plan.records.saturating_sub(left);
         tracing::error!(
             topic = place.topic,
@@ -201,7 +212,7 @@ impl Lane {
             lost,
             "messages of a batch that was being inserted are not there any more; what is left of it is inserted under its tokens"
         );
-        metrics::counter!(crate::metrics::LOST).increment(lost);
+        lost
     }
 
     fn is_due(&self, config: &Config, draining: bool) -> bool {
@@ -370,5 +381,27 @@ mod tests {
             assert_eq!(rest.gone(wanted, begin), gone, "{wanted} {begin}");
         }
         assert_eq!(lane(None, &[]).unwrap().gone(1, 1000), 999);
+    }
+
+    #[test]
+    fn what_is_lost_goes_with_the_batch_behind_it_once() {
+        let plan = closed(&[1, 2, 3]);
+        for (offsets, lost) in [(&[1, 2, 3][..], 5), (&[3], 7), (&[9], 8)] {
+            let mut lane = Lane::new(3, Some(plan.clone()), PLACE.topic, LostBatch::StoreRest).unwrap();
+            lane.lose(5);
+            let mut lane = read(lane, offsets).unwrap();
+            for lost in [lost, 0] {
+                lane.close(&Config::default(), true, PLACE).unwrap();
+                assert_eq!(lane.sent.take().unwrap().0.lost, lost, "{offsets:?}");
+                lane.add(10, None, &message(), PLACE).unwrap().unwrap();
+            }
+        }
+        let mut lane = lane(None, &[1]).unwrap();
+        lane.lose(8);
+        for (offset, lost) in [(10, 0), (11, 8), (12, 0)] {
+            lane.close(&Config::default(), true, PLACE).unwrap();
+            assert_eq!(lane.sent.take().unwrap().0.lost, lost, "before {offset}");
+            lane.add(offset, None, &message(), PLACE).unwrap().unwrap();
+        }
     }
 }

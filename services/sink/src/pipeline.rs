@@ -294,7 +294,6 @@ impl<B: Bus> Worker<B> {
                     lost = resume.lost,
                     "retention removed what was not stored yet; it is lost"
                 );
-                metrics::counter!(names::LOST).increment(resume.lost);
             }
             tracing::info!(
                 topic = self.origin.topic,
@@ -303,7 +302,8 @@ impl<B: Bus> Worker<B> {
                 repeats = resume.plan.is_some(),
                 "assigned"
             );
-            let lane = Lane::new(partition, resume.plan, &self.origin.topic, self.config.lost_batch)?;
+            let mut lane = Lane::new(partition, resume.plan, &self.origin.topic, self.config.lost_batch)?;
+            lane.lose(resume.lost);
             if let Some(error) = lane.cut_off(bounds.0, place) {
                 return Err(error.into());
             }
@@ -386,7 +386,7 @@ impl<B: Bus> Worker<B> {
             return Err(error.into());
         }
         tracing::error!("{error}");
-        metrics::counter!(names::LOST).increment(lane.gone(wanted, begin));
+        lane.lose(lane.gone(wanted, begin));
         self.consumer.start(partition, begin)?;
         // What is started goes; where its batch is full it is to be paused anew.
         lane.paused = false;
@@ -578,6 +578,7 @@ impl<B: Bus> Worker<B> {
             };
             metrics::counter!(names::BATCHES).increment(1);
             metrics::counter!(names::FLOWS).increment(ready.flows);
+            metrics::counter!(names::LOST).increment(ready.lost);
             if let Some(oldest) = ready.oldest {
                 let now =
                     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_nanos() as i64);

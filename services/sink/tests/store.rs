@@ -377,16 +377,25 @@ fn what_retention_left_of_a_planned_range_is_stored_once_where_that_is_asked_for
         });
         sink.end().unwrap();
     };
+    let lost = || -> u64 {
+        let metrics = support::metrics();
+        let line = metrics.lines().find_map(|line| line.strip_prefix("weir_sink_flows_offsets_lost_total "));
+        line.map_or(0, |count| count.parse().unwrap())
+    };
+    let before = lost();
     // Stored, and the word of it was lost with the sink: half of it must not be stored beside the whole.
     forty_flows_and_death(&bench, Die::BeforeEnd);
     delete(&bench, 2);
+    let rest = bench.sink("a").configured(|config| config.lost_batch = LostBatch::StoreRest);
+    rest.with(|faults, _| faults.die = Some(Die::BeforeEnd)).start().word();
     go_on(4);
     bench.check();
+    assert_eq!(lost() - before, 2, "once, however often it was found");
     // Planned, and nothing of it stored.
     forty_flows_and_death(&bench, Die::AfterPlan);
     delete(&bench, 6);
     go_on(8);
-    assert_eq!(flows(&bench), 40 + 20);
+    assert_eq!((flows(&bench), lost() - before), (40 + 20, 4));
 }
 
 #[test]
