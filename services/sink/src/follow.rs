@@ -3,8 +3,9 @@
 use crate::inventory::Rows;
 use crate::lane::back_off;
 use crate::metrics as names;
-use crate::question::ask;
+use crate::question::Questions;
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver, TryRecvError};
 use std::time::{Duration, Instant};
 use tokio::runtime::Handle;
@@ -22,7 +23,7 @@ const EVERY: Duration = Duration::from_secs(1);
 
 /// A reader of inventory beside a worker's flows.
 pub struct Follower<B: Bus> {
-    bus: B,
+    questions: Arc<Questions<B>>,
     reader: B::Reader,
     topic: String,
     store: Store,
@@ -44,9 +45,14 @@ pub struct Follower<B: Bus> {
 
 impl<B: Bus> Follower<B> {
     /// Follows nothing yet.
-    pub fn new(bus: &B, topics: &Topics, store: &Store, runtime: &Handle) -> weir_bus::Result<Self> {
+    pub fn new(
+        (bus, questions): (&B, &Arc<Questions<B>>),
+        topics: &Topics,
+        store: &Store,
+        runtime: &Handle,
+    ) -> weir_bus::Result<Self> {
         Ok(Self {
-            bus: bus.clone(),
+            questions: Arc::clone(questions),
             reader: bus.reader()?,
             topic: topics.inventory.clone(),
             store: store.clone(),
@@ -102,7 +108,7 @@ impl<B: Bus> Follower<B> {
         } else if over {
             self.again.0 = Instant::now() + EVERY;
         } else if self.asked.is_none() && Instant::now() >= self.again.0 {
-            self.asked = Some(ask(&self.bus, &self.topic, missing));
+            self.asked = Some(self.questions.ask(&self.topic, missing));
         }
         if from.keys().eq(self.held.keys()) {
             return;

@@ -7,7 +7,7 @@ use crate::batch::SCHEMA_HEADER;
 use crate::insert::{Lease, Origin, Outcome, insert};
 use crate::lane::{Flight, Lane, Place, back_off};
 use crate::plan::{Metadata, resume};
-use crate::question::ask;
+use crate::question::Questions;
 use crate::{Config, Error, dead, follow::Follower, metrics as names};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -59,6 +59,7 @@ pub struct Worker<B: Bus> {
     runtime: Handle,
     permits: Arc<Semaphore>,
     consumer: B::Consumer,
+    questions: Arc<Questions<B>>,
     follower: Follower<B>,
     dead: dead::Letters<B>,
     lanes: BTreeMap<i32, Lane>,
@@ -95,6 +96,7 @@ impl<B: Bus> Worker<B> {
         number: usize,
     ) -> Result<Self, Error> {
         let identity = format!("{}-{number}", config.instance);
+        let questions = Questions::new(bus);
         Ok(Self {
             bus: bus.clone(),
             recreated: recreated.clone(),
@@ -104,7 +106,8 @@ impl<B: Bus> Worker<B> {
             runtime: runtime.clone(),
             permits: Arc::new(Semaphore::new(config.inserts)),
             consumer: bus.join(&config.group, &topics.flows, &identity)?,
-            follower: Follower::new(bus, topics, store, runtime)?,
+            follower: Follower::new((bus, &questions), topics, store, runtime)?,
+            questions,
             dead: dead::Letters::new(bus, topics),
             identity,
             lanes: BTreeMap::new(),
@@ -238,7 +241,7 @@ impl<B: Bus> Worker<B> {
         let Some(asked) = &self.asked else {
             if Instant::now() >= self.ask_again {
                 // The last first: in the order of their numbers it was the first that had no answer.
-                self.asked = Some(ask(&self.bus, &self.origin.topic, self.unstarted.iter().rev().copied()));
+                self.asked = Some(self.questions.ask(&self.origin.topic, self.unstarted.iter().rev().copied()));
             }
             return Ok(());
         };
