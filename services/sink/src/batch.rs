@@ -334,7 +334,8 @@ mod tests {
 
     #[test]
     fn tokens_differ_by_topic_incarnation_partition_range_table_and_piece() {
-        let plan = |first, last| Plan { format: 1, settings: 1, first, last, records: 1, checksum: 0, pieces: 1 };
+        let plan =
+            |first, last| Plan { format: 1, settings: 1, first, last, records: 1, checksum: 0, pieces: 1 };
         let piece = |table, number| Piece { table, number, rows: Bytes::new() };
         let (flows, rollup) = (piece(&FLOWS, 0), piece(&weir_schemas::rollup::ROLLUPS[0], 0));
         let tokens = [

@@ -94,7 +94,10 @@ impl<B: Bus> Follower<B> {
                 Ok(Err(error)) => {
                     let words = error.to_string();
                     if self.told_asked.says(&words) {
-                        tracing::warn!(topic = self.topic, "{words}; its inventory is not read until there is an answer");
+                        tracing::warn!(
+                            topic = self.topic,
+                            "{words}; its inventory is not read until there is an answer"
+                        );
                     }
                 }
                 Err(TryRecvError::Empty) => break,

@@ -241,7 +241,8 @@ impl<B: Bus> Worker<B> {
         let Some(asked) = &self.asked else {
             if Instant::now() >= self.ask_again {
                 // The last first: in the order of their numbers it was the first that had no answer.
-                self.asked = Some(self.questions.ask(&self.origin.topic, self.unstarted.iter().rev().copied()));
+                self.asked =
+                    Some(self.questions.ask(&self.origin.topic, self.unstarted.iter().rev().copied()));
             }
             return Ok(());
         };

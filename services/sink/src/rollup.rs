@@ -311,7 +311,9 @@ mod tests {
             rollup.finish(pieces)
         };
         let part = rows(40..300, 3);
-        for (((table, whole), (_, pieces)), (_, part)) in rows(0..300, 1).into_iter().zip(rows(0..300, 3)).zip(part) {
+        for (((table, whole), (_, pieces)), (_, part)) in
+            rows(0..300, 1).into_iter().zip(rows(0..300, 3)).zip(part)
+        {
             assert_eq!((whole.len(), pieces.len(), part.len()), (1, 3, 3), "{}", table.name);
             let sides = if table.shape == Shape::Pairs { 1 } else { 2 };
             let count = 300 * sides * if table.slot == 60 { 3 } else { 1 };

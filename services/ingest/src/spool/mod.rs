@@ -135,7 +135,9 @@ impl Opened {
                     let known = segment::known(&file);
                     let how = set_aside(&mut file);
                     let datagrams = known.units;
-                    tracing::error!("{name}: what it holds, {datagrams} datagrams or more, is not sent: {error}; {how}");
+                    tracing::error!(
+                        "{name}: what it holds, {datagrams} datagrams or more, is not sent: {error}; {how}"
+                    );
                     add(&mut damaged, known);
                     continue;
                 }

@@ -119,8 +119,8 @@ fn a_partition_that_is_out_of_range_is_found_by_the_leader_that_it_has_now() {
 #[test]
 fn a_tail_that_is_out_of_range_says_so_and_waits_for_no_leader() {
     let brokers = brokers();
-    let bus =
-        KafkaBus::new(Config { bootstrap_servers: brokers.bootstrap_servers(), ..Config::default() }).unwrap();
+    let bus = KafkaBus::new(Config { bootstrap_servers: brokers.bootstrap_servers(), ..Config::default() })
+        .unwrap();
     let mut reader = bus.reader().unwrap();
     brokers.broker_down(LEADERS[0]).unwrap();
     reader.tail(TOPIC, &[(0, 0), (1, NOWHERE)]).unwrap();

@@ -92,7 +92,10 @@ mod tests {
             );
             let patience = answer.unwrap();
             assert_eq!((asked, looked.get()), (2, 1));
-            assert!(patience > limit / 4 && begun.elapsed() + patience < limit + PAUSE, "{patience:?} of {limit:?}");
+            assert!(
+                patience > limit / 4 && begun.elapsed() + patience < limit + PAUSE,
+                "{patience:?} of {limit:?}"
+            );
         }
     }
 

@@ -179,7 +179,10 @@ mod tests {
         let mut stops = told(&[0, 1]);
         stops.settled(0);
         assert!(!stops.suspects(0) && stops.is_due(Instant::now()));
-        assert_eq!(stops.look(LOOK, |_| None, |_| -> Result<_, ()> { panic!() }, |_, ()| {}), Look::default());
+        assert_eq!(
+            stops.look(LOOK, |_| None, |_| -> Result<_, ()> { panic!() }, |_, ()| {}),
+            Look::default()
+        );
         assert!(!stops.is_due(Instant::now() + LOOK));
     }
 
