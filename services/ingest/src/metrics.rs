@@ -67,7 +67,11 @@ pub fn describe() {
         Unit::Count,
         "Datagrams that were not let in or were in frames that were not taken, by reason"
     );
-    describe_counter!(FRAMES_DROPPED, Unit::Count, "Frames that were not taken, by reason");
+    describe_counter!(
+        FRAMES_DROPPED,
+        Unit::Count,
+        "Frames that were not taken, by reason; a file of the spool of which nothing can be read is one, whatever it holds"
+    );
     describe_gauge!(BUFFER, Unit::Bytes, "Bytes taken and not yet acknowledged");
     describe_gauge!(SPOOL_BYTES, Unit::Bytes, "Bytes of the spool's files");
     describe_gauge!(

@@ -71,7 +71,7 @@ fn batch(c: &mut Criterion) {
             for (offset, message) in messages.iter().enumerate() {
                 batch.add(offset as i64, None, black_box(message)).expect("it was just written");
             }
-            batch.finish().map(|ready| ready.bytes())
+            batch.finish(None).map(|ready| ready.bytes())
         });
     });
     group.finish();

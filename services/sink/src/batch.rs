@@ -13,7 +13,7 @@ use weir_store::SETTINGS_VERSION;
 /// Rows of a rollup table at which a batch is full. One more message of long flows can add a million.
 const MAX_ROLLUP_ROWS: usize = 400_000;
 
-/// Most rows of a piece: half of what a block holds.
+/// Rows of a piece, more or less: half of what a block holds.
 const PIECE_ROWS: usize = weir_store::MAX_INSERT_ROWS / 2;
 
 /// Bytes that rollups keep from one batch to the next.
@@ -32,6 +32,8 @@ pub struct Batch {
     /// What the flows of a message add to the rollup, while it is being read.
     parts: Vec<Part>,
     oldest: Option<i64>,
+    /// Offsets before it that are lost.
+    pub lost: u64,
 }
 
 /// A batch that is ready to insert.
@@ -45,6 +47,8 @@ pub struct Ready {
     pub flows: u64,
     /// Receive time of its oldest datagram, ns.
     pub oldest: Option<i64>,
+    /// Offsets of it and before it that are lost.
+    pub lost: u64,
 }
 
 /// One insert. A table has several only where a rollup got too wide for one block.
@@ -127,10 +131,13 @@ impl Batch {
         self.rollup.rows() >= MAX_ROLLUP_ROWS
     }
 
-    /// Ends it: plan and rows; `None` where nothing was added. The next one begins in the room that this one needed.
-    pub fn finish(&mut self) -> Option<Ready> {
-        let Self { first, last, records, checksum, flows, rows, rollup, parts, oldest } =
+    /// Ends it: plan and rows; `None` where nothing was added. `planned`: the pieces of the plan that it repeats, which it is cut into however
+    /// little of it is left. The next one begins in the room that this one needed.
+    pub fn finish(&mut self, planned: Option<u32>) -> Option<Ready> {
+        let Self { first, last, records, checksum, flows, rows, rollup, parts, oldest, lost } =
             std::mem::take(self);
+        let wide = || u32::try_from(rollup.rows().div_ceil(PIECE_ROWS)).unwrap_or(u32::MAX);
+        let cut = planned.unwrap_or_else(wide).max(1);
         let plan = Plan {
             format: FORMAT,
             settings: SETTINGS_VERSION,
@@ -138,13 +145,14 @@ impl Batch {
             last,
             records,
             checksum: checksum.finalize(),
+            pieces: cut,
         };
         (self.rollup, self.parts) = (rollup, parts);
         let mut pieces = Vec::new();
         if flows > 0 {
             pieces.push(Piece { table: &FLOWS, number: 0, rows: Bytes::from(rows) });
-            for (table, rows) in self.rollup.drain(PIECE_ROWS) {
-                let numbered = rows.into_iter().enumerate();
+            for (table, rows) in self.rollup.drain(cut as usize) {
+                let numbered = rows.into_iter().enumerate().filter(|(_, rows)| !rows.is_empty());
                 pieces.extend(numbered.map(|(number, rows)| Piece {
                     table,
                     number,
@@ -156,7 +164,7 @@ impl Batch {
         if flows == 0 || self.rollup.room() > KEPT_BYTES {
             self.rollup = Rollup::default();
         }
-        Some(Ready { plan, pieces, flows, oldest })
+        Some(Ready { plan, pieces, flows, oldest, lost })
     }
 }
 
@@ -225,7 +233,7 @@ mod tests {
             for (offset, n) in [(5, 3), (6, 2), (9, 4)] {
                 batch.add(offset, None, &message(n)).unwrap();
             }
-            batch.finish().unwrap()
+            batch.finish(None).unwrap()
         };
         let (a, b) = (make(), make());
         assert_eq!(a.plan, b.plan);
@@ -241,7 +249,7 @@ mod tests {
             messages.iter().for_each(|(offset, value)| {
                 let _ = batch.add(*offset, None, value);
             });
-            batch.finish().unwrap().plan
+            batch.finish(None).unwrap().plan
         };
         let (a, b) = (message(3), message(4));
         assert_ne!(plan(&[(1, &a)]).checksum, plan(&[(1, &b)]).checksum);
@@ -257,20 +265,18 @@ mod tests {
         assert!(batch.add(2, None, &whole[..whole.len() - 40]).is_err());
         assert!(batch.add(3, Some(&7u64.to_le_bytes()), &whole).is_err());
         batch.add(4, Some(&fingerprint().to_le_bytes()), &message(1)).unwrap();
-        let ready = batch.finish().unwrap();
+        let ready = batch.finish(None).unwrap();
         assert_eq!((ready.flows, ready.plan.records, ready.plan.last), (3, 4, 4));
         let mut clean = Batch::default();
         clean.add(1, None, &message(2)).unwrap();
         clean.add(4, None, &message(1)).unwrap();
-        assert_eq!(rows(&clean.finish().unwrap()), rows(&ready));
+        assert_eq!(rows(&clean.finish(None).unwrap()), rows(&ready));
     }
 
-    #[test]
-    fn a_rollup_that_is_wider_than_a_block_goes_in_several_inserts_with_tokens_of_their_own() {
-        let mut writer = BatchWriter::default();
-        let mut out = Vec::new();
+    /// What a batch makes of 5000 flows over 121 minutes on two sides, from the message `from` on.
+    fn wide(from: usize, planned: Option<u32>) -> Ready {
+        let (mut writer, mut out, mut messages) = (BatchWriter::default(), Vec::new(), Vec::new());
         let end = 1_800_000_000_000_000_000;
-        let mut batch = Batch::default();
         for n in 0..5000 {
             writer.push(&Flow {
                 src_as: n,
@@ -282,25 +288,54 @@ mod tests {
                 spread_end: Time(end),
                 ..Flow::default()
             });
-            if writer.is_full() || n == 4999 {
+            if n % 100 == 99 {
                 writer.finish(&weir_schemas::Batch::default(), 0, &mut out);
-                batch.add(i64::from(n), None, &out).unwrap();
+                messages.push(out.clone());
             }
         }
-        let ready = batch.finish().unwrap();
+        let mut batch = Batch::default();
+        for (offset, message) in (0..).zip(&messages).skip(from) {
+            batch.add(offset, None, message).unwrap();
+        }
+        batch.finish(planned).unwrap()
+    }
+
+    fn links(ready: &Ready) -> Vec<(usize, &Bytes)> {
+        let links = ready.pieces.iter().filter(|piece| piece.table.name == "links_1m");
+        links.map(|piece| (piece.number, &piece.rows)).collect()
+    }
+
+    #[test]
+    fn a_rollup_that_is_wider_than_a_block_goes_in_several_inserts_with_tokens_of_their_own() {
+        let ready = wide(0, None);
         let tokens: std::collections::HashSet<_> =
             ready.pieces.iter().map(|piece| token("t", "A", 0, &ready.plan, piece)).collect();
-        assert_eq!(tokens.len(), ready.pieces.len());
-        let links: Vec<_> = ready.pieces.iter().filter(|piece| piece.table.name == "links_1m").collect();
-        assert_eq!(links.iter().map(|piece| piece.number).collect::<Vec<_>>(), [0, 1, 2]);
-        // 5000 flows over 121 minutes on two sides, each row of the same length.
-        let row = links.iter().map(|piece| piece.rows.len()).sum::<usize>() / (5000 * 121 * 2);
-        assert!(links.iter().all(|piece| piece.rows.len() <= PIECE_ROWS * row));
+        assert_eq!((tokens.len(), ready.plan.pieces), (ready.pieces.len(), 3));
+        let links = links(&ready);
+        assert_eq!(links.iter().map(|(number, _)| *number).collect::<Vec<_>>(), [0, 1, 2]);
+        // Each row of the same length.
+        let row = links.iter().map(|(_, rows)| rows.len()).sum::<usize>() / (5000 * 121 * 2);
+        assert!(links.iter().all(|(_, rows)| rows.len() <= PIECE_ROWS * row));
+    }
+
+    #[test]
+    fn what_is_left_of_a_wide_batch_lies_in_the_pieces_in_which_it_was_planned() {
+        let whole = wide(0, None);
+        // So little that it would be one piece by itself.
+        let rest = wide(whole.plan.records as usize - 1, Some(whole.plan.pieces));
+        let (whole, rest) = (links(&whole), links(&rest));
+        let row = whole.iter().map(|(_, rows)| rows.len()).sum::<usize>() / (5000 * 121 * 2);
+        assert_eq!(rest.iter().map(|(number, _)| *number).collect::<Vec<_>>(), [0, 1, 2]);
+        for ((number, whole), (_, rest)) in whole.into_iter().zip(rest) {
+            let whole: std::collections::HashSet<_> = whole.chunks(row).collect();
+            assert!(rest.chunks(row).all(|row| whole.contains(row)), "{number}");
+        }
     }
 
     #[test]
     fn tokens_differ_by_topic_incarnation_partition_range_table_and_piece() {
-        let plan = |first, last| Plan { format: 1, settings: 1, first, last, records: 1, checksum: 0 };
+        let plan =
+            |first, last| Plan { format: 1, settings: 1, first, last, records: 1, checksum: 0, pieces: 1 };
         let piece = |table, number| Piece { table, number, rows: Bytes::new() };
         let (flows, rollup) = (piece(&FLOWS, 0), piece(&weir_schemas::rollup::ROLLUPS[0], 0));
         let tokens = [

@@ -37,7 +37,8 @@ pub struct Config {
     /// Inserts at the same time, per worker.
     pub inserts: usize,
     /// What to do where weir.flows has not all any more of a batch that was being inserted when the sink stopped (a power cut or retention took
-    /// of it): stop, or store_rest, which inserts what is left under the same tokens; nothing is doubled, and what is missing is counted.
+    /// of it): stop, or store_rest, which inserts what is left under the same tokens; nothing is doubled, and what is missing is counted. Where the
+    /// batch's last message is gone, the rest waits for the first one behind it.
     pub lost_batch: LostBatch,
 }
 

@@ -3,8 +3,9 @@
 use crate::inventory::Rows;
 use crate::lane::back_off;
 use crate::metrics as names;
-use crate::question::ask;
-use std::collections::BTreeSet;
+use crate::question::Questions;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver, TryRecvError};
 use std::time::{Duration, Instant};
 use tokio::runtime::Handle;
@@ -20,28 +21,23 @@ const WAITING: u64 = 200_000;
 /// Time between two inserts.
 const EVERY: Duration = Duration::from_secs(1);
 
-/// Where to begin, being asked.
-struct Asked {
-    partitions: BTreeSet<i32>,
-    from: Vec<(i32, i64)>,
-    answers: Receiver<weir_bus::Result<(i32, i64)>>,
-}
-
 /// A reader of inventory beside a worker's flows.
 pub struct Follower<B: Bus> {
-    bus: B,
+    questions: Arc<Questions<B>>,
     reader: B::Reader,
     topic: String,
     store: Store,
     runtime: Handle,
     /// What is to be followed.
     wanted: BTreeSet<i32>,
-    /// What is.
-    held: BTreeSet<i32>,
-    asked: Option<Asked>,
+    /// What is, and where each goes on.
+    held: BTreeMap<i32, i64>,
+    /// Where the others begin, being asked.
+    asked: Option<Receiver<weir_bus::Result<(i32, i64)>>>,
     /// When to try again what failed, after how many tries.
     again: (Instant, u32),
     told: Repeats,
+    told_asked: Repeats,
     rows: Rows,
     storing: Option<JoinHandle<()>>,
     stored: Instant,
@@ -49,60 +45,79 @@ pub struct Follower<B: Bus> {
 
 impl<B: Bus> Follower<B> {
     /// Follows nothing yet.
-    pub fn new(bus: &B, topics: &Topics, store: &Store, runtime: &Handle) -> weir_bus::Result<Self> {
+    pub fn new(
+        (bus, questions): (&B, &Arc<Questions<B>>),
+        topics: &Topics,
+        store: &Store,
+        runtime: &Handle,
+    ) -> weir_bus::Result<Self> {
         Ok(Self {
-            bus: bus.clone(),
+            questions: Arc::clone(questions),
             reader: bus.reader()?,
             topic: topics.inventory.clone(),
             store: store.clone(),
             runtime: runtime.clone(),
             wanted: BTreeSet::new(),
-            held: BTreeSet::new(),
+            held: BTreeMap::new(),
             asked: None,
             again: (Instant::now(), 0),
             told: Repeats::default(),
+            told_asked: Repeats::default(),
             rows: Rows::default(),
             storing: None,
             stored: Instant::now(),
         })
     }
 
-    /// Follows these partitions, from their beginning: the topic is compacted and small, and rows are upserts.
+    /// Follows these partitions, the new ones from their beginning: the topic is compacted and small, and rows are upserts.
     pub fn follow(&mut self, partitions: impl Iterator<Item = i32>) {
-        self.wanted = partitions.collect();
+        let wanted = partitions.collect();
+        if self.wanted != wanted {
+            // Which of them are asked about is another question now.
+            (self.wanted, self.asked) = (wanted, None);
+        }
         self.begin();
     }
 
-    /// Begins to follow what is wanted and not followed yet. What fails is tried again at a later turn.
+    /// Follows of what is wanted all that has answered; the others are asked again, and keep none of these.
     fn begin(&mut self) {
-        if self.wanted == self.held {
-            self.asked = None;
+        if self.asked.is_none() && self.held.keys().eq(&self.wanted) {
             return;
         }
-        let Some(asked) = self.asked.as_mut().filter(|asked| asked.partitions == self.wanted) else {
-            if Instant::now() >= self.again.0 {
-                let (partitions, from) = (self.wanted.clone(), Vec::new());
-                let answers = ask(&self.bus, &self.topic, partitions.iter().copied());
-                self.asked = Some(Asked { partitions, from, answers });
-            }
-            return;
-        };
-        let answered = loop {
-            match asked.answers.try_recv() {
-                Ok(Ok(place)) => asked.from.push(place),
-                Ok(Err(error)) => break Err(error),
-                Err(TryRecvError::Empty) => return,
-                Err(TryRecvError::Disconnected) if asked.from.len() < asked.partitions.len() => {
-                    self.asked = None;
-                    self.again.0 = Instant::now() + EVERY;
-                    return;
+        let (mut from, mut over) = (self.held.clone(), false);
+        from.retain(|partition, _| self.wanted.contains(partition));
+        while let Some(asked) = &self.asked {
+            match asked.try_recv() {
+                Ok(Ok((partition, begin))) => {
+                    from.entry(partition).or_insert(begin);
                 }
-                Err(TryRecvError::Disconnected) => break Ok(std::mem::take(&mut asked.from)),
+                Ok(Err(error)) => {
+                    let words = error.to_string();
+                    if self.told_asked.says(&words) {
+                        tracing::warn!(
+                            topic = self.topic,
+                            "{words}; its inventory is not read until there is an answer"
+                        );
+                    }
+                }
+                Err(TryRecvError::Empty) => break,
+                Err(TryRecvError::Disconnected) => (self.asked, over) = (None, true),
             }
-        };
-        self.asked = None;
-        match answered.and_then(|from| self.reader.tail(&self.topic, &from)) {
-            Ok(()) => self.held.clone_from(&self.wanted),
+        }
+        let missing: Vec<i32> = self.wanted.iter().filter(|p| !from.contains_key(p)).copied().collect();
+        if missing.is_empty() {
+            self.asked = None;
+            self.told_asked.over();
+        } else if over {
+            self.again.0 = Instant::now() + EVERY;
+        } else if self.asked.is_none() && Instant::now() >= self.again.0 {
+            self.asked = Some(self.questions.ask(&self.topic, missing));
+        }
+        if from.keys().eq(self.held.keys()) {
+            return;
+        }
+        match self.reader.tail(&self.topic, &Vec::from_iter(from.clone())) {
+            Ok(()) => self.held = from,
             Err(error) => self.failed(&error),
         }
     }
@@ -114,6 +129,7 @@ impl<B: Bus> Follower<B> {
             tracing::warn!(topic = self.topic, "{words}; inventory is read again from its beginning");
         }
         self.held.clear();
+        self.asked = None;
         self.again = (Instant::now() + back_off(self.again.1), self.again.1 + 1);
     }
 
@@ -128,6 +144,9 @@ impl<B: Bus> Follower<B> {
                 Ok(Some(record)) => {
                     self.told.over();
                     self.again.1 = 0;
+                    if let Some(next) = self.held.get_mut(&record.partition()) {
+                        *next = record.offset() + 1;
+                    }
                     if let Err(error) = self.rows.add(record.key().unwrap_or_default(), record.value()) {
                         tracing::warn!(topic = record.topic(), partition = record.partition(), offset = record.offset(), %error, "left out");
                     }

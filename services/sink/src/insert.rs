@@ -106,7 +106,7 @@ mod tests {
         writer.push(&Flow::default());
         writer.finish(&weir_schemas::Batch::default(), 0, &mut message);
         batch.add(0, None, &message).unwrap();
-        Arc::new(batch.finish().unwrap())
+        Arc::new(batch.finish(None).unwrap())
     }
 
     /// What becomes of a batch under a lease, and how many connections ClickHouse sees; it answers none.

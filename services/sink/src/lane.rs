@@ -42,6 +42,8 @@ pub struct Lane {
     /// The plan that has to be repeated before anything else.
     repeat: Option<Plan>,
     lost_batch: LostBatch,
+    /// Offsets found lost, behind which nothing was read yet.
+    lost: u64,
     /// The batch that is inserted.
     pub sent: Option<(Arc<Ready>, Flight)>,
     /// Whether reading stands still.
@@ -83,6 +85,7 @@ impl Lane {
             begun: None,
             repeat: plan,
             lost_batch,
+            lost: 0,
             sent: None,
             paused: false,
             _given_up: given_up.clone().drop_guard(),
@@ -120,6 +123,7 @@ impl Lane {
             }
         }
         self.begun.get_or_insert_with(Instant::now);
+        self.filling.lost += std::mem::take(&mut self.lost);
         Ok(self.filling.add(offset, schema, value))
     }
 
@@ -128,6 +132,18 @@ impl Lane {
         let stops = self.lost_batch == LostBatch::Stop;
         let plan = self.repeat.as_ref().filter(|plan| stops && plan.first < begin)?;
         Some(self.mismatch(plan, place, format!("the log begins at {begin}")))
+    }
+
+    /// Offsets from `wanted` on that are gone where the log begins at `begin`. Those of a batch that is repeated are its plan's to count.
+    pub fn gone(&self, wanted: i64, begin: i64) -> u64 {
+        let from = self.repeat.as_ref().map_or(wanted, |plan| wanted.max(plan.last + 1));
+        if begin > from { begin.abs_diff(from) } else { 0 }
+    }
+
+    /// Notes that so many offsets are lost. They are counted once, with the end of the batch of what is read next: until then whoever starts
+    /// here finds them again.
+    pub fn lose(&mut self, offsets: u64) {
+        self.lost += offsets;
     }
 
     fn mismatch(&self, plan: &Plan, place: Place<'_>, what: String) -> PlanError {
@@ -154,14 +170,16 @@ impl Lane {
         if !self.send(place)?
             && let Some(plan) = self.repeat.take()
         {
-            self.tell_lost(&plan, 0, place);
+            let lost = self.tell_lost(&plan, 0, place);
+            self.lose(lost);
         }
         Ok(())
     }
 
     /// Moves what was read on to be inserted, if anything was.
     fn send(&mut self, place: Place<'_>) -> Result<bool, PlanError> {
-        let Some(mut ready) = self.filling.finish() else { return Ok(false) };
+        let planned = self.repeat.as_ref().map(|plan| plan.pieces);
+        let Some(mut ready) = self.filling.finish(planned) else { return Ok(false) };
         self.begun = None;
         if let Some(plan) = self.repeat.take() {
             let is = &ready.plan;
@@ -173,7 +191,7 @@ impl Lane {
                     );
                     return Err(self.mismatch(&plan, place, what));
                 }
-                self.tell_lost(&plan, is.records, place);
+                ready.lost += self.tell_lost(&plan, is.records, place);
                 // Its tokens and its end are those that were planned: what ClickHouse has of it must not be stored beside it.
                 ready.plan = plan;
             }
@@ -183,7 +201,7 @@ impl Lane {
         Ok(true)
     }
 
-    fn tell_lost(&self, plan: &Plan, left: u64, place: Place<'_>) {
+    fn tell_lost(&self, plan: &Plan, left: u64, place: Place<'_>) -> u64 {
         let lost = plan.records.saturating_sub(left);
         tracing::error!(
             topic = place.topic,
@@ -194,7 +212,7 @@ impl Lane {
             lost,
             "messages of a batch that was being inserted are not there any more; what is left of it is inserted under its tokens"
         );
-        metrics::counter!(crate::metrics::LOST).increment(lost);
+        lost
     }
 
     fn is_due(&self, config: &Config, draining: bool) -> bool {
@@ -353,5 +371,37 @@ mod tests {
         assert_eq!((nothing.filling.flows(), nothing.filling.last()), (2, Some(10)));
         let waits = read(rest(), &[1, 2]).unwrap();
         assert!(waits.repeats() && waits.is_idle(), "an end does not wait for what may never come");
+    }
+
+    #[test]
+    fn what_retention_took_behind_a_plan_is_counted_beside_what_it_took_of_it() {
+        let plan = closed(&[1, 2, 3]);
+        let rest = Lane::new(3, Some(plan), PLACE.topic, LostBatch::StoreRest).unwrap();
+        for (wanted, begin, gone) in [(1, 2, 0), (1, 4, 0), (1, 1000, 996), (3, 6, 2), (9, 11, 2)] {
+            assert_eq!(rest.gone(wanted, begin), gone, "{wanted} {begin}");
+        }
+        assert_eq!(lane(None, &[]).unwrap().gone(1, 1000), 999);
+    }
+
+    #[test]
+    fn what_is_lost_goes_with_the_batch_behind_it_once() {
+        let plan = closed(&[1, 2, 3]);
+        for (offsets, lost) in [(&[1, 2, 3][..], 5), (&[3], 7), (&[9], 8)] {
+            let mut lane = Lane::new(3, Some(plan.clone()), PLACE.topic, LostBatch::StoreRest).unwrap();
+            lane.lose(5);
+            let mut lane = read(lane, offsets).unwrap();
+            for lost in [lost, 0] {
+                lane.close(&Config::default(), true, PLACE).unwrap();
+                assert_eq!(lane.sent.take().unwrap().0.lost, lost, "{offsets:?}");
+                lane.add(10, None, &message(), PLACE).unwrap().unwrap();
+            }
+        }
+        let mut lane = lane(None, &[1]).unwrap();
+        lane.lose(8);
+        for (offset, lost) in [(10, 0), (11, 8), (12, 0)] {
+            lane.close(&Config::default(), true, PLACE).unwrap();
+            assert_eq!(lane.sent.take().unwrap().0.lost, lost, "before {offset}");
+            lane.add(offset, None, &message(), PLACE).unwrap().unwrap();
+        }
     }
 }

@@ -50,7 +50,7 @@ pub fn describe() {
     describe_counter!(
         LOST,
         Unit::Count,
-        "Offsets of weir.flows that were gone before they were stored: retention took them, or a power cut."
+        "Offsets of weir.flows gone before they were stored (retention, a power cut), counted when what lies behind them is stored."
     );
     describe_gauge!(MEMORY, Unit::Bytes, "Batches in memory, by worker.");
     describe_gauge!(

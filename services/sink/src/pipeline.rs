@@ -7,7 +7,7 @@ use crate::batch::SCHEMA_HEADER;
 use crate::insert::{Lease, Origin, Outcome, insert};
 use crate::lane::{Flight, Lane, Place, back_off};
 use crate::plan::{Metadata, resume};
-use crate::question::ask;
+use crate::question::Questions;
 use crate::{Config, Error, dead, follow::Follower, metrics as names};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -59,6 +59,7 @@ pub struct Worker<B: Bus> {
     runtime: Handle,
     permits: Arc<Semaphore>,
     consumer: B::Consumer,
+    questions: Arc<Questions<B>>,
     follower: Follower<B>,
     dead: dead::Letters<B>,
     lanes: BTreeMap<i32, Lane>,
@@ -95,6 +96,7 @@ impl<B: Bus> Worker<B> {
         number: usize,
     ) -> Result<Self, Error> {
         let identity = format!("{}-{number}", config.instance);
+        let questions = Questions::new(bus);
         Ok(Self {
             bus: bus.clone(),
             recreated: recreated.clone(),
@@ -104,7 +106,8 @@ impl<B: Bus> Worker<B> {
             runtime: runtime.clone(),
             permits: Arc::new(Semaphore::new(config.inserts)),
             consumer: bus.join(&config.group, &topics.flows, &identity)?,
-            follower: Follower::new(bus, topics, store, runtime)?,
+            follower: Follower::new((bus, &questions), topics, store, runtime)?,
+            questions,
             dead: dead::Letters::new(bus, topics),
             identity,
             lanes: BTreeMap::new(),
@@ -238,7 +241,8 @@ impl<B: Bus> Worker<B> {
         let Some(asked) = &self.asked else {
             if Instant::now() >= self.ask_again {
                 // The last first: in the order of their numbers it was the first that had no answer.
-                self.asked = Some(ask(&self.bus, &self.origin.topic, self.unstarted.iter().rev().copied()));
+                self.asked =
+                    Some(self.questions.ask(&self.origin.topic, self.unstarted.iter().rev().copied()));
             }
             return Ok(());
         };
@@ -294,7 +298,6 @@ impl<B: Bus> Worker<B> {
                     lost = resume.lost,
                     "retention removed what was not stored yet; it is lost"
                 );
-                metrics::counter!(names::LOST).increment(resume.lost);
             }
             tracing::info!(
                 topic = self.origin.topic,
@@ -303,7 +306,8 @@ impl<B: Bus> Worker<B> {
                 repeats = resume.plan.is_some(),
                 "assigned"
             );
-            let lane = Lane::new(partition, resume.plan, &self.origin.topic, self.config.lost_batch)?;
+            let mut lane = Lane::new(partition, resume.plan, &self.origin.topic, self.config.lost_batch)?;
+            lane.lose(resume.lost);
             if let Some(error) = lane.cut_off(bounds.0, place) {
                 return Err(error.into());
             }
@@ -381,16 +385,16 @@ impl<B: Bus> Worker<B> {
             return Err(error.into());
         }
         let (topic, group) = self.place();
-        let cut_off = |lane: &Lane| lane.cut_off(begin, Place { topic: &topic, group: &group });
-        if let Some(error) = self.lanes.get(&partition).and_then(cut_off) {
+        let Some(lane) = self.lanes.get_mut(&partition) else { return Ok(()) };
+        if let Some(error) = lane.cut_off(begin, Place { topic: &topic, group: &group }) {
             return Err(error.into());
         }
         tracing::error!("{error}");
-        // What is missing of a batch that is repeated is counted by its plan.
-        if !self.lanes.get(&partition).is_some_and(Lane::repeats) {
-            metrics::counter!(names::LOST).increment(begin.saturating_sub(wanted).unsigned_abs());
-        }
-        Ok(self.consumer.start(partition, begin)?)
+        lane.lose(lane.gone(wanted, begin));
+        self.consumer.start(partition, begin)?;
+        // What is started goes; where its batch is full it is to be paused anew.
+        lane.paused = false;
+        Ok(())
     }
 
     /// Moves every partition on as far as it goes.
@@ -578,6 +582,7 @@ impl<B: Bus> Worker<B> {
             };
             metrics::counter!(names::BATCHES).increment(1);
             metrics::counter!(names::FLOWS).increment(ready.flows);
+            metrics::counter!(names::LOST).increment(ready.lost);
             if let Some(oldest) = ready.oldest {
                 let now =
                     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_nanos() as i64);

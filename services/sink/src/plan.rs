@@ -7,8 +7,8 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 use weir_store::SETTINGS_VERSION;
 
-/// Version of the rows that this build makes of a batch.
-pub const FORMAT: u32 = 2;
+/// Version of the rows that this build makes of a batch, and of the pieces in which it inserts them.
+pub const FORMAT: u32 = 3;
 
 /// A batch as planned.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -25,6 +25,10 @@ pub struct Plan {
     pub records: u64,
     /// CRC-32 over offsets and values.
     pub checksum: u32,
+    /// Pieces of each rollup table: what is left of the batch must be cut into as many. Formats before 3 did not say it, and have to be known
+    /// as what they are.
+    #[serde(default)]
+    pub pieces: u32,
 }
 
 /// Metadata of a committed offset.
@@ -122,7 +126,7 @@ mod tests {
     use super::*;
 
     fn plan() -> Plan {
-        Plan { format: FORMAT, settings: 1, first: 7, last: 12, records: 5, checksum: 9 }
+        Plan { format: FORMAT, settings: 1, first: 7, last: 12, records: 5, checksum: 9, pieces: 1 }
     }
 
     fn metadata(incarnation: &str, plan: Option<Plan>) -> String {
@@ -157,7 +161,22 @@ mod tests {
 
     #[test]
     fn metadata_fits_what_a_broker_holds() {
-        let large = Plan { first: i64::MAX, last: i64::MAX, records: u64::MAX, checksum: u32::MAX, ..plan() };
+        let large = Plan {
+            first: i64::MAX,
+            last: i64::MAX,
+            records: u64::MAX,
+            checksum: u32::MAX,
+            pieces: u32::MAX,
+            ..plan()
+        };
         assert!(metadata("a-topic-id-of-22-bytes", Some(large)).len() < 512);
+    }
+
+    #[test]
+    fn a_plan_of_an_older_format_is_known_as_one() {
+        let metadata = Metadata::read(
+            "{\"incarnation\":\"A\",\"plan\":{\"format\":2,\"settings\":1,\"first\":7,\"last\":12,\"records\":5,\"checksum\":9}}",
+        );
+        assert_eq!(metadata.unwrap().plan.unwrap().format, 2);
     }
 }

@@ -169,21 +169,22 @@ impl Rollup {
         self.links.room() + self.pairs.room() + self.prefixes.room()
     }
 
-    /// The rows of every rollup table, sorted, in RowBinary, in pieces of at most `piece` rows; none where nothing was added.
-    pub fn finish(mut self, piece: usize) -> Vec<(&'static Rows, Vec<Vec<u8>>)> {
-        self.drain(piece)
+    /// The rows of every rollup table, sorted, in RowBinary, in so many pieces, of which some may be empty. A row's piece follows from
+    /// what it is a sum for, whatever else was added.
+    pub fn finish(mut self, pieces: usize) -> Vec<(&'static Rows, Vec<Vec<u8>>)> {
+        self.drain(pieces)
     }
 
     /// The same; it is empty then, and keeps room for as much again.
-    pub(crate) fn drain(&mut self, piece: usize) -> Vec<(&'static Rows, Vec<Vec<u8>>)> {
+    pub(crate) fn drain(&mut self, pieces: usize) -> Vec<(&'static Rows, Vec<Vec<u8>>)> {
         let Self { contexts, links, pairs, prefixes } = self;
         let contexts = std::mem::take(contexts);
         let ranks = contexts.ranks();
         let mut out = Vec::with_capacity(ROLLUPS.len());
         let of = |wanted| move |table: &&Rows| table.shape == wanted;
-        write(links.sorted(&ranks), of(Shape::Links), &contexts, piece, &mut out);
-        write(pairs.sorted(&ranks), of(Shape::Pairs), &contexts, piece, &mut out);
-        write(prefixes.sorted(&ranks), of(Shape::Prefixes), &contexts, piece, &mut out);
+        write(links.sorted(&ranks), of(Shape::Links), &contexts, pieces, &mut out);
+        write(pairs.sorted(&ranks), of(Shape::Pairs), &contexts, pieces, &mut out);
+        write(prefixes.sorted(&ranks), of(Shape::Prefixes), &contexts, pieces, &mut out);
         out
     }
 }
@@ -193,12 +194,12 @@ fn write<K: Key>(
     mut sums: Sorted<'_, K>,
     wanted: impl Fn(&&'static Rows) -> bool,
     contexts: &Contexts,
-    piece: usize,
+    pieces: usize,
     out: &mut Vec<(&'static Rows, Vec<Vec<u8>>)>,
 ) {
     for table in ROLLUPS.iter().filter(wanted) {
         sums.lengthen(table.slot);
-        out.push((table, sums.rows(contexts, piece)));
+        out.push((table, sums.rows(contexts, pieces)));
     }
 }
 
@@ -292,7 +293,7 @@ mod tests {
         let rows = |flows: &mut dyn Iterator<Item = &Flow<'static>>| {
             let mut rollup = Rollup::default();
             flows.for_each(|flow| rollup.add(Ip::default(), flow));
-            rollup.finish(50).into_iter().map(|(table, rows)| (table.name, rows)).collect::<Vec<_>>()
+            rollup.finish(5).into_iter().map(|(table, rows)| (table.name, rows)).collect::<Vec<_>>()
         };
         let all = rows(&mut flows.iter());
         assert_eq!(all, rows(&mut flows.iter().rev()));
@@ -303,19 +304,31 @@ mod tests {
     }
 
     #[test]
-    fn pieces_are_cut_between_rows_and_are_the_whole_together() {
-        let rows = |piece| {
+    fn pieces_are_the_whole_together_and_each_row_is_in_the_same_one_whatever_else_is_there() {
+        let rows = |sources: std::ops::Range<u32>, pieces| {
             let mut rollup = Rollup::default();
-            (0..50).for_each(|n| rollup.add(Ip::default(), &Flow { src_as: n, ..flow() }));
-            rollup.finish(piece)
+            sources.for_each(|n| rollup.add(Ip::default(), &Flow { src_as: n, dst_as: n, ..flow() }));
+            rollup.finish(pieces)
         };
-        for ((table, whole), (_, pieces)) in rows(usize::MAX).into_iter().zip(rows(7)) {
-            assert!(whole.len() == 1 && pieces.len() > 1, "{}", table.name);
-            assert_eq!(whole[0], pieces.concat(), "{}", table.name);
+        let part = rows(40..300, 3);
+        for (((table, whole), (_, pieces)), (_, part)) in
+            rows(0..300, 1).into_iter().zip(rows(0..300, 3)).zip(part)
+        {
+            assert_eq!((whole.len(), pieces.len(), part.len()), (1, 3, 3), "{}", table.name);
+            let sides = if table.shape == Shape::Pairs { 1 } else { 2 };
+            let count = 300 * sides * if table.slot == 60 { 3 } else { 1 };
             // All rows of a rollup are of one length.
-            let (last, full) = pieces.split_last().unwrap();
-            assert!(full.iter().all(|piece| piece.len() == full[0].len()), "{}", table.name);
-            assert!(full[0].len().is_multiple_of(7) && last.len() <= full[0].len(), "{}", table.name);
+            let row = whole[0].len() / count;
+            let split = |rows: &[u8]| rows.chunks(row).map(<[u8]>::to_vec).collect::<Vec<_>>();
+            let mut left = split(&whole[0]);
+            for (piece, part) in pieces.iter().zip(part) {
+                let (piece, part) = (split(piece), split(&part));
+                assert!(piece.len() > count / 6, "{}: {} rows", table.name, piece.len());
+                let of_piece: Vec<_> = left.extract_if(.., |row| piece.contains(row)).collect();
+                assert_eq!(of_piece, piece, "{}: in the order of the whole", table.name);
+                assert!(!part.is_empty() && part.iter().all(|row| piece.contains(row)), "{}", table.name);
+            }
+            assert!(left.is_empty(), "{}", table.name);
         }
     }
 

@@ -170,8 +170,9 @@ impl<K: Key> Sorted<'_, K> {
         }
     }
 
-    /// The rows, by time and key, in RowBinary, in pieces of at most `piece`.
-    pub fn rows(&self, contexts: &Contexts, piece: usize) -> Vec<Vec<u8>> {
+    /// The rows, by time and key, in RowBinary, in so many pieces. A row's piece follows from its time and key alone: it is the same one
+    /// whatever else was summed.
+    pub fn rows(&self, contexts: &Contexts, pieces: usize) -> Vec<Vec<u8>> {
         let mut order: Vec<(u32, &K, u32)> = Vec::with_capacity(self.links.len());
         for (key, head) in &self.keys {
             let mut here = *head;
@@ -182,15 +183,18 @@ impl<K: Key> Sorted<'_, K> {
         }
         // Stable, and keys are in order.
         order.sort_by_key(|(time, ..)| *time);
-        order
-            .chunks(piece)
-            .map(|rows| {
-                let mut out = Vec::with_capacity(rows.len() * 160);
-                for (time, key, link) in rows {
-                    key.put_row(contexts, *time, &self.links[*link as usize].sums, &mut out);
-                }
-                out
-            })
-            .collect()
+        let room = order.len() * 160 / pieces;
+        let mut out: Vec<Vec<u8>> = (0..pieces).map(|_| Vec::with_capacity(room)).collect();
+        let mut unsummed = Vec::new();
+        for (time, key, link) in order {
+            let mut piece = 0;
+            if pieces > 1 {
+                unsummed.clear();
+                key.put_row(contexts, time, &Sums::default(), &mut unsummed);
+                piece = crc32fast::hash(&unsummed) as usize % pieces;
+            }
+            key.put_row(contexts, time, &self.links[link as usize].sums, &mut out[piece]);
+        }
+        out
     }
 }

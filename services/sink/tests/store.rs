@@ -205,7 +205,7 @@ fn a_batch_whose_partition_is_lost_while_it_is_inserted_sends_no_further_table()
     let other = bench.sink("b").start();
     bench.settle();
     poll.open();
-    until("the news", || zombie.faults.lock().unwrap().lost > 0);
+    until("the news", || !zombie.faults.lock().unwrap().gone.is_empty());
     // It may come as a wish of others, for which an insert has five seconds to end.
     std::thread::sleep(Duration::from_secs(6));
     insert.open();
@@ -242,7 +242,7 @@ fn a_partition_whose_leader_is_away_keeps_no_other_from_being_stored_and_is_stor
     let bench = Bench::new("leaderless");
     bench.write(0, 10);
     bench.write(1, 10);
-    let sink = bench.sink("a").with(|faults, _| faults.leaderless = Some(0)).start();
+    let sink = bench.sink("a").with(|faults, _| faults.leaderless = vec![0]).start();
     let stored = |partition| bench.committed(partition).is_some_and(|(offset, _)| offset > 0);
     until("the other partition", || stored(1));
     until("another try", || sink.faults.lock().unwrap().unanswered > 1);
@@ -250,9 +250,9 @@ fn a_partition_whose_leader_is_away_keeps_no_other_from_being_stored_and_is_stor
     sink.end().unwrap();
     assert!(!stored(0));
 
-    let sink = bench.sink("a").with(|faults, _| faults.leaderless = Some(0)).start();
+    let sink = bench.sink("a").with(|faults, _| faults.leaderless = vec![0]).start();
     until("a try", || sink.faults.lock().unwrap().unanswered > 0);
-    sink.faults.lock().unwrap().leaderless = None;
+    sink.faults.lock().unwrap().leaderless.clear();
     bench.settle();
     sink.end().unwrap();
     bench.check();
@@ -263,12 +263,25 @@ fn a_partition_whose_leader_is_away_is_given_up_like_any_other() {
     let bench = Bench::new("moved");
     bench.write(0, 10);
     bench.write(1, 10);
-    let first = bench.sink("a").with(|faults, _| faults.leaderless = Some(0)).start();
-    until("a try", || first.faults.lock().unwrap().unanswered > 0);
+    // Whichever is moved was never begun.
+    let first = bench.sink("a").with(|faults, _| faults.leaderless = vec![0, 1]).start();
+    until("a try", || first.faults.lock().unwrap().unanswered > 1);
     let second = bench.sink("b").start();
-    until("a rebalance", || first.faults.lock().unwrap().lost > 0);
-    first.end().unwrap();
+    until("a rebalance", || !first.faults.lock().unwrap().gone.is_empty());
+    let [moved] = first.faults.lock().unwrap().gone[..] else { panic!("one of two moves") };
+    // What was being asked just then may still be.
+    std::thread::sleep(Duration::from_secs(1));
+    {
+        let mut faults = first.faults.lock().unwrap();
+        faults.asked.clear();
+        faults.leaderless.clear();
+    }
     bench.settle();
+    let of_moved = |token: &String| token.rsplit('/').nth(3) == Some(&moved.to_string());
+    assert!(!first.faults.lock().unwrap().asked.contains(&moved), "it is somebody else's");
+    assert!(!first.proxy.tokens("flows").iter().any(of_moved));
+    assert!(second.proxy.tokens("flows").iter().any(of_moved));
+    first.end().unwrap();
     second.end().unwrap();
     bench.check();
 }
@@ -364,16 +377,25 @@ fn what_retention_left_of_a_planned_range_is_stored_once_where_that_is_asked_for
         });
         sink.end().unwrap();
     };
+    let lost = || -> u64 {
+        let metrics = support::metrics();
+        let line = metrics.lines().find_map(|line| line.strip_prefix("weir_sink_flows_offsets_lost_total "));
+        line.map_or(0, |count| count.parse().unwrap())
+    };
+    let before = lost();
     // Stored, and the word of it was lost with the sink: half of it must not be stored beside the whole.
     forty_flows_and_death(&bench, Die::BeforeEnd);
     delete(&bench, 2);
+    let rest = bench.sink("a").configured(|config| config.lost_batch = LostBatch::StoreRest);
+    rest.with(|faults, _| faults.die = Some(Die::BeforeEnd)).start().word();
     go_on(4);
     bench.check();
+    assert_eq!(lost() - before, 2, "once, however often it was found");
     // Planned, and nothing of it stored.
     forty_flows_and_death(&bench, Die::AfterPlan);
     delete(&bench, 6);
     go_on(8);
-    assert_eq!(flows(&bench), 40 + 20);
+    assert_eq!((flows(&bench), lost() - before), (40 + 20, 4));
 }
 
 #[test]
@@ -514,6 +536,30 @@ fn a_full_batch_behind_one_that_is_not_stored_shows_as_a_partition_that_stands_s
     until("going on", || line("weir_sink_paused", 0));
     sink.end().unwrap();
     assert!(line("weir_sink_partitions", 0) && line("weir_sink_memory_bytes", 0));
+    bench.check();
+}
+
+#[test]
+fn a_partition_that_stands_still_and_is_found_out_of_range_goes_on_standing_still() {
+    let bench = Bench::new("range");
+    let sink = bench.sink("a").configured(|config| config.batch_rows = 100).start();
+    bench.write(0, 100);
+    bench.settle();
+    sink.proxy.away(true);
+    let before = sink.faults.lock().unwrap().pauses;
+    (0..4).for_each(|_| bench.write(0, 100));
+    until("standing still", || sink.faults.lock().unwrap().pauses > before);
+    let held = sink.faults.lock().unwrap().delivered;
+    // One batch is being inserted and one is full. All that was read is still there, so that nothing is missing at the end.
+    let topic = bench.topics.flows.clone();
+    let gone = weir_bus::Error::OffsetOutOfRange { topic, partition: 0, wanted: 3, begin: 3, end: 5 };
+    sink.faults.lock().unwrap().trouble = Some(gone);
+    until("being told", || sink.faults.lock().unwrap().trouble.is_none());
+    std::thread::sleep(Duration::from_secs(2));
+    assert_eq!(sink.faults.lock().unwrap().delivered, held, "a full batch takes no more");
+    sink.proxy.away(false);
+    bench.settle();
+    sink.end().unwrap();
     bench.check();
 }
 
@@ -681,6 +727,36 @@ fn inventory_whose_leader_is_away_keeps_no_flows_from_being_stored() {
     gate.open();
     sink.end().unwrap();
     bench.check();
+}
+
+#[test]
+fn a_partition_of_inventory_whose_leader_is_away_keeps_no_other_from_being_followed() {
+    #[derive(Deserialize)]
+    struct Name {
+        name: String,
+    }
+    let bench = Bench::new("unled");
+    let say = |partition, exporter, name: &str| {
+        let record = Record::Exporter { name: name.to_owned() };
+        let key = record.key(&weir_schemas::Ip::v4([192, 0, 2, exporter]));
+        bench.put(&bench.topics.inventory, partition, &key, &Entry::new(record, 1).value(), &[]);
+    };
+    let known = || -> Vec<String> {
+        let found: Vec<Name> = bench.ask("SELECT name FROM unled.exporters FINAL ORDER BY name");
+        found.into_iter().map(|found| found.name).collect()
+    };
+    say(0, 10, "a");
+    say(1, 11, "b");
+    let sink = bench.sink("a").with(|faults, _| faults.unled = Some(0)).start();
+    until("the other partition", || known() == ["b"]);
+    say(1, 12, "c");
+    until("what came later", || known() == ["b", "c"]);
+    until("another try", || sink.faults.lock().unwrap().unanswered > 1);
+    sink.faults.lock().unwrap().unled = None;
+    until("its leader", || known() == ["a", "b", "c"]);
+    say(1, 13, "d");
+    until("what came last", || known() == ["a", "b", "c", "d"]);
+    sink.end().unwrap();
 }
 
 #[test]

@@ -132,10 +132,13 @@ impl Opened {
                 Err(error) if tries(&error) == u32::MAX => return Err(failed("reading", &file)(error)),
                 Err(error) => {
                     let name = file.display().to_string();
+                    let known = segment::known(&file);
                     let how = set_aside(&mut file);
-                    tracing::error!("{name}: what it holds is not sent: {error}; {how}");
-                    // One frame, whatever they were.
-                    add(&mut damaged, Count { records: 1, ..Count::default() });
+                    let datagrams = known.units;
+                    tracing::error!(
+                        "{name}: what it holds, {datagrams} datagrams or more, is not sent: {error}; {how}"
+                    );
+                    add(&mut damaged, known);
                     continue;
                 }
             };

@@ -75,6 +75,18 @@ struct Header {
     exporter: Exporter,
 }
 
+impl Header {
+    /// Bytes of the frame with it.
+    fn size(&self) -> u64 {
+        (HEADER + self.length) as u64
+    }
+
+    fn count(&self) -> Count {
+        let bytes = (self.exporter.len() + self.length) as u64;
+        Count { records: 1, units: u64::from(self.datagrams), bytes }
+    }
+}
+
 fn header(bytes: &[u8; HEADER]) -> Option<Header> {
     let number = |at: usize| u32::from_le_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]]);
     let exporter = bytes[12..].try_into().ok()?;
@@ -125,8 +137,6 @@ pub(crate) fn scan(path: &Path) -> io::Result<Option<Found>> {
     if head[..8] != MAGIC[..] {
         return Ok(None);
     }
-    let noted =
-        u64::from_le_bytes([head[8], head[9], head[10], head[11], head[12], head[13], head[14], head[15]]);
     let mut frames = Vec::new();
     let (mut at, mut torn) = (BEGIN, None);
     let mut bytes = [0; HEADER];
@@ -139,10 +149,9 @@ pub(crate) fn scan(path: &Path) -> io::Result<Option<Found>> {
         file.read_exact_at(&mut bytes, at)?;
         let units = u64::from(u32::from_le_bytes([bytes[8], bytes[9], bytes[10], bytes[11]]));
         match header(&bytes) {
-            Some(header) if at + (HEADER + header.length) as u64 <= end => {
-                let bytes = (header.exporter.len() + header.length) as u64;
-                frames.push((at, Count { records: 1, units, bytes }));
-                at += (HEADER + header.length) as u64;
+            Some(header) if at + header.size() <= end => {
+                frames.push((at, header.count()));
+                at += header.size();
             }
             Some(_) => {
                 torn = Some(Count { units, ..rest });
@@ -165,8 +174,36 @@ pub(crate) fn scan(path: &Path) -> io::Result<Option<Found>> {
     if torn.is_some() {
         file.set_len(at)?;
     }
+    let (read, unread) = unread(&head, &frames, at);
+    Ok(Some(Found { length: at, read, unread, torn }))
+}
+
+/// What a file that can't be looked through is known to hold, by its headers up to the first that can't be read; a frame at least, whatever it
+/// has.
+pub(crate) fn known(path: &Path) -> Count {
+    let (mut head, mut bytes) = ([0; BEGIN as usize], [0; HEADER]);
+    let (mut frames, mut at) = (Vec::new(), BEGIN);
+    if let Ok(file) = File::open(path)
+        && file.read_exact_at(&mut head, 0).is_ok()
+        && head[..8] == MAGIC[..]
+    {
+        while file.read_exact_at(&mut bytes, at).is_ok()
+            && let Some(header) = header(&bytes).filter(|header| header.datagrams > 0)
+        {
+            frames.push((at, header.count()));
+            at += header.size();
+        }
+    }
+    let (_, unread) = unread(&head, &frames, at);
+    Count { records: unread.records.max(1), ..unread }
+}
+
+/// Where the first frame begins that the bus is not known to have, and how much there is from there on to the `end`.
+fn unread(head: &[u8; BEGIN as usize], frames: &[(u64, Count)], end: u64) -> (u64, Count) {
+    let noted =
+        u64::from_le_bytes([head[8], head[9], head[10], head[11], head[12], head[13], head[14], head[15]]);
     // A note that is no frame's beginning was torn itself; sending all of it again loses nothing.
-    let known = noted == at || frames.iter().any(|(begin, _)| *begin == noted);
+    let known = noted == end || frames.iter().any(|(begin, _)| *begin == noted);
     let read = if known { noted } else { BEGIN };
     let mut unread = Count::default();
     for (_, count) in frames.iter().filter(|(begin, _)| *begin >= read) {
@@ -174,7 +211,7 @@ pub(crate) fn scan(path: &Path) -> io::Result<Option<Found>> {
         unread.units += count.units;
         unread.bytes += count.bytes;
     }
-    Ok(Some(Found { length: at, read, unread, torn }))
+    (read, unread)
 }
 
 #[cfg(test)]
@@ -226,6 +263,23 @@ mod tests {
         assert_eq!((found.length, found.unread.units), (ends[2], 3));
         assert_eq!(found.torn, Some(Count { records: 1, units: 3, bytes: 316 }));
         assert_eq!(scan(&path).unwrap().unwrap().torn, None, "once");
+    }
+
+    #[test]
+    fn of_a_file_that_cannot_be_looked_through_is_counted_what_its_headers_say() {
+        let (folder, path, ends) = three();
+        let file = OpenOptions::new().write(true).open(&path).unwrap();
+        let count = |records, units, bytes| Count { records, units, bytes };
+        assert_eq!(known(&path), count(3, 6, 648));
+        file.write_all_at(&[0xff; 28], ends[2]).unwrap();
+        assert_eq!(known(&path), count(2, 3, 332));
+        note(&file, ends[1]).unwrap();
+        assert_eq!(known(&path), count(1, 2, 216));
+        // Of what is behind there is no word but that it is there.
+        note(&file, ends[2]).unwrap();
+        for path in [&path, &folder.path().to_owned(), &folder.path().join("nothing")] {
+            assert_eq!(known(path), count(1, 0, 0), "{}", path.display());
+        }
     }
 
     #[test]

@@ -170,7 +170,7 @@ pub trait GroupConsumer: Send + 'static {
     /// [`Error::Fenced`]: another holder of this instance id joined; this member is of no more use. Anything else is the bus's own trouble.
     fn poll(&mut self, timeout: Duration) -> Result<Event<'_>>;
 
-    /// Starts an assigned partition at `offset`, which is read next.
+    /// Starts an assigned partition at `offset`, which is read next; where it was paused, that is over.
     ///
     /// # Errors
     /// [`Error::NotAssigned`], or [`Error::Timeout`].
@@ -306,10 +306,10 @@ pub trait Reader: Send + 'static {
     /// What the bus answers.
     fn tail(&mut self, topic: &str, from: &[(i32, i64)]) -> Result<()>;
 
-    /// The next record of what is followed.
+    /// The next record of what is followed. It waits for `timeout` and never for the leader of a partition.
     ///
     /// # Errors
-    /// [`Error::OffsetOutOfRange`] or the bus's own trouble.
+    /// A log no longer has an offset, which is not always said of which, or the bus's own trouble: [`Reader::tail`] begins anew.
     fn poll_tail(&mut self, timeout: Duration) -> Result<Option<Record<'_>>>;
 
     /// First offset that the log has, and the end of what is stable.

@@ -6,7 +6,7 @@
 use rdkafka::mocking::{MockCluster, MockCoordinator};
 use rdkafka::producer::DefaultProducerContext;
 use std::time::{Duration, Instant};
-use weir_bus::{Bus, Config, Error, Event, GroupConsumer, KafkaBus};
+use weir_bus::{Bus, Config, Error, Event, GroupConsumer, KafkaBus, Reader};
 
 type Consumer = <KafkaBus as Bus>::Consumer;
 
@@ -100,4 +100,40 @@ fn what_is_started_while_it_is_not_known_which_one_stopped_is_read() {
     consumer.start(1, NOWHERE).unwrap();
     brokers.broker_up(LEADERS[1]).unwrap();
     assert_eq!(found(&mut consumer, LONG), Some(1));
+}
+
+#[test]
+fn a_partition_that_is_out_of_range_is_found_by_the_leader_that_it_has_now() {
+    let brokers = brokers();
+    let mut consumer = member(&brokers);
+    consumer.start(0, 0).unwrap();
+    consumer.start(1, NOWHERE).unwrap();
+    std::thread::sleep(Duration::from_secs(2));
+    brokers.broker_down(LEADERS[1]).unwrap();
+    // Asked for in vain, the leader that died is the one that is known.
+    assert_eq!(found(&mut consumer, Duration::from_secs(5)), None);
+    brokers.partition_leader(TOPIC, 1, Some(ALWAYS)).unwrap();
+    assert_eq!(found(&mut consumer, LONG), Some(1));
+}
+
+#[test]
+fn a_tail_that_is_out_of_range_says_so_and_waits_for_no_leader() {
+    let brokers = brokers();
+    let bus = KafkaBus::new(Config { bootstrap_servers: brokers.bootstrap_servers(), ..Config::default() })
+        .unwrap();
+    let mut reader = bus.reader().unwrap();
+    brokers.broker_down(LEADERS[0]).unwrap();
+    reader.tail(TOPIC, &[(0, 0), (1, NOWHERE)]).unwrap();
+    let (begun, tick) = (Instant::now(), Duration::from_millis(100));
+    let said = loop {
+        assert!(begun.elapsed() < LONG, "nothing was said");
+        let polled = Instant::now();
+        let said = reader.poll_tail(tick).map(|record| record.is_none());
+        assert!(polled.elapsed() < Duration::from_secs(1), "{:?}", polled.elapsed());
+        match said {
+            Ok(none) => assert!(none),
+            Err(error) => break error.to_string(),
+        }
+    };
+    assert!(said.contains("following topics"), "{said}");
 }

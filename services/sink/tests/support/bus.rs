@@ -32,9 +32,13 @@ pub struct Faults {
     pub doze: Option<Gate>,
     /// The last member joins when this opens.
     pub late: Option<(&'static str, Gate)>,
-    /// The partition of flows whose leader is away, and how often it was asked.
-    pub leaderless: Option<i32>,
+    /// The partitions of flows whose leaders are away, and how often those were asked.
+    pub leaderless: Vec<i32>,
     pub unanswered: u32,
+    /// Partitions of flows that were asked for their bounds.
+    pub asked: Vec<i32>,
+    /// The partition of inventory whose leader is away.
+    pub unled: Option<i32>,
     /// Questions for the bounds of inventory are answered when this opens.
     pub inventory: Option<Gate>,
     /// Looks at inventory that fail: for its bounds, and for its next record.
@@ -43,12 +47,15 @@ pub struct Faults {
     /// Commits of ends that are refused, and how many were tried.
     pub refuse_ends: bool,
     pub ends: u32,
-    pub lost: u32,
+    /// Partitions that were taken away, or wanted by others.
+    pub gone: Vec<i32>,
     /// Dead letters that the broker does not take.
     pub lose_letters: u32,
     /// Bytes of records delivered.
     pub delivered: u64,
     pub pauses: u32,
+    /// What the next poll says instead of an event.
+    pub trouble: Option<Error>,
     /// Metadata of the plans that the broker took.
     pub plans: Vec<String>,
 }
@@ -76,7 +83,13 @@ fn failed<T>(left: &mut u32) -> Option<Result<T>> {
 impl Faulty {
     fn answer(&self, topic: &str, partition: i32) -> Result<()> {
         let mut faults = self.lock().unwrap();
-        if topic.ends_with(".flows") && faults.leaderless == Some(partition) {
+        let away = if topic.ends_with(".inventory") {
+            faults.unled == Some(partition)
+        } else {
+            faults.asked.push(partition);
+            faults.leaderless.contains(&partition)
+        };
+        if away {
             faults.unanswered += 1;
             return Err(Error::Timeout { doing: "a test".to_owned(), waited: Duration::ZERO });
         }
@@ -105,12 +118,17 @@ impl Bends for Faulty {
         if let Some(gate) = doze {
             gate.pass();
         }
+        if let Some(error) = self.lock().unwrap().trouble.take() {
+            return Err(error);
+        }
         let event = consumer.poll(timeout)?;
         let mut faults = self.lock().unwrap();
         if let Event::Record(record) = &event {
             faults.delivered += record.value().map_or(0, <[u8]>::len) as u64;
         }
-        faults.lost += u32::from(matches!(event, Event::Lost(_) | Event::Revoked(_)));
+        if let Event::Lost(partitions) | Event::Revoked(partitions) = &event {
+            faults.gone.extend(partitions);
+        }
         Ok(event)
     }
 

@@ -256,13 +256,14 @@ impl GroupConsumer for EmbeddedConsumer {
     }
 
     fn start(&mut self, partition: i32, offset: i64) -> Result<()> {
-        self.held(partition)?.next = Some(offset);
-        self.let_go(|current| current == partition);
-        Ok(())
+        self.seek(partition, offset)?;
+        self.resume(partition)
     }
 
     fn seek(&mut self, partition: i32, offset: i64) -> Result<()> {
-        self.start(partition, offset)
+        self.held(partition)?.next = Some(offset);
+        self.let_go(|current| current == partition);
+        Ok(())
     }
 
     fn pause(&mut self, partition: i32) -> Result<()> {

@@ -6,7 +6,8 @@
 use std::fmt::Display;
 use std::time::{Duration, Instant};
 
-/// How long the first try waits.
+/// How long the first try waits, and no longer than a third of all the time that there is: whoever is asked first may be gone, and the next
+/// one is found out only between two tries.
 const FIRST: Duration = Duration::from_secs(2);
 /// Between an answer that says "not here, not now" and the next try.
 const PAUSE: Duration = Duration::from_millis(100);
@@ -20,7 +21,7 @@ pub(super) fn again<T, E: Display>(
     mut look: impl FnMut(Duration),
 ) -> Result<T, E> {
     let left = || deadline.saturating_duration_since(Instant::now());
-    let mut patience = FIRST;
+    let mut patience = FIRST.min(left() / 3);
     loop {
         let (asked, most) = (Instant::now(), patience.min(left()).max(PAUSE));
         let error = match ask(most) {
@@ -70,6 +71,32 @@ mod tests {
             |_| looked += 1,
         );
         assert_eq!((answer, &waited[..], looked), (Ok(7), &[2, 4, 4, 8][..], 3));
+    }
+
+    #[test]
+    fn however_short_the_time_is_somebody_else_is_looked_for_and_asked() {
+        for limit in [1, 2].map(Duration::from_secs) {
+            let (mut asked, looked, begun) = (0, std::cell::Cell::new(0), Instant::now());
+            let answer = again(
+                begun + limit,
+                passes,
+                |patience| {
+                    asked += 1;
+                    if looked.get() > 0 {
+                        return Ok(patience);
+                    }
+                    std::thread::sleep(patience);
+                    Err(fails(Code::OperationTimedOut))
+                },
+                |_| looked.set(looked.get() + 1),
+            );
+            let patience = answer.unwrap();
+            assert_eq!((asked, looked.get()), (2, 1));
+            assert!(
+                patience > limit / 4 && begun.elapsed() + patience < limit + PAUSE,
+                "{patience:?} of {limit:?}"
+            );
+        }
     }
 
     #[test]

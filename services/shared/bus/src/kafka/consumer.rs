@@ -409,10 +409,12 @@ impl Group {
         }
         let reading: BTreeMap<i32, i64> = self.reading().into_iter().collect();
         let Self { config, topic, stops, .. } = self;
-        let limit = stops::PATIENCE.min(config.request_timeout());
+        let transaction = Duration::from_millis(config.transaction_timeout_ms);
+        let (limit, patience) = stops::limits(transaction, config.request_timeout());
         let look = stops.look(
+            limit,
             |partition| reading.get(&partition).copied(),
-            |partition| watermarks(asking, topic, partition, limit),
+            |partition| watermarks(asking, topic, partition, patience),
             |partition, error| {
                 tracing::warn!(
                     topic,

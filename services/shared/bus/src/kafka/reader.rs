@@ -264,22 +264,7 @@ impl Reader for KafkaReader {
             }
             Some(Err(error)) => error,
         };
-        if matches!(error.rdkafka_error_code(), Some(RDKafkaErrorCode::AutoOffsetReset)) {
-            for ((topic, partition), wanted) in &self.followed {
-                let (begin, end) = self.watermarks(handle, topic, *partition)?;
-                if !(begin..=end).contains(wanted) {
-                    let (topic, partition, wanted) = (topic.clone(), *partition, *wanted);
-                    return Err(Error::OffsetOutOfRange { topic, partition, wanted, begin, end });
-                }
-            }
-            // All are in the log again, and librdkafka stopped one of them without saying which.
-            let all = positions(&self.followed);
-            handle
-                .unassign()
-                .and_then(|()| handle.assign(&all))
-                .map_err(|error| failed("following topics", error, Duration::ZERO))?;
-            return Ok(None);
-        }
+        // One of them may be out of its log. Which one is not said, and asking would wait for the leaders of all.
         if passing(&error) { Ok(None) } else { Err(failed("following topics", error, timeout)) }
     }
 

@@ -7,14 +7,21 @@
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-/// How long one partition's leader is waited for; nothing is read meanwhile.
-pub(super) const PATIENCE: Duration = Duration::from_secs(2);
-/// How long a look may take before the rest is left to the next one.
+/// How long one partition's leader is waited for at most; nothing is read meanwhile.
+const PATIENCE: Duration = Duration::from_secs(2);
+/// After how long the rest of a look is left to the next one, at most.
 const LOOK: Duration = Duration::from_secs(10);
 /// The pause after a look is this many times as long as the look was: looking may cost a tenth of the reading.
 const PAUSE: u32 = 10;
 /// Notices come together where retention took something of many partitions: one look is for all of them.
 const TOGETHER: Duration = Duration::from_millis(200);
+
+/// How long a look goes on, and how long each partition's leader is waited for in it. A transaction may be open meanwhile: together they take
+/// no more than half of the time that it has.
+pub(super) fn limits(transaction: Duration, request: Duration) -> (Duration, Duration) {
+    let look = LOOK.min(transaction / 4);
+    (look, PATIENCE.min(request).min(look))
+}
 
 /// Partitions that may be stopped.
 #[derive(Debug, Default)]
@@ -44,7 +51,8 @@ impl Stops {
                 self.suspects.push_back(partition);
             }
         }
-        self.again = Some(now + TOGETHER);
+        // The pause after a look goes on: whoever did not answer keeps silent.
+        self.again = self.again.max(Some(now + TOGETHER));
     }
 
     /// True where it may be stopped.
@@ -57,10 +65,11 @@ impl Stops {
         !self.suspects.is_empty() && self.again.is_none_or(|again| again <= now)
     }
 
-    /// Asks for the bounds of what may be stopped, up to the first whose position is out of them. `next` is where it stands; silence is
-    /// reported when it begins.
+    /// Asks for the bounds of what may be stopped, up to the first whose position is out of them, or until `limit` is over. `next` is where it
+    /// stands; silence is reported when it begins.
     pub(super) fn look<E>(
         &mut self,
+        limit: Duration,
         next: impl Fn(i32) -> Option<i64>,
         mut bounds: impl FnMut(i32) -> Result<(i64, i64), E>,
         mut silent: impl FnMut(i32, E),
@@ -85,7 +94,7 @@ impl Stops {
                     }
                 }
             }
-            if begun.elapsed() >= LOOK {
+            if begun.elapsed() >= limit {
                 break;
             }
         }
@@ -110,6 +119,7 @@ mod tests {
     fn look(stops: &mut Stops, logs: &[Option<(i64, i64)>]) -> (Look, Vec<i32>) {
         let mut away = Vec::new();
         let look = stops.look(
+            LOOK,
             |_| Some(5),
             |partition| logs[partition as usize].ok_or(()),
             |partition, ()| away.push(partition),
@@ -169,7 +179,10 @@ mod tests {
         let mut stops = told(&[0, 1]);
         stops.settled(0);
         assert!(!stops.suspects(0) && stops.is_due(Instant::now()));
-        assert_eq!(stops.look(|_| None, |_| -> Result<_, ()> { panic!() }, |_, ()| {}), Look::default());
+        assert_eq!(
+            stops.look(LOOK, |_| None, |_| -> Result<_, ()> { panic!() }, |_, ()| {}),
+            Look::default()
+        );
         assert!(!stops.is_due(Instant::now() + LOOK));
     }
 
@@ -181,8 +194,43 @@ mod tests {
             std::thread::sleep(Duration::from_millis(20));
             Err(())
         };
-        stops.look(|_| Some(5), slow, |_, ()| {});
+        stops.look(LOOK, |_| Some(5), slow, |_, ()| {});
         assert!(!stops.is_due(begun + Duration::from_millis(200)));
         assert!(stops.is_due(Instant::now() + LOOK));
+    }
+
+    #[test]
+    fn a_look_with_its_last_question_takes_half_of_a_transactions_time_at_most() {
+        for (transaction, request) in [(10_000, 30_000), (600_000, 30_000), (100, 30_000), (10_000, 1_000)] {
+            let [transaction, request] = [transaction, request].map(Duration::from_millis);
+            let (look, patience) = limits(transaction, request);
+            assert!(look + patience <= transaction / 2 && patience <= request.min(PATIENCE) && look <= LOOK);
+        }
+    }
+
+    #[test]
+    fn a_look_ends_when_its_time_is_over_and_the_next_one_begins_with_the_rest() {
+        let (mut stops, mut asked) = (told(&[0, 1, 2]), Vec::new());
+        for limit in [Duration::ZERO, LOOK] {
+            let ask = |partition| {
+                asked.push(partition);
+                Err(())
+            };
+            stops.look(limit, |_| Some(5), ask, |_, ()| {});
+        }
+        assert_eq!(asked, [0, 1, 2, 0]);
+    }
+
+    #[test]
+    fn a_notice_shortens_no_pause_after_a_look() {
+        let mut stops = told(&[0]);
+        let slow = |_| {
+            std::thread::sleep(Duration::from_millis(50));
+            Err(())
+        };
+        stops.look(LOOK, |_| Some(5), slow, |_, ()| {});
+        let now = Instant::now();
+        stops.told([0, 1], now);
+        assert!(!stops.is_due(now + TOGETHER) && stops.is_due(now + LOOK));
     }
 }

@@ -545,6 +545,10 @@ pub fn a_partition_starts_where_it_is_told_and_not_before<B: Bus>(bus: &B, name:
     read_none(&mut consumer);
     consumer.resume(0).unwrap();
     assert_eq!(read(&mut consumer, 5).len(), 5);
+    // A start does.
+    consumer.pause(0).unwrap();
+    consumer.start(0, 4).unwrap();
+    assert_eq!(read(&mut consumer, 1), [(4, "e".to_owned())]);
     assert!(matches!(consumer.start(7, 0), Err(Error::NotAssigned { partition: 7, .. })));
 }
 
