@@ -7,6 +7,7 @@ use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use std::net::Ipv4Addr;
 use std::path::Path;
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 use support::alone;
@@ -15,7 +16,8 @@ use weir_loadtest::generate::{Bounds, Generator, Options, now_ns};
 use weir_loadtest::network::{Exporter, links_toml, network};
 use weir_loadtest::raw::Received;
 use weir_loadtest::run::Ends;
-use weir_loadtest::run::sample::children;
+use weir_loadtest::run::faults::last_look;
+use weir_loadtest::run::sample::{Counters, children};
 use weir_loadtest::verify::{Cause, Excuse, Patience, Verdict, against_raw, verify};
 use weir_loadtest::world::World;
 use weir_stack::local::Ports;
@@ -81,6 +83,8 @@ fn a_standalone_killed_ten_times_stores_all_of_its_log_once_and_tells_what_the_d
     };
     let mut generator = Generator::new(&options, &world, &exporters).unwrap();
     let (stop, mut outages, mut most) = (AtomicBool::new(false), Vec::new(), Duration::ZERO);
+    let counters = Mutex::new(Counters::default());
+    counters.lock().unwrap().look(stack.service("standalone").unwrap().admin()).unwrap();
     std::thread::scope(|scope| {
         let sending = scope.spawn(|| {
             let bounds = Bounds { duration: Some(Duration::from_secs(300)), ..Bounds::default() };
@@ -90,10 +94,12 @@ fn a_standalone_killed_ten_times_stores_all_of_its_log_once_and_tells_what_the_d
         let mut random = StdRng::seed_from_u64(SEED);
         for _ in 0..10 {
             std::thread::sleep(Duration::from_millis(random.random_range(400..3500)));
+            let (_, ports) = stack.ingest();
             let service = stack.service("standalone").unwrap();
             service.expect_alive().unwrap_or_else(|error| panic!("{error}"));
-            let killed = now_ns();
+            let last = last_look(&counters, service, ports).unwrap();
             service.kill().unwrap();
+            counters.lock().unwrap().ended(service.admin());
             std::thread::sleep(Duration::from_millis(random.random_range(0..400)));
             let begun = Instant::now();
             service.start().unwrap();
@@ -104,7 +110,7 @@ fn a_standalone_killed_ten_times_stores_all_of_its_log_once_and_tells_what_the_d
                 std::thread::sleep(Duration::from_millis(10));
             }
             most = most.max(begun.elapsed());
-            outages.push(Excuse::dead(killed, now_ns()));
+            outages.extend(Excuse::dead(last, now_ns()));
         }
         stack.service("standalone").unwrap().wait_ready(LONG).unwrap_or_else(|error| panic!("{error}"));
         std::thread::sleep(Duration::from_secs(2));
@@ -124,6 +130,12 @@ fn a_standalone_killed_ten_times_stores_all_of_its_log_once_and_tells_what_the_d
     };
     service.start().unwrap();
     service.wait_ready(LONG).unwrap_or_else(|error| panic!("{error}"));
+    let acknowledged = counters.lock().unwrap().sum("weir_ingest_datagrams_acked_total");
+    assert!(
+        (1000..=received.datagrams()).contains(&acknowledged),
+        "{acknowledged} acknowledged until the last kill, {} there",
+        received.datagrams()
+    );
     let patience = Patience { quiet: Duration::from_secs(15), most: LONG, ..Patience::default() };
     let (report, missed) =
         block_on(against_raw(generator.ledger(), &received, &outages, &store(&stack), patience)).unwrap();

@@ -24,7 +24,7 @@ use anyhow::{Context, Result, anyhow, bail, ensure};
 use course::{events, phases, wait};
 use faults::Done;
 use outcome::compare;
-use sample::{Processes, Sample, Seen, Watch};
+use sample::{Counters, Processes, Sample, Seen, Watch};
 use stack::Machine;
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
@@ -151,6 +151,7 @@ struct Run<'w> {
     store: Store,
     bus: Option<weir_bus::Config>,
     metrics: Arc<Mutex<Vec<String>>>,
+    counters: Arc<Mutex<Counters>>,
     processes: Processes,
     generator: Generator<'w>,
 }
@@ -220,6 +221,7 @@ impl<'w> Run<'w> {
             store: Store::new(&clickhouse)?,
             bus,
             metrics,
+            counters: machine.map_or_else(Arc::default, |machine| Arc::clone(&machine.counters)),
             processes,
             generator: Generator::new(&sending, world, exporters)?,
         })
@@ -266,6 +268,7 @@ impl<'w> Run<'w> {
             store: self.store.clone(),
             metrics: Arc::clone(&self.metrics),
             processes: Arc::clone(&self.processes),
+            counters: Arc::clone(&self.counters),
             progress: self.generator.progress(),
             probes: probes(self.exporters.len()).map(|number| self.exporters[number].address).collect(),
             latest: Arc::clone(&latest),

@@ -61,7 +61,8 @@ pub(super) fn compare(
         }
     };
     let minutes = runtime.block_on(by_minute(ledger, received.as_ref(), store, &verified.exporters))?;
-    // Counted over restarts, so what a dead ingest had counted since it was last looked at is left out: never too many.
+    // Counted over restarts, and of one that is killed until right before: what the bus acknowledged in the milliseconds between is left out, so
+    // never too many.
     let unkept =
         received.as_ref().map_or(0, |received| last.acknowledged.saturating_sub(received.datagrams()));
     Ok(Compared { verified, missed, minutes, raw: received.is_some(), unkept })

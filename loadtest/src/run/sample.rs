@@ -1,7 +1,7 @@
 //! What is looked at while a scenario runs: what processes use, what ingest counts, how many rows there are, and how new the newest are.
 //!
 //! CPU, memory and disk come from /proc, of this machine's processes alone. A process that dies keeps what it had used until it was last
-//! looked at.
+//! looked at; what it had counted is looked at by whoever kills it, right before.
 
 use crate::freshness::{Look, Looking};
 use crate::generate::Progress;
@@ -13,7 +13,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::net::Ipv4Addr;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 use weir_stack::Metrics;
 use weir_store::Store;
@@ -63,6 +63,8 @@ pub struct Watch {
     pub metrics: Arc<Mutex<Vec<String>>>,
     /// Processes.
     pub processes: Processes,
+    /// What services count, looked at by whoever kills one too.
+    pub counters: Arc<Mutex<Counters>>,
     /// What was sent.
     pub progress: Arc<Progress>,
     /// Exporters whose newest row is asked for.
@@ -103,7 +105,7 @@ impl Watch {
     /// Where no runtime can be had. Whoever does not answer is asked again later.
     pub fn run(self, stop: &AtomicBool) -> Result<Seen> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        let (mut seen, mut counters, mut usage) = (Seen::default(), Counters::default(), Usage::default());
+        let (mut seen, mut usage) = (Seen::default(), Usage::default());
         let mut looking = Looking::at(self.probes);
         let mut next = Instant::now();
         let mut stored = 0;
@@ -119,9 +121,11 @@ impl Watch {
                 // Read together, however long a service then takes to answer.
                 let (at_s, sent) =
                     (self.begun.elapsed().as_secs_f64(), self.progress.flows.load(Ordering::Relaxed));
-                let addresses = self.metrics.lock().unwrap_or_else(PoisonError::into_inner).clone();
-                addresses.iter().for_each(|address| counters.look(address));
-                let processes = self.processes.lock().unwrap_or_else(PoisonError::into_inner).clone();
+                let addresses = locked(&self.metrics).clone();
+                addresses.iter().for_each(|address| drop(locked(&self.counters).look(address)));
+                let processes = locked(&self.processes).clone();
+                let parts = usage.look(&processes);
+                let counters = locked(&self.counters);
                 let sample = Sample {
                     at_s,
                     sent,
@@ -131,9 +135,10 @@ impl Watch {
                     kernel_drops: counters.sum(KERNEL_DROPS),
                     dropped: DROPPED.iter().map(|name| counters.sum(name)).sum(),
                     dead: counters.sum(DEAD),
-                    parts: usage.look(&processes),
+                    parts,
                 };
-                sample.clone_into(&mut self.latest.lock().unwrap_or_else(PoisonError::into_inner));
+                drop(counters);
+                sample.clone_into(&mut locked(&self.latest));
                 seen.samples.push(sample);
             }
             std::thread::sleep(LOOK);
@@ -176,20 +181,41 @@ impl Rows {
 const DEAD: &str = "weir_decoder_dead_letters_total";
 const COUNTED: [&str; 6] = [RECEIVED, ACKNOWLEDGED, KERNEL_DROPS, DROPPED[0], DROPPED[1], DEAD];
 
-/// Counters over restarts: what a service had counted when it was last seen, and what its successors counted since.
-#[derive(Default)]
-struct Counters {
+/// What one that receives has counted since it was started.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Counted {
+    /// Datagrams received.
+    pub received: u64,
+    /// Those whose end is known: acknowledged by the bus, or dropped.
+    pub settled: u64,
+}
+
+/// Counters over restarts: what a service had counted when it was last seen, and what its successors counted since. An answer is entered before
+/// the next question is put, by whomever: it never seems that one counts backwards.
+#[derive(Debug, Default)]
+pub struct Counters {
     now: HashMap<(String, &'static str), u64>,
     past: HashMap<&'static str, u64>,
     first: HashMap<(String, &'static str), u64>,
 }
 
 impl Counters {
-    fn look(&mut self, address: &str) {
-        let Ok(metrics) = Metrics::within(address, PATIENCE) else { return };
+    /// Asks the service at `address`; nothing where it does not answer.
+    pub fn look(&mut self, address: &str) -> Option<Counted> {
+        let metrics = Metrics::within(address, PATIENCE).ok()?;
+        let count = |name: &str| metrics.sum(name) as u64;
         for name in COUNTED {
-            let count = metrics.sum(name) as u64;
-            self.enter(address, name, count);
+            self.enter(address, name, count(name));
+        }
+        let settled = count(ACKNOWLEDGED) + DROPPED.iter().map(|name| count(name)).sum::<u64>();
+        Some(Counted { received: count(RECEIVED), settled })
+    }
+
+    /// The service at `address` has ended; the next one there counts from 0.
+    pub fn ended(&mut self, address: &str) {
+        for ((_, name), now) in self.now.iter_mut().filter(|((one, _), _)| one == address) {
+            let first = self.first.insert((address.to_owned(), *name), 0).unwrap_or(0);
+            *self.past.entry(*name).or_default() += std::mem::take(now) - first;
         }
     }
 
@@ -204,11 +230,17 @@ impl Counters {
         }
     }
 
-    fn sum(&self, name: &str) -> u64 {
+    /// Of all services, since the first look.
+    pub fn sum(&self, name: &str) -> u64 {
         let now = self.now.iter().filter(|((_, one), _)| *one == name);
         let since: u64 = now.map(|(key, count)| count - self.first.get(key).unwrap_or(&0)).sum();
         since + self.past.get(name).copied().unwrap_or_default()
     }
+}
+
+/// A value that is shared; whoever panicked with it has left it whole.
+pub(super) fn locked<T>(shared: &Mutex<T>) -> MutexGuard<'_, T> {
+    shared.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// What processes used, over their deaths.
@@ -340,6 +372,20 @@ mod tests {
         counters.enter("b", RECEIVED, 9);
         assert_eq!(counters.sum(RECEIVED), 50 + 25 + 2);
         assert_eq!(counters.sum(DEAD), 0);
+    }
+
+    #[test]
+    fn one_that_was_killed_keeps_its_count_however_far_its_successor_has_come_when_it_is_looked_at() {
+        let mut counters = Counters::default();
+        for count in [100, 150] {
+            counters.enter("a", RECEIVED, count);
+        }
+        counters.ended("a");
+        assert_eq!(counters.sum(RECEIVED), 50);
+        counters.enter("a", RECEIVED, 160);
+        assert_eq!(counters.sum(RECEIVED), 50 + 160);
+        counters.ended("nobody");
+        assert_eq!(counters.sum(RECEIVED), 50 + 160);
     }
 
     #[test]

@@ -6,7 +6,7 @@
 mod raw;
 mod sql;
 
-pub use raw::{ByMinute, Cause, Excuse, Missed as MissedByRaw, against_raw, by_minute};
+pub use raw::{ByMinute, Cause, Excuse, LastLook, Missed as MissedByRaw, against_raw, by_minute};
 pub(crate) use sql::OF_EXPORTERS;
 
 use crate::ledger::{Account, Ledger, Side, Sum};

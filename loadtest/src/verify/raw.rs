@@ -47,13 +47,25 @@ pub struct Excuse {
     pub most: u64,
 }
 
-/// What datagrams received by one that is killed may still be on their way to the bus, ns.
-const HELD: i64 = 1_000_000_000;
+/// What was known of one that receives right before it was killed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LastLook {
+    /// What was sent until then is in what it had counted or held, ns since the epoch.
+    pub at: i64,
+    /// Datagrams that it and its sockets had then, and nobody had acknowledged.
+    pub held: u64,
+}
+
+/// How old what one holds may be when it is killed, ns. A frame waits for others for 100 ms (`ingest.frame_age_ms`), and for the bus as long as
+/// that is busy or away; so the number that was held is the bound, and this only keeps what went astray long before from being excused.
+const HELD: i64 = 10_000_000_000;
 
 impl Excuse {
-    /// Nobody received: from the kill until it listened again, ns since the epoch.
-    pub fn dead(killed: i64, listened: i64) -> Self {
-        Self { from: killed - HELD, to: listened, cause: Cause::Dead, most: u64::MAX }
+    /// Nobody received, from the last look before a kill until it listened again, ns since the epoch. Of what was sent before, no more is
+    /// excused than was held.
+    pub fn dead(last: LastLook, listened: i64) -> [Self; 2] {
+        let since = Self { from: last.at, to: listened, cause: Cause::Dead, most: u64::MAX };
+        [Self { from: last.at - HELD, to: last.at - 1, most: last.held, ..since }, since]
     }
 }
 
@@ -265,9 +277,23 @@ mod tests {
             .map(|n| Sent { exporter: 0, first: n * 10, flows: 10, at: n as i64 * second, print: n })
             .collect();
         let kernel = Excuse { from: 3 * second, to: 6 * second, cause: Cause::Kernel, most: 2 };
-        let missed = missed(&ledger, &Received::default(), &[Excuse::dead(second, 2 * second), kernel]);
+        let [held, dead] = Excuse::dead(LastLook { at: second, held: 1 }, 2 * second);
+        let missed = missed(&ledger, &Received::default(), &[held, dead, kernel]);
         assert_eq!([Cause::Dead, Cause::Kernel, Cause::Unexplained].map(|cause| missed.of(cause)), [3, 2, 1]);
         assert_eq!(missed.flows[&(0, 0, Cause::Dead)], 30);
+    }
+
+    #[test]
+    fn of_what_was_sent_before_a_kill_no_more_is_excused_than_was_held_then() {
+        let exporters = network(&World::synthetic(1), 1, std::net::Ipv4Addr::new(127, 64, 0, 1));
+        let mut ledger = Ledger::new(&exporters, 1, 0);
+        let millisecond = 1_000_000;
+        ledger.journal = (0..100)
+            .map(|n| Sent { exporter: 0, first: n * 10, flows: 10, at: n as i64 * millisecond, print: n })
+            .collect();
+        let excuses = Excuse::dead(LastLook { at: 60 * millisecond, held: 12 }, 99 * millisecond);
+        let missed = missed(&ledger, &Received::default(), &excuses);
+        assert_eq!((missed.of(Cause::Dead), missed.of(Cause::Unexplained)), (12 + 40, 48));
     }
 
     #[test]
