@@ -137,7 +137,7 @@ mod tests {
     const A: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 9);
 
     fn sent(at: i64) -> Sent {
-        Sent { exporter: 0, first: 0, flows: 10, at, print: 0 }
+        Sent { flows: 10, at, ..Sent::default() }
     }
 
     #[test]

@@ -104,7 +104,7 @@ pub enum Place {
 pub enum Compared {
     /// Everything that flows say, as nothing was missed.
     Sums,
-    /// Each flow's number, with what lies in `weir.raw`.
+    /// Each flow's number, and everything that flows say but for their sides, with what lies in `weir.raw`.
     Raw,
 }
 

@@ -254,7 +254,7 @@ pub async fn verify(ledger: &Ledger, store: &Store, patience: Patience) -> Resul
     let exporters = loop {
         let mut exporters = Vec::new();
         for group in &grouped {
-            let mut stored = stored(&asking, group).await?;
+            let mut stored = stored(&asking, group, true).await?;
             for account in group {
                 let stored = stored.remove(&mapped(account)).unwrap_or_default();
                 exporters.push(exporter(&asking, account, stored).await?);
@@ -347,27 +347,47 @@ struct Whole {
     wrong_times: u64,
 }
 
+impl Default for Whole {
+    /// Of one of which nothing is there: then there is no answer.
+    fn default() -> Self {
+        let none = || "0".to_owned();
+        Self {
+            rows: 0,
+            known: 0,
+            alien: 0,
+            places: 0,
+            sum_bytes: none(),
+            sum_packets: none(),
+            checksum: none(),
+            wrong_times: 0,
+        }
+    }
+}
+
 /// What is stored of an exporter.
 #[derive(Default)]
 struct Stored {
-    whole: Option<Whole>,
+    whole: Whole,
     minutes: BTreeMap<i64, Sum>,
     rates: BTreeMap<u64, Sum>,
     sides: BTreeMap<Side, Sum>,
 }
 
-/// What is stored of some exporters, by address.
-async fn stored(asking: &Asking<'_>, group: &[&Account]) -> Result<HashMap<String, Stored>> {
+/// What is stored of some exporters, by address; by side where that is asked for.
+async fn stored(asking: &Asking<'_>, group: &[&Account], sides: bool) -> Result<HashMap<String, Stored>> {
     let database = asking.store.database();
     let mut out: HashMap<String, Stored> = HashMap::new();
     for (address, whole) in asking.of_each(group, sql::flows(database)).await? {
-        out.entry(address).or_default().whole = Some(whole);
+        out.entry(address).or_default().whole = whole;
     }
     for (address, row) in asking.of_each::<Row>(group, sql::minutes(database)).await? {
         out.entry(address).or_default().minutes.insert(row.minute, row.sum());
     }
     for (address, row) in asking.of_each::<Row>(group, sql::rates(database)).await? {
         out.entry(address).or_default().rates.insert(row.interval, row.sum());
+    }
+    if !sides {
+        return Ok(out);
     }
     for (address, row) in asking.of_each::<Row>(group, sql::sides(database)).await? {
         let Row { interface, inbound, asn, interval, .. } = row;
@@ -379,41 +399,15 @@ async fn stored(asking: &Asking<'_>, group: &[&Account]) -> Result<HashMap<Strin
 
 async fn exporter(asking: &Asking<'_>, account: &Account, stored: Stored) -> Result<Exporter> {
     let database = asking.store.database();
-    let nothing = || Whole {
-        rows: 0,
-        known: 0,
-        alien: 0,
-        places: 0,
-        sum_bytes: "0".to_owned(),
-        sum_packets: "0".to_owned(),
-        checksum: "0".to_owned(),
-        wrong_times: 0,
-    };
-    let whole = stored.whole.unwrap_or_else(nothing);
+    let whole = &stored.whole;
     let sent = account.total.flows;
     let (lost, doubled) = (sent.saturating_sub(whole.known), whole.rows - whole.alien - whole.known);
     let mut faults = Vec::new();
     if whole.alien > 0 {
         faults.push(format!("{} rows have numbers of flows that were never sent", whole.alien));
     }
-    if whole.places != whole.rows {
-        faults.push(format!("{} rows share their place in weir.raw with another", whole.rows - whole.places));
-    }
-    if whole.wrong_times > 0 {
-        faults.push(format!("{} rows are not anchored at their receive time", whole.wrong_times));
-    }
-    for (what, stored, sent) in [
-        ("bytes", &whole.sum_bytes, account.total.bytes),
-        ("packets", &whole.sum_packets, account.total.packets),
-        ("checksum", &whole.checksum, account.checksum),
-    ] {
-        if *stored != sent.to_string() {
-            faults.push(format!("{what}: {stored} stored, {sent} sent"));
-        }
-    }
-    let minutes = unblurred(account, &stored.minutes);
-    faults.extend(compare("minute", &unblurred(account, &account.minutes), &minutes));
-    faults.extend(compare("sampling interval in thousandths", &account.rates, &stored.rates));
+    faults.extend(differences(account, &stored));
+    faults.extend(compare_rates(&account.rates, &stored.rates));
     faults.extend(compare("side", &account.sides, &stored.sides));
 
     #[derive(Deserialize)]
@@ -442,6 +436,33 @@ async fn exporter(asking: &Asking<'_>, account: &Account, stored: Stored) -> Res
         doubled,
         faults,
     })
+}
+
+/// What rows say otherwise than an account, in sentences: each place once, times, sums, checksum, minutes.
+fn differences(account: &Account, stored: &Stored) -> Vec<String> {
+    let (whole, mut faults) = (&stored.whole, Vec::new());
+    if whole.places != whole.rows {
+        faults.push(format!("{} rows share their place in weir.raw with another", whole.rows - whole.places));
+    }
+    if whole.wrong_times > 0 {
+        faults.push(format!("{} rows are not anchored at their receive time", whole.wrong_times));
+    }
+    for (what, stored, sent) in [
+        ("bytes", &whole.sum_bytes, account.total.bytes),
+        ("packets", &whole.sum_packets, account.total.packets),
+        ("checksum", &whole.checksum, account.checksum),
+    ] {
+        if *stored != sent.to_string() {
+            faults.push(format!("{what}: {stored} stored, {sent} sent"));
+        }
+    }
+    let minutes = unblurred(account, &stored.minutes);
+    faults.extend(compare("minute", &unblurred(account, &account.minutes), &minutes));
+    faults
+}
+
+fn compare_rates(sent: &BTreeMap<u64, Sum>, stored: &BTreeMap<u64, Sum>) -> Option<String> {
+    compare("sampling interval in thousandths", sent, stored)
 }
 
 /// Minutes of which the border is not certain are added to the one after.

@@ -114,14 +114,6 @@ pub fn ranges(database: &str) -> String {
     )
 }
 
-/// Rows of exporters.
-pub fn rows(database: &str) -> String {
-    format!(
-        "SELECT toString(exporter) AS address, count() AS rows FROM {database}.flows WHERE {OF_EXPORTERS} AND {RECEIVED} \
-         GROUP BY exporter"
-    )
-}
-
 const SUMS: &str =
     "count() AS rows, sum(toUInt64(ifNull(bytes, 0))) AS sum_bytes, sum(packets) AS sum_packets";
 
