@@ -88,6 +88,14 @@ pub struct Report {
     pub delays: Vec<(f64, f64, f64)>,
 }
 
+impl Report {
+    /// It does not pass, for a reason that was met once it was judged.
+    pub fn fails(&mut self, reason: String) {
+        self.reasons.push(reason);
+        self.verdict = Verdict::Fail;
+    }
+}
+
 /// Where the stack of a run was.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -312,6 +320,13 @@ pub(crate) mod tests {
             ("2000-02-29T00:00:00Z".to_owned(), "23:59:59".to_owned())
         );
         assert_eq!([0, 999, 1000, 1_234_567].map(thousands), ["0", "999", "1 000", "1 234 567"]);
+    }
+
+    #[test]
+    fn what_goes_wrong_after_it_was_judged_fails_it_too() {
+        let mut report = passed("name = 'a'\nabout = ''\n[[phase]]\nfor_s = 1\nrate = 1\n");
+        report.fails("the stack did not end in order: sink-0 ended with exit status: 1".to_owned());
+        assert_eq!((report.verdict, report.reasons.len()), (Verdict::Fail, 1));
     }
 
     #[test]

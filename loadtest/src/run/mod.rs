@@ -137,7 +137,7 @@ pub fn run(options: &Options, stop: &AtomicBool) -> Result<Report> {
     let run = Run::new(options, machine.as_ref(), &world, &exporters)?;
     let mut report = run.go(machine.as_mut(), stop)?;
     if let Some(Err(error)) = machine.map(|machine| machine.stack.down()) {
-        report.reasons.push(format!("the stack did not end in order: {error}"));
+        report.fails(format!("the stack did not end in order: {error}"));
     }
     Ok(report)
 }
@@ -247,7 +247,7 @@ impl<'w> Run<'w> {
             // A result is not thrown away because its last figures can't be had.
             match runtime.block_on(kept::tables(&self.store)) {
                 Ok(tables) => report.tables = tables,
-                Err(error) => report.reasons.push(format!("what the tables keep is not known: {error:#}")),
+                Err(error) => report.fails(format!("what the tables keep is not known: {error:#}")),
             }
             report.topics = kept::topics(&machine.topics());
         }
