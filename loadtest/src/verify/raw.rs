@@ -130,7 +130,7 @@ pub async fn by_minute(
         minute: i64,
         doubled: u64,
     }
-    let asking = Asking { store, from: ledger.started_ns, to: ledger.ended_ns + 5_000_000_000 };
+    let asking = Asking::new(store, ledger);
     let mut all = ByMinute::new();
     let numbered = ledger.exporters.iter().zip(wrong).enumerate();
     for (number, (account, _)) in numbered.filter(|(_, (_, one))| one.lost + one.doubled > 0) {
@@ -162,7 +162,7 @@ pub async fn against_raw(
     store: &Store,
     patience: Patience,
 ) -> Result<(Report, Missed)> {
-    let asking = Asking { store, from: ledger.started_ns, to: ledger.ended_ns + 5_000_000_000 };
+    let asking = Asking::new(store, ledger);
     let there = |sent: &&Sent| received.times(sent.print) > 0;
     let wanted: u64 = ledger.journal.iter().filter(there).map(|sent| u64::from(sent.flows)).sum();
     asking.wait(ledger, wanted, patience).await?;
