@@ -121,6 +121,8 @@ fn a_stack_that_is_there_is_tested_from_addresses_of_its_own() {
     let told = report::markdown(&report);
     assert_eq!(report.verdict, Verdict::Pass, "{told}");
     assert_eq!((report.exporters.len(), report.exporters[0].address.as_str()), (2, "127.77.0.1"));
+    assert_eq!(report.scenario.network.exporters, 2);
+    assert!(told.contains("Run with 2 routers in the place of 24."), "{told}");
     assert!(report.parts.is_empty() && report.freshness.is_some(), "{told}");
 
     let kills = format!("{text}[[event]]\nat_s = 1\nact = 'kill'\npart = 'sink'\n");

@@ -115,6 +115,11 @@ pub fn run(options: &Options, stop: &AtomicBool) -> Result<Report> {
         }
         _ => network(&world, scenario.network.exporters, FIRST),
     };
+    let options = &Options {
+        scenario: as_run(scenario, exporters.len(), world.ases().len()),
+        ..options.clone()
+    };
+    let scenario = &options.scenario;
     if let Some(after) = scenario.network.templates_after {
         exporters.iter_mut().for_each(|one| one.templates_after = after);
     }
@@ -140,6 +145,19 @@ pub fn run(options: &Options, stop: &AtomicBool) -> Result<Report> {
         report.fails(format!("the stack did not end in order: {error}"));
     }
     Ok(report)
+}
+
+/// The scenario as it is run: where it is about other numbers than there are, it has those that there are, and its words say so.
+fn as_run(scenario: &Scenario, exporters: usize, ases: usize) -> Scenario {
+    let mut run = scenario.clone();
+    let network = &mut run.network;
+    for (what, said, is) in [("routers", &mut network.exporters, exporters), ("ASes", &mut network.ases, ases)] {
+        if *said != is {
+            run.about += &format!(" Run with {is} {what} in the place of {said}.");
+            *said = is;
+        }
+    }
+    run
 }
 
 /// What is needed of wherever it runs.
@@ -316,6 +334,15 @@ impl Drop for Ends<'_> {
 mod tests {
     use super::*;
     use std::collections::BTreeSet;
+
+    #[test]
+    fn a_scenario_that_is_run_with_other_numbers_than_it_says_says_both() {
+        let scenario = Scenario::load("many-exporters").unwrap();
+        assert_eq!(as_run(&scenario, 10_000, 4000), scenario);
+        let run = as_run(&scenario, 1, 4000);
+        assert_eq!((run.network.exporters, run.network.ases), (1, 4000));
+        assert!(run.about.ends_with("has its own. Run with 1 routers in the place of 10000."), "{}", run.about);
+    }
 
     #[test]
     fn routers_of_every_kind_are_asked_for_their_newest_row() {
