@@ -296,8 +296,9 @@ impl Scenario {
         Ok(())
     }
 
-    /// The same, longer or shorter: rates, and how long what goes wrong lasts, stay.
+    /// The same, longer or shorter: rates, and how long what goes wrong lasts, stay. What is provoked all the while is expected in proportion.
     pub fn stretched(mut self, factor: f64) -> Self {
+        self.expect.min_dead = (self.expect.min_dead as f64 * factor) as u64;
         self.phases.iter_mut().for_each(|phase| phase.for_s *= factor);
         self.events.iter_mut().for_each(|event| event.at_s *= factor);
         self
@@ -333,6 +334,12 @@ mod tests {
             assert_eq!(scenario.name, *name);
             assert!(scenario.about.ends_with('.'), "{name}: {}", scenario.about);
         }
+    }
+
+    #[test]
+    fn a_scenario_that_is_run_for_a_tenth_of_its_time_expects_a_tenth_of_the_dead_letters() {
+        let short = Scenario::load("garbage-flood").unwrap().stretched(0.1);
+        assert_eq!((short.sending().as_secs(), short.phases[0].garbage, short.expect.min_dead), (12, 2000.0, 10_000));
     }
 
     #[test]
