@@ -9,7 +9,7 @@ use crate::pace::{ACKNOWLEDGED, DROPPED, KERNEL_DROPS, RECEIVED};
 use crate::verify::{self, OF_EXPORTERS};
 use anyhow::Result;
 use serde::{Deserialize, Serialize};
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::net::Ipv4Addr;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -243,12 +243,20 @@ pub(super) fn locked<T>(shared: &Mutex<T>) -> MutexGuard<'_, T> {
     shared.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+/// A process: its id and its start, so that an id given out again is another one.
+type Key = (u32, u64);
+
 /// What processes used, over their deaths.
 #[derive(Default)]
 struct Usage {
-    /// By process id and its start, so that an id given out again is another process.
-    last: HashMap<(u32, u64), (String, Used)>,
-    first: HashMap<(u32, u64), Used>,
+    last: HashMap<Key, (String, Used)>,
+    first: HashMap<Key, Used>,
+    /// Those that were there at the last look.
+    living: HashSet<Key>,
+    /// Parents of those that have not ended before them.
+    parents: HashMap<Key, Key>,
+    /// What children had written that ended before their parent: from then on Linux counts it as the parent's.
+    inherited: HashMap<Key, u64>,
     /// Those that are met from here on were started meanwhile, and all that they used counts.
     looked: bool,
     threads: HashMap<(u32, u32), (String, f64, f64)>,
@@ -257,39 +265,67 @@ struct Usage {
 impl Usage {
     /// Looks at each process, and at the children of those that have some; gives what each part has used since the first look.
     fn look(&mut self, processes: &[(String, u32)]) -> BTreeMap<String, Used> {
-        for (_, used) in self.last.values_mut() {
-            used.memory = 0;
-        }
+        self.begin();
         for (part, pid) in processes {
-            self.process(part, *pid);
+            // Asked first: one that ends between two questions has no children, and they have not ended.
+            let children = if part == "standalone" { children(*pid) } else { Vec::new() };
+            let Some(parent) = self.process(part, *pid, None) else { continue };
             if part == "standalone" {
                 self.count_threads(*pid);
-                for child in children(*pid) {
-                    self.process("engine", child);
-                }
+            }
+            for child in children {
+                self.process("engine", child, Some(parent));
             }
         }
+        self.sums()
+    }
+
+    fn begin(&mut self) {
+        self.living.clear();
+        self.last.values_mut().for_each(|(_, used)| used.memory = 0);
+    }
+
+    fn process(&mut self, part: &str, pid: u32, parent: Option<Key>) -> Option<Key> {
+        let (started, mut used, written) = proc(Path::new(&format!("/proc/{pid}")))?;
+        let key = (pid, started);
+        // Of one that has ended and that nobody has taken note of it can't be had.
+        used.written = written.or_else(|| Some(self.last.get(&key)?.1.written)).unwrap_or_default();
+        if pid == std::process::id() {
+            // It writes nothing by itself, and is the parent of all.
+            used.written = 0;
+        }
+        self.enter(part, key, used, parent);
+        Some(key)
+    }
+
+    fn enter(&mut self, part: &str, key: Key, used: Used, parent: Option<Key>) {
+        let before = if self.looked { Used::default() } else { used };
+        self.first.entry(key).or_insert(before);
+        self.last.insert(key, (part.to_owned(), used));
+        self.living.insert(key);
+        self.parents.extend(parent.map(|parent| (key, parent)));
+    }
+
+    fn sums(&mut self) -> BTreeMap<String, Used> {
         self.looked = true;
+        for (child, parent) in &self.parents {
+            if self.living.contains(parent) && !self.living.contains(child) {
+                let written = self.last.get(child).map_or(0, |(_, used)| used.written);
+                *self.inherited.entry(*parent).or_default() += written;
+            }
+        }
+        let (living, inherited) = (&self.living, &self.inherited);
+        self.parents.retain(|child, parent| living.contains(child) || !living.contains(parent));
         let mut parts: BTreeMap<String, Used> = BTreeMap::new();
         for (key, (part, used)) in &self.last {
             let first = self.first.get(key).copied().unwrap_or_default();
             let sum = parts.entry(part.clone()).or_default();
             sum.cpu_s += used.cpu_s - first.cpu_s;
             sum.memory += used.memory;
-            sum.written += used.written.saturating_sub(first.written);
+            let others = first.written + inherited.get(key).copied().unwrap_or_default();
+            sum.written += used.written.saturating_sub(others);
         }
         parts
-    }
-
-    fn process(&mut self, part: &str, pid: u32) {
-        let Some((started, mut used)) = proc(Path::new(&format!("/proc/{pid}"))) else { return };
-        if pid == std::process::id() {
-            // Linux counts what a child wrote as its parent's once it is dead; this one writes nothing by itself.
-            used.written = 0;
-        }
-        let before = if self.looked { Used::default() } else { used };
-        self.first.entry((pid, started)).or_insert(before);
-        self.last.insert((pid, started), (part.to_owned(), used));
     }
 
     fn count_threads(&mut self, pid: u32) {
@@ -324,6 +360,7 @@ pub fn children(pid: u32) -> Vec<u32> {
 
 struct Stat {
     name: String,
+    /// Its own: what its children used stands elsewhere.
     cpu_s: f64,
     started: u64,
     resident_pages: u64,
@@ -349,13 +386,15 @@ impl Stat {
     }
 }
 
-fn proc(path: &Path) -> Option<(u64, Used)> {
+/// When a process was started, what it has used but for what it has written, and that, where it can be had.
+fn proc(path: &Path) -> Option<(u64, Used, Option<u64>)> {
     let stat = Stat::read(&path.join("stat"))?;
     let io = std::fs::read_to_string(path.join("io")).unwrap_or_default();
     let field = |name: &str| io.lines().find_map(|line| line.strip_prefix(name)?.trim().parse::<u64>().ok());
-    let written =
-        field("write_bytes:").unwrap_or(0).saturating_sub(field("cancelled_write_bytes:").unwrap_or(0));
-    Some((stat.started, Used { cpu_s: stat.cpu_s, memory: stat.resident_pages * PAGE, written }))
+    let cancelled = field("cancelled_write_bytes:").unwrap_or(0);
+    let written = field("write_bytes:").map(|written| written.saturating_sub(cancelled));
+    let used = Used { cpu_s: stat.cpu_s, memory: stat.resident_pages * PAGE, written: 0 };
+    Some((stat.started, used, written))
 }
 
 #[cfg(test)]
@@ -386,6 +425,28 @@ mod tests {
         assert_eq!(counters.sum(RECEIVED), 50 + 160);
         counters.ended("nobody");
         assert_eq!(counters.sum(RECEIVED), 50 + 160);
+    }
+
+    #[test]
+    fn what_a_child_had_written_is_not_its_parents_once_it_has_ended() {
+        let (parent, engine, next) = ((7, 0), (8, 0), (9, 0));
+        let written = |written| Used { written, ..Used::default() };
+        let mut usage = Usage::default();
+        let mut look = |seen: &[(&str, Key, u64, Option<Key>)]| {
+            usage.begin();
+            seen.iter().for_each(|(part, key, bytes, of)| usage.enter(part, *key, written(*bytes), *of));
+            let parts = usage.sums();
+            ["standalone", "engine"].map(|part| parts[part].written)
+        };
+        let seen = |own, child, bytes| [("standalone", parent, own, None), ("engine", child, bytes, Some(parent))];
+        assert_eq!(look(&seen(10, engine, 5)), [0, 0]);
+        assert_eq!(look(&seen(20, engine, 105)), [10, 100]);
+        // It wrote 3 more before it was killed; then 2 are its parent's own.
+        assert_eq!(look(&seen(20 + 108 + 2, next, 1)), [10 + 3 + 2, 101]);
+        assert_eq!(look(&seen(20 + 108 + 4, next, 2)), [10 + 3 + 4, 102]);
+        // Whose parent ends first is not counted as its parent's.
+        let other = (10, 0);
+        assert_eq!(look(&[("standalone", other, 1, None)]), [17 + 1, 102]);
     }
 
     #[test]
