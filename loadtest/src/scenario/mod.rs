@@ -212,6 +212,8 @@ pub struct Expect {
     pub memory_growth: Option<f64>,
     /// Dead letters at least: so many were provoked.
     pub min_dead: u64,
+    /// Flows that ingest drops and counts at least: so many were provoked.
+    pub min_dropped: u64,
     /// Most bytes written to disk a flow, by all parts.
     pub max_bytes_per_flow: Option<f64>,
 }
@@ -298,7 +300,9 @@ impl Scenario {
 
     /// The same, longer or shorter: rates, and how long what goes wrong lasts, stay. What is provoked all the while is expected in proportion.
     pub fn stretched(mut self, factor: f64) -> Self {
-        self.expect.min_dead = (self.expect.min_dead as f64 * factor) as u64;
+        for least in [&mut self.expect.min_dead, &mut self.expect.min_dropped] {
+            *least = (*least as f64 * factor) as u64;
+        }
         self.phases.iter_mut().for_each(|phase| phase.for_s *= factor);
         self.events.iter_mut().for_each(|event| event.at_s *= factor);
         self
@@ -307,6 +311,11 @@ impl Scenario {
     /// How long it sends.
     pub fn sending(&self) -> Duration {
         Duration::from_secs_f64(self.phases.iter().map(|phase| phase.for_s * phase.steps as f64).sum())
+    }
+
+    /// Whether it looks for a limit.
+    pub fn is_ramp(&self) -> bool {
+        self.phases.iter().any(|phase| phase.steps > 1)
     }
 
     /// Whether datagrams come that mean nothing, some of them from strangers.
