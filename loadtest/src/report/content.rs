@@ -52,7 +52,7 @@ pub fn blocks(report: &Report) -> Vec<Block> {
     }
     let machine = &report.machine;
     o.push(Block::Text(format!(
-        "Run at {} on {} cores of {}, {} MB of memory, Linux {}; Weir {}. {}",
+        "Run at {} on {} cores of {}, {} MB of memory, Linux {}; measured: {}. {}",
         date(report.started),
         machine.cores,
         machine.cpu,

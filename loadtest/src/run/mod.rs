@@ -165,6 +165,8 @@ struct Run<'w> {
     scenario: &'w Scenario,
     stretch: f64,
     place: report::Place,
+    /// What the program that is measured says of itself.
+    weir: String,
     exporters: &'w [Exporter],
     store: Store,
     bus: Option<weir_bus::Config>,
@@ -235,6 +237,7 @@ impl<'w> Run<'w> {
                 Place::Local { .. } => report::Place::Local,
                 Place::Target(_) => report::Place::Target,
             },
+            weir: machine.map_or_else(|| Ok("not known".to_owned()), Machine::version)?,
             exporters,
             store: Store::new(&clickhouse)?,
             bus,

@@ -129,7 +129,7 @@ impl Run<'_> {
             reasons: over.broken,
             compared: if received.is_some() { report::Compared::Raw } else { report::Compared::Sums },
             stopped,
-            machine: report::Machine::this(),
+            machine: report::Machine::this(self.weir.clone()),
             started: over.begun_ns / 1_000_000_000,
             sending_s,
             sent,

@@ -154,6 +154,15 @@ impl Machine {
         Ok(machine)
     }
 
+    /// What its program says of itself.
+    ///
+    /// # Errors
+    /// Where it says nothing.
+    pub fn version(&self) -> Result<String> {
+        let said = self.stack.weir("--version", &[])?;
+        Ok(String::from_utf8_lossy(&said).trim().to_owned())
+    }
+
     /// Whether it is one process.
     pub fn standalone(&self) -> bool {
         self.standalone
