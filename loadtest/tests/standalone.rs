@@ -2,6 +2,8 @@
 #![allow(clippy::unwrap_used)]
 
 mod support;
+#[path = "support/up.rs"]
+mod up;
 
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
@@ -11,44 +13,26 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 use support::alone;
+use up::{block_on, store, up};
 use weir_bus::EmbeddedBus;
 use weir_loadtest::generate::{Bounds, Generator, Options, now_ns};
-use weir_loadtest::network::{Exporter, links_toml, network};
+use weir_loadtest::network::{Exporter, network};
 use weir_loadtest::raw::Received;
 use weir_loadtest::run::Ends;
 use weir_loadtest::run::faults::last_look;
 use weir_loadtest::run::sample::{Counters, children};
 use weir_loadtest::verify::{Cause, Excuse, Patience, Verdict, against_raw, verify};
 use weir_loadtest::world::World;
-use weir_stack::local::Ports;
 use weir_stack::{Local, Signal, local, scrape};
-use weir_store::{Config, Store};
 
 const SEED: u64 = 5;
 const PARTITIONS: usize = 4;
 const LONG: Duration = Duration::from_secs(60);
 
 fn stack(dir: &Path, world: &World, exporters: &[Exporter]) -> Local {
-    let asn = dir.join("asn.csv");
-    std::fs::write(&asn, world.csv()).unwrap();
-    let databases = format!("[decoder.enrich.databases]\nasn = ['{}']\n", asn.display());
-    let config = ["[sink]\nbatch_ms = 700\n", &databases, &links_toml(exporters)];
-    let options = local::Options {
-        standalone: true,
-        ports: Ports::free().unwrap(),
-        partitions: Some(PARTITIONS),
-        config: config.map(|text| text.parse().unwrap()).to_vec(),
-        ..local::Options::new(dir)
-    };
-    Local::up(options).unwrap_or_else(|error| panic!("{error}"))
-}
-
-fn store(stack: &Local) -> Store {
-    Store::new(&Config { url: stack.clickhouse(), ..Config::default() }).unwrap()
-}
-
-fn block_on<F: Future>(future: F) -> F::Output {
-    tokio::runtime::Runtime::new().unwrap().block_on(future)
+    let options =
+        local::Options { standalone: true, partitions: Some(PARTITIONS), ..local::Options::new(dir) };
+    up(options, world, exporters, "[sink]\nbatch_ms = 700\n")
 }
 
 /// The engine's process: the only child of the standalone one.
