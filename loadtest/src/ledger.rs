@@ -281,16 +281,11 @@ impl Ledger {
     }
 
     /// Enters a datagram of exporter `number` that was sent within `minutes`, first and last.
-    pub fn enter(
-        &mut self,
-        number: usize,
-        flows: &[Flow],
-        told: &[Told],
-        minutes: (i64, i64),
-    ) -> Entered {
+    pub fn enter(&mut self, number: usize, flows: &[Flow], told: &[Told], minutes: (i64, i64)) -> Entered {
         self.datagrams += 1;
         let account = &mut self.exporters[number];
-        let mut all = Entered { interval: told.first().map_or(0, |told| told.interval), ..Entered::default() };
+        let mut all =
+            Entered { interval: told.first().map_or(0, |told| told.interval), ..Entered::default() };
         for (flow, told) in flows.iter().zip(told) {
             let sum = Sum { flows: 1, bytes: flow.bytes, packets: flow.packets };
             all.sum += sum;

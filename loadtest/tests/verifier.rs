@@ -108,7 +108,8 @@ fn exchange<'w>(
     for datagram in 0..180 {
         let now_ns = started + datagram * 3_100_000_000;
         let clock = Clock { now_ns, booted_ns: started - 86_400_000_000_000 };
-        let mut payloads: Vec<_> = encoder.control(exporter, clock).into_iter().map(|(_, bytes)| bytes).collect();
+        let mut payloads: Vec<_> =
+            encoder.control(exporter, clock).into_iter().map(|(_, bytes)| bytes).collect();
         let flows: Vec<_> = (0..encoder.capacity()).map(|_| traffic.next(world, exporter)).collect();
         payloads.push(encoder.data(exporter, &flows, clock, &mut told));
         let received = now_ns + random.random_range(20_000..900_000);
@@ -187,7 +188,9 @@ async fn a_flow_lost_a_flow_doubled_and_a_byte_in_the_wrong_minute_are_each_told
     let (store, mut ledger, _) = stored(&url, "whole", Bent::default(), false).await;
     // Rollups of a run whose flows are beyond their retention concern nobody.
     for rollup in weir_schemas::rollup::ROLLUPS.iter().map(|rollup| rollup.name) {
-        let before = format!("INSERT INTO whole.{rollup} SELECT * REPLACE (time - INTERVAL 20 DAY AS time) FROM whole.{rollup}");
+        let before = format!(
+            "INSERT INTO whole.{rollup} SELECT * REPLACE (time - INTERVAL 20 DAY AS time) FROM whole.{rollup}"
+        );
         store.execute(&before).await.unwrap();
     }
     let report = verify(&ledger, &store, PATIENCE).await.unwrap();
@@ -230,12 +233,12 @@ async fn a_flow_lost_a_flow_doubled_and_a_byte_in_the_wrong_minute_are_each_told
     let missed = Bent { missed: Some(7), ..Bent::default() };
     let (store, ledger, received) = stored(&url, "missed", missed, false).await;
     let (report, why) = against_raw(&ledger, &received, &[], &store, PATIENCE).await.unwrap();
-    let told = |report: &Report| report.exporters.iter().flat_map(|one| one.faults.clone()).collect::<Vec<_>>();
+    let told =
+        |report: &Report| report.exporters.iter().flat_map(|one| one.faults.clone()).collect::<Vec<_>>();
     assert_eq!((told(&report), report.lost, report.doubled), (Vec::new(), 0, 0), "{report}");
     assert_eq!((report.verdict, why.of(Cause::Unexplained)), (Verdict::Invalid, 1), "{report}");
 
-    let (store, ledger, received) =
-        stored(&url, "rated", Bent { rated: Some(40), ..missed }, false).await;
+    let (store, ledger, received) = stored(&url, "rated", Bent { rated: Some(40), ..missed }, false).await;
     let (report, _) = against_raw(&ledger, &received, &[], &store, PATIENCE).await.unwrap();
     assert_eq!((report.verdict, report.lost, wrong(&report)), (Verdict::Fail, 0, vec![]), "{report}");
     assert!(told(&report)[0].starts_with("by sampling interval in thousandths: 2 differ"), "{report}");

@@ -155,7 +155,9 @@ impl Run {
         if !self.asn.is_empty() {
             return Ok(self.asn.clone());
         }
-        let part = |name| Home::find().part(name, "The AS database", "scripts/fetch-asn.sh, or give files with --asn");
+        let part = |name| {
+            Home::find().part(name, "The AS database", "scripts/fetch-asn.sh, or give files with --asn")
+        };
         ["asn/asn-ipv4.csv", "asn/asn-ipv6.csv"].into_iter().map(|name| Ok(part(name)?)).collect()
     }
 }

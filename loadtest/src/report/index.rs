@@ -31,10 +31,11 @@ pub fn index(reports: &[Report]) -> String {
 
 /// Flows a second while it was sent: between two phases there is a pause.
 fn rate(report: &Report) -> f64 {
-    let lengths = report.scenario.phases.iter().flat_map(|phase| std::iter::repeat_n(phase.for_s, phase.steps));
+    let lengths =
+        report.scenario.phases.iter().flat_map(|phase| std::iter::repeat_n(phase.for_s, phase.steps));
     let steps = report.steps.iter().zip(lengths);
-    let (flows, seconds) =
-        steps.fold((0.0, 0.0), |(flows, seconds), (step, for_s)| (flows + step.offered * for_s, seconds + for_s));
+    let (flows, seconds) = steps
+        .fold((0.0, 0.0), |(flows, seconds), (step, for_s)| (flows + step.offered * for_s, seconds + for_s));
     if seconds > 0.0 { flows / seconds } else { 0.0 }
 }
 

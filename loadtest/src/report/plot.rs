@@ -48,10 +48,7 @@ pub fn plots(report: &Report) -> Vec<String> {
                 line("stored", slope(&of(&|one| one.stored as f64))),
             ],
         ),
-        (
-            waiting,
-            vec![line("flows", of(&|one| one.sent.saturating_sub(one.stored) as f64))],
-        ),
+        (waiting, vec![line("flows", of(&|one| one.sent.saturating_sub(one.stored) as f64))]),
         (
             "from packet to row, s",
             vec![

@@ -13,8 +13,8 @@ use crate::verify::Excuse;
 use anyhow::Result;
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 /// Nothing more comes where no row has come for so long.
@@ -100,7 +100,8 @@ pub(super) fn events(
             machine.tell_processes();
             // What one had when it was killed it had received since it listened: nothing before counts as its own.
             let since = excuses.iter().map(|one: &Excuse| one.to).max().unwrap_or(i64::MIN);
-            excuses.extend(outcome.excuses.into_iter().map(|one| Excuse { from: one.from.max(since), ..one }));
+            excuses
+                .extend(outcome.excuses.into_iter().map(|one| Excuse { from: one.from.max(since), ..one }));
             done.push(Done {
                 at_s,
                 what: outcome.what,

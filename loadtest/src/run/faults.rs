@@ -187,8 +187,10 @@ fn queued(ports: [u16; 3]) -> Result<u64> {
         let table = std::fs::read_to_string(path).unwrap_or_default();
         for line in table.lines().skip(1) {
             let mut fields = line.split_whitespace();
-            let port = fields.nth(1).and_then(|local| u16::from_str_radix(local.rsplit_once(':')?.1, 16).ok());
-            let waits = fields.nth(2).and_then(|queues| u64::from_str_radix(queues.split_once(':')?.1, 16).ok());
+            let port =
+                fields.nth(1).and_then(|local| u16::from_str_radix(local.rsplit_once(':')?.1, 16).ok());
+            let waits =
+                fields.nth(2).and_then(|queues| u64::from_str_radix(queues.split_once(':')?.1, 16).ok());
             let port = port.with_context(|| format!("{path} has a line that is none: {line}"))?;
             if ports.contains(&port) {
                 bytes += waits.with_context(|| format!("{path} has a line that is none: {line}"))?;
@@ -285,7 +287,8 @@ mod tests {
 
     #[test]
     fn what_waits_in_a_sockets_buffer_is_counted_until_it_is_taken() {
-        let (socket, sender) = (UdpSocket::bind("127.0.0.1:0").unwrap(), UdpSocket::bind("127.0.0.1:0").unwrap());
+        let (socket, sender) =
+            (UdpSocket::bind("127.0.0.1:0").unwrap(), UdpSocket::bind("127.0.0.1:0").unwrap());
         let ports = [0, 0, socket.local_addr().unwrap().port()];
         assert_eq!(queued(ports).unwrap(), 0);
         for _ in 0..5 {

@@ -84,7 +84,9 @@ pub fn judge(report: &mut Report) {
     let seen = if faults == 0 { "all" } else { "see the exporters" };
     let what = match report.compared {
         Compared::Sums => "what exporters' flows say, by minute, rate and side",
-        Compared::Raw => "what exporters' flows say that lie in weir.raw, by minute and rate (sides were not compared)",
+        Compared::Raw => {
+            "what exporters' flows say that lie in weir.raw, by minute and rate (sides were not compared)"
+        }
     };
     check(what, "as sent".to_owned(), seen.to_owned(), Some(faults == 0));
     let wanted: usize = report.scenario.events.iter().map(|event| event.times).sum();
@@ -304,7 +306,10 @@ mod tests {
         assert_eq!(judged(&expects("min_dead = 3"), |report| report.dead = 2).0, Verdict::Fail);
         let drops = expects("missed = ['ingest']\nmin_dropped = 3");
         let dropped = |flows| move |report: &mut Report| report.missed.extend([(Cause::Ingest, flows)]);
-        assert_eq!((judged(&drops, dropped(2)).0, judged(&drops, dropped(3)).0), (Verdict::Fail, Verdict::Pass));
+        assert_eq!(
+            (judged(&drops, dropped(2)).0, judged(&drops, dropped(3)).0),
+            (Verdict::Fail, Verdict::Pass)
+        );
         let sent = |offered| {
             move |report: &mut Report| report.steps.push(Step { asked: 100.0, offered, ..Step::default() })
         };

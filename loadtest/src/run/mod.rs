@@ -115,10 +115,8 @@ pub fn run(options: &Options, stop: &AtomicBool) -> Result<Report> {
         }
         _ => network(&world, scenario.network.exporters, FIRST),
     };
-    let options = &Options {
-        scenario: as_run(scenario, exporters.len(), world.ases().len()),
-        ..options.clone()
-    };
+    let options =
+        &Options { scenario: as_run(scenario, exporters.len(), world.ases().len()), ..options.clone() };
     let scenario = &options.scenario;
     if let Some(after) = scenario.network.templates_after {
         exporters.iter_mut().for_each(|one| one.templates_after = after);
@@ -151,7 +149,9 @@ pub fn run(options: &Options, stop: &AtomicBool) -> Result<Report> {
 fn as_run(scenario: &Scenario, exporters: usize, ases: usize) -> Scenario {
     let mut run = scenario.clone();
     let network = &mut run.network;
-    for (what, said, is) in [("routers", &mut network.exporters, exporters), ("ASes", &mut network.ases, ases)] {
+    for (what, said, is) in
+        [("routers", &mut network.exporters, exporters), ("ASes", &mut network.ases, ases)]
+    {
         if *said != is {
             run.about += &format!(" Run with {is} {what} in the place of {said}.");
             *said = is;
@@ -344,7 +344,11 @@ mod tests {
         assert_eq!(as_run(&scenario, 10_000, 4000), scenario);
         let run = as_run(&scenario, 1, 4000);
         assert_eq!((run.network.exporters, run.network.ases), (1, 4000));
-        assert!(run.about.ends_with("has its own. Run with 1 routers in the place of 10000."), "{}", run.about);
+        assert!(
+            run.about.ends_with("has its own. Run with 1 routers in the place of 10000."),
+            "{}",
+            run.about
+        );
     }
 
     #[test]

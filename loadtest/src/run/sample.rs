@@ -438,7 +438,8 @@ mod tests {
             let parts = usage.sums();
             ["standalone", "engine"].map(|part| parts[part].written)
         };
-        let seen = |own, child, bytes| [("standalone", parent, own, None), ("engine", child, bytes, Some(parent))];
+        let seen =
+            |own, child, bytes| [("standalone", parent, own, None), ("engine", child, bytes, Some(parent))];
         assert_eq!(look(&seen(10, engine, 5)), [0, 0]);
         assert_eq!(look(&seen(20, engine, 105)), [10, 100]);
         // It wrote 3 more before it was killed; then 2 are its parent's own.

@@ -348,7 +348,10 @@ mod tests {
     #[test]
     fn a_scenario_that_is_run_for_a_tenth_of_its_time_expects_a_tenth_of_the_dead_letters() {
         let short = Scenario::load("garbage-flood").unwrap().stretched(0.1);
-        assert_eq!((short.sending().as_secs(), short.phases[0].garbage, short.expect.min_dead), (12, 2000.0, 10_000));
+        assert_eq!(
+            (short.sending().as_secs(), short.phases[0].garbage, short.expect.min_dead),
+            (12, 2000.0, 10_000)
+        );
     }
 
     #[test]

@@ -1,7 +1,10 @@
 //! Holds what is stored against `weir.raw` where ingest died on the way: flow by flow, by the numbers that flows carry, and by what the
 //! flows that lie there say together.
 
-use super::{Asking, COLLECTED, Exporter, Patience, Report, Stored, Verdict, compare_rates, differences, groups, mapped, rollups, sql};
+use super::{
+    Asking, COLLECTED, Exporter, Patience, Report, Stored, Verdict, compare_rates, differences, groups,
+    mapped, rollups, sql,
+};
 use crate::ledger::{Account, Ledger, Sum};
 use crate::raw::{Announced, Received, Sent};
 use anyhow::Result;
@@ -175,10 +178,12 @@ pub async fn against_raw(
         journals[one.exporter as usize].announced.push(one);
     }
     for group in groups(&asking, ledger, COLLECTED).await? {
-        let (mut stored, mut ranges) = (super::stored(&asking, &group, false).await?, ranges(&asking, &group).await?);
+        let (mut stored, mut ranges) =
+            (super::stored(&asking, &group, false).await?, ranges(&asking, &group).await?);
         for account in group {
             let address = mapped(account);
-            let stored = (stored.remove(&address).unwrap_or_default(), ranges.remove(&address).unwrap_or_default());
+            let stored =
+                (stored.remove(&address).unwrap_or_default(), ranges.remove(&address).unwrap_or_default());
             exporters.push(exporter(account, &journals[exporters.len()], received, stored));
         }
     }
@@ -326,9 +331,18 @@ mod tests {
     #[test]
     fn what_lies_in_weir_raw_has_the_rate_whose_announcement_lies_there_too() {
         let exporters = network(&World::synthetic(1), 1, std::net::Ipv4Addr::new(127, 64, 0, 1));
-        let account = &Ledger::new(&exporters, 1, 0).exporters[0];
+        let ledger = Ledger::new(&exporters, 1, 0);
+        let account = &ledger.exporters[0];
         let sent: Vec<Sent> = (0..6)
-            .map(|n| Sent { flows: 10, bytes: 5, at: n as i64 * 10, print: n, checksum: 7, interval: 9, ..Sent::default() })
+            .map(|n| Sent {
+                flows: 10,
+                bytes: 5,
+                at: n as i64 * 10,
+                print: n,
+                checksum: 7,
+                interval: 9,
+                ..Sent::default()
+            })
             .collect();
         // Before the second datagram and before the fourth.
         let announced = [(9, 100, false), (9, 101, true), (29, 102, false), (29, 103, true)]
@@ -344,8 +358,16 @@ mod tests {
         assert_eq!(of(&[], &[]), (vec![(9, 60)], true), "told with the flows");
         assert_eq!(of(&[], &announced), (vec![(0, 10), (9, 50)], true));
         assert_eq!(of(&[0, 3], &announced), (vec![(9, 40)], true));
-        assert_eq!(of(&[101], &announced), (vec![(0, 30), (9, 30)], true), "the first announcement was missed");
-        assert_eq!(of(&[101, 102], &announced), (vec![(0, 30), (9, 30)], true), "two templates are as good as one");
+        assert_eq!(
+            of(&[101], &announced),
+            (vec![(0, 30), (9, 30)], true),
+            "the first announcement was missed"
+        );
+        assert_eq!(
+            of(&[101, 102], &announced),
+            (vec![(0, 30), (9, 30)], true),
+            "two templates are as good as one"
+        );
         assert!(!of(&[100], &announced).1, "a rate without its template");
         assert_eq!(of(&[100, 1, 2], &announced), (vec![(0, 10), (9, 30)], true), "which concerns no flow");
     }
@@ -356,7 +378,13 @@ mod tests {
         let mut ledger = Ledger::new(&exporters, 1, 0);
         let millisecond = 1_000_000;
         ledger.journal = (0..100)
-            .map(|n| Sent { first: n * 10, flows: 10, at: n as i64 * millisecond, print: n, ..Sent::default() })
+            .map(|n| Sent {
+                first: n * 10,
+                flows: 10,
+                at: n as i64 * millisecond,
+                print: n,
+                ..Sent::default()
+            })
             .collect();
         let excuses = Excuse::dead(LastLook { at: 60 * millisecond, held: 12 }, 99 * millisecond);
         let missed = missed(&ledger, &Received::default(), &excuses);

@@ -238,7 +238,8 @@ mod tests {
         let script = format!("#!/bin/sh\ntrap '{on_term}' TERM\necho up\nwhile :; do sleep 0.02; done\n");
         std::fs::write(&program, script).unwrap();
         std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755)).unwrap();
-        let mut service = Service::new("sink-0", Kind::Sink, &program, dir.path(), String::new(), &[], log.clone());
+        let mut service =
+            Service::new("sink-0", Kind::Sink, &program, dir.path(), String::new(), &[], log.clone());
         service.start().unwrap();
         while !tail(&log).contains("up") {
             std::thread::sleep(Duration::from_millis(5));

@@ -440,7 +440,11 @@ fn no_order_of_crashes_takeovers_and_lost_words_loses_or_doubles_anything() {
     }
     println!("{states} states in {:?}", begun.elapsed().max(Duration::from_millis(1)));
     let (before, _) = DOCUMENT.split_once(" states (three crashes").unwrap();
-    assert_eq!(before.rsplit("In ").next().unwrap().replace(' ', ""), states.to_string(), "docs/reliability.md");
+    assert_eq!(
+        before.rsplit("In ").next().unwrap().replace(' ', ""),
+        states.to_string(),
+        "docs/reliability.md"
+    );
 }
 
 #[test]
@@ -458,7 +462,8 @@ fn with_any_rule_taken_out_the_same_search_finds_what_it_is_for() {
         let (story, (word, wrong)) =
             wrong.unwrap_or_else(|| panic!("without {without:?} nothing is found in {met} states"));
         println!("without {without:?}: {wrong} after {story:?} ({met} states)");
-        let (_, row) = DOCUMENT.split_once(&format!("| {rule} (")).unwrap_or_else(|| panic!("no row of {rule}"));
+        let (_, row) =
+            DOCUMENT.split_once(&format!("| {rule} (")).unwrap_or_else(|| panic!("no row of {rule}"));
         let told = row.split('|').nth(1).unwrap().trim();
         assert!(told.starts_with(word), "{rule}: {word} is found, {told:?} is told");
     }
