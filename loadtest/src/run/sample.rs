@@ -122,7 +122,9 @@ impl Watch {
                 let (at_s, sent) =
                     (self.begun.elapsed().as_secs_f64(), self.progress.flows.load(Ordering::Relaxed));
                 let addresses = locked(&self.metrics).clone();
-                addresses.iter().for_each(|address| drop(locked(&self.counters).look(address)));
+                for address in &addresses {
+                    locked(&self.counters).look(address);
+                }
                 let processes = locked(&self.processes).clone();
                 let parts = usage.look(&processes);
                 let counters = locked(&self.counters);
