@@ -1,11 +1,11 @@
 //! Sends a network's flows to ingest, and keeps the ledger.
 
-use crate::encode::{Clock, Encoder, REFRESH};
+use crate::encode::{Clock, Control, Encoder, REFRESH};
 use crate::garbage::Garbage;
 use crate::ledger::{Ingest, Ledger};
 use crate::network::{Exporter, Protocol};
 use crate::pace::{Rate, Window};
-use crate::raw::{self, Sent};
+use crate::raw::{self, Announced, Sent};
 use crate::traffic::Traffic;
 use crate::world::World;
 use anyhow::{Context, Result};
@@ -267,15 +267,26 @@ impl<'w> Generator<'w> {
         let booted_ns = sender.booted_ns;
         let mut told = Vec::with_capacity(count);
         let outages = self.options.outages;
-        for datagram in sender.encoder.control(exporter, clear_of_border(booted_ns)) {
+        let clock = clear_of_border(booted_ns);
+        for (tells, datagram) in sender.encoder.control(exporter, clock) {
             send(&sender.socket, &datagram, outages)?;
             self.ledger.control_datagrams += 1;
+            if self.options.journal && exporter.announces.by_options() && tells != Control::Interfaces {
+                self.ledger.announced.push(Announced {
+                    exporter: number as u32,
+                    at: clock.now_ns,
+                    print: raw::print(exporter.address, &datagram),
+                    rate: tells == Control::Rate,
+                });
+            }
             self.window.as_mut().map_or(Ok(()), Window::sent)?;
         }
         let clock = clear_of_border(booted_ns);
         let datagram = sender.encoder.data(exporter, &flows, clock, &mut told);
         self.garbage.keep(&datagram);
         send(&sender.socket, &datagram, outages)?;
+        let minute = |ns: i64| ns.div_euclid(MINUTE) * 60;
+        let entered = self.ledger.enter(number, &flows, &told, (minute(clock.now_ns), minute(now_ns())));
         if let (true, Some(first)) = (self.options.journal, flows.first()) {
             self.ledger.journal.push(Sent {
                 exporter: number as u32,
@@ -283,10 +294,13 @@ impl<'w> Generator<'w> {
                 flows: count as u32,
                 at: clock.now_ns,
                 print: raw::print(exporter.address, &datagram),
+                checksum: entered.checksum,
+                // Of some tens of flows, none of which has more than a few thousand packets.
+                bytes: entered.sum.bytes as u32,
+                packets: entered.sum.packets as u32,
+                interval: entered.interval as u32,
             });
         }
-        let minute = |ns: i64| ns.div_euclid(MINUTE) * 60;
-        self.ledger.enter(number, &flows, &told, (minute(clock.now_ns), minute(now_ns())));
         self.window.as_mut().map_or(Ok(()), Window::sent)?;
         Ok(count as u64)
     }

@@ -6,7 +6,7 @@
 
 use crate::encode::Told;
 use crate::network::{Exporter, Protocol};
-use crate::raw::Sent;
+use crate::raw::{Announced, Sent};
 use crate::tag;
 use crate::traffic::Flow;
 use anyhow::{Context, Result};
@@ -60,6 +60,20 @@ pub struct Ledger {
     /// Every data datagram, where that was asked for. Not in the file.
     #[serde(skip)]
     pub journal: Vec<Sent>,
+    /// Every datagram that announces a rate, as the journal. Not in the file.
+    #[serde(skip)]
+    pub announced: Vec<Announced>,
+}
+
+/// What the flows of a datagram came to.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Entered {
+    /// Together.
+    pub sum: Sum,
+    /// What they add to the account's checksum.
+    pub checksum: u64,
+    /// Sampling interval in thousandths as announced until then.
+    pub interval: u64,
 }
 
 /// What ingest counted while the generator sent.
@@ -230,6 +244,24 @@ impl Account {
         }
     }
 
+    /// The same exporter with nothing sent, over the same minutes.
+    pub fn emptied(&self) -> Self {
+        Self {
+            address: self.address,
+            name: self.name.clone(),
+            protocol: self.protocol.clone(),
+            interfaces: self.interfaces.clone(),
+            total: Sum::default(),
+            checksum: 0,
+            minutes: BTreeMap::new(),
+            blurred: self.blurred.clone(),
+            rates: BTreeMap::new(),
+            first_rate: 0,
+            sides: BTreeMap::new(),
+            unsettled: BTreeMap::new(),
+        }
+    }
+
     /// Name of the link that an interface is on.
     pub fn link(&self, interface: u32) -> &str {
         self.interfaces.iter().find(|one| one.index == interface).map_or("", |one| &one.link)
@@ -249,14 +281,15 @@ impl Ledger {
     }
 
     /// Enters a datagram of exporter `number` that was sent within `minutes`, first and last.
-    pub fn enter(&mut self, number: usize, flows: &[Flow], told: &[Told], minutes: (i64, i64)) {
+    pub fn enter(&mut self, number: usize, flows: &[Flow], told: &[Told], minutes: (i64, i64)) -> Entered {
         self.datagrams += 1;
         let account = &mut self.exporters[number];
-        let mut all = Sum::default();
+        let mut all =
+            Entered { interval: told.first().map_or(0, |told| told.interval), ..Entered::default() };
         for (flow, told) in flows.iter().zip(told) {
             let sum = Sum { flows: 1, bytes: flow.bytes, packets: flow.packets };
-            all += sum;
-            account.checksum = account.checksum.wrapping_add(checksum(flow, told));
+            all.sum += sum;
+            all.checksum = all.checksum.wrapping_add(checksum(flow, told));
             let interval = told.interval;
             if account.first_rate == 0 {
                 account.first_rate = interval;
@@ -271,14 +304,14 @@ impl Ledger {
                 }
             }
         }
-        if let Some(told) = told.first() {
-            *account.rates.entry(told.interval).or_default() += all;
-        }
-        account.total += all;
-        *account.minutes.entry(minutes.0).or_default() += all;
+        account.checksum = account.checksum.wrapping_add(all.checksum);
+        *account.rates.entry(all.interval).or_default() += all.sum;
+        account.total += all.sum;
+        *account.minutes.entry(minutes.0).or_default() += all.sum;
         if minutes.0 != minutes.1 {
             account.blurred.insert(minutes.0);
         }
+        all
     }
 
     /// Datagrams of every kind.

@@ -44,6 +44,13 @@ pub enum Announces {
     Never,
 }
 
+impl Announces {
+    /// Whether it is in datagrams of its own.
+    pub fn by_options(self) -> bool {
+        matches!(self, Self::Sampler | Self::Selector)
+    }
+}
+
 /// What an interface is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Purpose {

@@ -10,8 +10,8 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 use weir_bus::{Bus, Reader};
 use weir_schemas::frame;
 
-/// A data datagram that was sent.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// A data datagram that was sent. There are millions of them, so this is kept small.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Sent {
     /// Number of its exporter.
     pub exporter: u32,
@@ -23,6 +23,27 @@ pub struct Sent {
     pub at: i64,
     /// Of the exporter's address and the datagram's bytes.
     pub print: u64,
+    /// What its flows add to the checksum of their exporter's account.
+    pub checksum: u64,
+    /// Bytes of its flows.
+    pub bytes: u32,
+    /// Packets of its flows.
+    pub packets: u32,
+    /// Sampling interval in thousandths as announced until then; 0: unknown.
+    pub interval: u32,
+}
+
+/// A datagram by which an exporter announces its rate in options data.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Announced {
+    /// Number of its exporter.
+    pub exporter: u32,
+    /// When it was sent, ns since the epoch.
+    pub at: i64,
+    /// Of the exporter's address and the datagram's bytes.
+    pub print: u64,
+    /// True: the rate itself; false: the template that is needed to understand it.
+    pub rate: bool,
 }
 
 /// Names a datagram. Sequence numbers make its bytes unlike any other's of its exporter.
@@ -61,7 +82,11 @@ impl Received {
         fault.map_or(Ok(found), Err)
     }
 
-    fn take(&mut self, key: &[u8], value: &[u8]) -> Result<()> {
+    /// Takes a record of the topic.
+    ///
+    /// # Errors
+    /// Where its key is no address, or its value no frame.
+    pub fn take(&mut self, key: &[u8], value: &[u8]) -> Result<()> {
         let address: [u8; 16] = key.try_into().context("a key is no address")?;
         // Routers of others may send over IPv6.
         let own = Ipv6Addr::from(address).to_ipv4_mapped();
@@ -75,13 +100,19 @@ impl Received {
         Ok(())
     }
 
+    #[cfg(test)]
+    pub(crate) fn of(prints: impl Iterator<Item = u64>) -> Self {
+        let times: HashMap<u64, u32> = prints.map(|print| (print, 1)).collect();
+        Self { datagrams: times.len() as u64, times }
+    }
+
     /// How many datagrams lie there, of whatever exporter.
     pub fn datagrams(&self) -> u64 {
         self.datagrams
     }
 
-    /// How often this datagram lies there.
-    pub fn times(&self, sent: &Sent) -> u32 {
-        self.times.get(&sent.print).copied().unwrap_or_default()
+    /// How often the datagram of this print lies there.
+    pub fn times(&self, print: u64) -> u32 {
+        self.times.get(&print).copied().unwrap_or_default()
     }
 }

@@ -102,7 +102,8 @@ fn exchange(
     let (mut sent, mut decoded, mut told) = (Vec::new(), Decoded::default(), Vec::new());
     for n in 0..datagrams {
         let clock = Clock { now_ns: NOW + n as i64 * 1_000_000, booted_ns: BOOTED };
-        let mut payloads = encoder.control(exporter, clock);
+        let mut payloads: Vec<_> =
+            encoder.control(exporter, clock).into_iter().map(|(_, bytes)| bytes).collect();
         let flows: Vec<Flow> = (0..encoder.capacity()).map(|_| traffic.next(world, exporter)).collect();
         payloads.push(encoder.data(exporter, &flows, clock, &mut told));
         sent.extend(flows.into_iter().zip(told.iter().copied()));

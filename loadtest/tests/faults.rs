@@ -4,6 +4,8 @@
 #![allow(clippy::unwrap_used)]
 
 mod support;
+#[path = "support/up.rs"]
+mod up;
 
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
@@ -18,14 +20,13 @@ use std::path::Path;
 use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 use support::alone;
+use up::{block_on, store, up};
 use weir_loadtest::generate::{Bounds, Generator, Options};
-use weir_loadtest::network::{Exporter, links_toml, network};
+use weir_loadtest::network::{Exporter, network};
 use weir_loadtest::run::Ends;
 use weir_loadtest::verify::{Patience, Report, Verdict, verify};
 use weir_loadtest::world::World;
-use weir_stack::local::Ports;
 use weir_stack::{Kind, Local, Signal, kafka, local};
-use weir_store::{Config, Store};
 
 const SEED: u64 = 4;
 const PARTITIONS: usize = 6;
@@ -48,18 +49,12 @@ batch_ms = 1000
 
 /// A stack that knows the generated network's ASes and links.
 fn stack(dir: &Path, world: &World, exporters: &[Exporter]) -> Local {
-    let asn = dir.join("asn.csv");
-    std::fs::write(&asn, world.csv()).unwrap();
-    let databases = format!("[decoder.enrich.databases]\nasn = ['{}']\n", asn.display());
-    let config = [CONFIG, &databases, &links_toml(exporters)].map(|text| text.parse().unwrap());
     let options = local::Options {
-        ports: Ports::free().unwrap(),
         partitions: Some(PARTITIONS),
         kafka: kafka::Options { heap_mb: 512, ..kafka::Options::load() },
-        config: config.to_vec(),
         ..local::Options::new(dir)
     };
-    Local::up(options).unwrap_or_else(|error| panic!("{error}"))
+    up(options, world, exporters, CONFIG)
 }
 
 fn options(stack: &Local, rate: f64) -> Options {
@@ -73,11 +68,9 @@ fn options(stack: &Local, rate: f64) -> Options {
 }
 
 fn compare(stack: &Local, generator: &Generator<'_>) -> Report {
-    let store = Store::new(&Config { url: stack.clickhouse(), ..Config::default() }).unwrap();
-    let runtime = tokio::runtime::Runtime::new().unwrap();
     let patience =
         Patience { quiet: Duration::from_secs(25), most: Duration::from_secs(60), ..Patience::default() };
-    runtime.block_on(verify(generator.ledger(), &store, patience)).unwrap_or_else(|error| panic!("{error:#}"))
+    block_on(verify(generator.ledger(), &store(stack), patience)).unwrap_or_else(|error| panic!("{error:#}"))
 }
 
 fn wait_until(what: &str, limit: Duration, mut done: impl FnMut() -> bool) {
@@ -286,9 +279,8 @@ fn the_consumer_of_the_docs_sums_up_what_clickhouse_has() {
     struct Sums {
         sums: String,
     }
-    let store = Store::new(&Config { url: stack.clickhouse(), ..Config::default() }).unwrap();
     let sql = "SELECT concat(toString(count()), ' ', toString(sum(ifNull(bytes, 0))), ' ', toString(sum(packets))) AS sums FROM weir.flows";
-    let stored: Vec<Sums> = pollster(store.query(sql, &[])).unwrap();
+    let stored: Vec<Sums> = block_on(store(&stack).query(sql, &[])).unwrap();
     assert_eq!(said.trim(), stored[0].sums);
     assert!(said.starts_with("20000 "), "{said}");
 }
@@ -313,15 +305,11 @@ fn delete_below_committed(bootstrap: &str) -> i64 {
         }
     }
     let admin: AdminClient<DefaultClientContext> = config.create().unwrap();
-    let deleted = pollster(admin.delete_records(&delete, &AdminOptions::new())).unwrap();
+    let deleted = block_on(admin.delete_records(&delete, &AdminOptions::new())).unwrap();
     for one in deleted.elements() {
         one.error().unwrap();
         let (low, high) = consumer.fetch_watermarks("weir.raw", one.partition(), patience).unwrap();
         assert_eq!(low, high, "weir.raw {} is empty", one.partition());
     }
     count
-}
-
-fn pollster<F: Future>(future: F) -> F::Output {
-    tokio::runtime::Runtime::new().unwrap().block_on(future)
 }

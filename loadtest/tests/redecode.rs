@@ -3,6 +3,8 @@
 #![allow(clippy::unwrap_used)]
 
 mod support;
+#[path = "support/up.rs"]
+mod up;
 
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
@@ -13,15 +15,14 @@ use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 use support::alone;
+use up::{block_on, store, up};
 use weir_loadtest::generate::{Bounds, Generator, Options, now_ns};
 use weir_loadtest::ledger::{Ledger, Side};
-use weir_loadtest::network::{Exporter, links_toml, network};
+use weir_loadtest::network::{Exporter, network};
 use weir_loadtest::run::Ends;
 use weir_loadtest::verify::{Patience, Verdict, verify};
 use weir_loadtest::world::World;
-use weir_stack::local::Ports;
 use weir_stack::{Local, local};
-use weir_store::{Config, Store};
 
 const SEED: u64 = 6;
 const LONG: Duration = Duration::from_secs(90);
@@ -48,31 +49,14 @@ fn raised(ledger: &Ledger, more: u32) -> Ledger {
 }
 
 fn stack(dir: &Path, world: &World, exporters: &[Exporter]) -> Local {
-    let asn = dir.join("asn.csv");
-    std::fs::write(&asn, world.csv()).unwrap();
-    let enrich = format!(
-        "[decoder.enrich]\nreload_s = 1\nas_order = ['database']\n[decoder.enrich.databases]\nasn = ['{}']\n",
-        asn.display()
-    );
-    let config = ["[sink]\nbatch_ms = 700\n", &enrich, &links_toml(exporters)];
-    let options = local::Options {
-        standalone: true,
-        ports: Ports::free().unwrap(),
-        partitions: Some(4),
-        config: config.map(|text| text.parse().unwrap()).to_vec(),
-        ..local::Options::new(dir)
-    };
-    Local::up(options).unwrap_or_else(|error| panic!("{error}"))
-}
-
-fn store(stack: &Local) -> Store {
-    Store::new(&Config { url: stack.clickhouse(), ..Config::default() }).unwrap()
+    let options = local::Options { standalone: true, partitions: Some(4), ..local::Options::new(dir) };
+    let config = "[sink]\nbatch_ms = 700\n[decoder.enrich]\nreload_s = 1\nas_order = ['database']\n";
+    up(options, world, exporters, config)
 }
 
 fn holds(stack: &Local, ledger: &Ledger) {
     let patience = Patience { quiet: Duration::from_secs(15), most: LONG, ..Patience::default() };
-    let runtime = tokio::runtime::Runtime::new().unwrap();
-    let report = runtime.block_on(verify(ledger, &store(stack), patience)).unwrap();
+    let report = block_on(verify(ledger, &store(stack), patience)).unwrap();
     println!("{report}");
     assert_eq!((report.lost, report.doubled), (0, 0), "{report}");
     assert_eq!(report.verdict, Verdict::Pass, "{report}");
@@ -131,8 +115,7 @@ fn phases(stack: &Local) -> String {
         told: String,
     }
     let sql = "SELECT toString(groupArray((generation, phase))) AS told FROM (SELECT * FROM weir.redecodes FINAL ORDER BY generation)";
-    let runtime = tokio::runtime::Runtime::new().unwrap();
-    runtime.block_on(store(stack).query::<Told>(sql, &[])).unwrap().remove(0).told
+    block_on(store(stack).query::<Told>(sql, &[])).unwrap().remove(0).told
 }
 
 /// The whole seconds in which something was received, once they are long enough ago.

@@ -61,6 +61,7 @@ fn a_scenario_with_kills_and_garbage_is_judged_and_told_by_cause_and_minute() {
         .unwrap_or_else(|error| panic!("{error:#}"));
     let told = report::markdown(&report);
     assert_eq!(report.verdict, Verdict::Pass, "{told}");
+    assert!(report.machine.weir.starts_with("weir ") && told.contains(&report.machine.weir), "{told}");
     assert!(report.sent > 50_000 && report.stored + report.missed[&Cause::Dead] <= report.sent, "{told}");
     assert!(report.missed[&Cause::Dead] > 0, "a kill took nothing: {told}");
     assert!(report.minutes.iter().any(|minute| minute.missed.contains_key(&Cause::Dead)), "{told}");
@@ -121,6 +122,8 @@ fn a_stack_that_is_there_is_tested_from_addresses_of_its_own() {
     let told = report::markdown(&report);
     assert_eq!(report.verdict, Verdict::Pass, "{told}");
     assert_eq!((report.exporters.len(), report.exporters[0].address.as_str()), (2, "127.77.0.1"));
+    assert_eq!((report.scenario.network.exporters, report.machine.weir.as_str()), (2, "not known"));
+    assert!(told.contains("Run with 2 routers in the place of 24."), "{told}");
     assert!(report.parts.is_empty() && report.freshness.is_some(), "{told}");
 
     let kills = format!("{text}[[event]]\nat_s = 1\nact = 'kill'\npart = 'sink'\n");

@@ -2,51 +2,37 @@
 #![allow(clippy::unwrap_used)]
 
 mod support;
+#[path = "support/up.rs"]
+mod up;
 
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use std::net::Ipv4Addr;
 use std::path::Path;
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 use support::alone;
+use up::{block_on, store, up};
 use weir_bus::EmbeddedBus;
 use weir_loadtest::generate::{Bounds, Generator, Options, now_ns};
-use weir_loadtest::network::{Exporter, links_toml, network};
+use weir_loadtest::network::{Exporter, network};
 use weir_loadtest::raw::Received;
 use weir_loadtest::run::Ends;
-use weir_loadtest::run::sample::children;
+use weir_loadtest::run::faults::last_look;
+use weir_loadtest::run::sample::{Counters, children};
 use weir_loadtest::verify::{Cause, Excuse, Patience, Verdict, against_raw, verify};
 use weir_loadtest::world::World;
-use weir_stack::local::Ports;
 use weir_stack::{Local, Signal, local, scrape};
-use weir_store::{Config, Store};
 
 const SEED: u64 = 5;
 const PARTITIONS: usize = 4;
 const LONG: Duration = Duration::from_secs(60);
 
 fn stack(dir: &Path, world: &World, exporters: &[Exporter]) -> Local {
-    let asn = dir.join("asn.csv");
-    std::fs::write(&asn, world.csv()).unwrap();
-    let databases = format!("[decoder.enrich.databases]\nasn = ['{}']\n", asn.display());
-    let config = ["[sink]\nbatch_ms = 700\n", &databases, &links_toml(exporters)];
-    let options = local::Options {
-        standalone: true,
-        ports: Ports::free().unwrap(),
-        partitions: Some(PARTITIONS),
-        config: config.map(|text| text.parse().unwrap()).to_vec(),
-        ..local::Options::new(dir)
-    };
-    Local::up(options).unwrap_or_else(|error| panic!("{error}"))
-}
-
-fn store(stack: &Local) -> Store {
-    Store::new(&Config { url: stack.clickhouse(), ..Config::default() }).unwrap()
-}
-
-fn block_on<F: Future>(future: F) -> F::Output {
-    tokio::runtime::Runtime::new().unwrap().block_on(future)
+    let options =
+        local::Options { standalone: true, partitions: Some(PARTITIONS), ..local::Options::new(dir) };
+    up(options, world, exporters, "[sink]\nbatch_ms = 700\n")
 }
 
 /// The engine's process: the only child of the standalone one.
@@ -81,6 +67,8 @@ fn a_standalone_killed_ten_times_stores_all_of_its_log_once_and_tells_what_the_d
     };
     let mut generator = Generator::new(&options, &world, &exporters).unwrap();
     let (stop, mut outages, mut most) = (AtomicBool::new(false), Vec::new(), Duration::ZERO);
+    let counters = Mutex::new(Counters::default());
+    counters.lock().unwrap().look(stack.service("standalone").unwrap().admin()).unwrap();
     std::thread::scope(|scope| {
         let sending = scope.spawn(|| {
             let bounds = Bounds { duration: Some(Duration::from_secs(300)), ..Bounds::default() };
@@ -90,10 +78,12 @@ fn a_standalone_killed_ten_times_stores_all_of_its_log_once_and_tells_what_the_d
         let mut random = StdRng::seed_from_u64(SEED);
         for _ in 0..10 {
             std::thread::sleep(Duration::from_millis(random.random_range(400..3500)));
+            let (_, ports) = stack.ingest();
             let service = stack.service("standalone").unwrap();
             service.expect_alive().unwrap_or_else(|error| panic!("{error}"));
-            let killed = now_ns();
+            let last = last_look(&counters, service, ports).unwrap();
             service.kill().unwrap();
+            counters.lock().unwrap().ended(service.admin());
             std::thread::sleep(Duration::from_millis(random.random_range(0..400)));
             let begun = Instant::now();
             service.start().unwrap();
@@ -104,7 +94,7 @@ fn a_standalone_killed_ten_times_stores_all_of_its_log_once_and_tells_what_the_d
                 std::thread::sleep(Duration::from_millis(10));
             }
             most = most.max(begun.elapsed());
-            outages.push(Excuse::dead(killed, now_ns()));
+            outages.extend(Excuse::dead(last, now_ns()));
         }
         stack.service("standalone").unwrap().wait_ready(LONG).unwrap_or_else(|error| panic!("{error}"));
         std::thread::sleep(Duration::from_secs(2));
@@ -124,6 +114,12 @@ fn a_standalone_killed_ten_times_stores_all_of_its_log_once_and_tells_what_the_d
     };
     service.start().unwrap();
     service.wait_ready(LONG).unwrap_or_else(|error| panic!("{error}"));
+    let acknowledged = counters.lock().unwrap().sum("weir_ingest_datagrams_acked_total");
+    assert!(
+        (1000..=received.datagrams()).contains(&acknowledged),
+        "{acknowledged} acknowledged until the last kill, {} there",
+        received.datagrams()
+    );
     let patience = Patience { quiet: Duration::from_secs(15), most: LONG, ..Patience::default() };
     let (report, missed) =
         block_on(against_raw(generator.ledger(), &received, &outages, &store(&stack), patience)).unwrap();

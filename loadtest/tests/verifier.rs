@@ -10,10 +10,11 @@ use weir_loadtest::encode::{Clock, Encoder};
 use weir_loadtest::generate::now_ns;
 use weir_loadtest::ledger::{Ingest, Ledger};
 use weir_loadtest::network::{Exporter, network};
+use weir_loadtest::raw::{Received, Sent, print};
 use weir_loadtest::traffic::Traffic;
-use weir_loadtest::verify::{Patience, Report, Verdict, verify};
+use weir_loadtest::verify::{Cause, Patience, Report, Verdict, against_raw, verify};
 use weir_loadtest::world::World;
-use weir_schemas::frame::Datagram;
+use weir_schemas::frame::{Datagram, FrameWriter};
 use weir_schemas::rollup::FLOWS;
 use weir_schemas::{Batch, FlowKind, Ip, SamplingKind};
 use weir_sink::rollup::Rollup;
@@ -24,13 +25,24 @@ use weir_wire::{Budget, Context, Fault, Interface, Options, Output, Rate};
 
 const PATIENCE: Patience = Patience { quiet: Duration::ZERO, most: Duration::ZERO, settled: Duration::ZERO };
 
+/// What is bent of one exporter.
+#[derive(Clone, Copy, Default)]
+struct Bent {
+    /// The flow of this number is not stored.
+    skipped: Option<usize>,
+    /// The flow of this number is stored with another sampling interval.
+    rated: Option<usize>,
+    /// The datagram of this number is missed.
+    missed: Option<i64>,
+}
+
 /// Rows of flows, and the rollups that the sink makes of them.
 struct Rows<'w> {
     world: &'w World,
     exporter: Ip,
     rows: Vec<Vec<u8>>,
     rollup: Rollup,
-    skip: Option<usize>,
+    bent: Bent,
 }
 
 impl Output for Rows<'_> {
@@ -57,7 +69,10 @@ impl Output for Rows<'_> {
             7 => flow.sampling_kind = SamplingKind::Flow,
             _ => {}
         }
-        if self.skip == Some(self.rows.len()) {
+        if self.bent.rated == Some(self.rows.len()) {
+            flow.sampling_interval += 1000;
+        }
+        if self.bent.skipped == Some(self.rows.len()) {
             return self.rows.push(Vec::new());
         }
         let mut row = Vec::new();
@@ -80,46 +95,65 @@ fn exchange<'w>(
     n: usize,
     exporter: &Exporter,
     ledger: &mut Ledger,
-    skip: Option<usize>,
+    there: &mut Received,
+    bent: Bent,
 ) -> Rows<'w> {
     let (mut traffic, mut encoder) = (Traffic::new(exporter, n, 3), Encoder::new(exporter, n, 50));
     let mut decoder = weir_wire::Exporter::default();
     let (options, mut budget) = (Options::default(), Budget::new(1 << 20, 1 << 20));
     let address = Ip::from(IpAddr::from(exporter.address));
-    let mut out = Rows { world, exporter: address, rows: Vec::new(), rollup: Rollup::default(), skip };
+    let mut out = Rows { world, exporter: address, rows: Vec::new(), rollup: Rollup::default(), bent };
     let (mut random, mut told) = (StdRng::seed_from_u64(n as u64), Vec::new());
     let started = ledger.started_ns;
     for datagram in 0..180 {
         let now_ns = started + datagram * 3_100_000_000;
         let clock = Clock { now_ns, booted_ns: started - 86_400_000_000_000 };
-        let mut payloads = encoder.control(exporter, clock);
+        let mut payloads: Vec<_> =
+            encoder.control(exporter, clock).into_iter().map(|(_, bytes)| bytes).collect();
         let flows: Vec<_> = (0..encoder.capacity()).map(|_| traffic.next(world, exporter)).collect();
         payloads.push(encoder.data(exporter, &flows, clock, &mut told));
         let received = now_ns + random.random_range(20_000..900_000);
-        for (index, payload) in payloads.iter().enumerate() {
+        let missed = bent.missed == Some(datagram);
+        for (index, payload) in payloads.iter().enumerate().filter(|_| !missed) {
             let context =
                 Context { exporter: address, raw_offset: datagram as u64, frame_index: index as u32 };
             let datagram = Datagram { received, listener: 2055, source_port: 7, payload };
             decoder.decode(&context, &datagram, &options, &mut budget, &mut out);
+            let mut frame = FrameWriter::default();
+            assert!(frame.push(&datagram));
+            there.take(&address.0, frame.as_bytes()).unwrap();
         }
         let minute = |ns: i64| ns.div_euclid(60_000_000_000) * 60;
-        ledger.enter(n, &flows, &told, (minute(now_ns), minute(received)));
+        let entered = ledger.enter(n, &flows, &told, (minute(now_ns), minute(received)));
+        ledger.journal.push(Sent {
+            exporter: n as u32,
+            first: flows[0].tag,
+            flows: flows.len() as u32,
+            at: now_ns,
+            print: print(exporter.address, payloads.last().unwrap()),
+            checksum: entered.checksum,
+            bytes: entered.sum.bytes as u32,
+            packets: entered.sum.packets as u32,
+            interval: entered.interval as u32,
+        });
         ledger.ended_ns = now_ns;
     }
     out
 }
 
-/// Stores what eight exporters sent, one flow of one of them left out or doubled.
+/// Stores what eight exporters sent, one of them bent, or one of its flows doubled; gives what would lie in `weir.raw`, too.
 /// It was half an hour ago: the engine drops what is older than the retention as it comes in.
-async fn stored(url: &str, database: &str, skip: Option<usize>, double: bool) -> (Store, Ledger) {
+async fn stored(url: &str, database: &str, bent: Bent, double: bool) -> (Store, Ledger, Received) {
     let config = Config { url: url.to_owned(), database: database.to_owned(), ..Config::default() };
     let mut store = Store::new(&config).unwrap();
     weir_store::migrate::migrate(&store).await.unwrap();
     let world = World::synthetic(1);
     let exporters = network(&world, 8, Ipv4Addr::new(127, 64, 0, 1));
     let mut ledger = Ledger::new(&exporters, 3, now_ns() - 1_800_000_000_000);
+    let mut received = Received::default();
     for (n, exporter) in exporters.iter().enumerate() {
-        let rows = exchange(&world, n, exporter, &mut ledger, skip.filter(|_| n == 2));
+        let bent = if n == 2 { bent } else { Bent::default() };
+        let rows = exchange(&world, n, exporter, &mut ledger, &mut received, bent);
         let mut all = rows.rows.concat();
         if double && n == 2 {
             all.extend_from_slice(&rows.rows[17]);
@@ -132,7 +166,7 @@ async fn stored(url: &str, database: &str, skip: Option<usize>, double: bool) ->
                 .unwrap();
         }
     }
-    (store, ledger)
+    (store, ledger, received)
 }
 
 fn wrong(report: &Report) -> Vec<(&str, u64)> {
@@ -151,7 +185,14 @@ async fn a_flow_lost_a_flow_doubled_and_a_byte_in_the_wrong_minute_are_each_told
     let stop = CancellationToken::new();
     let serving = tokio::spawn(serve(engine, listener, 1 << 30, stop.clone()));
 
-    let (store, mut ledger) = stored(&url, "whole", None, false).await;
+    let (store, mut ledger, _) = stored(&url, "whole", Bent::default(), false).await;
+    // Rollups of a run whose flows are beyond their retention concern nobody.
+    for rollup in weir_schemas::rollup::ROLLUPS.iter().map(|rollup| rollup.name) {
+        let before = format!(
+            "INSERT INTO whole.{rollup} SELECT * REPLACE (time - INTERVAL 20 DAY AS time) FROM whole.{rollup}"
+        );
+        store.execute(&before).await.unwrap();
+    }
     let report = verify(&ledger, &store, PATIENCE).await.unwrap();
     assert_eq!(report.verdict, Verdict::Pass, "{report}");
     assert!(report.sent > 18_000 && report.rollups.iter().all(|one| one.keys > 50), "{report}");
@@ -169,7 +210,8 @@ async fn a_flow_lost_a_flow_doubled_and_a_byte_in_the_wrong_minute_are_each_told
     ledger.ingest = Some(Ingest { kernel_drops: 1, ..Ingest::default() });
     assert_eq!(verify(&ledger, &store, PATIENCE).await.unwrap().verdict, Verdict::Fail);
 
-    let (store, mut ledger) = stored(&url, "lost", Some(40), false).await;
+    let (store, mut ledger, _) =
+        stored(&url, "lost", Bent { skipped: Some(40), ..Bent::default() }, false).await;
     let report = verify(&ledger, &store, PATIENCE).await.unwrap();
     assert_eq!((report.verdict, report.lost, report.doubled), (Verdict::Fail, 1, 0), "{report}");
     assert_eq!(wrong(&report), [], "{report}");
@@ -178,7 +220,7 @@ async fn a_flow_lost_a_flow_doubled_and_a_byte_in_the_wrong_minute_are_each_told
     let verdict = verify(&ledger, &store, PATIENCE).await.unwrap().verdict;
     assert_eq!(verdict, Verdict::Invalid, "it may be the one that the kernel dropped");
 
-    let (store, ledger) = stored(&url, "doubled", None, true).await;
+    let (store, ledger, _) = stored(&url, "doubled", Bent::default(), true).await;
     let report = verify(&ledger, &store, PATIENCE).await.unwrap();
     assert_eq!((report.verdict, report.lost, report.doubled), (Verdict::Fail, 0, 1), "{report}");
     assert_eq!(wrong(&report).len(), 6, "every rollup lacks what flows has twice: {report}");
@@ -186,6 +228,20 @@ async fn a_flow_lost_a_flow_doubled_and_a_byte_in_the_wrong_minute_are_each_told
         report.exporters[2].faults.iter().any(|fault| fault.starts_with("the first flows doubled: 17 ")),
         "{report}"
     );
+
+    // Where a datagram was missed, the same is told of what lies in weir.raw.
+    let missed = Bent { missed: Some(7), ..Bent::default() };
+    let (store, ledger, received) = stored(&url, "missed", missed, false).await;
+    let (report, why) = against_raw(&ledger, &received, &[], &store, PATIENCE).await.unwrap();
+    let told =
+        |report: &Report| report.exporters.iter().flat_map(|one| one.faults.clone()).collect::<Vec<_>>();
+    assert_eq!((told(&report), report.lost, report.doubled), (Vec::new(), 0, 0), "{report}");
+    assert_eq!((report.verdict, why.of(Cause::Unexplained)), (Verdict::Invalid, 1), "{report}");
+
+    let (store, ledger, received) = stored(&url, "rated", Bent { rated: Some(40), ..missed }, false).await;
+    let (report, _) = against_raw(&ledger, &received, &[], &store, PATIENCE).await.unwrap();
+    assert_eq!((report.verdict, report.lost, wrong(&report)), (Verdict::Fail, 0, vec![]), "{report}");
+    assert!(told(&report)[0].starts_with("by sampling interval in thousandths: 2 differ"), "{report}");
 
     stop.cancel();
     serving.await.unwrap().unwrap();

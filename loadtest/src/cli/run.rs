@@ -62,7 +62,7 @@ pub struct Run {
     /// Addresses of this machine to send from, each an exporter: those that have no loopback in common with the target need them.
     #[arg(long, value_delimiter = ',', value_name = "ADDRESS")]
     addresses: Vec<Ipv4Addr>,
-    /// Files of lines `first,last,asn,name`; those of scripts/fetch-asn.sh where they are there.
+    /// Files of lines `first,last,asn,name`, with --target those that the installation looks ASes up in; else those of scripts/fetch-asn.sh.
     #[arg(long, value_name = "FILE")]
     asn: Vec<PathBuf>,
     /// Makes every phase this many times as long, and moves what goes wrong with it: 0.1 for a try, in which not everything has time to go
@@ -83,6 +83,7 @@ impl Run {
             .iter()
             .map(|name| Scenario::load(name).map(|scenario| scenario.stretched(self.stretch)))
             .collect::<Result<_>>()?;
+        let asn = self.asn()?;
         std::fs::create_dir_all(&self.out).with_context(|| format!("creating {}", self.out.display()))?;
         let runtime = runtime()?;
         let stop = stop(&runtime, Some("No more is sent; what was sent is still compared"))?;
@@ -91,7 +92,7 @@ impl Run {
             let name = scenario.name.clone();
             eprintln!("{name}: {} ({:.0} s)", scenario.about, scenario.sending().as_secs_f64());
             report::remove(&self.out, &name)?;
-            let options = Options { scenario, place: self.place(), asn: self.asn(), stretch: self.stretch };
+            let options = Options { scenario, place: self.place(), asn: asn.clone(), stretch: self.stretch };
             let outcome = match run(&options, &stop) {
                 Ok(report) => {
                     report::write(&self.out, &report)?;
@@ -150,12 +151,14 @@ impl Run {
         }))
     }
 
-    fn asn(&self) -> Vec<PathBuf> {
+    fn asn(&self) -> Result<Vec<PathBuf>> {
         if !self.asn.is_empty() {
-            return self.asn.clone();
+            return Ok(self.asn.clone());
         }
-        let part = |name| Home::find().part(name, "The AS database", "scripts/fetch-asn.sh");
-        ["asn/asn-ipv4.csv", "asn/asn-ipv6.csv"].into_iter().filter_map(|name| part(name).ok()).collect()
+        let part = |name| {
+            Home::find().part(name, "The AS database", "scripts/fetch-asn.sh, or give files with --asn")
+        };
+        ["asn/asn-ipv4.csv", "asn/asn-ipv6.csv"].into_iter().map(|name| Ok(part(name)?)).collect()
     }
 }
 

@@ -41,6 +41,17 @@ pub struct Told {
     pub interval: u64,
 }
 
+/// What a datagram without flows tells.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Control {
+    /// Templates, those of options among them.
+    Templates,
+    /// The sampling rate.
+    Rate,
+    /// Interfaces.
+    Interfaces,
+}
+
 /// Data datagrams after which templates and options are sent again.
 pub const REFRESH: u64 = 400;
 
@@ -106,14 +117,13 @@ impl Encoder {
     }
 
     /// Templates and options that are due before the next data.
-    pub fn control(&mut self, exporter: &Exporter, clock: Clock) -> Vec<Vec<u8>> {
+    pub fn control(&mut self, exporter: &Exporter, clock: Clock) -> Vec<(Control, Vec<u8>)> {
         let Kind::Templated(process) = &mut self.kind else { return Vec::new() };
         let n = self.datagrams;
         let again = self.refresh != 0
             && n > self.templates_after
             && (n - self.templates_after).is_multiple_of(self.refresh);
-        let by_options = matches!(exporter.announces, Announces::Sampler | Announces::Selector);
-        let rate = by_options && n >= exporter.rate_after && n >= self.templates_after;
+        let rate = exporter.announces.by_options() && n >= exporter.rate_after && n >= self.templates_after;
         if n == self.templates_after || again || (rate && !self.announced) {
             self.announced |= rate;
             process.control(exporter, clock, rate)

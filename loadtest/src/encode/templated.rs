@@ -2,7 +2,7 @@
 //!
 //! A template is a list of elements; a record is written by walking it.
 
-use super::{Clock, Put, ROOM, Told};
+use super::{Clock, Control, Put, ROOM, Told};
 use crate::network::{Announces, Exporter, Protocol};
 use crate::traffic::Flow;
 
@@ -127,7 +127,7 @@ impl Process {
     }
 
     /// Templates, then what options data there is to tell.
-    pub fn control(&mut self, exporter: &Exporter, clock: Clock, rate: bool) -> Vec<Vec<u8>> {
+    pub fn control(&mut self, exporter: &Exporter, clock: Clock, rate: bool) -> Vec<(Control, Vec<u8>)> {
         let mut out = self.message(clock);
         set(&mut out, if self.ipfix { 2 } else { 0 }, |out| {
             for (id, fields) in self.ids.into_iter().zip([&self.v4, &self.v6]) {
@@ -150,7 +150,7 @@ impl Process {
             }
             self.options_template(out, INTERFACES, interfaces.0, interfaces.1);
         });
-        let mut messages = vec![self.finish(out, templates, 0)];
+        let mut messages = vec![(Control::Templates, self.finish(out, templates, 0))];
         if let Some((scope, fields)) = sampler.filter(|_| rate) {
             let mut out = self.message(clock);
             set(&mut out, SAMPLER, |out| {
@@ -168,7 +168,7 @@ impl Process {
                     number(out, value, *length);
                 }
             });
-            messages.push(self.finish(out, 1, 1));
+            messages.push((Control::Rate, self.finish(out, 1, 1)));
         }
         for chunk in exporter.interfaces.chunks(12) {
             let mut out = self.message(clock);
@@ -191,7 +191,7 @@ impl Process {
                     }
                 }
             });
-            messages.push(self.finish(out, chunk.len(), chunk.len()));
+            messages.push((Control::Interfaces, self.finish(out, chunk.len(), chunk.len())));
         }
         messages
     }

@@ -52,7 +52,7 @@ pub fn blocks(report: &Report) -> Vec<Block> {
     }
     let machine = &report.machine;
     o.push(Block::Text(format!(
-        "Run at {} on {} cores of {}, {} MB of memory, Linux {}; Weir {}. {}",
+        "Run at {} on {} cores of {}, {} MB of memory, Linux {}; measured: {}. {}",
         date(report.started),
         machine.cores,
         machine.cpu,
@@ -92,7 +92,7 @@ pub fn blocks(report: &Report) -> Vec<Block> {
             [vec![String::new()], row.to_vec()].concat()
         }),
     );
-    steps(o, &report.steps);
+    steps(o, &report.steps, scenario.is_ramp());
     let part = |one: &super::Part| {
         vec![
             one.name.clone(),
@@ -210,19 +210,21 @@ fn repeat(report: &Report) -> String {
     }
 }
 
-fn steps(out: &mut Vec<Block>, steps: &[Step]) {
+/// What is kept up with is told of a ramp alone: elsewhere a burst may wait.
+fn steps(out: &mut Vec<Block>, steps: &[Step], ramp: bool) {
     let rate = |rate: f64| thousands(rate.round() as u64);
     let row = |one: &Step| {
-        vec![
+        let mut row = vec![
             rate(one.asked),
             rate(one.offered),
             rate(one.stored),
             thousands(one.backlog),
             thousands(one.dropped),
-            if one.kept_up { "yes" } else { "no" }.to_owned(),
-        ]
+        ];
+        row.extend(ramp.then(|| if one.kept_up { "yes" } else { "no" }.to_owned()));
+        row
     };
     let head =
         ["flows/s asked for", "sent", "stored", "not yet stored at its end", "datagrams dropped", "kept up"];
-    table(out, &head, steps.iter().map(row));
+    table(out, &head[..head.len() - usize::from(!ramp)], steps.iter().map(row));
 }

@@ -11,21 +11,22 @@ use std::path::Path;
 /// # Errors
 /// With the path that can't be written or read.
 pub fn write(folder: &Path, report: &Report) -> Result<()> {
-    let write = |name: &str, text: &str| {
-        let path = folder.join(name);
-        std::fs::write(&path, text).with_context(|| format!("writing {}", path.display()))
-    };
     let name = &report.scenario.name;
-    write(&format!("{name}.md"), &markdown(report))?;
-    write(&format!("{name}.html"), &page(report))?;
-    write(&format!("{name}.json"), &(serde_json::to_string(report)? + "\n"))?;
-    write("index.md", &index(&read(folder)?))
+    put(folder, &format!("{name}.md"), &markdown(report))?;
+    put(folder, &format!("{name}.html"), &page(report))?;
+    put(folder, &format!("{name}.json"), &(serde_json::to_string(report)? + "\n"))?;
+    put(folder, "index.md", &index(&read(folder)?))
 }
 
-/// Removes a scenario's report before it is run again: one of before is not to stand for a run that broke.
+fn put(folder: &Path, name: &str, text: &str) -> Result<()> {
+    let path = folder.join(name);
+    std::fs::write(&path, text).with_context(|| format!("writing {}", path.display()))
+}
+
+/// Removes a scenario's report, and its line about all reports, before it is run again: one of before is not to stand for a run that broke.
 ///
 /// # Errors
-/// With the path that can't be removed.
+/// With the path that can't be removed, read or written.
 pub fn remove(folder: &Path, name: &str) -> Result<()> {
     for end in ["md", "html", "json"] {
         let path = folder.join(format!("{name}.{end}"));
@@ -36,7 +37,7 @@ pub fn remove(folder: &Path, name: &str) -> Result<()> {
             _ => {}
         }
     }
-    Ok(())
+    put(folder, "index.md", &index(&read(folder)?))
 }
 
 /// The built-in scenarios' reports that lie there, in their order, then those of others. What is no report of this release is named on
@@ -80,11 +81,14 @@ mod tests {
         let reports = read(folder.path()).unwrap();
         let names: Vec<_> = reports.iter().map(|report| report.scenario.name.as_str()).collect();
         assert_eq!(names, ["smoke", "zombies", "of-mine"]);
-        let made = std::fs::read_to_string(folder.path().join("index.md")).unwrap();
-        assert_eq!(made.lines().filter(|line| line.starts_with("| [")).count(), 3);
+        let lines = || {
+            let made = std::fs::read_to_string(folder.path().join("index.md")).unwrap();
+            made.lines().filter(|line| line.starts_with("| [")).count()
+        };
+        assert_eq!(lines(), 3);
         remove(folder.path(), "zombies").unwrap();
+        assert_eq!((read(folder.path()).unwrap().len(), lines()), (2, 2));
         remove(folder.path(), "zombies").unwrap();
-        assert_eq!(read(folder.path()).unwrap().len(), 2);
         std::fs::create_dir(folder.path().join("late.json")).unwrap();
         assert!(read(folder.path()).unwrap_err().to_string().contains("late.json"));
     }

@@ -17,7 +17,7 @@ pub fn index(reports: &[Report]) -> String {
             out,
             "| [{name}]({name}.md) ([page]({name}.html)) | {} | {} | {} | {} | {} | {} | {fresh} | {} | {} |",
             word(report.verdict),
-            thousands((report.sent as f64 / report.sending_s.max(1.0)).round() as u64),
+            thousands(rate(report).round() as u64),
             thousands(report.sent),
             thousands(report.lost),
             thousands(report.doubled),
@@ -27,6 +27,16 @@ pub fn index(reports: &[Report]) -> String {
         );
     }
     out
+}
+
+/// Flows a second while it was sent: between two phases there is a pause.
+fn rate(report: &Report) -> f64 {
+    let lengths =
+        report.scenario.phases.iter().flat_map(|phase| std::iter::repeat_n(phase.for_s, phase.steps));
+    let steps = report.steps.iter().zip(lengths);
+    let (flows, seconds) = steps
+        .fold((0.0, 0.0), |(flows, seconds), (step, for_s)| (flows + step.offered * for_s, seconds + for_s));
+    if seconds > 0.0 { flows / seconds } else { 0.0 }
 }
 
 /// How many were missed, and why.
@@ -45,7 +55,7 @@ fn remark(report: &Report) -> String {
     if report.verdict != Verdict::Pass {
         return stretched.into_iter().chain(report.reasons.iter().cloned()).collect::<Vec<_>>().join("; ");
     }
-    let ramp = report.scenario.phases.iter().any(|phase| phase.steps > 1);
+    let ramp = report.scenario.is_ramp();
     let limit = report.steps.iter().take_while(|step| step.kept_up).last().filter(|_| ramp);
     let limit = limit.map(|step| format!("kept up with {} flows/s", thousands(step.offered.round() as u64)));
     stretched.into_iter().chain(limit).collect::<Vec<_>>().join("; ")
@@ -69,7 +79,9 @@ mod tests {
         failed.verdict = Verdict::Fail;
         failed.reasons = vec!["x|y".to_owned()];
         failed.missed = [(Cause::Dead, 1200)].into();
+        ramp.sending_s = 1000.0;
         let made = index(&[ramp, failed]);
+        assert!(made.contains("| pass | 25 000 | 1 000 |"), "pauses are no time of sending: {made}");
         let lines: Vec<_> = made.lines().rev().take(2).collect();
         assert!(
             lines[1].starts_with("| [a](a.md)") && lines[1].ends_with("| kept up with 20 000 flows/s |"),

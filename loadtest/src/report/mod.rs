@@ -88,6 +88,14 @@ pub struct Report {
     pub delays: Vec<(f64, f64, f64)>,
 }
 
+impl Report {
+    /// It does not pass, for a reason that was met once it was judged.
+    pub fn fails(&mut self, reason: String) {
+        self.reasons.push(reason);
+        self.verdict = Verdict::Fail;
+    }
+}
+
 /// Where the stack of a run was.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -104,7 +112,7 @@ pub enum Place {
 pub enum Compared {
     /// Everything that flows say, as nothing was missed.
     Sums,
-    /// Each flow's number, with what lies in `weir.raw`.
+    /// Each flow's number, and everything that flows say but for their sides, with what lies in `weir.raw`.
     Raw,
 }
 
@@ -119,13 +127,13 @@ pub struct Machine {
     pub memory_mb: u64,
     /// Its kernel.
     pub kernel: String,
-    /// Weir's version.
+    /// What `weir --version` says of the program that was measured.
     pub weir: String,
 }
 
 impl Machine {
-    /// This one.
-    pub fn this() -> Self {
+    /// This one, with what the program that is measured says of itself.
+    pub fn this(weir: String) -> Self {
         let read = |path| std::fs::read_to_string(path).unwrap_or_default();
         let (cpus, memory) = (read("/proc/cpuinfo"), read("/proc/meminfo"));
         let field = |text: &str, name: &str| {
@@ -140,7 +148,7 @@ impl Machine {
             cores: std::thread::available_parallelism().map_or(1, usize::from),
             memory_mb: kilobytes.unwrap_or(0) / 1024,
             kernel: read("/proc/sys/kernel/osrelease").trim().to_owned(),
-            weir: env!("CARGO_PKG_VERSION").to_owned(),
+            weir,
         }
     }
 }
@@ -315,8 +323,15 @@ pub(crate) mod tests {
     }
 
     #[test]
+    fn what_goes_wrong_after_it_was_judged_fails_it_too() {
+        let mut report = passed("name = 'a'\nabout = ''\n[[phase]]\nfor_s = 1\nrate = 1\n");
+        report.fails("the stack did not end in order: sink-0 ended with exit status: 1".to_owned());
+        assert_eq!((report.verdict, report.reasons.len()), (Verdict::Fail, 1));
+    }
+
+    #[test]
     fn this_machine_has_cores_and_memory() {
-        let this = Machine::this();
+        let this = Machine::this("weir 0".to_owned());
         assert!(this.cores > 0 && this.memory_mb > 0, "{this:?}");
     }
 }

@@ -35,6 +35,11 @@ pub fn plots(report: &Report) -> Vec<String> {
     let used = |name: &str, field: &dyn Fn(&super::super::run::sample::Used) -> f64| -> Vec<(f64, f64)> {
         samples.iter().map(|one| (one.at_s, one.parts.get(name).map_or(0.0, field))).collect()
     };
+    // By the second it is not known which were.
+    let waiting = match report.missed.values().any(|flows| *flows > 0) {
+        true => "flows sent and not stored yet, those missed among them",
+        false => "flows sent and not stored yet",
+    };
     let pictures = [
         (
             "flows/s",
@@ -43,10 +48,7 @@ pub fn plots(report: &Report) -> Vec<String> {
                 line("stored", slope(&of(&|one| one.stored as f64))),
             ],
         ),
-        (
-            "flows sent and not stored yet",
-            vec![line("flows", of(&|one| one.sent.saturating_sub(one.stored) as f64))],
-        ),
+        (waiting, vec![line("flows", of(&|one| one.sent.saturating_sub(one.stored) as f64))]),
         (
             "from packet to row, s",
             vec![

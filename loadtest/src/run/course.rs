@@ -3,7 +3,7 @@
 //! What must stay true: what goes wrong never holds up sending, and an act that the stack refuses ends the run with what was done before it.
 
 use super::faults::{self, Done};
-use super::sample::Sample;
+use super::sample::{Sample, locked};
 use super::stack::Machine;
 use super::{EVERY, judge};
 use crate::generate::{Bounds, Generator, Load};
@@ -13,8 +13,8 @@ use crate::verify::Excuse;
 use anyhow::Result;
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 /// Nothing more comes where no row has come for so long.
@@ -30,7 +30,7 @@ pub(super) fn phases(
     stop: &AtomicBool,
 ) -> Result<Vec<Step>> {
     let told = || stop.load(Ordering::Relaxed);
-    let now = || latest.lock().unwrap_or_else(PoisonError::into_inner).clone();
+    let now = || locked(latest).clone();
     // The first look is before the first packet.
     let waiting = Instant::now();
     while now().at_s == 0.0 && !told() && waiting.elapsed() < QUIET {
@@ -98,7 +98,10 @@ pub(super) fn events(
                 }
             };
             machine.tell_processes();
-            excuses.extend(outcome.excuse);
+            // What one had when it was killed it had received since it listened: nothing before counts as its own.
+            let since = excuses.iter().map(|one: &Excuse| one.to).max().unwrap_or(i64::MIN);
+            excuses
+                .extend(outcome.excuses.into_iter().map(|one| Excuse { from: one.from.max(since), ..one }));
             done.push(Done {
                 at_s,
                 what: outcome.what,
@@ -115,7 +118,7 @@ pub(super) fn wait(latest: &Mutex<Sample>) {
     let begun = Instant::now();
     let (mut last, mut grown) = (0, Instant::now());
     loop {
-        let now = latest.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let now = locked(latest).clone();
         if now.stored > last {
             (last, grown) = (now.stored, Instant::now());
         }

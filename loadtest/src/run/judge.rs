@@ -81,13 +81,14 @@ pub fn judge(report: &mut Report) {
     let wrong: u64 = report.rollups.iter().map(|one| one.wrong).sum();
     check("keys of rollups that are wrong", none(), wrong.to_string(), Some(wrong == 0));
     let faults: usize = report.exporters.iter().map(|one| one.faults.len()).sum();
-    let sums = match (report.compared, faults) {
-        (Compared::Sums, 0) => "all",
-        (Compared::Raw, 0) => "each flow's number alone, as not all were acknowledged",
-        _ => "see the exporters",
+    let seen = if faults == 0 { "all" } else { "see the exporters" };
+    let what = match report.compared {
+        Compared::Sums => "what exporters' flows say, by minute, rate and side",
+        Compared::Raw => {
+            "what exporters' flows say that lie in weir.raw, by minute and rate (sides were not compared)"
+        }
     };
-    let what = "what exporters' flows say, by minute, rate and side";
-    check(what, "as sent".to_owned(), sums.to_owned(), Some(faults == 0));
+    check(what, "as sent".to_owned(), seen.to_owned(), Some(faults == 0));
     let wanted: usize = report.scenario.events.iter().map(|event| event.times).sum();
     let done = report.faults.len();
     if wanted > 0 {
@@ -95,8 +96,7 @@ pub fn judge(report: &mut Report) {
         let holds = (done >= wanted || report.stretch >= 1.0).then_some(done >= wanted);
         check("faults that were done", wanted.to_string(), done.to_string(), holds);
     }
-    let ramp = report.scenario.phases.iter().any(|phase| phase.steps > 1);
-    if ramp {
+    if report.scenario.is_ramp() {
         let valid = report.steps.iter().take_while(|step| step.kept_up).last();
         let seen = valid.map_or("none".to_owned(), |step| format!("{:.0} flows/s", step.offered));
         check("last step that was kept up with", "at least one".to_owned(), seen, Some(valid.is_some()));
@@ -141,6 +141,11 @@ pub fn judge(report: &mut Report) {
     if expect.min_dead > 0 {
         let wanted = format!("at least {}", expect.min_dead);
         check("dead letters", wanted, report.dead.to_string(), Some(report.dead >= expect.min_dead));
+    }
+    if expect.min_dropped > 0 {
+        let seen = report.missed.get(&Cause::Ingest).copied().unwrap_or_default();
+        let wanted = format!("at least {}", expect.min_dropped);
+        check("flows dropped by ingest, counted", wanted, seen.to_string(), Some(seen >= expect.min_dropped));
     }
     if let Some(most) = expect.max_bytes_per_flow {
         let seen: f64 = report.parts.iter().map(|part| part.written_per_flow).sum();
@@ -299,6 +304,12 @@ mod tests {
         assert_eq!(judged(&expects("freshness_p99_s = 10"), fresh(10.1)).0, Verdict::Fail);
         assert_eq!(judged(&expects("freshness_p99_s = 10"), |_| ()).0, Verdict::Fail, "nothing was seen");
         assert_eq!(judged(&expects("min_dead = 3"), |report| report.dead = 2).0, Verdict::Fail);
+        let drops = expects("missed = ['ingest']\nmin_dropped = 3");
+        let dropped = |flows| move |report: &mut Report| report.missed.extend([(Cause::Ingest, flows)]);
+        assert_eq!(
+            (judged(&drops, dropped(2)).0, judged(&drops, dropped(3)).0),
+            (Verdict::Fail, Verdict::Pass)
+        );
         let sent = |offered| {
             move |report: &mut Report| report.steps.push(Step { asked: 100.0, offered, ..Step::default() })
         };

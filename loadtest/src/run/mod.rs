@@ -24,7 +24,7 @@ use anyhow::{Context, Result, anyhow, bail, ensure};
 use course::{events, phases, wait};
 use faults::Done;
 use outcome::compare;
-use sample::{Processes, Sample, Seen, Watch};
+use sample::{Counters, Processes, Sample, Seen, Watch};
 use stack::Machine;
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
@@ -115,6 +115,9 @@ pub fn run(options: &Options, stop: &AtomicBool) -> Result<Report> {
         }
         _ => network(&world, scenario.network.exporters, FIRST),
     };
+    let options =
+        &Options { scenario: as_run(scenario, exporters.len(), world.ases().len()), ..options.clone() };
+    let scenario = &options.scenario;
     if let Some(after) = scenario.network.templates_after {
         exporters.iter_mut().for_each(|one| one.templates_after = after);
     }
@@ -137,9 +140,24 @@ pub fn run(options: &Options, stop: &AtomicBool) -> Result<Report> {
     let run = Run::new(options, machine.as_ref(), &world, &exporters)?;
     let mut report = run.go(machine.as_mut(), stop)?;
     if let Some(Err(error)) = machine.map(|machine| machine.stack.down()) {
-        report.reasons.push(format!("the stack did not end in order: {error}"));
+        report.fails(format!("the stack did not end in order: {error}"));
     }
     Ok(report)
+}
+
+/// The scenario as it is run: where it is about other numbers than there are, it has those that there are, and its words say so.
+fn as_run(scenario: &Scenario, exporters: usize, ases: usize) -> Scenario {
+    let mut run = scenario.clone();
+    let network = &mut run.network;
+    for (what, said, is) in
+        [("routers", &mut network.exporters, exporters), ("ASes", &mut network.ases, ases)]
+    {
+        if *said != is {
+            run.about += &format!(" Run with {is} {what} in the place of {said}.");
+            *said = is;
+        }
+    }
+    run
 }
 
 /// What is needed of wherever it runs.
@@ -147,10 +165,13 @@ struct Run<'w> {
     scenario: &'w Scenario,
     stretch: f64,
     place: report::Place,
+    /// What the program that is measured says of itself.
+    weir: String,
     exporters: &'w [Exporter],
     store: Store,
     bus: Option<weir_bus::Config>,
     metrics: Arc<Mutex<Vec<String>>>,
+    counters: Arc<Mutex<Counters>>,
     processes: Processes,
     generator: Generator<'w>,
 }
@@ -216,10 +237,12 @@ impl<'w> Run<'w> {
                 Place::Local { .. } => report::Place::Local,
                 Place::Target(_) => report::Place::Target,
             },
+            weir: machine.map_or_else(|| Ok("not known".to_owned()), Machine::version)?,
             exporters,
             store: Store::new(&clickhouse)?,
             bus,
             metrics,
+            counters: machine.map_or_else(Arc::default, |machine| Arc::clone(&machine.counters)),
             processes,
             generator: Generator::new(&sending, world, exporters)?,
         })
@@ -245,7 +268,7 @@ impl<'w> Run<'w> {
             // A result is not thrown away because its last figures can't be had.
             match runtime.block_on(kept::tables(&self.store)) {
                 Ok(tables) => report.tables = tables,
-                Err(error) => report.reasons.push(format!("what the tables keep is not known: {error:#}")),
+                Err(error) => report.fails(format!("what the tables keep is not known: {error:#}")),
             }
             report.topics = kept::topics(&machine.topics());
         }
@@ -266,6 +289,7 @@ impl<'w> Run<'w> {
             store: self.store.clone(),
             metrics: Arc::clone(&self.metrics),
             processes: Arc::clone(&self.processes),
+            counters: Arc::clone(&self.counters),
             progress: self.generator.progress(),
             probes: probes(self.exporters.len()).map(|number| self.exporters[number].address).collect(),
             latest: Arc::clone(&latest),
@@ -313,6 +337,19 @@ impl Drop for Ends<'_> {
 mod tests {
     use super::*;
     use std::collections::BTreeSet;
+
+    #[test]
+    fn a_scenario_that_is_run_with_other_numbers_than_it_says_says_both() {
+        let scenario = Scenario::load("many-exporters").unwrap();
+        assert_eq!(as_run(&scenario, 10_000, 4000), scenario);
+        let run = as_run(&scenario, 1, 4000);
+        assert_eq!((run.network.exporters, run.network.ases), (1, 4000));
+        assert!(
+            run.about.ends_with("has its own. Run with 1 routers in the place of 10000."),
+            "{}",
+            run.about
+        );
+    }
 
     #[test]
     fn routers_of_every_kind_are_asked_for_their_newest_row() {

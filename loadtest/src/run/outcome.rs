@@ -6,7 +6,7 @@ use super::sample::Sample;
 use super::{Over, Run, SAMPLES, judge};
 use crate::freshness;
 use crate::ledger::Ledger;
-use crate::raw::Received;
+use crate::raw::{Received, Sent};
 use crate::report::{self, Report};
 use crate::verify::{self, Cause, Excuse, MissedByRaw, Patience, Verdict, against_raw, by_minute};
 use anyhow::Result;
@@ -21,7 +21,7 @@ pub(super) struct Compared {
     missed: MissedByRaw,
     minutes: verify::ByMinute,
     /// Something was missed, so what lies in `weir.raw` decided.
-    raw: bool,
+    received: Option<Received>,
     /// Datagrams that ingest said the bus had, beyond those that lie in `weir.raw`.
     unkept: u64,
 }
@@ -61,10 +61,11 @@ pub(super) fn compare(
         }
     };
     let minutes = runtime.block_on(by_minute(ledger, received.as_ref(), store, &verified.exporters))?;
-    // Counted over restarts, so what a dead ingest had counted since it was last looked at is left out: never too many.
+    // Counted over restarts, and of one that is killed until right before: what the bus acknowledged in the milliseconds between is left out, so
+    // never too many.
     let unkept =
         received.as_ref().map_or(0, |received| last.acknowledged.saturating_sub(received.datagrams()));
-    Ok(Compared { verified, missed, minutes, raw: received.is_some(), unkept })
+    Ok(Compared { verified, missed, minutes, received, unkept })
 }
 
 /// Drops that were counted, with the time in which they happened: between two samples, and for ingest's own up to two minutes before,
@@ -91,10 +92,10 @@ fn excuses(samples: &[Sample], begun_ns: i64) -> Vec<Excuse> {
 impl Run<'_> {
     /// Puts together what was seen and compared, judged.
     pub(super) fn report(&self, over: Over, compared: Compared, stopped: bool) -> Report {
-        let Compared { verified, missed, minutes, raw, unkept } = compared;
+        let Compared { verified, missed, minutes, received, unkept } = compared;
         let ledger = self.generator.ledger();
         let sending_s = over.steps.last().map_or(0.0, |step| step.to_s);
-        let delays = self.delays(&over, !raw);
+        let delays = self.delays(&over, received.as_ref());
         let (sent, last) = (ledger.total().flows, over.seen.samples.last().cloned().unwrap_or_default());
         let address = |number: u32| self.exporters[number as usize].address.to_string();
         let mut by_minute: BTreeMap<(u32, i64), report::Minute> = BTreeMap::new();
@@ -126,9 +127,9 @@ impl Run<'_> {
             place: self.place,
             verdict: Verdict::Invalid,
             reasons: over.broken,
-            compared: if raw { report::Compared::Raw } else { report::Compared::Sums },
+            compared: if received.is_some() { report::Compared::Raw } else { report::Compared::Sums },
             stopped,
-            machine: report::Machine::this(),
+            machine: report::Machine::this(self.weir.clone()),
             started: over.begun_ns / 1_000_000_000,
             sending_s,
             sent,
@@ -157,15 +158,17 @@ impl Run<'_> {
         report
     }
 
-    /// Of a ramp, freshness is that of the steps that were kept up with.
-    fn delays(&self, over: &Over, all: bool) -> Vec<(i64, u32, f64)> {
+    /// Of what lies in `weir.raw`, where that is not all. Of a ramp, freshness is that of the steps that were kept up with.
+    fn delays(&self, over: &Over, received: Option<&Received>) -> Vec<(i64, u32, f64)> {
         let ledger = self.generator.ledger();
         let addresses: Vec<Ipv4Addr> = self.exporters.iter().map(|one| one.address).collect();
-        let ramp = self.scenario.phases.iter().any(|phase| phase.steps > 1);
+        let ramp = self.scenario.is_ramp();
         let end =
             over.steps.iter().take_while(|step| step.kept_up || !ramp).last().map_or(0.0, |step| step.to_s);
         let end = over.begun_ns + (end * 1e9) as i64;
-        let mut delays = freshness::delays(&addresses, &ledger.journal, &over.seen.looks, all);
+        let there = |sent: &&Sent| received.is_none_or(|received| received.times(sent.print) > 0);
+        let sent = ledger.journal.iter().filter(there);
+        let mut delays = freshness::delays(&addresses, sent, &over.seen.looks);
         delays.retain(|(at, ..)| *at <= end);
         delays
     }

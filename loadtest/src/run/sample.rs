@@ -1,7 +1,7 @@
 //! What is looked at while a scenario runs: what processes use, what ingest counts, how many rows there are, and how new the newest are.
 //!
 //! CPU, memory and disk come from /proc, of this machine's processes alone. A process that dies keeps what it had used until it was last
-//! looked at.
+//! looked at; what it had counted is looked at by whoever kills it, right before.
 
 use crate::freshness::{Look, Looking};
 use crate::generate::Progress;
@@ -9,11 +9,11 @@ use crate::pace::{ACKNOWLEDGED, DROPPED, KERNEL_DROPS, RECEIVED};
 use crate::verify::{self, OF_EXPORTERS};
 use anyhow::Result;
 use serde::{Deserialize, Serialize};
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::net::Ipv4Addr;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 use weir_stack::Metrics;
 use weir_store::Store;
@@ -63,6 +63,8 @@ pub struct Watch {
     pub metrics: Arc<Mutex<Vec<String>>>,
     /// Processes.
     pub processes: Processes,
+    /// What services count, looked at by whoever kills one too.
+    pub counters: Arc<Mutex<Counters>>,
     /// What was sent.
     pub progress: Arc<Progress>,
     /// Exporters whose newest row is asked for.
@@ -103,7 +105,7 @@ impl Watch {
     /// Where no runtime can be had. Whoever does not answer is asked again later.
     pub fn run(self, stop: &AtomicBool) -> Result<Seen> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        let (mut seen, mut counters, mut usage) = (Seen::default(), Counters::default(), Usage::default());
+        let (mut seen, mut usage) = (Seen::default(), Usage::default());
         let mut looking = Looking::at(self.probes);
         let mut next = Instant::now();
         let mut stored = 0;
@@ -119,9 +121,13 @@ impl Watch {
                 // Read together, however long a service then takes to answer.
                 let (at_s, sent) =
                     (self.begun.elapsed().as_secs_f64(), self.progress.flows.load(Ordering::Relaxed));
-                let addresses = self.metrics.lock().unwrap_or_else(PoisonError::into_inner).clone();
-                addresses.iter().for_each(|address| counters.look(address));
-                let processes = self.processes.lock().unwrap_or_else(PoisonError::into_inner).clone();
+                let addresses = locked(&self.metrics).clone();
+                for address in &addresses {
+                    locked(&self.counters).look(address);
+                }
+                let processes = locked(&self.processes).clone();
+                let parts = usage.look(&processes);
+                let counters = locked(&self.counters);
                 let sample = Sample {
                     at_s,
                     sent,
@@ -131,9 +137,10 @@ impl Watch {
                     kernel_drops: counters.sum(KERNEL_DROPS),
                     dropped: DROPPED.iter().map(|name| counters.sum(name)).sum(),
                     dead: counters.sum(DEAD),
-                    parts: usage.look(&processes),
+                    parts,
                 };
-                sample.clone_into(&mut self.latest.lock().unwrap_or_else(PoisonError::into_inner));
+                drop(counters);
+                sample.clone_into(&mut locked(&self.latest));
                 seen.samples.push(sample);
             }
             std::thread::sleep(LOOK);
@@ -176,20 +183,41 @@ impl Rows {
 const DEAD: &str = "weir_decoder_dead_letters_total";
 const COUNTED: [&str; 6] = [RECEIVED, ACKNOWLEDGED, KERNEL_DROPS, DROPPED[0], DROPPED[1], DEAD];
 
-/// Counters over restarts: what a service had counted when it was last seen, and what its successors counted since.
-#[derive(Default)]
-struct Counters {
+/// What one that receives has counted since it was started.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Counted {
+    /// Datagrams received.
+    pub received: u64,
+    /// Those whose end is known: acknowledged by the bus, or dropped.
+    pub settled: u64,
+}
+
+/// Counters over restarts: what a service had counted when it was last seen, and what its successors counted since. An answer is entered before
+/// the next question is put, by whomever: it never seems that one counts backwards.
+#[derive(Debug, Default)]
+pub struct Counters {
     now: HashMap<(String, &'static str), u64>,
     past: HashMap<&'static str, u64>,
     first: HashMap<(String, &'static str), u64>,
 }
 
 impl Counters {
-    fn look(&mut self, address: &str) {
-        let Ok(metrics) = Metrics::within(address, PATIENCE) else { return };
+    /// Asks the service at `address`; nothing where it does not answer.
+    pub fn look(&mut self, address: &str) -> Option<Counted> {
+        let metrics = Metrics::within(address, PATIENCE).ok()?;
+        let count = |name: &str| metrics.sum(name) as u64;
         for name in COUNTED {
-            let count = metrics.sum(name) as u64;
-            self.enter(address, name, count);
+            self.enter(address, name, count(name));
+        }
+        let settled = count(ACKNOWLEDGED) + DROPPED.iter().map(|name| count(name)).sum::<u64>();
+        Some(Counted { received: count(RECEIVED), settled })
+    }
+
+    /// The service at `address` has ended; the next one there counts from 0.
+    pub fn ended(&mut self, address: &str) {
+        for ((_, name), now) in self.now.iter_mut().filter(|((one, _), _)| one == address) {
+            let first = self.first.insert((address.to_owned(), *name), 0).unwrap_or(0);
+            *self.past.entry(*name).or_default() += std::mem::take(now) - first;
         }
     }
 
@@ -204,19 +232,33 @@ impl Counters {
         }
     }
 
-    fn sum(&self, name: &str) -> u64 {
+    /// Of all services, since the first look.
+    pub fn sum(&self, name: &str) -> u64 {
         let now = self.now.iter().filter(|((_, one), _)| *one == name);
         let since: u64 = now.map(|(key, count)| count - self.first.get(key).unwrap_or(&0)).sum();
         since + self.past.get(name).copied().unwrap_or_default()
     }
 }
 
+/// A value that is shared; whoever panicked with it has left it whole.
+pub(super) fn locked<T>(shared: &Mutex<T>) -> MutexGuard<'_, T> {
+    shared.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// A process: its id and its start, so that an id given out again is another one.
+type Key = (u32, u64);
+
 /// What processes used, over their deaths.
 #[derive(Default)]
 struct Usage {
-    /// By process id and its start, so that an id given out again is another process.
-    last: HashMap<(u32, u64), (String, Used)>,
-    first: HashMap<(u32, u64), Used>,
+    last: HashMap<Key, (String, Used)>,
+    first: HashMap<Key, Used>,
+    /// Those that were there at the last look.
+    living: HashSet<Key>,
+    /// Parents of those that have not ended before them.
+    parents: HashMap<Key, Key>,
+    /// What children had written that ended before their parent: from then on Linux counts it as the parent's.
+    inherited: HashMap<Key, u64>,
     /// Those that are met from here on were started meanwhile, and all that they used counts.
     looked: bool,
     threads: HashMap<(u32, u32), (String, f64, f64)>,
@@ -225,39 +267,67 @@ struct Usage {
 impl Usage {
     /// Looks at each process, and at the children of those that have some; gives what each part has used since the first look.
     fn look(&mut self, processes: &[(String, u32)]) -> BTreeMap<String, Used> {
-        for (_, used) in self.last.values_mut() {
-            used.memory = 0;
-        }
+        self.begin();
         for (part, pid) in processes {
-            self.process(part, *pid);
+            // Asked first: one that ends between two questions has no children, and they have not ended.
+            let children = if part == "standalone" { children(*pid) } else { Vec::new() };
+            let Some(parent) = self.process(part, *pid, None) else { continue };
             if part == "standalone" {
                 self.count_threads(*pid);
-                for child in children(*pid) {
-                    self.process("engine", child);
-                }
+            }
+            for child in children {
+                self.process("engine", child, Some(parent));
             }
         }
+        self.sums()
+    }
+
+    fn begin(&mut self) {
+        self.living.clear();
+        self.last.values_mut().for_each(|(_, used)| used.memory = 0);
+    }
+
+    fn process(&mut self, part: &str, pid: u32, parent: Option<Key>) -> Option<Key> {
+        let (started, mut used, written) = proc(Path::new(&format!("/proc/{pid}")))?;
+        let key = (pid, started);
+        // Of one that has ended and that nobody has taken note of it can't be had.
+        used.written = written.or_else(|| Some(self.last.get(&key)?.1.written)).unwrap_or_default();
+        if pid == std::process::id() {
+            // It writes nothing by itself, and is the parent of all.
+            used.written = 0;
+        }
+        self.enter(part, key, used, parent);
+        Some(key)
+    }
+
+    fn enter(&mut self, part: &str, key: Key, used: Used, parent: Option<Key>) {
+        let before = if self.looked { Used::default() } else { used };
+        self.first.entry(key).or_insert(before);
+        self.last.insert(key, (part.to_owned(), used));
+        self.living.insert(key);
+        self.parents.extend(parent.map(|parent| (key, parent)));
+    }
+
+    fn sums(&mut self) -> BTreeMap<String, Used> {
         self.looked = true;
+        for (child, parent) in &self.parents {
+            if self.living.contains(parent) && !self.living.contains(child) {
+                let written = self.last.get(child).map_or(0, |(_, used)| used.written);
+                *self.inherited.entry(*parent).or_default() += written;
+            }
+        }
+        let (living, inherited) = (&self.living, &self.inherited);
+        self.parents.retain(|child, parent| living.contains(child) || !living.contains(parent));
         let mut parts: BTreeMap<String, Used> = BTreeMap::new();
         for (key, (part, used)) in &self.last {
             let first = self.first.get(key).copied().unwrap_or_default();
             let sum = parts.entry(part.clone()).or_default();
             sum.cpu_s += used.cpu_s - first.cpu_s;
             sum.memory += used.memory;
-            sum.written += used.written.saturating_sub(first.written);
+            let others = first.written + inherited.get(key).copied().unwrap_or_default();
+            sum.written += used.written.saturating_sub(others);
         }
         parts
-    }
-
-    fn process(&mut self, part: &str, pid: u32) {
-        let Some((started, mut used)) = proc(Path::new(&format!("/proc/{pid}"))) else { return };
-        if pid == std::process::id() {
-            // Linux counts what a child wrote as its parent's once it is dead; this one writes nothing by itself.
-            used.written = 0;
-        }
-        let before = if self.looked { Used::default() } else { used };
-        self.first.entry((pid, started)).or_insert(before);
-        self.last.insert((pid, started), (part.to_owned(), used));
     }
 
     fn count_threads(&mut self, pid: u32) {
@@ -292,6 +362,7 @@ pub fn children(pid: u32) -> Vec<u32> {
 
 struct Stat {
     name: String,
+    /// Its own: what its children used stands elsewhere.
     cpu_s: f64,
     started: u64,
     resident_pages: u64,
@@ -317,13 +388,15 @@ impl Stat {
     }
 }
 
-fn proc(path: &Path) -> Option<(u64, Used)> {
+/// When a process was started, what it has used but for what it has written, and that, where it can be had.
+fn proc(path: &Path) -> Option<(u64, Used, Option<u64>)> {
     let stat = Stat::read(&path.join("stat"))?;
     let io = std::fs::read_to_string(path.join("io")).unwrap_or_default();
     let field = |name: &str| io.lines().find_map(|line| line.strip_prefix(name)?.trim().parse::<u64>().ok());
-    let written =
-        field("write_bytes:").unwrap_or(0).saturating_sub(field("cancelled_write_bytes:").unwrap_or(0));
-    Some((stat.started, Used { cpu_s: stat.cpu_s, memory: stat.resident_pages * PAGE, written }))
+    let cancelled = field("cancelled_write_bytes:").unwrap_or(0);
+    let written = field("write_bytes:").map(|written| written.saturating_sub(cancelled));
+    let used = Used { cpu_s: stat.cpu_s, memory: stat.resident_pages * PAGE, written: 0 };
+    Some((stat.started, used, written))
 }
 
 #[cfg(test)]
@@ -340,6 +413,43 @@ mod tests {
         counters.enter("b", RECEIVED, 9);
         assert_eq!(counters.sum(RECEIVED), 50 + 25 + 2);
         assert_eq!(counters.sum(DEAD), 0);
+    }
+
+    #[test]
+    fn one_that_was_killed_keeps_its_count_however_far_its_successor_has_come_when_it_is_looked_at() {
+        let mut counters = Counters::default();
+        for count in [100, 150] {
+            counters.enter("a", RECEIVED, count);
+        }
+        counters.ended("a");
+        assert_eq!(counters.sum(RECEIVED), 50);
+        counters.enter("a", RECEIVED, 160);
+        assert_eq!(counters.sum(RECEIVED), 50 + 160);
+        counters.ended("nobody");
+        assert_eq!(counters.sum(RECEIVED), 50 + 160);
+    }
+
+    #[test]
+    fn what_a_child_had_written_is_not_its_parents_once_it_has_ended() {
+        let (parent, engine, next) = ((7, 0), (8, 0), (9, 0));
+        let written = |written| Used { written, ..Used::default() };
+        let mut usage = Usage::default();
+        let mut look = |seen: &[(&str, Key, u64, Option<Key>)]| {
+            usage.begin();
+            seen.iter().for_each(|(part, key, bytes, of)| usage.enter(part, *key, written(*bytes), *of));
+            let parts = usage.sums();
+            ["standalone", "engine"].map(|part| parts[part].written)
+        };
+        let seen =
+            |own, child, bytes| [("standalone", parent, own, None), ("engine", child, bytes, Some(parent))];
+        assert_eq!(look(&seen(10, engine, 5)), [0, 0]);
+        assert_eq!(look(&seen(20, engine, 105)), [10, 100]);
+        // It wrote 3 more before it was killed; then 2 are its parent's own.
+        assert_eq!(look(&seen(20 + 108 + 2, next, 1)), [10 + 3 + 2, 101]);
+        assert_eq!(look(&seen(20 + 108 + 4, next, 2)), [10 + 3 + 4, 102]);
+        // Whose parent ends first is not counted as its parent's.
+        let other = (10, 0);
+        assert_eq!(look(&[("standalone", other, 1, None)]), [17 + 1, 102]);
     }
 
     #[test]

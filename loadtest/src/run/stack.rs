@@ -1,6 +1,6 @@
 //! The stack of a scenario on this machine: started as the scenario says, ended with the value.
 
-use super::sample::Processes;
+use super::sample::{Counters, Processes, locked};
 use crate::network::{Exporter, links_toml};
 use crate::raw::Received;
 use crate::scenario::Scenario;
@@ -8,7 +8,7 @@ use crate::world::World;
 use anyhow::{Context, Result, ensure};
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use weir_bus::{EmbeddedBus, EmbeddedConfig, KafkaBus};
 use weir_stack::local::Ports;
@@ -25,6 +25,8 @@ pub struct Machine {
     pub processes: Processes,
     /// Addresses of its services' metrics.
     pub metrics: Arc<Mutex<Vec<String>>>,
+    /// What they count.
+    pub counters: Arc<Mutex<Counters>>,
     standalone: bool,
     _disk: Option<Disk>,
 }
@@ -144,11 +146,21 @@ impl Machine {
             stack,
             processes: Processes::default(),
             metrics: Arc::default(),
+            counters: Arc::default(),
             standalone: wanted.standalone,
             _disk: disk,
         };
         machine.tell_processes();
         Ok(machine)
+    }
+
+    /// What its program says of itself.
+    ///
+    /// # Errors
+    /// Where it says nothing.
+    pub fn version(&self) -> Result<String> {
+        let said = self.stack.weir("--version", &[])?;
+        Ok(String::from_utf8_lossy(&said).trim().to_owned())
     }
 
     /// Whether it is one process.
@@ -180,10 +192,9 @@ impl Machine {
         let part = |name: &str| name.split('-').next().unwrap_or(name).to_owned();
         let own = ("generator".to_owned(), std::process::id());
         let processes = description.services.iter().filter_map(|one| Some((part(&one.name), one.pid?)));
-        *self.processes.lock().unwrap_or_else(PoisonError::into_inner) = processes.chain([own]).collect();
+        *locked(&self.processes) = processes.chain([own]).collect();
         let metrics = description.services.iter().filter(|one| !one.admin.is_empty());
-        *self.metrics.lock().unwrap_or_else(PoisonError::into_inner) =
-            metrics.map(|one| one.admin.clone()).collect();
+        *locked(&self.metrics) = metrics.map(|one| one.admin.clone()).collect();
     }
 
     /// Waits until every service is ready.

@@ -212,6 +212,8 @@ pub struct Expect {
     pub memory_growth: Option<f64>,
     /// Dead letters at least: so many were provoked.
     pub min_dead: u64,
+    /// Flows that ingest drops and counts at least: so many were provoked.
+    pub min_dropped: u64,
     /// Most bytes written to disk a flow, by all parts.
     pub max_bytes_per_flow: Option<f64>,
 }
@@ -296,8 +298,11 @@ impl Scenario {
         Ok(())
     }
 
-    /// The same, longer or shorter: rates, and how long what goes wrong lasts, stay.
+    /// The same, longer or shorter: rates, and how long what goes wrong lasts, stay. What is provoked all the while is expected in proportion.
     pub fn stretched(mut self, factor: f64) -> Self {
+        for least in [&mut self.expect.min_dead, &mut self.expect.min_dropped] {
+            *least = (*least as f64 * factor) as u64;
+        }
         self.phases.iter_mut().for_each(|phase| phase.for_s *= factor);
         self.events.iter_mut().for_each(|event| event.at_s *= factor);
         self
@@ -306,6 +311,11 @@ impl Scenario {
     /// How long it sends.
     pub fn sending(&self) -> Duration {
         Duration::from_secs_f64(self.phases.iter().map(|phase| phase.for_s * phase.steps as f64).sum())
+    }
+
+    /// Whether it looks for a limit.
+    pub fn is_ramp(&self) -> bool {
+        self.phases.iter().any(|phase| phase.steps > 1)
     }
 
     /// Whether datagrams come that mean nothing, some of them from strangers.
@@ -333,6 +343,15 @@ mod tests {
             assert_eq!(scenario.name, *name);
             assert!(scenario.about.ends_with('.'), "{name}: {}", scenario.about);
         }
+    }
+
+    #[test]
+    fn a_scenario_that_is_run_for_a_tenth_of_its_time_expects_a_tenth_of_the_dead_letters() {
+        let short = Scenario::load("garbage-flood").unwrap().stretched(0.1);
+        assert_eq!(
+            (short.sending().as_secs(), short.phases[0].garbage, short.expect.min_dead),
+            (12, 2000.0, 10_000)
+        );
     }
 
     #[test]

@@ -6,7 +6,7 @@
 mod raw;
 mod sql;
 
-pub use raw::{ByMinute, Cause, Excuse, Missed as MissedByRaw, against_raw, by_minute};
+pub use raw::{ByMinute, Cause, Excuse, LastLook, Missed as MissedByRaw, against_raw, by_minute};
 pub(crate) use sql::OF_EXPORTERS;
 
 use crate::ledger::{Account, Ledger, Side, Sum};
@@ -140,6 +140,8 @@ struct Asking<'a> {
     store: &'a Store,
     from: i64,
     to: i64,
+    /// Rollups are compared from there on.
+    since: i64,
 }
 
 /// An answer for each of several exporters.
@@ -173,7 +175,15 @@ impl Row {
     }
 }
 
-impl Asking<'_> {
+impl<'a> Asking<'a> {
+    fn new(store: &'a Store, ledger: &Ledger) -> Self {
+        const HOUR: i64 = 3_600_000_000_000;
+        // Clocks of one machine: what was received lies between the first datagram and a little after the last. A flow is spread over no more
+        // than the two hours before it was received, and the longest slot is an hour.
+        let since = (ledger.started_ns - 3 * HOUR).div_euclid(HOUR) * HOUR;
+        Self { store, from: ledger.started_ns, to: ledger.ended_ns + 5_000_000_000, since }
+    }
+
     async fn of<T: DeserializeOwned>(&self, account: &Account, sql: String) -> Result<Vec<T>> {
         let parameters = [
             ("exporter", mapped(account)),
@@ -247,14 +257,13 @@ pub(crate) fn exporters(addresses: impl Iterator<Item = Ipv4Addr>) -> String {
 /// # Errors
 /// Where ClickHouse does not answer as it should.
 pub async fn verify(ledger: &Ledger, store: &Store, patience: Patience) -> Result<Report> {
-    // Clocks of one machine: what was received lies between the first datagram and a little after the last.
-    let asking = Asking { store, from: ledger.started_ns, to: ledger.ended_ns + 5_000_000_000 };
+    let asking = Asking::new(store, ledger);
     let mut wait = asking.wait(ledger, ledger.total().flows, patience).await?;
     let grouped = groups(&asking, ledger, COLLECTED).await?;
     let exporters = loop {
         let mut exporters = Vec::new();
         for group in &grouped {
-            let mut stored = stored(&asking, group).await?;
+            let mut stored = stored(&asking, group, true).await?;
             for account in group {
                 let stored = stored.remove(&mapped(account)).unwrap_or_default();
                 exporters.push(exporter(&asking, account, stored).await?);
@@ -347,27 +356,47 @@ struct Whole {
     wrong_times: u64,
 }
 
+impl Default for Whole {
+    /// Of one of which nothing is there: then there is no answer.
+    fn default() -> Self {
+        let none = || "0".to_owned();
+        Self {
+            rows: 0,
+            known: 0,
+            alien: 0,
+            places: 0,
+            sum_bytes: none(),
+            sum_packets: none(),
+            checksum: none(),
+            wrong_times: 0,
+        }
+    }
+}
+
 /// What is stored of an exporter.
 #[derive(Default)]
 struct Stored {
-    whole: Option<Whole>,
+    whole: Whole,
     minutes: BTreeMap<i64, Sum>,
     rates: BTreeMap<u64, Sum>,
     sides: BTreeMap<Side, Sum>,
 }
 
-/// What is stored of some exporters, by address.
-async fn stored(asking: &Asking<'_>, group: &[&Account]) -> Result<HashMap<String, Stored>> {
+/// What is stored of some exporters, by address; by side where that is asked for.
+async fn stored(asking: &Asking<'_>, group: &[&Account], sides: bool) -> Result<HashMap<String, Stored>> {
     let database = asking.store.database();
     let mut out: HashMap<String, Stored> = HashMap::new();
     for (address, whole) in asking.of_each(group, sql::flows(database)).await? {
-        out.entry(address).or_default().whole = Some(whole);
+        out.entry(address).or_default().whole = whole;
     }
     for (address, row) in asking.of_each::<Row>(group, sql::minutes(database)).await? {
         out.entry(address).or_default().minutes.insert(row.minute, row.sum());
     }
     for (address, row) in asking.of_each::<Row>(group, sql::rates(database)).await? {
         out.entry(address).or_default().rates.insert(row.interval, row.sum());
+    }
+    if !sides {
+        return Ok(out);
     }
     for (address, row) in asking.of_each::<Row>(group, sql::sides(database)).await? {
         let Row { interface, inbound, asn, interval, .. } = row;
@@ -379,41 +408,15 @@ async fn stored(asking: &Asking<'_>, group: &[&Account]) -> Result<HashMap<Strin
 
 async fn exporter(asking: &Asking<'_>, account: &Account, stored: Stored) -> Result<Exporter> {
     let database = asking.store.database();
-    let nothing = || Whole {
-        rows: 0,
-        known: 0,
-        alien: 0,
-        places: 0,
-        sum_bytes: "0".to_owned(),
-        sum_packets: "0".to_owned(),
-        checksum: "0".to_owned(),
-        wrong_times: 0,
-    };
-    let whole = stored.whole.unwrap_or_else(nothing);
+    let whole = &stored.whole;
     let sent = account.total.flows;
     let (lost, doubled) = (sent.saturating_sub(whole.known), whole.rows - whole.alien - whole.known);
     let mut faults = Vec::new();
     if whole.alien > 0 {
         faults.push(format!("{} rows have numbers of flows that were never sent", whole.alien));
     }
-    if whole.places != whole.rows {
-        faults.push(format!("{} rows share their place in weir.raw with another", whole.rows - whole.places));
-    }
-    if whole.wrong_times > 0 {
-        faults.push(format!("{} rows are not anchored at their receive time", whole.wrong_times));
-    }
-    for (what, stored, sent) in [
-        ("bytes", &whole.sum_bytes, account.total.bytes),
-        ("packets", &whole.sum_packets, account.total.packets),
-        ("checksum", &whole.checksum, account.checksum),
-    ] {
-        if *stored != sent.to_string() {
-            faults.push(format!("{what}: {stored} stored, {sent} sent"));
-        }
-    }
-    let minutes = unblurred(account, &stored.minutes);
-    faults.extend(compare("minute", &unblurred(account, &account.minutes), &minutes));
-    faults.extend(compare("sampling interval in thousandths", &account.rates, &stored.rates));
+    faults.extend(differences(account, &stored));
+    faults.extend(compare_rates(&account.rates, &stored.rates));
     faults.extend(compare("side", &account.sides, &stored.sides));
 
     #[derive(Deserialize)]
@@ -442,6 +445,33 @@ async fn exporter(asking: &Asking<'_>, account: &Account, stored: Stored) -> Res
         doubled,
         faults,
     })
+}
+
+/// What rows say otherwise than an account, in sentences: each place once, times, sums, checksum, minutes.
+fn differences(account: &Account, stored: &Stored) -> Vec<String> {
+    let (whole, mut faults) = (&stored.whole, Vec::new());
+    if whole.places != whole.rows {
+        faults.push(format!("{} rows share their place in weir.raw with another", whole.rows - whole.places));
+    }
+    if whole.wrong_times > 0 {
+        faults.push(format!("{} rows are not anchored at their receive time", whole.wrong_times));
+    }
+    for (what, stored, sent) in [
+        ("bytes", &whole.sum_bytes, account.total.bytes),
+        ("packets", &whole.sum_packets, account.total.packets),
+        ("checksum", &whole.checksum, account.checksum),
+    ] {
+        if *stored != sent.to_string() {
+            faults.push(format!("{what}: {stored} stored, {sent} sent"));
+        }
+    }
+    let minutes = unblurred(account, &stored.minutes);
+    faults.extend(compare("minute", &unblurred(account, &account.minutes), &minutes));
+    faults
+}
+
+fn compare_rates(sent: &BTreeMap<u64, Sum>, stored: &BTreeMap<u64, Sum>) -> Option<String> {
+    compare("sampling interval in thousandths", sent, stored)
 }
 
 /// Minutes of which the border is not certain are added to the one after.
@@ -480,7 +510,7 @@ async fn groups<'l>(asking: &Asking<'_>, ledger: &'l Ledger, most: u64) -> Resul
     }
     let mut counts = HashMap::new();
     for some in ledger.exporters.chunks(NAMED) {
-        let parameters = [("exporters", list(some.iter()))];
+        let parameters = [("exporters", list(some.iter())), ("since", asking.since.to_string())];
         let rows: Vec<Of<Count>> =
             asking.store.query(&sql::count_by_exporter(asking.store.database()), &parameters).await?;
         counts.extend(rows.into_iter().map(|row| (row.address, row.of.count)));
@@ -550,7 +580,7 @@ async fn compare_rollup(asking: &Asking<'_>, rollup: &sql::Rollup, groups: &[Str
         examples: Vec::new(),
     };
     for group in groups {
-        let parameters = [("exporters", group.clone())];
+        let parameters = [("exporters", group.clone()), ("since", asking.since.to_string())];
         let rows: Vec<Check> = asking.store.query(&rollup.check(database), &parameters).await?;
         for row in rows {
             out.keys += row.keys;

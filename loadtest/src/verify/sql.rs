@@ -46,10 +46,15 @@ pub fn count(database: &str) -> String {
     format!("SELECT count() AS count FROM {database}.flows WHERE {OF_EXPORTERS} AND {RECEIVED}")
 }
 
-/// Rows of each exporter, of whatever run.
+/// Flows that end in slots that are compared. Rollups are kept for longer than flows, so they are held against each other from a while before
+/// the run on, and from the same border of all slots.
+const RECENT: &str = "spread_end >= fromUnixTimestamp64Nano({since:Int64})";
+
+/// Rows of each exporter, of whatever run, of which rollups are compared.
 pub fn count_by_exporter(database: &str) -> String {
     format!(
-        "SELECT toString(exporter) AS address, count() AS count FROM {database}.flows WHERE {OF_EXPORTERS} GROUP BY exporter"
+        "SELECT toString(exporter) AS address, count() AS count FROM {database}.flows WHERE {OF_EXPORTERS} AND {RECENT} \
+         GROUP BY exporter"
     )
 }
 
@@ -111,14 +116,6 @@ pub fn ranges(database: &str) -> String {
          (SELECT DISTINCT toString(exporter) AS address, {tag} AS tag FROM {database}.flows WHERE {OF_EXPORTERS} AND {RECEIVED})) \
          GROUP BY address, step ORDER BY address, first",
         tag = tag::sql()
-    )
-}
-
-/// Rows of exporters.
-pub fn rows(database: &str) -> String {
-    format!(
-        "SELECT toString(exporter) AS address, count() AS rows FROM {database}.flows WHERE {OF_EXPORTERS} AND {RECEIVED} \
-         GROUP BY exporter"
     )
 }
 
@@ -243,7 +240,7 @@ impl Rollup {
              toUInt256(18 + if(src_vlan != 0 OR dst_vlan != 0, 4, 0)) AS h, bitShiftLeft(toUInt256(1), 84) AS top, \
              arrayJoin({sides}) AS side, if(side = 1, src_prefix_len, dst_prefix_len) AS told, \
              if(told = 0, if(family = 4, 24, 48), least(told, if(family = 4, 32, 128))) AS long \
-             FROM {database}.flows WHERE {OF_EXPORTERS} AND flow_kind != 'discard')",
+             FROM {database}.flows WHERE {OF_EXPORTERS} AND {RECENT} AND flow_kind != 'discard')",
             of_flow = each(&|n, flow, _| format!("{flow} AS k{n}")),
             wholes = measures(&|name, whole| format!("toUInt256({whole}) AS w_{name}")),
         );
@@ -261,13 +258,14 @@ impl Rollup {
         let expected = format!(
             "SELECT n, {names}, {shares}, toInt256(n = intDiv(e, slot)) AS d_flows, d_flows AS e_flows, toInt256(0) AS a_flows \
              FROM (SELECT *, arrayJoin(range(intDiv(s, slot), intDiv(e, slot) + 1)) AS n, n * slot AS low, low + slot AS high, \
-             toUInt256(greatest(e - s, 1)) AS t FROM ({whole}))",
+             toUInt256(greatest(e - s, 1)) AS t FROM ({whole})) WHERE low >= {{since:Int64}}",
             names = each(&|n, _, _| format!("k{n}")),
             shares = measures(&|name, _| format!("{} AS d_{name}", share(name))),
         );
         let stored = format!(
             "SELECT intDiv(toInt64(toUnixTimestamp(time)), {slot_s}) AS n, {of_row}, {stored}, -toInt256(flows) AS d_flows, \
-             toInt256(0) AS e_flows, toInt256(flows) AS a_flows FROM {database}.{table} WHERE {OF_EXPORTERS}",
+             toInt256(0) AS e_flows, toInt256(flows) AS a_flows FROM {database}.{table} WHERE {OF_EXPORTERS} \
+             AND time >= toDateTime(intDiv({{since:Int64}}, 1000000000))",
             of_row = each(&|n, _, row| format!("{row} AS k{n}")),
             stored = measures(&|name, _| format!("-toInt256({name}) AS d_{name}")),
         );

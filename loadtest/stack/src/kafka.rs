@@ -151,15 +151,16 @@ impl Kafka {
         self.process.as_mut().map_or(Ok(()), Process::expect_alive)
     }
 
-    /// Ends it in order (SIGTERM).
+    /// Ends it in order (SIGTERM), and kills it when that takes too long.
     ///
     /// # Errors
-    /// [`Error::Io`].
+    /// [`Error::Ended`] where it ends otherwise, or has to be killed.
     pub fn stop(&mut self) -> Result<()> {
-        if let Some(mut process) = self.process.take() {
-            process.stop(Duration::from_secs(20))?;
-        }
-        Ok(())
+        /// What a JVM that was told to end ends with: 128 and the signal's number.
+        const TOLD: i32 = 143;
+        let Some(mut process) = self.process.take() else { return Ok(()) };
+        let status = process.stop(Duration::from_secs(20))?;
+        if status.success() || status.code() == Some(TOLD) { Ok(()) } else { Err(process.told(status)) }
     }
 
     /// Ends it at once (SIGKILL).

@@ -249,7 +249,7 @@ impl Local {
     /// Ends the process of a service that was added last, in order, for good; the first one stays.
     ///
     /// # Errors
-    /// [`Error::Io`].
+    /// As [`Service::stop`].
     pub fn remove(&mut self, kind: Kind) -> Result<()> {
         let of_kind = |service: &Service| service.kind() == kind;
         if self.services.iter().filter(|service| of_kind(service)).count() > 1
@@ -400,17 +400,22 @@ impl Local {
     /// Ends everything in order: what makes work first, what takes it last.
     ///
     /// # Errors
-    /// [`Error::Io`].
+    /// Of the first that did not end in order; all others are ended all the same.
     pub fn down(mut self) -> Result<()> {
+        let mut outcome = Ok(());
         for kind in [Kind::Ingest, Kind::Decoder, Kind::Sink, Kind::Engine, Kind::Standalone] {
-            self.services
-                .iter_mut()
-                .filter(|service| service.kind() == kind)
-                .try_for_each(|service| service.stop(DRAIN))?;
+            for service in self.services.iter_mut().filter(|service| service.kind() == kind) {
+                outcome = outcome.and(service.stop(DRAIN));
+            }
         }
-        self.brokers.iter_mut().try_for_each(Kafka::stop)?;
+        let count = self.brokers.len();
+        for (ended, broker) in self.brokers.iter_mut().enumerate() {
+            // Once most of them have ended, nobody is left to let the others go.
+            let ending = if 2 * (count - ended) > count { broker.stop() } else { broker.kill() };
+            outcome = outcome.and(ending);
+        }
         let path = self.options.dir.join("stack.json");
-        fs::remove_file(&path).map_err(io(format!("removing {}", path.display())))
+        outcome.and(fs::remove_file(&path).map_err(io(format!("removing {}", path.display()))))
     }
 }
 

@@ -122,12 +122,17 @@ impl Process {
     pub fn expect_alive(&mut self) -> Result<()> {
         match self.ended()? {
             None => Ok(()),
-            Some(status) => Err(Error::Ended {
-                name: self.name.clone(),
-                status: status.to_string(),
-                log: self.log.clone(),
-                tail: tail(&self.log),
-            }),
+            Some(status) => Err(self.told(status)),
+        }
+    }
+
+    /// How it ended, with the end of its output.
+    pub(crate) fn told(&self, status: ExitStatus) -> Error {
+        Error::Ended {
+            name: self.name.clone(),
+            status: status.to_string(),
+            log: self.log.clone(),
+            tail: tail(&self.log),
         }
     }
 

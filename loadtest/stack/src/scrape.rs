@@ -71,15 +71,8 @@ impl Metrics {
         self.series(name).map(|(_, value)| value).sum()
     }
 
-    /// Sum of a metric over the series that have a label of this value.
-    pub fn sum_where(&self, name: &str, label: &str, value: &str) -> f64 {
-        let wanted = format!("{label}=\"{value}\"");
-        let has = |labels: &str| labels.split(',').any(|one| one == wanted);
-        self.series(name).filter(|(labels, _)| has(labels)).map(|(_, value)| value).sum()
-    }
-
     /// Labels, without braces, and value of every series of a metric.
-    pub fn series<'a>(&'a self, name: &'a str) -> impl Iterator<Item = (&'a str, f64)> {
+    fn series<'a>(&'a self, name: &'a str) -> impl Iterator<Item = (&'a str, f64)> {
         self.0.lines().filter_map(move |line| {
             let rest = line.strip_prefix(name)?;
             let (labels, value) = match rest.strip_prefix('{') {
@@ -97,12 +90,11 @@ mod tests {
     use std::net::TcpListener;
 
     #[test]
-    fn series_are_summed_by_name_and_label() {
+    fn series_are_summed_by_name() {
         let text =
             "# HELP a b\n# TYPE a counter\na{x=\"1\",y=\"p\"} 3\na{x=\"2\"} 4.5\na_more 100\nplain 7\n";
         let metrics = Metrics(text.to_owned());
         assert_eq!((metrics.sum("a"), metrics.sum("plain"), metrics.sum("none")), (7.5, 7.0, 0.0));
-        assert_eq!(metrics.sum_where("a", "x", "1"), 3.0);
     }
 
     #[test]

@@ -172,12 +172,14 @@ impl Service {
         self.process.as_mut().map_or(Ok(()), |process| process.signal(signal))
     }
 
-    /// Ends it in order (SIGTERM), and kills it when that takes longer than `patience`.
+    /// Ends it in order (SIGTERM), and kills it when that takes longer than `patience`; nothing where it does not run.
     ///
     /// # Errors
-    /// [`Error::Io`].
+    /// [`Error::Ended`] where it ends with an error, or has to be killed.
     pub fn stop(&mut self, patience: Duration) -> Result<()> {
-        self.process.take().map_or(Ok(()), |mut process| process.stop(patience).map(drop))
+        let Some(mut process) = self.process.take() else { return Ok(()) };
+        let status = process.stop(patience)?;
+        if status.success() { Ok(()) } else { Err(process.told(status)) }
     }
 
     /// An error with the end of its output where it should run and does not.
@@ -221,5 +223,37 @@ impl Service {
     pub fn metrics(&self) -> Result<Metrics> {
         Metrics::of(&self.admin)
             .map_err(io(format!("reading the metrics of {} at http://{}", self.name, self.admin)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::PermissionsExt;
+
+    /// What a service says of being stopped that does this when it is told to.
+    fn stopped(on_term: &str) -> Result<()> {
+        let dir = tempfile::tempdir().unwrap();
+        let (program, log) = (dir.path().join("weir"), dir.path().join("sink-0.log"));
+        let script = format!("#!/bin/sh\ntrap '{on_term}' TERM\necho up\nwhile :; do sleep 0.02; done\n");
+        std::fs::write(&program, script).unwrap();
+        std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755)).unwrap();
+        let mut service =
+            Service::new("sink-0", Kind::Sink, &program, dir.path(), String::new(), &[], log.clone());
+        service.start().unwrap();
+        while !tail(&log).contains("up") {
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        service.stop(Duration::from_secs(1))
+    }
+
+    #[test]
+    fn one_that_ends_with_an_error_or_has_to_be_killed_when_it_is_told_to_stop_is_named_with_its_log() {
+        stopped("exit 0").unwrap();
+        let words = stopped("echo no luck; exit 3").unwrap_err().to_string();
+        assert!(words.starts_with("sink-0 ended with exit status: 3; the end of "), "{words}");
+        assert!(words.contains("sink-0.log") && words.contains("no luck"), "{words}");
+        let words = stopped("").unwrap_err().to_string();
+        assert!(words.starts_with("sink-0 ended with signal: 9"), "{words}");
     }
 }

@@ -18,9 +18,16 @@ use clap::{Parser, Subcommand};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+/// Version and commit, and whether it is built as for tests.
+const VERSION: &str = if cfg!(debug_assertions) {
+    concat!(env!("WEIR_BUILT"), ", with debug assertions")
+} else {
+    env!("WEIR_BUILT")
+};
+
 /// Flow analytics for peering engineers: NetFlow, IPFIX and sFlow to answers about ASes and links.
 #[derive(Parser)]
-#[command(name = "weir", version, max_term_width = 100)]
+#[command(name = "weir", version = VERSION, max_term_width = 100)]
 struct Arguments {
     /// Configuration file (TOML).
     #[arg(long, short, global = true, env = "WEIR_CONFIG")]

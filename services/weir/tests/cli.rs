@@ -18,6 +18,19 @@ fn set<'a>(command: &'a str, keys: &[&'a str]) -> Vec<&'a str> {
 }
 
 #[test]
+fn the_version_names_the_commit_and_whether_it_is_built_as_for_tests() {
+    let output = Command::new(env!("CARGO_BIN_EXE_weir")).arg("--version").output().unwrap();
+    let said = String::from_utf8(output.stdout).unwrap();
+    assert!(said.starts_with(concat!("weir ", env!("CARGO_PKG_VERSION"))), "{said}");
+    assert_eq!(said.contains("with debug assertions"), cfg!(debug_assertions), "{said}");
+    // Sources without git name no commit.
+    if let Ok(commit) = Command::new("git").args(["rev-parse", "--short=7", "HEAD"]).output() {
+        let commit = String::from_utf8(commit.stdout).unwrap();
+        assert!(said.contains(commit.trim()), "{said}, built from {commit}");
+    }
+}
+
+#[test]
 fn a_bad_configuration_is_refused_at_start_with_the_path_of_the_key() {
     for (command, key, wanted) in [
         ("sink", "sink.batch_rows=0", "sink.batch_rows: must be between"),
