@@ -21,8 +21,16 @@ fn committed(path: &Path, made: &str) {
     assert!(is == made, "{} is not what the code makes; run the test with WEIR_BLESS=1", path.display());
 }
 
-/// To be run on a machine that is theirs for an hour.
-const LATER: [&str; 4] = ["steady-100k", "steady-200k-standalone", "ramp-to-limit", "soak"];
+/// To be run on a machine that is theirs for a while.
+const LATER: [&str; 7] = [
+    "steady-100k",
+    "steady-200k-standalone",
+    "ramp-to-limit",
+    "soak",
+    "kill-each-part",
+    "kill-standalone",
+    "disk-full",
+];
 
 #[test]
 fn every_scenario_has_a_report_in_which_nothing_was_lost_or_doubled() {

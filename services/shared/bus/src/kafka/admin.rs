@@ -161,10 +161,13 @@ impl Admin {
                         settings.entries.iter().find(|entry| entry.name == name);
                     entry.and_then(|entry| entry.value.clone())
                 };
+                // Every topic has one. The settings are another broker's answer, which may not have heard of a new topic yet.
+                let unknown =
+                    || Error::Moving { doing: doing(), reason: "they are not known yet".to_owned() };
                 Ok(Some(Description {
                     name: (*topic).to_owned(),
                     partitions: described.partitions,
-                    cleanup: value("cleanup.policy").unwrap_or_default(),
+                    cleanup: value("cleanup.policy").ok_or_else(unknown)?,
                     retention_ms: value("retention.ms").and_then(|ms| ms.parse().ok()),
                     append_time: value("message.timestamp.type").as_deref() == Some("LogAppendTime"),
                     min_in_sync: value("min.insync.replicas").and_then(|n| n.parse().ok()).unwrap_or(1),
