@@ -159,7 +159,7 @@ async fn stored(url: &str, database: &str, bent: Bent, double: bool) -> (Store, 
             all.extend_from_slice(&rows.rows[17]);
         }
         store.insert(&FLOWS, all.into(), &format!("{database}-{n}")).await.unwrap();
-        for (table, rows) in rows.rollup.finish(usize::MAX) {
+        for (table, rows) in rows.rollup.finish(1) {
             store
                 .insert(table, rows.concat().into(), &format!("{database}-{n}-{}", table.name))
                 .await
