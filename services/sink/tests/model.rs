@@ -406,8 +406,11 @@ fn replay(events: &[Event], without: Without, luck: Luck) -> World {
     world
 }
 
+/// What happened, how it ended in a word, and in a sentence.
+type Story = (Vec<Event>, (&'static str, String));
+
 /// Every state that can be met, and the first story that ends badly.
-fn search(without: Without, luck: Luck) -> (usize, Option<(Vec<Event>, (&'static str, String))>) {
+fn search(without: Without, luck: Luck) -> (usize, Option<Story>) {
     let (mut met, mut open) = (HashSet::new(), vec![Vec::new()]);
     while let Some(story) = open.pop() {
         let world = replay(&story, without, luck);
