@@ -59,10 +59,11 @@ tail --pid="$stack" -f /dev/null &
 ends=$!
 if [ -n "$generator" ]; then
     wait -n "$generator" "$ends" || true
-    if kill -0 "$ends" 2>/dev/null; then
+    if "$bin/weir-loadtest" stack status --dir "$dir" >/dev/null 2>&1; then
         echo "The generator ended: $(tail -n 1 "$dir/generate.log") (all of it: $dir/generate.log). The rest runs on."
     fi
 fi
 wait "$ends"
-echo "Weir ended: $(tail -n 1 "$dir/stack.log") (all of it: $dir/stack.log)." >&2
+echo "Weir ended (logs are in $dir):" >&2
+sed -n '/^weir-loadtest: /,$p' "$dir/stack.log" >&2
 exit 1
