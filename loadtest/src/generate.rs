@@ -288,18 +288,8 @@ impl<'w> Generator<'w> {
         let minute = |ns: i64| ns.div_euclid(MINUTE) * 60;
         let entered = self.ledger.enter(number, &flows, &told, (minute(clock.now_ns), minute(now_ns())));
         if let (true, Some(first)) = (self.options.journal, flows.first()) {
-            self.ledger.journal.push(Sent {
-                exporter: number as u32,
-                first: first.tag,
-                flows: count as u32,
-                at: clock.now_ns,
-                print: raw::print(exporter.address, &datagram),
-                checksum: entered.checksum,
-                // Of some tens of flows, none of which has more than a few thousand packets.
-                bytes: entered.sum.bytes as u32,
-                packets: entered.sum.packets as u32,
-                interval: entered.interval as u32,
-            });
+            let print = raw::print(exporter.address, &datagram);
+            self.ledger.journal.push(Sent::new(number, first.tag, clock.now_ns, print, &entered));
         }
         self.window.as_mut().map_or(Ok(()), Window::sent)?;
         Ok(count as u64)

@@ -222,17 +222,22 @@ impl Account {
             name: one.name.clone(),
             link: one.link.clone(),
         };
+        let protocol = match exporter.protocol {
+            Protocol::NetflowV5 => "netflow_v5",
+            Protocol::NetflowV9 => "netflow_v9",
+            Protocol::Ipfix => "ipfix",
+            Protocol::Sflow => "sflow_v5",
+        };
+        let interfaces = exporter.interfaces.iter().map(named).collect();
+        Self::of(exporter.address, exporter.name.clone(), protocol.to_owned(), interfaces)
+    }
+
+    fn of(address: Ipv4Addr, name: String, protocol: String, interfaces: Vec<Named>) -> Self {
         Self {
-            address: exporter.address,
-            name: exporter.name.clone(),
-            protocol: match exporter.protocol {
-                Protocol::NetflowV5 => "netflow_v5",
-                Protocol::NetflowV9 => "netflow_v9",
-                Protocol::Ipfix => "ipfix",
-                Protocol::Sflow => "sflow_v5",
-            }
-            .to_owned(),
-            interfaces: exporter.interfaces.iter().map(named).collect(),
+            address,
+            name,
+            protocol,
+            interfaces,
             total: Sum::default(),
             checksum: 0,
             minutes: BTreeMap::new(),
@@ -246,20 +251,9 @@ impl Account {
 
     /// The same exporter with nothing sent, over the same minutes.
     pub fn emptied(&self) -> Self {
-        Self {
-            address: self.address,
-            name: self.name.clone(),
-            protocol: self.protocol.clone(),
-            interfaces: self.interfaces.clone(),
-            total: Sum::default(),
-            checksum: 0,
-            minutes: BTreeMap::new(),
-            blurred: self.blurred.clone(),
-            rates: BTreeMap::new(),
-            first_rate: 0,
-            sides: BTreeMap::new(),
-            unsettled: BTreeMap::new(),
-        }
+        let Self { address, name, protocol, interfaces, .. } = self;
+        let nothing = Self::of(*address, name.clone(), protocol.clone(), interfaces.clone());
+        Self { blurred: self.blurred.clone(), ..nothing }
     }
 
     /// Name of the link that an interface is on.

@@ -3,6 +3,7 @@
 //! A datagram that a dead socket, the kernel or a killed ingest's memory took was never acknowledged, and is *missed*. One that lies in
 //! `weir.raw` was, and must come out as rows, once: otherwise it is *lost* (docs/exactly-once.md, rule 20).
 
+use crate::ledger::Entered;
 use anyhow::{Context, Result};
 use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -31,6 +32,24 @@ pub struct Sent {
     pub packets: u32,
     /// Sampling interval in thousandths as announced until then; 0: unknown.
     pub interval: u32,
+}
+
+impl Sent {
+    /// A datagram of exporter `number` that was sent `at` (ns since the epoch), and what its flows came to.
+    pub fn new(number: usize, first: u64, at: i64, print: u64, entered: &Entered) -> Self {
+        Self {
+            exporter: number as u32,
+            first,
+            // Some tens of flows, none of which has more than a few thousand packets.
+            flows: entered.sum.flows as u32,
+            at,
+            print,
+            checksum: entered.checksum,
+            bytes: entered.sum.bytes as u32,
+            packets: entered.sum.packets as u32,
+            interval: entered.interval as u32,
+        }
+    }
 }
 
 /// A datagram by which an exporter announces its rate in options data.

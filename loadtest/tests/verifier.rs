@@ -125,17 +125,8 @@ fn exchange<'w>(
         }
         let minute = |ns: i64| ns.div_euclid(60_000_000_000) * 60;
         let entered = ledger.enter(n, &flows, &told, (minute(now_ns), minute(received)));
-        ledger.journal.push(Sent {
-            exporter: n as u32,
-            first: flows[0].tag,
-            flows: flows.len() as u32,
-            at: now_ns,
-            print: print(exporter.address, payloads.last().unwrap()),
-            checksum: entered.checksum,
-            bytes: entered.sum.bytes as u32,
-            packets: entered.sum.packets as u32,
-            interval: entered.interval as u32,
-        });
+        let print = print(exporter.address, payloads.last().unwrap());
+        ledger.journal.push(Sent::new(n, flows[0].tag, now_ns, print, &entered));
         ledger.ended_ns = now_ns;
     }
     out
