@@ -47,7 +47,7 @@ pub struct Ready {
     pub flows: u64,
     /// Receive time of its oldest datagram, ns.
     pub oldest: Option<i64>,
-    /// Offsets of it and before it that are lost.
+    /// Offsets of it and before it that are lost: those of its plan, and of its own what is not there any more.
     pub lost: u64,
 }
 
@@ -146,6 +146,7 @@ impl Batch {
             records,
             checksum: checksum.finalize(),
             pieces: cut,
+            lost,
         };
         (self.rollup, self.parts) = (rollup, parts);
         let mut pieces = Vec::new();
@@ -334,8 +335,16 @@ mod tests {
 
     #[test]
     fn tokens_differ_by_topic_incarnation_partition_range_table_and_piece() {
-        let plan =
-            |first, last| Plan { format: 1, settings: 1, first, last, records: 1, checksum: 0, pieces: 1 };
+        let plan = |first, last| Plan {
+            format: 1,
+            settings: 1,
+            first,
+            last,
+            records: 1,
+            checksum: 0,
+            pieces: 1,
+            lost: 0,
+        };
         let piece = |table, number| Piece { table, number, rows: Bytes::new() };
         let (flows, rollup) = (piece(&FLOWS, 0), piece(&weir_schemas::rollup::ROLLUPS[0], 0));
         let tokens = [

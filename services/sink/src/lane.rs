@@ -140,8 +140,8 @@ impl Lane {
         if begin > from { begin.abs_diff(from) } else { 0 }
     }
 
-    /// Notes that so many offsets are lost. They are counted once, with the end of the batch of what is read next: until then whoever starts
-    /// here finds them again.
+    /// Notes that so many offsets are lost. They are counted once, with the end of the batch of what is read next: until that is planned,
+    /// whoever starts here finds them again, and then its plan has them.
     pub fn lose(&mut self, offsets: u64) {
         self.lost += offsets;
     }
@@ -171,7 +171,7 @@ impl Lane {
             && let Some(plan) = self.repeat.take()
         {
             let lost = self.tell_lost(&plan, 0, place);
-            self.lose(lost);
+            self.lose(plan.lost + lost);
         }
         Ok(())
     }
@@ -181,8 +181,10 @@ impl Lane {
         let planned = self.repeat.as_ref().map(|plan| plan.pieces);
         let Some(mut ready) = self.filling.finish(planned) else { return Ok(false) };
         self.begun = None;
-        if let Some(plan) = self.repeat.take() {
+        if let Some(mut plan) = self.repeat.take() {
             let is = &ready.plan;
+            plan.lost += is.lost;
+            ready.lost = plan.lost;
             if (is.records, is.checksum, is.last) != (plan.records, plan.checksum, plan.last) {
                 if self.lost_batch == LostBatch::Stop {
                     let what = format!(
@@ -191,10 +193,11 @@ impl Lane {
                     );
                     return Err(self.mismatch(&plan, place, what));
                 }
+                // Found again by whoever repeats it next, so that its plan has it not.
                 ready.lost += self.tell_lost(&plan, is.records, place);
-                // Its tokens and its end are those that were planned: what ClickHouse has of it must not be stored beside it.
-                ready.plan = plan;
             }
+            // Its tokens and its end are those that were planned: what ClickHouse has of it must not be stored beside it.
+            ready.plan = plan;
             metrics::counter!(crate::metrics::REPEATED).increment(1);
         }
         self.sent = Some((Arc::new(ready), Flight::Waiting { since: Instant::now(), tries: 0, stored: 0 }));
@@ -402,6 +405,23 @@ mod tests {
             lane.close(&Config::default(), true, PLACE).unwrap();
             assert_eq!(lane.sent.take().unwrap().0.lost, lost, "before {offset}");
             lane.add(offset, None, &message(), PLACE).unwrap().unwrap();
+        }
+    }
+    #[test]
+    fn what_was_lost_before_a_batch_that_was_planned_is_counted_once_by_whoever_ends_it() {
+        let mut lane = lane(None, &[]).unwrap();
+        lane.lose(5);
+        let mut lane = read(lane, &[6, 7]).unwrap();
+        lane.close(&Config::default(), true, PLACE).unwrap();
+        let mut plan = lane.sent.unwrap().0.plan.clone();
+        // Whole, then without its first message, twice, and at last without any.
+        for (offsets, lost) in [(&[6, 7][..], 5), (&[7], 6), (&[7], 6), (&[9], 7)] {
+            let again = Lane::new(3, Some(plan), PLACE.topic, LostBatch::StoreRest).unwrap();
+            let mut again = read(again, offsets).unwrap();
+            again.close(&Config::default(), true, PLACE).unwrap();
+            let ready = again.sent.unwrap().0;
+            assert_eq!(ready.lost, lost, "{offsets:?}");
+            plan = ready.plan.clone();
         }
     }
 }

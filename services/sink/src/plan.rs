@@ -29,6 +29,9 @@ pub struct Plan {
     /// as what they are.
     #[serde(default)]
     pub pieces: u32,
+    /// Offsets before `first` that were found lost. Once the plan is committed nobody finds them again, and they are counted with its end.
+    #[serde(default)]
+    pub lost: u64,
 }
 
 /// Metadata of a committed offset.
@@ -126,7 +129,7 @@ mod tests {
     use super::*;
 
     fn plan() -> Plan {
-        Plan { format: FORMAT, settings: 1, first: 7, last: 12, records: 5, checksum: 9, pieces: 1 }
+        Plan { format: FORMAT, settings: 1, first: 7, last: 12, records: 5, checksum: 9, pieces: 1, lost: 0 }
     }
 
     fn metadata(incarnation: &str, plan: Option<Plan>) -> String {
