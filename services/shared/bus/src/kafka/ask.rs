@@ -12,8 +12,8 @@ const FIRST: Duration = Duration::from_secs(2);
 /// Between an answer that says "not here, not now" and the next try.
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// Asks until there is an answer, an error that does not pass, or the deadline. `look` is called between tries, with the patience of the next: it is to find out who is to be
-/// asked now.
+/// Asks until there is an answer, an error that does not pass, or the deadline. `look` is called between tries: it is to find out who is to be
+/// asked now, and has a quarter of the time that is left at most, so that one who is only slow still has the time to answer.
 pub(super) fn again<T, E: Display>(
     deadline: Instant,
     passes: impl Fn(&E) -> bool,
@@ -33,7 +33,7 @@ pub(super) fn again<T, E: Display>(
         if asked.elapsed() >= most {
             patience *= 2;
         }
-        look(patience.min(left()).max(PAUSE));
+        look(patience.min(left() / 4).max(PAUSE));
         std::thread::sleep(PAUSE.saturating_sub(asked.elapsed()));
         if left().is_zero() {
             return Err(error);
@@ -97,6 +97,17 @@ mod tests {
                 "{patience:?} of {limit:?}"
             );
         }
+    }
+
+    #[test]
+    fn a_broker_that_is_slow_to_answer_everything_is_heard() {
+        let (limit, slow) = (Duration::from_secs(1), Duration::from_millis(430));
+        let wait = |patience: Duration| {
+            std::thread::sleep(patience.min(slow));
+            if patience < slow { Err(fails(Code::OperationTimedOut)) } else { Ok(()) }
+        };
+        let answer = again(Instant::now() + limit, passes, wait, |patience| drop(wait(patience)));
+        assert_eq!(answer, Ok(()));
     }
 
     #[test]

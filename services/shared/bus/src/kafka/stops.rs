@@ -4,7 +4,7 @@
 //! range or is started anew, however long its leader is away; and one leader that is away keeps no other partition from being found. Nothing is
 //! concluded from how many are found: one may be out of range before librdkafka has come to tell of it.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::time::{Duration, Instant};
 
 /// How long one partition's leader is waited for at most; nothing is read meanwhile.
@@ -28,8 +28,12 @@ pub(super) fn limits(transaction: Duration, request: Duration) -> (Duration, Dur
 pub(super) struct Stops {
     /// Who waits longest for being asked about comes first.
     suspects: VecDeque<i32>,
+    /// Those that were not answered for when they were last asked about: they come after all others.
+    silent: BTreeSet<i32>,
     /// When to look, where that is not at once.
     again: Option<Instant>,
+    /// Until when the silent ones are left alone.
+    pause: Option<Instant>,
     /// Whether it was said that some were not answered for.
     said: bool,
 }
@@ -51,8 +55,8 @@ impl Stops {
                 self.suspects.push_back(partition);
             }
         }
-        // The pause after a look goes on: whoever did not answer keeps silent.
-        self.again = self.again.max(Some(now + TOGETHER));
+        // The pause of whoever did not answer goes on.
+        self.again = Some(now + TOGETHER);
     }
 
     /// True where it may be stopped.
@@ -62,11 +66,13 @@ impl Stops {
 
     /// True where a look is due.
     pub(super) fn is_due(&self, now: Instant) -> bool {
-        !self.suspects.is_empty() && self.again.is_none_or(|again| again <= now)
+        let due = |at: Option<Instant>| at.is_none_or(|at| at <= now);
+        (self.suspects.len() > self.silent.len() && due(self.again))
+            || (!self.silent.is_empty() && due(self.pause))
     }
 
-    /// Asks for the bounds of what may be stopped, up to the first whose position is out of them, or until `limit` is over. `next` is where it
-    /// stands; silence is reported when it begins.
+    /// Asks for the bounds of what may be stopped, up to the first whose position is out of them, or until `limit` is over: those that were silent
+    /// last, and only after their pause. `next` is where it stands; silence is reported when it begins.
     pub(super) fn look<E>(
         &mut self,
         limit: Duration,
@@ -75,8 +81,13 @@ impl Stops {
         mut silent: impl FnMut(i32, E),
     ) -> Look {
         let (begun, say, mut look) = (Instant::now(), !self.said, Look::default());
-        for _ in 0..self.suspects.len() {
+        self.suspects.make_contiguous().sort_by_key(|partition| self.silent.contains(partition));
+        let paused = self.pause.is_some_and(|pause| pause > begun);
+        let asked = self.suspects.len() - if paused { self.silent.len() } else { 0 };
+        // Who was asked about goes to the end, and silent ones to that of their own at the next look.
+        for _ in 0..asked {
             let Some(partition) = self.suspects.pop_front() else { break };
+            self.silent.remove(&partition);
             let Some(next) = next(partition) else { continue };
             self.suspects.push_back(partition);
             match bounds(partition) {
@@ -88,6 +99,7 @@ impl Stops {
                 }
                 Ok(_) => look.within.push(partition),
                 Err(error) => {
+                    self.silent.insert(partition);
                     self.said = true;
                     if say {
                         silent(partition, error);
@@ -98,13 +110,18 @@ impl Stops {
                 break;
             }
         }
-        self.again = Some(Instant::now() + PAUSE * begun.elapsed());
+        let pause = Instant::now() + PAUSE * begun.elapsed();
+        self.again = Some(pause);
+        if !paused {
+            self.pause = Some(pause);
+        }
         look
     }
 
     /// It was started anew, or is not held any more.
     pub(super) fn settled(&mut self, partition: i32) {
         self.suspects.retain(|suspect| *suspect != partition);
+        self.silent.remove(&partition);
         if self.suspects.is_empty() {
             *self = Self::default();
         }
@@ -118,6 +135,8 @@ mod tests {
     /// Every partition stands at 5; one is in its log, out of it, or its leader is away.
     fn look(stops: &mut Stops, logs: &[Option<(i64, i64)>]) -> (Look, Vec<i32>) {
         let mut away = Vec::new();
+        // The pause of a look that took no time is over.
+        std::thread::sleep(Duration::from_millis(2));
         let look = stops.look(
             LOOK,
             |_| Some(5),
@@ -212,6 +231,7 @@ mod tests {
     fn a_look_ends_when_its_time_is_over_and_the_next_one_begins_with_the_rest() {
         let (mut stops, mut asked) = (told(&[0, 1, 2]), Vec::new());
         for limit in [Duration::ZERO, LOOK] {
+            std::thread::sleep(Duration::from_millis(2));
             let ask = |partition| {
                 asked.push(partition);
                 Err(())
@@ -222,8 +242,8 @@ mod tests {
     }
 
     #[test]
-    fn a_notice_shortens_no_pause_after_a_look() {
-        let mut stops = told(&[0]);
+    fn a_notice_shortens_no_pause_of_who_was_silent_and_others_are_asked_about_at_once() {
+        let (mut stops, mut asked) = (told(&[0, 1]), Vec::new());
         let slow = |_| {
             std::thread::sleep(Duration::from_millis(50));
             Err(())
@@ -232,5 +252,23 @@ mod tests {
         let now = Instant::now();
         stops.told([0, 1], now);
         assert!(!stops.is_due(now + TOGETHER) && stops.is_due(now + LOOK));
+        stops.told([0, 1, 2], now);
+        assert!(stops.is_due(now + TOGETHER));
+        let mut answers = |partition| {
+            asked.push(partition);
+            Ok::<_, ()>((0, 9))
+        };
+        let look = stops.look(LOOK, |_| Some(5), &mut answers, |_, ()| {});
+        assert_eq!((look.within, asked), (vec![2], vec![2]));
+        stops.settled(2);
+        assert!(!stops.is_due(now + TOGETHER) && stops.is_due(now + LOOK), "the pause of the others goes on");
+    }
+
+    #[test]
+    fn who_was_silent_comes_after_all_others() {
+        let mut stops = told(&[0, 1, 2]);
+        assert_eq!(look(&mut stops, &[AWAY, AWAY, IN]).1, [0, 1]);
+        let (found, away) = look(&mut stops, &[AWAY, AWAY, OUT]);
+        assert_eq!((found.out, away), (Some((2, (7, 9))), vec![]));
     }
 }
