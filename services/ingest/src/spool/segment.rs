@@ -194,14 +194,22 @@ pub(crate) fn known(path: &Path) -> Count {
             at += header.size();
         }
     }
+    // The bus has all of them, and may have more.
+    if noted(&head) > at {
+        return Count { records: 1, ..Count::default() };
+    }
     let (_, unread) = unread(&head, &frames, at);
     Count { records: unread.records.max(1), ..unread }
 }
 
+/// Up to where the bus has it, by the note in its head.
+fn noted(head: &[u8; BEGIN as usize]) -> u64 {
+    u64::from_le_bytes([head[8], head[9], head[10], head[11], head[12], head[13], head[14], head[15]])
+}
+
 /// Where the first frame begins that the bus is not known to have, and how much there is from there on to the `end`.
 fn unread(head: &[u8; BEGIN as usize], frames: &[(u64, Count)], end: u64) -> (u64, Count) {
-    let noted =
-        u64::from_le_bytes([head[8], head[9], head[10], head[11], head[12], head[13], head[14], head[15]]);
+    let noted = noted(head);
     // A note that is no frame's beginning was torn itself; sending all of it again loses nothing.
     let known = noted == end || frames.iter().any(|(begin, _)| *begin == noted);
     let read = if known { noted } else { BEGIN };
@@ -280,6 +288,9 @@ mod tests {
         for path in [&path, &folder.path().to_owned(), &folder.path().join("nothing")] {
             assert_eq!(known(path), count(1, 0, 0), "{}", path.display());
         }
+        // What lies before the note the bus has, whatever can be read of it.
+        file.write_all_at(&[0xff; 28], ends[1]).unwrap();
+        assert_eq!(known(&path), count(1, 0, 0));
     }
 
     #[test]
