@@ -6,20 +6,20 @@
 use std::path::Path;
 use std::process::Command;
 
-/// Whatever the program is made of: `-dirty` is said anew when any of it changes.
-const SOURCES: [&str; 11] = [
-    "build.rs",
-    "src",
-    "../decoder/src",
-    "../ingest/src",
-    "../sink/src",
-    "../shared/bus/src",
-    "../shared/capture/src",
-    "../shared/runtime/src",
-    "../shared/store/src",
-    "../shared/wire/src",
-    "../../schemas/src",
+/// The crates that the program is made of, and what else it is: `-dirty` is said anew when any of it changes.
+const CRATES: [&str; 10] = [
+    ".",
+    "../decoder",
+    "../ingest",
+    "../sink",
+    "../shared/bus",
+    "../shared/capture",
+    "../shared/runtime",
+    "../shared/store",
+    "../shared/wire",
+    "../../schemas",
 ];
+const OTHERS: [&str; 4] = ["build.rs", "../../schemas/clickhouse", "../../Cargo.toml", "../../Cargo.lock"];
 
 fn git(arguments: &[&str]) -> Option<String> {
     let output = Command::new("git").args(arguments).output().ok()?;
@@ -30,11 +30,13 @@ fn git(arguments: &[&str]) -> Option<String> {
 fn main() {
     // Each commit and each switch is noted in the log of HEAD. Cargo takes a path that is not there for one that has changed.
     let noted = ["HEAD", "logs/HEAD"].into_iter().filter_map(|name| git(&["rev-parse", "--git-path", name]));
-    for path in noted.chain(SOURCES.map(str::to_owned)).filter(|path| Path::new(path).exists()) {
+    let sources = CRATES.iter().flat_map(|name| ["src", "Cargo.toml"].map(|part| format!("{name}/{part}")));
+    for path in noted.chain(sources).chain(OTHERS.map(str::to_owned)).filter(|path| Path::new(path).exists())
+    {
         println!("cargo::rerun-if-changed={path}");
     }
     let version = env!("CARGO_PKG_VERSION");
-    let built = match git(&["describe", "--always", "--dirty"]) {
+    let built = match git(&["describe", "--always", "--exclude=*", "--dirty"]) {
         Some(commit) => format!("{version} ({commit})"),
         None => version.to_owned(),
     };

@@ -10,6 +10,7 @@ use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 use tokio::runtime::Handle;
+use tokio::sync::watch;
 use weir_bus::{Bus, EmbeddedBus, KafkaBus};
 use weir_runtime::Stop;
 
@@ -80,9 +81,20 @@ fn work<B: Bus>(
     }
 }
 
-/// What a running standalone does of what it is asked.
-pub fn handler(bus: EmbeddedBus, config: Config, runtime: Handle) -> Arc<control::Handler> {
+/// What a running standalone does of what it is asked, once the place is its own engine's where its rows lie.
+pub fn handler(
+    bus: EmbeddedBus,
+    config: Config,
+    runtime: Handle,
+    listens: watch::Receiver<bool>,
+) -> Arc<control::Handler> {
     Arc::new(move |request: &str, say: &dyn Fn(&str), stop: &Stop| {
+        if !*listens.borrow() {
+            bail!(
+                "the engine of this standalone does not have {} (engine.listen) yet, and whoever is there is asked nothing: its log says why",
+                config.engine.listen
+            );
+        }
         let task: Task = serde_json::from_str(request).context("this standalone is of another release")?;
         work(&bus, &config, &runtime, &task, say, stop)
     })

@@ -22,6 +22,8 @@ pub const SILENT: Duration = Duration::from_secs(120);
 const FIRST_PAUSE: Duration = Duration::from_millis(200);
 /// The longest pause.
 const LONGEST_PAUSE: Duration = Duration::from_secs(10);
+/// A pause that is no longer is waited through by whoever asks meanwhile.
+const PATIENT: Duration = Duration::from_secs(1);
 /// One that ran for so long is no failure of its start.
 const HEALTHY: Duration = Duration::from_secs(60);
 /// How long it may take to end in order.
@@ -36,7 +38,9 @@ fn pause(soon: u32) -> Duration {
 pub async fn listen(address: &str, ready: &Readiness, stop: &Stop) -> Option<TcpListener> {
     let mut told = Repeats::default();
     loop {
-        let error = match TcpListener::bind(address) {
+        let bound =
+            TcpListener::bind(address).and_then(|listener| listener.set_nonblocking(true).map(|()| listener));
+        let error = match bound {
             Ok(listener) => return Some(listener),
             Err(error) => error,
         };
@@ -101,10 +105,29 @@ pub async fn supervise(
         ready.not_ready(&format!("{why} and is started again"));
         tokio::select! {
             () = tokio::time::sleep(pause) => {}
+            () = refuse(&listener), if pause > PATIENT => {}
             () = stop.cancelled() => {}
         }
     }
     Ok(())
+}
+
+/// Closes each connection that is made, as long as it is polled: who asks an engine that does not come back is told so, and not left waiting
+/// for it as long as a statement may take.
+async fn refuse(listener: &TcpListener) {
+    match listener.try_clone().and_then(tokio::net::TcpListener::from_std) {
+        Ok(listener) => loop {
+            match listener.accept().await {
+                Ok((connection, _)) => drop(connection),
+                // Too many open files, for one: it passes.
+                Err(_) => tokio::time::sleep(LOOK).await,
+            }
+        },
+        Err(error) => {
+            tracing::warn!("what is asked while the engine is away waits for it: {error}");
+            std::future::pending().await
+        }
+    }
 }
 
 fn start(mut command: Command, listener: &TcpListener) -> std::io::Result<Child> {
@@ -149,7 +172,6 @@ pub fn handed_down(stop: Stop) -> std::io::Result<tokio::net::TcpListener> {
         stop.cancel();
     });
     let listener = TcpListener::from(std::io::stdout().as_fd().try_clone_to_owned()?);
-    listener.set_nonblocking(true)?;
     tokio::net::TcpListener::from_std(listener)
 }
 
@@ -172,7 +194,9 @@ mod tests {
     }
 
     fn free() -> TcpListener {
-        TcpListener::bind("127.0.0.1:0").unwrap()
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        listener.set_nonblocking(true).unwrap();
+        listener
     }
 
     fn store(url: String) -> Store {
@@ -242,6 +266,23 @@ mod tests {
         let (done, ()) = tokio::join!(supervised, story);
         done.unwrap();
         assert!(TcpListener::bind(&address).is_ok(), "it is given back at the end");
+    }
+
+    #[tokio::test]
+    async fn who_asks_an_engine_that_does_not_come_back_is_told_so() {
+        let listener = free();
+        let store = store(format!("http://{}", listener.local_addr().unwrap()));
+        let (stop, health) = (Stop::new(), weir_runtime::Health::default());
+        let ready = health.condition("engine");
+        let supervised = supervise(|| script("exit 7"), listener, store.clone(), SILENT, ready, stop.clone());
+        let story = async {
+            let asked = tokio::time::timeout(Duration::from_secs(30), store.execute("SELECT 1")).await;
+            stop.cancel();
+            asked.expect("it waits for the engine").unwrap_err()
+        };
+        let (done, error) = tokio::join!(supervised, story);
+        done.unwrap();
+        assert!(matches!(error, StoreError::Unreachable { .. }), "{error}");
     }
 
     #[tokio::test]

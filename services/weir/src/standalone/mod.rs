@@ -13,6 +13,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 use thiserror::Error;
 use tokio::process::Command;
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 use weir_bus::{Bus, EmbeddedBus, TopicSpec};
 use weir_runtime::{Health, Readiness, Repeats, Stop};
@@ -149,14 +150,14 @@ async fn run(
 
     // The engine ends last: the sink still stores what it holds.
     let engine_stop = Stop::new();
-    let (listens, listening) = tokio::sync::oneshot::channel();
+    let (listens, listening) = watch::channel(false);
     let supervised = tokio::spawn({
         let (address, store, stop) = (config.engine.listen.clone(), store.clone(), engine_stop.clone());
         async move {
             let Some(listener) = engine::listen(&address, &conditions.engine, &stop).await else {
                 return Ok(());
             };
-            let _ = listens.send(());
+            listens.send_replace(true);
             engine::supervise(engine, listener, store, engine::SILENT, conditions.engine, stop).await
         }
     });
@@ -172,7 +173,12 @@ async fn run(
         stop.clone(),
     );
     spawn(&mut services, &stop, decoder);
-    let handler = crate::reach::handler(bus.clone(), config.clone(), tokio::runtime::Handle::current());
+    let handler = crate::reach::handler(
+        bus.clone(),
+        config.clone(),
+        tokio::runtime::Handle::current(),
+        listening.clone(),
+    );
     let (folder, control_stop) = (config.bus.embedded.path.clone(), stop.clone());
     spawn(&mut services, &stop, async move {
         let served =
@@ -181,9 +187,10 @@ async fn run(
     });
     let (ready, sink_stop) = (conditions.sink, stop.clone());
     let sink = async move {
+        let mut listening = listening;
         // Before that another may answer there.
         tokio::select! {
-            _ = listening => {}
+            _ = listening.wait_for(|listens| *listens) => {}
             () = sink_stop.cancelled() => return Ok(()),
         }
         if made(&config, &ready, &sink_stop).await? {
@@ -278,6 +285,8 @@ async fn made(config: &Config, ready: &Readiness, stop: &Stop) -> std::result::R
 pub mod tests {
     use super::*;
     use std::io::{Read, Write};
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
 
     /// A server and the configuration of its store. It answers with status and words for each question in turn, as long as there is one, and
     /// takes connections for ever.
@@ -328,6 +337,42 @@ pub mod tests {
         };
         let (made, ()) = tokio::join!(trying, end);
         assert!(!made.unwrap());
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn whoever_else_answers_where_the_engine_is_to_listen_is_asked_nothing() {
+        let (asked, folder) = (Arc::new(AtomicUsize::new(0)), tempfile::tempdir().unwrap());
+        let other = server({
+            let asked = Arc::clone(&asked);
+            move |number| {
+                asked.store(number + 1, Ordering::Relaxed);
+                Some(("200 OK", ""))
+            }
+        });
+        let mut config = Config { clickhouse: other, ..Config::default() };
+        config.engine.listen = config.clickhouse.url.trim_start_matches("http://").to_owned();
+        config.bus.embedded.path = folder.path().to_owned();
+        config.ingest.ports = vec![0];
+        let (health, stop) = (Health::default(), Stop::new());
+        let engine = || -> Command { panic!("an engine is started") };
+        let runs = tokio::spawn(run(config, engine, Conditions::new(&health), stop.clone()));
+        let refused = async {
+            loop {
+                let taken = health.missing().get("engine").is_some_and(|why| why.contains("can't listen"));
+                match crate::control::connect(folder.path()) {
+                    Some(standalone) if taken => break standalone,
+                    _ => tokio::time::sleep(Duration::from_millis(20)).await,
+                }
+            }
+        };
+        let standalone = tokio::time::timeout(Duration::from_secs(30), refused).await.expect("it hangs");
+        let task = serde_json::json!({"deadletter": {"show": {"place": [0, 0]}}});
+        let answer = tokio::task::spawn_blocking(move || crate::control::ask(standalone, &task, |_| {}));
+        let words = answer.await.unwrap().unwrap_err().to_string();
+        assert!(words.contains("engine.listen"), "{words}");
+        stop.cancel();
+        runs.await.unwrap().unwrap();
+        assert_eq!(asked.load(Ordering::Relaxed), 0);
     }
 
     #[tokio::test]
