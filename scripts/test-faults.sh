@@ -4,13 +4,15 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 export WEIR_HOME="${WEIR_HOME:-$PWD/.weir}"
-target="${CARGO_TARGET_DIR:-$PWD/target}/checked"
-export WEIR_BIN="${WEIR_BIN:-$target/weir}"
+target="${CARGO_TARGET_DIR:-$PWD/target}"
+export WEIR_BIN="$target/checked/weir"
 out="$WEIR_HOME/data/faults"
 step() { echo "== $1 (${SECONDS} s)"; }
 
 step "build"
 cargo test --profile checked --locked --workspace --no-run
+# Load tests break what is shipped.
+cargo build --release --locked -p weir -p weir-loadtest
 step "tests"
 # The bus and its files, ingest's spool, the decoder's transactions, the sink's plans and inserts, the engine's log, the model, the stack; and
 # what is tested of it without I/O, beside the code.
@@ -23,7 +25,7 @@ scenarios=(kill-each-part kill-standalone zombies rebalance broker-restart broke
 # Its full disk is a small tmpfs.
 [ -n "${WEIR_TEST_NO_MOUNT:-}" ] || scenarios+=(disk-full)
 status=0
-"$target/weir-loadtest" run --local --dir "$WEIR_HOME/data/faults-stack" --out "$out" \
+"$target/release/weir-loadtest" run --local --weir "$target/release/weir" --dir "$WEIR_HOME/data/faults-stack" --out "$out" \
     "${scenarios[@]}" || status=$?
 step "done"
 echo "killed (-9) in the load tests: $(grep -oh '"kill":true' "$out"/*.json | wc -l) times; the tests above kill another 30 and more"
