@@ -5,10 +5,10 @@
 
 use crate::ledger::Entered;
 use anyhow::{Context, Result};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::net::{Ipv4Addr, Ipv6Addr};
-use weir_bus::{Bus, Reader};
+use weir_bus::{Bus, Reader, Record, Restored};
 use weir_schemas::frame;
 
 /// A data datagram that was sent. There are millions of them, so this is kept small.
@@ -78,6 +78,32 @@ pub struct Received {
     /// How often each datagram does.
     times: HashMap<u64, u32>,
     datagrams: u64,
+    /// Those whose datagrams are told apart; none: all.
+    own: HashSet<Ipv4Addr>,
+}
+
+/// Where the topic ended when a run began, by partition.
+#[derive(Clone, Debug)]
+pub struct Begin(Vec<(i32, i64)>);
+
+impl Begin {
+    /// Where it ends now.
+    ///
+    /// # Errors
+    /// Where there is no such topic, or the bus does not answer.
+    pub fn now<B: Bus>(bus: &B) -> Result<Self> {
+        let topic = bus.topics().raw;
+        let mut reader = bus.reader()?;
+        let ends = partitions(bus)?.into_iter().map(|number| Ok((number, reader.bounds(&topic, number)?.1)));
+        Ok(Self(ends.collect::<Result<_>>()?))
+    }
+}
+
+fn partitions<B: Bus>(bus: &B) -> Result<Vec<i32>> {
+    let topic = bus.topics().raw;
+    let there = bus.describe(&[topic.as_str()])?.pop().flatten();
+    let there = there.with_context(|| format!("there is no topic {topic}"))?;
+    Ok((0..there.partitions as i32).collect())
 }
 
 impl Received {
@@ -86,19 +112,33 @@ impl Received {
     /// # Errors
     /// Where the bus can't be read, or a frame is none.
     pub fn read<B: Bus>(bus: &B) -> Result<Self> {
-        let topic = bus.topics().raw;
-        let there = bus.describe(&[topic.as_str()])?.pop().flatten();
-        let there = there.with_context(|| format!("there is no topic {topic}"))?;
-        let partitions: Vec<i32> = (0..there.partitions as i32).collect();
-        let (mut found, mut fault) = (Self::default(), None);
-        bus.reader()?.restore(&topic, &partitions, &mut |record| {
-            let taken = found.take(record.key().unwrap_or_default(), record.value().unwrap_or_default());
+        let partitions = partitions(bus)?;
+        Self::default().reading(bus, |topic, reader, each| reader.restore(topic, &partitions, each))
+    }
+
+    /// Reads what came since a run began, and tells the datagrams of its routers apart.
+    ///
+    /// # Errors
+    /// As [`Self::read`], and where retention has taken some of it.
+    pub fn since<B: Bus>(bus: &B, begin: &Begin, own: impl IntoIterator<Item = Ipv4Addr>) -> Result<Self> {
+        let found = Self { own: own.into_iter().collect(), ..Self::default() };
+        found.reading(bus, |topic, reader, each| reader.read_on(topic, &begin.0, each))
+    }
+
+    fn reading<B: Bus>(
+        mut self,
+        bus: &B,
+        read: impl FnOnce(&str, &mut B::Reader, &mut dyn FnMut(&Record<'_>)) -> weir_bus::Result<Vec<Restored>>,
+    ) -> Result<Self> {
+        let (topic, mut fault) = (bus.topics().raw, None);
+        read(&topic, &mut bus.reader()?, &mut |record| {
+            let taken = self.take(record.key().unwrap_or_default(), record.value().unwrap_or_default());
             if let Err(error) = taken {
                 let place = format!("{topic}/{} offset {}", record.partition(), record.offset());
                 fault.get_or_insert(error.context(place));
             }
         })?;
-        fault.map_or(Ok(found), Err)
+        fault.map_or(Ok(self), Err)
     }
 
     /// Takes a record of the topic.
@@ -112,7 +152,7 @@ impl Received {
         for datagram in frame::datagrams(value) {
             let datagram = datagram?;
             self.datagrams += 1;
-            if let Some(address) = own {
+            if let Some(address) = own.filter(|own| self.own.is_empty() || self.own.contains(own)) {
                 *self.times.entry(print(address, datagram.payload)).or_default() += 1;
             }
         }
@@ -122,10 +162,10 @@ impl Received {
     #[cfg(test)]
     pub(crate) fn of(prints: impl Iterator<Item = u64>) -> Self {
         let times: HashMap<u64, u32> = prints.map(|print| (print, 1)).collect();
-        Self { datagrams: times.len() as u64, times }
+        Self { datagrams: times.len() as u64, times, ..Self::default() }
     }
 
-    /// How many datagrams lie there, of whatever exporter.
+    /// How many datagrams were read, of whatever exporter.
     pub fn datagrams(&self) -> u64 {
         self.datagrams
     }
@@ -133,5 +173,51 @@ impl Received {
     /// How often the datagram of this print lies there.
     pub fn times(&self, print: u64) -> u32 {
         self.times.get(&print).copied().unwrap_or_default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+    use weir_bus::{EmbeddedBus, EmbeddedConfig, Message, TopicSpec, Writer};
+    use weir_schemas::frame::{Datagram, FrameWriter};
+
+    #[test]
+    fn what_lay_there_before_a_run_and_what_others_send_is_not_its_own() {
+        let folder = tempfile::tempdir().unwrap();
+        let embedded = EmbeddedConfig { path: folder.path().to_owned(), ..EmbeddedConfig::default() };
+        let config = weir_bus::Config { embedded, ..weir_bus::Config::default() };
+        let bus = EmbeddedBus::open(config.clone()).unwrap();
+        assert!(Begin::now(&bus).unwrap_err().to_string().contains("there is no topic weir.raw"));
+        for spec in TopicSpec::all(&config, bus.partitions()) {
+            bus.create(&spec).unwrap();
+        }
+        let topic = bus.topics().raw;
+        let mut writer = bus.writer(1 << 20).unwrap();
+        let [ours, other] = [1, 2].map(|last| Ipv4Addr::new(127, 64, 0, last));
+        let mut send = |partition, exporter: Ipv4Addr, payload: &[u8]| {
+            let mut frame = FrameWriter::default();
+            frame.push(&Datagram { received: 1, listener: 2055, source_port: 7, payload });
+            let key = exporter.to_ipv6_mapped().octets();
+            let value = Some(frame.as_bytes());
+            let message = Message { topic: &topic, partition, key: &key, value, headers: &[] };
+            writer.try_send(&message, 1).unwrap().unwrap();
+            assert!(writer.flush(Duration::from_secs(20)));
+        };
+        send(0, ours, b"before");
+        let begin = Begin::now(&bus).unwrap();
+        for (partition, exporter) in [(0, ours), (1, ours), (1, other)] {
+            send(partition, exporter, b"after");
+        }
+        let since = Received::since(&bus, &begin, [ours]).unwrap();
+        assert_eq!(since.datagrams(), 3);
+        let times = |all: &Received| {
+            [(ours, b"before".as_slice()), (ours, b"after"), (other, b"after")]
+                .map(|(exporter, payload)| all.times(print(exporter, payload)))
+        };
+        assert_eq!(times(&since), [0, 2, 0]);
+        let all = Received::read(&bus).unwrap();
+        assert_eq!((all.datagrams(), times(&all)), (4, [1, 2, 1]));
     }
 }

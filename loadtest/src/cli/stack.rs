@@ -154,7 +154,7 @@ impl Up {
         Ok(ExitCode::SUCCESS)
     }
 
-    /// Starts this command once more, without `--detach`, in a process group of its own.
+    /// Starts this command once more, without `--detach`, in a process group of its own. Who ends this one before all is ready ends that one, too.
     fn detach(&self) -> Result<ExitCode> {
         std::fs::create_dir_all(&self.dir).with_context(|| format!("creating {}", self.dir.display()))?;
         let log = self.dir.join("stack.log");
@@ -167,7 +167,14 @@ impl Up {
             .process_group(0)
             .spawn()?;
         let said = || std::fs::read_to_string(&log).unwrap_or_default();
+        let runtime = runtime()?;
+        let stop = stop(&runtime, None)?;
         loop {
+            if stop.load(Ordering::Relaxed) {
+                weir_stack::signal(child.id(), Signal::Terminate)?;
+                child.wait()?;
+                bail!("told to stop before all was ready");
+            }
             if child.try_wait()?.is_some() {
                 bail!("{}", said().trim().trim_start_matches("weir-loadtest: "));
             }

@@ -48,8 +48,7 @@ pub(super) fn phases(
             let (from, begun, before) = (now(), Instant::now(), generator.ledger().total().flows);
             generator.send(load, bounds, stop)?;
             let sent = (generator.ledger().total().flows - before, begun.elapsed().as_secs_f64());
-            // So that the sample at the end is one.
-            std::thread::sleep(EVERY);
+            seen(latest, generator.ledger().total().flows);
             let done = judge::step(load.rate, sent, &from, &now());
             let goes_on = done.kept_up || phase.steps == 1;
             steps.push(done);
@@ -60,6 +59,14 @@ pub(super) fn phases(
     }
     generator.finish()?;
     Ok(steps)
+}
+
+/// Waits for a look at the end of sending: one that has all that was sent.
+fn seen(latest: &Mutex<Sample>, sent: u64) {
+    let begun = Instant::now();
+    while locked(latest).sent < sent && begun.elapsed() < QUIET {
+        std::thread::sleep(Duration::from_millis(50));
+    }
 }
 
 /// Does what goes wrong, when it is due, until all is done, nothing is sent any more, or the stack does not do as it is told: gives what was

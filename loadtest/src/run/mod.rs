@@ -15,7 +15,7 @@ pub use stack::{clear, keep_logs};
 
 use crate::generate::{Generator, Options as Sending, now_ns};
 use crate::network::{Exporter, network};
-use crate::raw::Received;
+use crate::raw::{Begin, Received};
 use crate::report::{self, Report, Step};
 use crate::scenario::Scenario;
 use crate::verify::Excuse;
@@ -169,7 +169,8 @@ struct Run<'w> {
     weir: String,
     exporters: &'w [Exporter],
     store: Store,
-    bus: Option<weir_bus::Config>,
+    /// Kafka of a stack that is there, and where `weir.raw` ended before anything was sent.
+    bus: Option<(KafkaBus, Begin)>,
     metrics: Arc<Mutex<Vec<String>>>,
     counters: Arc<Mutex<Counters>>,
     processes: Processes,
@@ -205,7 +206,7 @@ impl<'w> Run<'w> {
                     target.ports,
                     Some(target.ingest_metrics.clone()),
                     target.clickhouse.clone(),
-                    target.bus.clone(),
+                    target.bus.clone().map(before).transpose()?,
                     Arc::new(Mutex::new(metrics)),
                     Processes::default(),
                 )
@@ -258,13 +259,20 @@ impl<'w> Run<'w> {
             &over,
             || match (machine.as_deref_mut(), &self.bus) {
                 (Some(machine), _) => machine.received().map(Some),
-                (None, Some(bus)) => Received::read(&KafkaBus::new(bus.clone())?).map(Some),
+                (None, Some((bus, begin))) => {
+                    Received::since(bus, begin, self.exporters.iter().map(|one| one.address)).map(Some)
+                }
                 (None, None) => Ok(None),
             },
             &runtime,
         )?;
         let mut report = self.report(over, compared, stop.load(Ordering::Relaxed));
         if let Some(machine) = machine {
+            for why in std::mem::take(&mut machine.broken) {
+                if !report.reasons.contains(&why) {
+                    report.fails(why);
+                }
+            }
             // A result is not thrown away because its last figures can't be had.
             match runtime.block_on(kept::tables(&self.store)) {
                 Ok(tables) => report.tables = tables,
@@ -322,6 +330,14 @@ impl<'w> Run<'w> {
         })?;
         Ok(Over { seen, steps, faults, excuses, broken, begun_ns })
     }
+}
+
+/// A bus that can't be asked is told of before anything is sent, and not an hour later.
+fn before(config: weir_bus::Config) -> Result<(KafkaBus, Begin)> {
+    let servers = config.bootstrap_servers.clone();
+    let bus = KafkaBus::new(config)?;
+    let begin = Begin::now(&bus).with_context(|| format!("--bootstrap-servers {servers}"))?;
+    Ok((bus, begin))
 }
 
 /// Sets the flag when it goes out of scope.

@@ -24,6 +24,8 @@ pub(super) struct Compared {
     received: Option<Received>,
     /// Datagrams that ingest said the bus had, beyond those that lie in `weir.raw`.
     unkept: u64,
+    /// Why nobody could tell what lies there.
+    unread: Option<String>,
 }
 
 /// Compares all that was sent where none of it was missed; else what lies in `weir.raw`.
@@ -44,7 +46,11 @@ pub(super) fn compare(
             && counted.acknowledged == ledger.all_datagrams()
             && counted.kernel_drops + counted.dropped == 0
     });
-    let received = if complete { None } else { read()? };
+    // An hour's result is not thrown away because the bus does not answer.
+    let (received, unread) = match (!complete).then(read).transpose() {
+        Ok(received) => (received.flatten(), None),
+        Err(error) => (None, Some(format!("what lies in weir.raw can't be read: {error:#}"))),
+    };
     let (verified, missed) = match &received {
         Some(received) => {
             let excuses = [over.excuses.clone(), excuses(&over.seen.samples, over.begun_ns)].concat();
@@ -65,7 +71,7 @@ pub(super) fn compare(
     // never too many.
     let unkept =
         received.as_ref().map_or(0, |received| last.acknowledged.saturating_sub(received.datagrams()));
-    Ok(Compared { verified, missed, minutes, received, unkept })
+    Ok(Compared { verified, missed, minutes, received, unkept, unread })
 }
 
 /// Drops that were counted, with the time in which they happened: between two samples, and for ingest's own up to two minutes before,
@@ -92,7 +98,7 @@ fn excuses(samples: &[Sample], begun_ns: i64) -> Vec<Excuse> {
 impl Run<'_> {
     /// Puts together what was seen and compared, judged.
     pub(super) fn report(&self, over: Over, compared: Compared, stopped: bool) -> Report {
-        let Compared { verified, missed, minutes, received, unkept } = compared;
+        let Compared { verified, missed, minutes, received, unkept, unread } = compared;
         let ledger = self.generator.ledger();
         let sending_s = over.steps.last().map_or(0.0, |step| step.to_s);
         let delays = self.delays(&over, received.as_ref());
@@ -145,7 +151,7 @@ impl Run<'_> {
             steps: over.steps,
             faults: over.faults,
             parts: judge::parts(&over.seen.samples, sent, sending_s),
-            threads: over.seen.threads,
+            threads: judge::threads(&over.seen.samples),
             exporters,
             minutes: by_minute.into_values().collect(),
             rollups: verified.rollups,
@@ -155,6 +161,8 @@ impl Run<'_> {
             delays: judge::delays_by_time(&delays, over.begun_ns, SAMPLES / 2),
         };
         judge::judge(&mut report);
+        // Where all that was sent is there, nobody needs to know.
+        report.reasons.extend(unread.filter(|_| report.verdict != Verdict::Pass));
         report
     }
 

@@ -50,6 +50,9 @@ pub struct Sample {
     pub dead: u64,
     /// By part.
     pub parts: BTreeMap<String, Used>,
+    /// CPU of threads by the first part of their name, of processes that have several services in one, seconds.
+    #[serde(skip)]
+    pub threads: BTreeMap<String, f64>,
 }
 
 /// Processes that there are: names of parts and process ids, kept up to date by whoever starts and ends them.
@@ -94,8 +97,6 @@ pub struct Seen {
     pub samples: Vec<Sample>,
     /// How new the newest rows were.
     pub looks: Vec<Look>,
-    /// CPU of threads by the first part of their name, of processes that have several services in one, seconds.
-    pub threads: BTreeMap<String, f64>,
 }
 
 impl Watch {
@@ -138,6 +139,7 @@ impl Watch {
                     dropped: DROPPED.iter().map(|name| counters.sum(name)).sum(),
                     dead: counters.sum(DEAD),
                     parts,
+                    threads: usage.threads(),
                 };
                 drop(counters);
                 sample.clone_into(&mut locked(&self.latest));
@@ -145,7 +147,6 @@ impl Watch {
             }
             std::thread::sleep(LOOK);
         }
-        seen.threads = usage.threads();
         Ok(seen)
     }
 }
@@ -154,7 +155,8 @@ impl Watch {
 pub struct Rows {
     store: Store,
     sql: String,
-    exporters: String,
+    /// Those that each question names.
+    exporters: Vec<String>,
 }
 
 impl Rows {
@@ -162,7 +164,9 @@ impl Rows {
     pub fn of(store: Store, exporters: Vec<Ipv4Addr>) -> Self {
         let only = if exporters.is_empty() { String::new() } else { format!(" WHERE {OF_EXPORTERS}") };
         let sql = format!("SELECT count() AS count FROM {}.flows{only}", store.database());
-        Self { store, sql, exporters: verify::exporters(exporters.into_iter()) }
+        let named = exporters.chunks(verify::NAMED).map(|some| verify::exporters(some.iter().copied()));
+        let all = exporters.is_empty().then(String::new);
+        Self { store, sql, exporters: named.chain(all).collect() }
     }
 
     /// How many there are now.
@@ -174,9 +178,12 @@ impl Rows {
         struct Count {
             count: u64,
         }
-        let parameters = [("exporters", self.exporters.clone())];
-        let rows: Vec<Count> = self.store.query(&self.sql, &parameters).await?;
-        Ok(rows.first().map_or(0, |row| row.count))
+        let mut sum = 0;
+        for exporters in &self.exporters {
+            let rows: Vec<Count> = self.store.query(&self.sql, &[("exporters", exporters.clone())]).await?;
+            sum += rows.first().map_or(0, |row| row.count);
+        }
+        Ok(sum)
     }
 }
 
@@ -335,7 +342,8 @@ impl Usage {
         for task in tasks.flatten() {
             let id = task.file_name().to_string_lossy().parse().unwrap_or(0);
             let Some(stat) = Stat::read(&task.path().join("stat")) else { continue };
-            let entry = self.threads.entry((pid, id)).or_insert((String::new(), stat.cpu_s, 0.0));
+            let first = if self.looked { 0.0 } else { stat.cpu_s };
+            let entry = self.threads.entry((pid, id)).or_insert((String::new(), first, 0.0));
             // A thread has its name a moment after its start.
             (entry.0, entry.2) = (stat.name, stat.cpu_s);
         }

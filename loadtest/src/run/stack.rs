@@ -27,6 +27,8 @@ pub struct Machine {
     pub metrics: Arc<Mutex<Vec<String>>>,
     /// What they count.
     pub counters: Arc<Mutex<Counters>>,
+    /// What did not end in order, in sentences.
+    pub broken: Vec<String>,
     standalone: bool,
     _disk: Option<Disk>,
 }
@@ -147,6 +149,7 @@ impl Machine {
             processes: Processes::default(),
             metrics: Arc::default(),
             counters: Arc::default(),
+            broken: Vec::new(),
             standalone: wanted.standalone,
             _disk: disk,
         };
@@ -220,7 +223,9 @@ impl Machine {
         }
         let embedded = EmbeddedConfig { path: self.bus_dir(), ..EmbeddedConfig::default() };
         let service = self.stack.service("standalone")?;
-        service.stop(Duration::from_secs(40))?;
+        // What it left is read however it ended.
+        let ended = service.stop(Duration::from_secs(40));
+        self.broken.extend(ended.err().map(|error| error.to_string()));
         let received = Received::read(&EmbeddedBus::open(weir_bus::Config { embedded, ..config })?);
         service.start()?;
         service.wait_ready(READY)?;

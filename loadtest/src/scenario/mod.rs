@@ -300,9 +300,7 @@ impl Scenario {
 
     /// The same, longer or shorter: rates, and how long what goes wrong lasts, stay. What is provoked all the while is expected in proportion.
     pub fn stretched(mut self, factor: f64) -> Self {
-        for least in [&mut self.expect.min_dead, &mut self.expect.min_dropped] {
-            *least = (*least as f64 * factor) as u64;
-        }
+        self.expect.min_dead = (self.expect.min_dead as f64 * factor) as u64;
         self.phases.iter_mut().for_each(|phase| phase.for_s *= factor);
         self.events.iter_mut().for_each(|event| event.at_s *= factor);
         self

@@ -134,7 +134,7 @@ const CHUNK: u64 = 3_000_000;
 /// The same where what it gives is collected here.
 const COLLECTED: u64 = 500_000;
 /// Exporters that one question names at most.
-const NAMED: usize = 500;
+pub(crate) const NAMED: usize = 500;
 
 struct Asking<'a> {
     store: &'a Store,
