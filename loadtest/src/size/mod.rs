@@ -88,7 +88,7 @@ struct Cpu {
     sink: f64,
     kafka: f64,
     clickhouse: f64,
-    embedded: f64,
+    standalone: f64,
 }
 
 #[derive(Clone, Debug, Deserialize)]
@@ -203,8 +203,9 @@ impl Costs {
                 (first, slope(&pair[0], &pair[1]))
             }
         };
-        // A flow has two sides, and comes to at most that many rows of a slot.
-        Ok((at[1] * (flows / at[0]).powf(by)).min(2.0 * flows))
+        // A flow has two sides, and comes to at most as many rows of a slot as it has in the table.
+        let sides = if shape == Shape::Pairs { 1.0 } else { 2.0 };
+        Ok((at[1] * (flows / at[0]).powf(by)).min(sides * flows))
     }
 
     /// Answers.
@@ -253,25 +254,28 @@ impl Costs {
         let copies = f64::from(ask.kafka_copies);
         let for_exporters = memory.decoder_per_1000_exporters * ask.exporters as f64 / 1000.0;
         let decoder_mb = memory.decoder + for_exporters;
-        let topics_gb = day_flows / 24.0 * ask.topic_hours * (bytes.raw + bytes.flows) * copies / 1e9;
+        // Of less than a day they keep its busiest hours.
+        let rest_s = ask.topic_hours.rem_euclid(24.0) * 3600.0;
+        let topic_flows = day_flows * (ask.topic_hours / 24.0).floor() + (ask.flows * rest_s).min(day_flows);
+        let topics_gb = topic_flows * (bytes.raw + bytes.flows) * copies / 1e9;
         let brokers = (cores(cpu.kafka * copies) / CORES).ceil().max(copies.max(1.0));
         let kept_gb: f64 = tables.iter().map(|(_, _, gb, _)| gb).sum();
         // Each is read by one worker at a time, of the decoder and of the sink.
         let workers = cores(cpu.decoder).max(cores(cpu.sink)).ceil();
         let partitions = workers.max(PARTITIONS);
         let storing = cores(cpu.clickhouse) + inserting(partitions);
+        let copies_of_rows = f64::from(ask.clickhouse_copies);
         let shards = (storing / 16.0).ceil().max(1.0);
-        let servers = shards * f64::from(ask.clickhouse_copies);
-        let all = cpu.ingest + cpu.decoder + cpu.sink + cpu.embedded + cpu.clickhouse;
+        let servers = shards * copies_of_rows;
         let embedded_partitions = workers.max(EMBEDDED_PARTITIONS);
-        let one = cores(all) + inserting(embedded_partitions);
+        let one = cores(cpu.standalone + cpu.clickhouse) + inserting(embedded_partitions);
         let standalone = Part {
             name: "standalone",
             processes: 1.0,
             cores: one.ceil().max(1.0),
             // The engine's own caches and merges grow with what is merged at a time.
             memory_gb: (memory.standalone + memory.engine + for_exporters) / 1024.0 + one,
-            disk_gb: topics_gb / copies + kept_gb / f64::from(ask.clickhouse_copies) * MERGING,
+            disk_gb: topics_gb / copies + kept_gb / copies_of_rows * MERGING,
             network: [mbit(bytes.datagram), 0.0],
         };
         let parts = vec![
@@ -298,11 +302,11 @@ impl Costs {
                 cores: (storing / shards).ceil().max(4.0),
                 memory_gb: 16.0_f64.max((storing / shards).ceil() * 4.0),
                 disk_gb: kept_gb * MERGING,
-                network: [mbit(bytes.inserted * f64::from(ask.clickhouse_copies)), 0.0],
+                // What a copy gets another one gives.
+                network: [copies_of_rows, copies_of_rows - 1.0].map(|times| mbit(bytes.inserted * times)),
             },
         ];
-        let embedded_gb =
-            [bytes.raw, bytes.flows].map(|each| day_flows / 24.0 * ask.topic_hours * each / 1e9);
+        let embedded_gb = [bytes.raw, bytes.flows].map(|each| topic_flows * each / 1e9);
         Ok(Answer { parts, standalone, partitions, embedded_partitions, embedded_gb, tables })
     }
 }
@@ -337,10 +341,27 @@ mod tests {
     fn rows_of_a_rollup_never_exceed_the_sides_of_flows() {
         let costs = Costs::measured().unwrap();
         for table in ROLLUPS {
+            let sides = if table.shape == Shape::Pairs { 1.0 } else { 2.0 };
             for flows in [1.0, 10.0, 1e3, 1e5, 1e7] {
                 let rows = costs.rows(table.shape, flows).unwrap();
-                assert!(rows > 0.0 && rows <= 2.0 * flows, "{} {flows}: {rows}", table.name);
+                assert!(rows > 0.0 && rows <= sides * flows, "{} {flows}: {rows}", table.name);
             }
+        }
+    }
+
+    #[test]
+    fn topics_that_are_kept_for_hours_keep_the_busiest_ones() {
+        let costs = Costs::measured().unwrap();
+        let kept = |topic_hours| {
+            let ask = Question { topic_hours, daily_average: 0.5, ..ask(1e5) };
+            let [raw, flows] = costs.answer(&ask).unwrap().embedded_gb;
+            // Hours of the busiest.
+            (raw + flows) * 1e9 / (costs.bytes.raw + costs.bytes.flows) / 1e5 / 3600.0
+        };
+        for (hours, of_the_busiest) in
+            [(6.0, 6.0), (12.0, 12.0), (20.0, 12.0), (24.0, 12.0), (30.0, 18.0), (48.0, 24.0)]
+        {
+            assert!((kept(hours) - of_the_busiest).abs() < 1e-6, "{hours}: {}", kept(hours));
         }
     }
 

@@ -98,9 +98,9 @@ impl Costs {
         let (from, cpu, bytes) = (&self.from, &self.cpu_us, &self.bytes);
         for line in [
             format!(
-                "a flow costs {} µs of CPU in ingest, {} in the decoder, {} in the sink, {} in Kafka for each copy, {} in the log of one process, and \
-                 {} in ClickHouse ({}); other processors differ",
-                cpu.ingest, cpu.decoder, cpu.sink, cpu.kafka, cpu.embedded, cpu.clickhouse, from.cpu_us
+                "a flow costs {} µs of CPU in ingest, {} in the decoder, {} in the sink, {} in Kafka for each copy, or {} in all of `weir standalone`, \
+                 and {} in ClickHouse ({}); other processors differ",
+                cpu.ingest, cpu.decoder, cpu.sink, cpu.kafka, cpu.standalone, cpu.clickhouse, from.cpu_us
             ),
             format!(
                 "an insert costs ClickHouse {} ms on top, merges of its part included; each partition makes one into each table every {} s ({})",
