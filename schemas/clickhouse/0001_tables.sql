@@ -85,7 +85,7 @@ ENGINE = {plain}
 PARTITION BY toYYYYMMDD(received)
 ORDER BY (toStartOfFiveMinutes(received), exporter, in_if, out_if, received)
 TTL toDateTime(received) + toIntervalDay(14)
-SETTINGS non_replicated_deduplication_window = 10000, replicated_deduplication_window = 10000, replicated_deduplication_window_seconds = 604800, min_bytes_for_wide_part = 268435456, ttl_only_drop_parts = 1, materialize_ttl_recalculate_only = 1;
+SETTINGS non_replicated_deduplication_window = 10000, replicated_deduplication_window = 10000, replicated_deduplication_window_seconds = 604800, min_bytes_for_wide_part = 268435456, merge_selector_base = 30, ttl_only_drop_parts = 1, materialize_ttl_recalculate_only = 1;
 
 CREATE TABLE IF NOT EXISTS links_1m{on_cluster}
 (
@@ -112,7 +112,7 @@ ENGINE = {summing}((bytes, bytes_l2, bytes_l2_estimated, packets, flows, q, q_l2
 PARTITION BY toYYYYMMDD(time)
 ORDER BY (time, exporter, if_index, direction, observation, family, asn, neighbour_as, sampling_interval, sampling_kind)
 TTL time + toIntervalDay(35)
-SETTINGS non_replicated_deduplication_window = 10000, replicated_deduplication_window = 10000, replicated_deduplication_window_seconds = 604800, min_bytes_for_wide_part = 268435456, ttl_only_drop_parts = 1, materialize_ttl_recalculate_only = 1;
+SETTINGS non_replicated_deduplication_window = 10000, replicated_deduplication_window = 10000, replicated_deduplication_window_seconds = 604800, min_bytes_for_wide_part = 268435456, merge_selector_base = 30, ttl_only_drop_parts = 1, materialize_ttl_recalculate_only = 1;
 
 CREATE TABLE IF NOT EXISTS links_5m{on_cluster}
 (
@@ -139,7 +139,7 @@ ENGINE = {summing}((bytes, bytes_l2, bytes_l2_estimated, packets, flows, q, q_l2
 PARTITION BY toYYYYMM(time)
 ORDER BY (time, exporter, if_index, direction, observation, family, asn, neighbour_as, sampling_interval, sampling_kind)
 TTL time + toIntervalDay(400)
-SETTINGS non_replicated_deduplication_window = 10000, replicated_deduplication_window = 10000, replicated_deduplication_window_seconds = 604800, min_bytes_for_wide_part = 268435456, ttl_only_drop_parts = 1, materialize_ttl_recalculate_only = 1;
+SETTINGS non_replicated_deduplication_window = 10000, replicated_deduplication_window = 10000, replicated_deduplication_window_seconds = 604800, min_bytes_for_wide_part = 268435456, merge_selector_base = 30, ttl_only_drop_parts = 1, materialize_ttl_recalculate_only = 1;
 
 CREATE TABLE IF NOT EXISTS links_1h{on_cluster}
 (
@@ -166,7 +166,7 @@ ENGINE = {summing}((bytes, bytes_l2, bytes_l2_estimated, packets, flows, q, q_l2
 PARTITION BY toYYYYMM(time)
 ORDER BY (time, exporter, if_index, direction, observation, family, asn, neighbour_as, sampling_interval, sampling_kind)
 TTL time + toIntervalDay(1830)
-SETTINGS non_replicated_deduplication_window = 10000, replicated_deduplication_window = 10000, replicated_deduplication_window_seconds = 604800, min_bytes_for_wide_part = 268435456, ttl_only_drop_parts = 1, materialize_ttl_recalculate_only = 1;
+SETTINGS non_replicated_deduplication_window = 10000, replicated_deduplication_window = 10000, replicated_deduplication_window_seconds = 604800, min_bytes_for_wide_part = 268435456, merge_selector_base = 30, ttl_only_drop_parts = 1, materialize_ttl_recalculate_only = 1;
 
 CREATE TABLE IF NOT EXISTS pairs_5m{on_cluster}
 (
@@ -196,7 +196,7 @@ ENGINE = {summing}((bytes, bytes_l2, bytes_l2_estimated, packets, flows, q, q_l2
 PARTITION BY toYYYYMMDD(time)
 ORDER BY (time, exporter, in_if, out_if, observation, family, src_as, dst_as, src_country, dst_country, protocol_class, sampling_interval, sampling_kind)
 TTL time + toIntervalDay(14)
-SETTINGS non_replicated_deduplication_window = 10000, replicated_deduplication_window = 10000, replicated_deduplication_window_seconds = 604800, min_bytes_for_wide_part = 268435456, ttl_only_drop_parts = 1, materialize_ttl_recalculate_only = 1;
+SETTINGS non_replicated_deduplication_window = 10000, replicated_deduplication_window = 10000, replicated_deduplication_window_seconds = 604800, min_bytes_for_wide_part = 268435456, merge_selector_base = 30, ttl_only_drop_parts = 1, materialize_ttl_recalculate_only = 1;
 
 CREATE TABLE IF NOT EXISTS pairs_1h{on_cluster}
 (
@@ -226,7 +226,7 @@ ENGINE = {summing}((bytes, bytes_l2, bytes_l2_estimated, packets, flows, q, q_l2
 PARTITION BY toYYYYMM(time)
 ORDER BY (time, exporter, in_if, out_if, observation, family, src_as, dst_as, src_country, dst_country, protocol_class, sampling_interval, sampling_kind)
 TTL time + toIntervalDay(400)
-SETTINGS non_replicated_deduplication_window = 10000, replicated_deduplication_window = 10000, replicated_deduplication_window_seconds = 604800, min_bytes_for_wide_part = 268435456, ttl_only_drop_parts = 1, materialize_ttl_recalculate_only = 1;
+SETTINGS non_replicated_deduplication_window = 10000, replicated_deduplication_window = 10000, replicated_deduplication_window_seconds = 604800, min_bytes_for_wide_part = 268435456, merge_selector_base = 30, ttl_only_drop_parts = 1, materialize_ttl_recalculate_only = 1;
 
 CREATE TABLE IF NOT EXISTS prefixes_1h{on_cluster}
 (
@@ -254,7 +254,7 @@ ENGINE = {summing}((bytes, bytes_l2, bytes_l2_estimated, packets, flows, q, q_l2
 PARTITION BY toYYYYMM(time)
 ORDER BY (time, exporter, if_index, direction, observation, family, prefix, prefix_len, asn, sampling_interval, sampling_kind)
 TTL time + toIntervalDay(400)
-SETTINGS non_replicated_deduplication_window = 10000, replicated_deduplication_window = 10000, replicated_deduplication_window_seconds = 604800, min_bytes_for_wide_part = 268435456, ttl_only_drop_parts = 1, materialize_ttl_recalculate_only = 1;
+SETTINGS non_replicated_deduplication_window = 10000, replicated_deduplication_window = 10000, replicated_deduplication_window_seconds = 604800, min_bytes_for_wide_part = 268435456, merge_selector_base = 30, ttl_only_drop_parts = 1, materialize_ttl_recalculate_only = 1;
 
 CREATE TABLE IF NOT EXISTS exporters{on_cluster}
 (
@@ -264,7 +264,7 @@ CREATE TABLE IF NOT EXISTS exporters{on_cluster}
 )
 ENGINE = {replacing}(version)
 ORDER BY (exporter)
-SETTINGS non_replicated_deduplication_window = 10000, replicated_deduplication_window = 10000, replicated_deduplication_window_seconds = 604800, min_bytes_for_wide_part = 268435456;
+SETTINGS non_replicated_deduplication_window = 10000, replicated_deduplication_window = 10000, replicated_deduplication_window_seconds = 604800, min_bytes_for_wide_part = 268435456, merge_selector_base = 30;
 
 CREATE TABLE IF NOT EXISTS interfaces{on_cluster}
 (
@@ -277,7 +277,7 @@ CREATE TABLE IF NOT EXISTS interfaces{on_cluster}
 )
 ENGINE = {replacing}(version)
 ORDER BY (exporter, if_index)
-SETTINGS non_replicated_deduplication_window = 10000, replicated_deduplication_window = 10000, replicated_deduplication_window_seconds = 604800, min_bytes_for_wide_part = 268435456;
+SETTINGS non_replicated_deduplication_window = 10000, replicated_deduplication_window = 10000, replicated_deduplication_window_seconds = 604800, min_bytes_for_wide_part = 268435456, merge_selector_base = 30;
 
 CREATE TABLE IF NOT EXISTS links{on_cluster}
 (
@@ -294,7 +294,7 @@ CREATE TABLE IF NOT EXISTS links{on_cluster}
 )
 ENGINE = {replacing}(version)
 ORDER BY (exporter, if_index, valid_from)
-SETTINGS non_replicated_deduplication_window = 10000, replicated_deduplication_window = 10000, replicated_deduplication_window_seconds = 604800, min_bytes_for_wide_part = 268435456;
+SETTINGS non_replicated_deduplication_window = 10000, replicated_deduplication_window = 10000, replicated_deduplication_window_seconds = 604800, min_bytes_for_wide_part = 268435456, merge_selector_base = 30;
 
 CREATE TABLE IF NOT EXISTS rates{on_cluster}
 (
@@ -309,7 +309,7 @@ CREATE TABLE IF NOT EXISTS rates{on_cluster}
 )
 ENGINE = {replacing}(version)
 ORDER BY (exporter, observation_domain, rate_source, scope, valid_from)
-SETTINGS non_replicated_deduplication_window = 10000, replicated_deduplication_window = 10000, replicated_deduplication_window_seconds = 604800, min_bytes_for_wide_part = 268435456;
+SETTINGS non_replicated_deduplication_window = 10000, replicated_deduplication_window = 10000, replicated_deduplication_window_seconds = 604800, min_bytes_for_wide_part = 268435456, merge_selector_base = 30;
 
 CREATE TABLE IF NOT EXISTS asns{on_cluster}
 (
@@ -319,7 +319,7 @@ CREATE TABLE IF NOT EXISTS asns{on_cluster}
 )
 ENGINE = {replacing}(version)
 ORDER BY (asn)
-SETTINGS non_replicated_deduplication_window = 10000, replicated_deduplication_window = 10000, replicated_deduplication_window_seconds = 604800, min_bytes_for_wide_part = 268435456;
+SETTINGS non_replicated_deduplication_window = 10000, replicated_deduplication_window = 10000, replicated_deduplication_window_seconds = 604800, min_bytes_for_wide_part = 268435456, merge_selector_base = 30;
 
 CREATE TABLE IF NOT EXISTS redecodes{on_cluster}
 (
@@ -333,4 +333,4 @@ CREATE TABLE IF NOT EXISTS redecodes{on_cluster}
 )
 ENGINE = {replacing}(version)
 ORDER BY (generation)
-SETTINGS non_replicated_deduplication_window = 10000, replicated_deduplication_window = 10000, replicated_deduplication_window_seconds = 604800, min_bytes_for_wide_part = 268435456;
+SETTINGS non_replicated_deduplication_window = 10000, replicated_deduplication_window = 10000, replicated_deduplication_window_seconds = 604800, min_bytes_for_wide_part = 268435456, merge_selector_base = 30;
