@@ -22,15 +22,11 @@ fn committed(path: &Path, made: &str) {
 }
 
 /// To be run on a machine that is theirs for a while.
-const LATER: [&str; 7] = [
-    "steady-100k",
-    "steady-200k-standalone",
-    "ramp-to-limit",
-    "soak",
-    "kill-each-part",
-    "kill-standalone",
-    "disk-full",
-];
+const LATER: [&str; 3] = ["kill-each-part", "kill-standalone", "disk-full"];
+
+/// They fall short of something, as docs/benchmarks.md says: 200 000 flows/s on two cores; bytes written, and the sink's memory, over an hour.
+/// Nothing is lost or doubled all the same.
+const SHORT: [&str; 2] = ["steady-200k-standalone", "soak"];
 
 #[test]
 fn every_scenario_has_a_report_in_which_nothing_was_lost_or_doubled() {
@@ -43,7 +39,9 @@ fn every_scenario_has_a_report_in_which_nothing_was_lost_or_doubled() {
         assert_eq!(report.scenario, Scenario::load(name).unwrap(), "{name} is another scenario now");
         assert!(!report.stopped, "{name}");
         assert_eq!((report.lost, report.doubled), (0, 0), "{name}");
-        assert!(report.verdict == Verdict::Pass && report.reasons.is_empty(), "{name}: {:?}", report.reasons);
+        let passes = report.verdict == Verdict::Pass && report.reasons.is_empty();
+        assert_eq!(passes, !SHORT.contains(&name), "{name}: {:?}", report.reasons);
+        assert!(report.missed.keys().all(|cause| report.scenario.expect.missed.contains(cause)), "{name}");
         committed(&folder.join(format!("{name}.md")), &report::markdown(report));
         committed(&folder.join(format!("{name}.html")), &report::page(report));
     }
