@@ -21,9 +21,6 @@ fn committed(path: &Path, made: &str) {
     assert!(is == made, "{} is not what the code makes; run the test with WEIR_BLESS=1", path.display());
 }
 
-/// To be run on a machine that is theirs for a while.
-const LATER: [&str; 1] = ["kill-each-part"];
-
 /// They fall short of something, as docs/benchmarks.md says: 200 000 flows/s on two cores; bytes written, and the sink's memory, over an hour.
 /// Nothing is lost or doubled all the same.
 const SHORT: [&str; 2] = ["steady-200k-standalone", "soak"];
@@ -33,7 +30,7 @@ fn every_scenario_has_a_report_in_which_nothing_was_lost_or_doubled() {
     let folder = docs().join("loadtests");
     let reports = report::read(&folder).unwrap();
     let names: Vec<_> = reports.iter().map(|report| report.scenario.name.as_str()).collect();
-    assert_eq!(names, NAMES.iter().copied().filter(|name| !LATER.contains(name)).collect::<Vec<_>>());
+    assert_eq!(names, NAMES);
     for report in &reports {
         let name = report.scenario.name.as_str();
         assert_eq!(report.scenario, Scenario::load(name).unwrap(), "{name} is another scenario now");
