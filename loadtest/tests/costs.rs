@@ -144,7 +144,7 @@ fn costs_are_those_of_the_reports() {
     let off: Vec<_> = measured
         .iter()
         .filter(|(path, is)| {
-            let near = |written: &f64| (written - **is).abs() <= NEAR * is.abs().max(1.0);
+            let near = |written: &f64| (written - **is).abs() <= NEAR * is.abs();
             !written.get(*path).is_some_and(near)
         })
         .map(|(path, is)| format!("{path} = {is:.4}"))

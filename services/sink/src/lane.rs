@@ -407,6 +407,7 @@ mod tests {
             lane.add(offset, None, &message(), PLACE).unwrap().unwrap();
         }
     }
+
     #[test]
     fn what_was_lost_before_a_batch_that_was_planned_is_counted_once_by_whoever_ends_it() {
         let mut lane = lane(None, &[]).unwrap();

@@ -34,13 +34,18 @@ fn pause(soon: u32) -> Duration {
     FIRST_PAUSE.saturating_mul(1 << soon.min(10)).min(LONGEST_PAUSE)
 }
 
+/// A socket as children and [`refuse`] accept on it.
+fn bind(address: &str) -> std::io::Result<TcpListener> {
+    let listener = TcpListener::bind(address)?;
+    listener.set_nonblocking(true)?;
+    Ok(listener)
+}
+
 /// Takes `engine.listen`, as soon as it is free. `None`: told to stop before.
 pub async fn listen(address: &str, ready: &Readiness, stop: &Stop) -> Option<TcpListener> {
     let mut told = Repeats::default();
     loop {
-        let bound =
-            TcpListener::bind(address).and_then(|listener| listener.set_nonblocking(true).map(|()| listener));
-        let error = match bound {
+        let error = match bind(address) {
             Ok(listener) => return Some(listener),
             Err(error) => error,
         };
@@ -194,9 +199,7 @@ mod tests {
     }
 
     fn free() -> TcpListener {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        listener.set_nonblocking(true).unwrap();
-        listener
+        bind("127.0.0.1:0").unwrap()
     }
 
     fn store(url: String) -> Store {
