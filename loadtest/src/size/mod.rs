@@ -332,7 +332,7 @@ mod tests {
             let ratio = large.1 / small.1;
             match small.0 {
                 "flows" => assert!((ratio - 3.0).abs() < 1e-9),
-                name => assert!((1.2..2.95).contains(&ratio), "{name}: {ratio}"),
+                name => assert!((1.0..2.95).contains(&ratio), "{name}: {ratio}"),
             }
         }
     }
