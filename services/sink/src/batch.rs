@@ -149,6 +149,8 @@ impl Batch {
             lost,
         };
         (self.rollup, self.parts) = (rollup, parts);
+        // The next batch is about as large: growing would copy it again and again.
+        self.rows.reserve_exact(rows.len() + rows.len() / 8);
         let mut pieces = Vec::new();
         if flows > 0 {
             pieces.push(Piece { table: &FLOWS, number: 0, rows: Bytes::from(rows) });

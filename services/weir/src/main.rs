@@ -18,6 +18,11 @@ use clap::{Parser, Subcommand};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+/// What a batch leaves behind goes back to the system within seconds; in the C library's heap it stays, in more and more pieces
+/// (docs/benchmarks.md). The C libraries inside keep theirs: the engine frees what it got from another.
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+
 /// Version and commit, and whether it is built as for tests.
 const VERSION: &str = if cfg!(debug_assertions) {
     concat!(env!("WEIR_BUILT"), ", with debug assertions")
