@@ -14,6 +14,10 @@ use weir_decoder::partition::{Emit, Partition, RawRecord, Shared, Tally, To};
 use weir_schemas::Ip;
 use weir_schemas::frame::{Datagram, FrameWriter};
 
+/// As in the binary.
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+
 #[path = "../../shared/wire/tests/build/mod.rs"]
 mod build;
 

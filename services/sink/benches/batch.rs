@@ -9,6 +9,10 @@ use weir_schemas::avro::BatchWriter;
 use weir_schemas::{Flow, Ip, Time};
 use weir_sink::batch::Batch;
 
+/// As in the binary.
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+
 const MESSAGES: u32 = 2_000;
 const FLOWS: u32 = 25;
 
