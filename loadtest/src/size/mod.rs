@@ -62,15 +62,16 @@ pub struct Costs {
     rows: BTreeMap<String, Vec<[f64; 2]>>,
 }
 
-/// The document that each kind of figure is from, as a path in the repository.
+/// Names of the load tests whose reports each kind of figure is from.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Sources {
-    cpu_us: String,
-    inserts: String,
-    bytes: String,
-    memory_mb: String,
-    rows: String,
+    cpu_us: Vec<String>,
+    standalone: Vec<String>,
+    inserts: Vec<String>,
+    bytes: Vec<String>,
+    memory_mb: Vec<String>,
+    rows: Vec<String>,
 }
 
 #[derive(Clone, Debug, Deserialize)]
@@ -121,6 +122,16 @@ const PARTITIONS: f64 = 12.0;
 const EMBEDDED_PARTITIONS: f64 = 4.0;
 /// What ingest may hold while Kafka is away, MB, by default.
 const INGEST_BUFFER_MB: f64 = 256.0;
+/// What a worker of the sink may hold while ClickHouse is away, MB, by default.
+const SINK_BUFFER_MB: f64 = 512.0;
+/// Memory of a broker, GB: its heap, and room for what was written last, which is read once more from there.
+const BROKER_GB: f64 = 8.0;
+/// Of a server of ClickHouse, the least cores and memory, GB, and memory for each core.
+const SERVER: [f64; 3] = [4.0, 16.0, 4.0];
+/// Cores of a server of ClickHouse from which on there are two shards.
+const SHARD: f64 = 16.0;
+/// The least cores of all processes of a service together.
+const LEAST_CORES: f64 = 0.5;
 /// Merges need room for what they write.
 const MERGING: f64 = 1.25;
 
@@ -133,6 +144,8 @@ pub struct Part {
     pub processes: f64,
     /// Cores of each.
     pub cores: f64,
+    /// Workers of each, where there is such a thing.
+    pub workers: Option<f64>,
     /// Memory of each, GB.
     pub memory_gb: f64,
     /// Disk of all, GB.
@@ -167,10 +180,10 @@ impl Costs {
         toml::from_str(include_str!("../../costs.toml")).context("costs.toml")
     }
 
-    /// Paths of the documents that the figures are from, in the repository.
-    pub fn sources(&self) -> [&str; 5] {
-        let Sources { cpu_us, inserts, bytes, memory_mb, rows } = &self.from;
-        [cpu_us, inserts, bytes, memory_mb, rows]
+    /// Names of the load tests that the figures are from.
+    pub fn sources(&self) -> impl Iterator<Item = &str> {
+        let Sources { cpu_us, standalone, inserts, bytes, memory_mb, rows } = &self.from;
+        [cpu_us, standalone, inserts, bytes, memory_mb, rows].into_iter().flatten().map(String::as_str)
     }
 
     /// Rows that so many flows of one exporter in one slot come to.
@@ -237,15 +250,18 @@ impl Costs {
             inserts_s * self.inserts.cpu_ms / 1e3 / ask.busy
         };
         let mbit = |bytes: f64| ask.flows * bytes * 8.0 / 1e6;
-        let service = |name, micros, memory_mb: f64, network| {
-            let all = cores(micros).max(0.5);
+        // What a process takes for its work, and what it may have to hold for each of its workers, or for all of them.
+        let service = |name, micros, memory_mb: f64, [each_worker, all_workers]: [f64; 2], network| {
+            let all = cores(micros).max(LEAST_CORES);
             let processes = (all / CORES).ceil().max(LEAST);
             let each = (all / processes * 10.0).ceil() / 10.0;
+            let workers = each.ceil();
             Part {
                 name,
                 processes,
                 cores: each,
-                memory_gb: memory_mb / 1024.0 * each.max(1.0),
+                workers: Some(workers),
+                memory_gb: (memory_mb * each.max(1.0) + each_worker * workers + all_workers) / 1024.0,
                 disk_gb: 0.0,
                 network,
             }
@@ -260,38 +276,51 @@ impl Costs {
         let topics_gb = topic_flows * (bytes.raw + bytes.flows) * copies / 1e9;
         let brokers = (cores(cpu.kafka * copies) / CORES).ceil().max(copies.max(1.0));
         let kept_gb: f64 = tables.iter().map(|(_, _, gb, _)| gb).sum();
+        let ingest = service(
+            "ingest",
+            cpu.ingest,
+            memory.ingest,
+            [0.0, INGEST_BUFFER_MB],
+            [mbit(bytes.datagram), mbit(bytes.raw)],
+        );
+        let decoder =
+            service("decoder", cpu.decoder, decoder_mb, [0.0, 0.0], [mbit(bytes.raw), mbit(bytes.flows)]);
+        let sink = service(
+            "sink",
+            cpu.sink,
+            memory.sink,
+            [SINK_BUFFER_MB, 0.0],
+            [mbit(bytes.flows), mbit(bytes.inserted)],
+        );
         // Each is read by one worker at a time, of the decoder and of the sink.
-        let workers = cores(cpu.decoder).max(cores(cpu.sink)).ceil();
-        let partitions = workers.max(PARTITIONS);
+        let in_all = |part: &Part| part.processes * part.workers.unwrap_or(1.0);
+        let partitions = in_all(&decoder).max(in_all(&sink)).max(PARTITIONS);
         let storing = cores(cpu.clickhouse) + inserting(partitions);
         let copies_of_rows = f64::from(ask.clickhouse_copies);
-        let shards = (storing / 16.0).ceil().max(1.0);
+        let shards = (storing / SHARD).ceil().max(1.0);
         let servers = shards * copies_of_rows;
-        let embedded_partitions = workers.max(EMBEDDED_PARTITIONS);
+        let embedded_partitions = cores(cpu.decoder).max(cores(cpu.sink)).ceil().max(EMBEDDED_PARTITIONS);
         let one = cores(cpu.standalone + cpu.clickhouse) + inserting(embedded_partitions);
         let standalone = Part {
             name: "standalone",
             processes: 1.0,
             cores: one.ceil().max(1.0),
+            workers: None,
             // The engine's own caches and merges grow with what is merged at a time.
-            memory_gb: (memory.standalone + memory.engine + for_exporters) / 1024.0 + one,
+            memory_gb: (memory.standalone + SINK_BUFFER_MB + memory.engine + for_exporters) / 1024.0 + one,
             disk_gb: topics_gb / copies + kept_gb / copies_of_rows * MERGING,
             network: [mbit(bytes.datagram), 0.0],
         };
         let parts = vec![
-            service(
-                "ingest",
-                cpu.ingest,
-                memory.ingest + INGEST_BUFFER_MB,
-                [mbit(bytes.datagram), mbit(bytes.raw)],
-            ),
-            service("decoder", cpu.decoder, decoder_mb, [mbit(bytes.raw), mbit(bytes.flows)]),
-            service("sink", cpu.sink, memory.sink, [mbit(bytes.flows), mbit(bytes.inserted)]),
+            ingest,
+            decoder,
+            sink,
             Part {
                 name: "kafka",
                 processes: brokers,
                 cores: (cores(cpu.kafka * copies) / brokers * 10.0).ceil().max(10.0) / 10.0,
-                memory_gb: 8.0,
+                workers: None,
+                memory_gb: BROKER_GB,
                 // A segment is removed whole, and a broker that comes back copies.
                 disk_gb: topics_gb * 1.3,
                 network: [mbit((bytes.raw + bytes.flows) * copies), mbit((bytes.raw + bytes.flows) * copies)],
@@ -299,8 +328,9 @@ impl Costs {
             Part {
                 name: "clickhouse",
                 processes: servers,
-                cores: (storing / shards).ceil().max(4.0),
-                memory_gb: 16.0_f64.max((storing / shards).ceil() * 4.0),
+                cores: (storing / shards).ceil().max(SERVER[0]),
+                workers: None,
+                memory_gb: SERVER[1].max((storing / shards).ceil() * SERVER[2]),
                 disk_gb: kept_gb * MERGING,
                 // What a copy gets another one gives.
                 network: [copies_of_rows, copies_of_rows - 1.0].map(|times| mbit(bytes.inserted * times)),
@@ -366,13 +396,29 @@ mod tests {
     }
 
     #[test]
-    fn partitions_and_the_buffer_are_what_services_have_by_default() {
+    fn partitions_and_buffers_are_what_services_have_by_default() {
+        let sink = weir_sink::Config::default();
+        assert_eq!((sink.memory_bytes as f64, sink.workers), (SINK_BUFFER_MB * f64::from(1 << 20), 1));
         let bus = weir_bus::Config::default();
         assert_eq!(weir_ingest::Config::default().buffer_bytes as f64, INGEST_BUFFER_MB * f64::from(1 << 20));
         assert_eq!(
             (bus.partitions as f64, bus.embedded.partitions as f64),
             (PARTITIONS, EMBEDDED_PARTITIONS)
         );
+    }
+
+    #[test]
+    fn a_process_with_more_than_a_cores_work_has_workers_for_it_and_memory_for_each() {
+        let costs = Costs::measured().unwrap();
+        let answer = costs.answer(&ask(1e6)).unwrap();
+        let sink = answer.parts.iter().find(|part| part.name == "sink").unwrap();
+        let workers = sink.workers.unwrap();
+        assert!(sink.cores > 1.0 && workers >= sink.cores, "{sink:?}");
+        assert!(sink.memory_gb * 1024.0 >= workers * SINK_BUFFER_MB + costs.memory_mb.sink, "{sink:?}");
+        assert!(answer.partitions >= sink.processes * workers, "{answer:?}");
+        let told = costs.told(&ask(1e6)).unwrap();
+        assert!(told.contains(&format!("`sink.workers = {workers}`")), "{told}");
+        assert!(!costs.told(&ask(1e4)).unwrap().contains("workers ="));
     }
 
     #[test]

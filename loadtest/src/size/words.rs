@@ -1,6 +1,9 @@
 //! What people write to ask for a size, and how they are told it.
 
-use super::{Costs, INGEST_BUFFER_MB, Part, Question};
+use super::{
+    BROKER_GB, CORES, Costs, INGEST_BUFFER_MB, LEAST, LEAST_CORES, Part, Question, SERVER, SHARD,
+    SINK_BUFFER_MB,
+};
 use anyhow::{Context, Result, bail, ensure};
 use std::fmt::Write;
 
@@ -69,6 +72,12 @@ impl Costs {
             "\nPartitions: at least {:.0}; fixed when the topics are created.\n",
             answer.partitions
         )?;
+        // The decoder has as many as it finds cores.
+        let workers: Vec<_> =
+            answer.parts.iter().filter(|part| part.name != "decoder").filter_map(several).collect();
+        if !workers.is_empty() {
+            writeln!(out, "Of each process: {}.\n", workers.join(", "))?;
+        }
         let one = &answer.standalone;
         if one.cores <= ONE_MACHINE {
             writeln!(
@@ -95,24 +104,35 @@ impl Costs {
             writeln!(out, "| {name} | {:.0} M | {} | {} |", rows / 1e6, kept(*days), gigabytes(*gb))?;
         }
         writeln!(out, "\nAssumed:\n")?;
-        let (from, cpu, bytes) = (&self.from, &self.cpu_us, &self.bytes);
+        let (cpu, bytes, from) = (&self.cpu_us, &self.bytes, &self.from);
+        let [cpu_from, standalone, inserts, bytes_from, memory, rows] =
+            [&from.cpu_us, &from.standalone, &from.inserts, &from.bytes, &from.memory_mb, &from.rows]
+                .map(|names| names.join(", "));
         for line in [
             format!(
-                "a flow costs {} µs of CPU in ingest, {} in the decoder, {} in the sink, {} in Kafka for each copy, or {} in all of `weir standalone`, \
-                 and {} in ClickHouse ({}); other processors differ",
-                cpu.ingest, cpu.decoder, cpu.sink, cpu.kafka, cpu.standalone, cpu.clickhouse, from.cpu_us
+                "a flow costs {} µs of CPU in ingest, {} in the decoder, {} in the sink, {} in Kafka for each copy, and {} in ClickHouse \
+                 ({cpu_from}), or {} in all of `weir standalone` but its engine ({standalone}); other processors differ",
+                cpu.ingest, cpu.decoder, cpu.sink, cpu.kafka, cpu.clickhouse, cpu.standalone
             ),
             format!(
-                "an insert costs ClickHouse {} ms on top, merges of its part included; each partition makes one into each table every {} s ({})",
-                self.inserts.cpu_ms, self.inserts.every_s, from.inserts
+                "an insert costs ClickHouse {} ms on top, merges of its part included; each partition makes one into each table every {} s ({inserts})",
+                self.inserts.cpu_ms, self.inserts.every_s
             ),
             format!(
-                "a flow has {} bytes on the wire, {} in `weir.raw` and {} in `weir.flows` for each copy, and {} in inserts ({})",
-                bytes.datagram, bytes.raw, bytes.flows, bytes.inserted, from.bytes
+                "a flow has {} bytes on the wire, {} in `weir.raw` and {} in `weir.flows` for each copy, and {} in inserts ({bytes_from}; what it has on the wire and in \
+                 inserts, docs/benchmarks.md)",
+                bytes.datagram, bytes.raw, bytes.flows, bytes.inserted
             ),
-            format!("a process has the memory that it took in {}", from.memory_mb),
             format!(
-                "ingest has room for what it holds while Kafka is away, {INGEST_BUFFER_MB:.0} MB (`ingest.buffer_bytes`), beside its sockets' buffers"
+                "a process has the memory that it took at 100 000 flows/s, more where it has more than a core, and what exporters take ({memory}; \
+                 `weir standalone` {standalone}); ingest has {INGEST_BUFFER_MB:.0} MB beside for what it holds while Kafka is away \
+                 (`ingest.buffer_bytes`), and a sink {SINK_BUFFER_MB:.0} MB a worker for what it holds while ClickHouse is away \
+                 (`sink.memory_bytes`)"
+            ),
+            format!(
+                "of each service {LEAST:.0} processes run at least, with {LEAST_CORES} cores together and {CORES:.0} each at most; a broker has \
+                 {BROKER_GB:.0} GB; a server of ClickHouse has {} cores and {} GB at least and {} GB a core, and is a shard of at most {SHARD:.0} cores",
+                SERVER[0], SERVER[1], SERVER[2]
             ),
             format!("cores are busy to {:.0} % in the busiest hour; queries of people come on top", ask.busy * 100.0),
             format!("a day's average is {:.0} % of its busiest hour", ask.daily_average * 100.0),
@@ -123,14 +143,20 @@ impl Costs {
             "flows are spread over exporters evenly; one that has more than the others makes its partition the busiest".to_owned(),
             format!(
                 "rollups are kept as long as they are by default; how many rows an exporter's flows come to in a slot, and how long these are, is as the \
-                 load tests' heavy-tailed traffic has it ({})",
-                from.rows
+                 load tests' heavy-tailed traffic has it ({rows})"
             ),
         ] {
             writeln!(out, "- {line}")?;
         }
         Ok(out)
     }
+}
+
+/// What a part with more than one worker is configured with.
+fn several(part: &Part) -> Option<String> {
+    part.workers
+        .filter(|workers| *workers > 1.0)
+        .map(|workers| format!("`{}.workers = {workers}`", part.name))
 }
 
 fn row(out: &mut String, part: &Part) -> std::fmt::Result {
