@@ -116,7 +116,7 @@ fn repeated(stack: &mut Local) -> usize {
 }
 
 #[test]
-fn decoder_and_sink_killed_five_times_each_and_a_zombie_of_each_lose_and_double_nothing() {
+fn decoder_and_sink_killed_five_times_each_the_broker_once_and_a_zombie_of_each_lose_and_double_nothing() {
     let _alone = alone();
     let dir = tempfile::tempdir().unwrap();
     let world = World::synthetic(SEED);
@@ -128,7 +128,7 @@ fn decoder_and_sink_killed_five_times_each_and_a_zombie_of_each_lose_and_double_
     std::thread::scope(|scope| {
         let sending = scope.spawn(|| {
             let sent = generator
-                .run(Bounds { duration: Some(Duration::from_secs(180)), ..Bounds::default() }, &stop);
+                .run(Bounds { duration: Some(Duration::from_secs(300)), ..Bounds::default() }, &stop);
             sent.map_err(|error| format!("{error:#}"))
         });
         // Whatever goes wrong below, the generator ends.
@@ -151,6 +151,13 @@ fn decoder_and_sink_killed_five_times_each_and_a_zombie_of_each_lose_and_double_
             more += 1;
             kill(&mut stack, "sink-0", Duration::ZERO);
             std::thread::sleep(Duration::from_millis(random.random_range(1500..4000)));
+        }
+        let broker = &mut stack.brokers()[0];
+        broker.kill().unwrap();
+        broker.restart().unwrap_or_else(|error| panic!("{error}"));
+        for name in ["decoder-0", "sink-0"] {
+            let service = stack.service(name).unwrap();
+            service.wait_ready(Duration::from_secs(60)).unwrap_or_else(|error| panic!("{error}"));
         }
         for (kind, partitions) in
             [(Kind::Decoder, "weir_decoder_partitions"), (Kind::Sink, "weir_sink_partitions")]
@@ -252,6 +259,29 @@ fn weir_query_shows_the_ledgers_top_ases_by_link() {
     stack.expect_alive().unwrap_or_else(|error| panic!("{error}"));
 }
 
+/// Writes a batch as a later release would, and says what it comes to.
+const LATER_RELEASE: &str = r#"
+import io, json, sys, fastavro, fastavro.schema as avro
+from confluent_kafka import Producer
+from fastavro.utils import generate_one
+old = json.load(open("schemas/avro/flow_batch.1.avsc"))
+new = json.loads(json.dumps(old))
+fields = next(field for field in new["fields"] if field["name"] == "flows")["type"]["items"]["fields"]
+fields.insert(1, {"name": "added_later", "type": "string", "default": ""})
+json.dump(new, open("schemas/avro/flow_batch.2.avsc", "w"))
+batch = generate_one(avro.parse_schema(new))
+for at, one in enumerate(batch["flows"]):
+    one.update(added_later="later", bytes=1000 + at, packets=at)
+out = io.BytesIO()
+fastavro.schemaless_writer(out, new, batch)
+crc = bytes.fromhex(avro.fingerprint(avro.to_parsing_canonical_form(new), "CRC-64-AVRO"))
+producer = Producer({"bootstrap.servers": sys.argv[1]})
+producer.produce("weir.flows", bytes(5) + out.getvalue(), headers={"weir-schema-crc64": crc})
+assert producer.flush(30) == 0
+flows = batch["flows"]
+print(len(flows), sum(flow["bytes"] for flow in flows), sum(flow["packets"] for flow in flows))
+"#;
+
 #[test]
 fn the_consumer_of_the_docs_sums_up_what_clickhouse_has() {
     let _alone = alone();
@@ -267,13 +297,19 @@ fn the_consumer_of_the_docs_sums_up_what_clickhouse_has() {
     let docs = include_str!("../../docs/topics.md");
     let program = docs.split("```python\n").nth(1).unwrap().split("```").next().unwrap();
     let python = weir_stack::Home::find().part("python/bin/python", "Python", "scripts/fetch-python.sh");
-    let output = std::process::Command::new(python.unwrap_or_else(|error| panic!("{error}")))
-        .args(["-c", program, &stack.bootstrap().unwrap()])
-        .current_dir(weir_stack::Home::workspace())
-        .output()
-        .unwrap();
-    let said = String::from_utf8_lossy(&output.stdout).into_owned();
-    assert!(output.status.success(), "{said}{}", String::from_utf8_lossy(&output.stderr));
+    let (python, bootstrap) = (python.unwrap_or_else(|error| panic!("{error}")), stack.bootstrap().unwrap());
+    let run = |program: &str, dir: &Path| {
+        let output = std::process::Command::new(&python)
+            .args(["-c", program, &bootstrap])
+            .current_dir(dir)
+            .output()
+            .unwrap();
+        let said = String::from_utf8_lossy(&output.stdout).trim().to_owned();
+        assert!(output.status.success(), "{said}{}", String::from_utf8_lossy(&output.stderr));
+        said
+    };
+    let home = weir_stack::Home::workspace();
+    let said = run(program, &home);
 
     #[derive(serde::Deserialize)]
     struct Sums {
@@ -281,8 +317,19 @@ fn the_consumer_of_the_docs_sums_up_what_clickhouse_has() {
     }
     let sql = "SELECT concat(toString(count()), ' ', toString(sum(ifNull(bytes, 0))), ' ', toString(sum(packets))) AS sums FROM weir.flows";
     let stored: Vec<Sums> = block_on(store(&stack).query(sql, &[])).unwrap();
-    assert_eq!(said.trim(), stored[0].sums);
+    assert_eq!(said, stored[0].sums);
     assert!(said.starts_with("20000 "), "{said}");
+
+    // What a later release writes, with a field in the middle that this one does not have.
+    let schemas = dir.path().join("later/schemas/avro");
+    std::fs::create_dir_all(&schemas).unwrap();
+    std::fs::copy(home.join("schemas/avro/flow_batch.1.avsc"), schemas.join("flow_batch.1.avsc")).unwrap();
+    let later = dir.path().join("later");
+    let written = run(LATER_RELEASE, &later);
+    let sums = |said: &str| said.split(' ').map(|number| number.parse().unwrap()).collect::<Vec<u128>>();
+    let wanted: Vec<_> = sums(&said).iter().zip(sums(&written)).map(|(now, more)| now + more).collect();
+    assert!(sums(&written)[0] > 0, "{written}");
+    assert_eq!(sums(&run(program, &later)), wanted);
 }
 
 /// Deletes what the decoder has committed from `weir.raw`; gives the number of offsets.

@@ -146,15 +146,22 @@ fn an_engine_that_is_killed_under_load_is_started_again_and_nothing_is_lost() {
         ..Options::default()
     };
     let mut generator = Generator::new(&options, &world, &exporters).unwrap();
-    let stop = AtomicBool::new(false);
+    let (stop, mut kills) = (AtomicBool::new(false), 0);
     std::thread::scope(|scope| {
         let sending = scope.spawn(|| {
-            let bounds = Bounds { duration: Some(Duration::from_secs(120)), ..Bounds::default() };
+            let bounds = Bounds { duration: Some(Duration::from_secs(300)), ..Bounds::default() };
             generator.run(bounds, &stop).map_err(|error| format!("{error:#}"))
         });
         let _ends = Ends(&stop);
         let mut random = StdRng::seed_from_u64(SEED);
-        for _ in 0..5 {
+        // At least five times, and until one of them has met an insert.
+        let failed = |stack: &mut Local| {
+            let metrics = stack.service("standalone").unwrap().metrics().unwrap();
+            metrics.sum("weir_sink_insert_failures_total") > 0.0
+        };
+        while kills < 5 || !failed(&mut stack) {
+            assert!(kills < 20, "no kill met an insert");
+            kills += 1;
             std::thread::sleep(Duration::from_millis(random.random_range(1500..4000)));
             let killed = engine(&mut stack);
             weir_stack::signal(killed, Signal::Kill).unwrap();
@@ -173,7 +180,7 @@ fn an_engine_that_is_killed_under_load_is_started_again_and_nothing_is_lost() {
     println!("{report}");
     assert_eq!(report.verdict, Verdict::Pass, "{report}");
     let restarts = stack.service("standalone").unwrap().metrics().unwrap().sum("weir_engine_restarts_total");
-    assert_eq!(restarts as u32, 5);
+    assert_eq!(restarts as u32, kills);
     let answer: serde_json::Value =
         serde_json::from_slice(&stack.weir("query", &["--format", "json"]).unwrap()).unwrap();
     assert!(!answer["rows"].as_array().unwrap().is_empty(), "{answer}");
