@@ -31,8 +31,9 @@ test-faults: setup ## All faults: their tests, and load tests that break the sta
 lint: setup ## Formatting, clippy, dependency rules, licences
 	@scripts/lint.sh
 
-bench: setup ## Benchmarks
+bench: setup build ## Benchmarks
 	cargo bench --locked -p weir-schemas -p weir-wire -p weir-ingest -p weir-decoder -p weir-sink --benches
+	scripts/bench-idle.sh
 
 clean: ## Removes what was built and fetched, and all data of `make run`, stored flows too
 	rm -rf "$(TARGET)" "$(WEIR_HOME)"/{kafka,engine,asn,geo,python,data}

@@ -54,7 +54,7 @@ if [ "$demo" != 0 ]; then
     echo "    $bin/weir-loadtest top --ledger $dir/ledger.json          # what was generated, for comparison"
 fi
 echo
-echo "Logs are in $dir. Ctrl-C ends it."
+echo "Metrics are at http://127.0.0.1:9400/metrics, logs in $dir. Ctrl-C ends it."
 tail --pid="$stack" -f /dev/null &
 ends=$!
 if [ -n "$generator" ]; then
