@@ -329,7 +329,9 @@ fn the_consumer_of_the_docs_sums_up_what_clickhouse_has() {
     let sums = |said: &str| said.split(' ').map(|number| number.parse().unwrap()).collect::<Vec<u128>>();
     let wanted: Vec<_> = sums(&said).iter().zip(sums(&written)).map(|(now, more)| now + more).collect();
     assert!(sums(&written)[0] > 0, "{written}");
-    assert_eq!(sums(&run(program, &later)), wanted);
+    // Another group: the first one's member is not missed yet.
+    let program = program.replace("\"example\"", "\"another\"");
+    assert_eq!(sums(&run(&program, &later)), wanted);
 }
 
 /// Deletes what the decoder has committed from `weir.raw`; gives the number of offsets.
