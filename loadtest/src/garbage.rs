@@ -71,11 +71,11 @@ impl Garbage {
         }
     }
 
-    /// Sends one.
+    /// Sends one: true where it means nothing whatever happens, false where it is a real one that was spoiled.
     ///
     /// # Errors
     /// Where it can't be sent.
-    pub fn send(&mut self, random: &mut StdRng, outages: bool) -> Result<()> {
+    pub fn send(&mut self, random: &mut StdRng, outages: bool) -> Result<bool> {
         if self.sockets.is_empty() {
             for (address, stranger) in &self.addresses {
                 let socket =
@@ -88,7 +88,8 @@ impl Garbage {
         let (socket, stranger) = &self.sockets[random.random_range(0..self.sockets.len())];
         let spoils = *stranger && !self.kept.is_empty() && random.random_bool(0.5);
         let datagram = if spoils { spoiled(&self.kept, random) } else { noise(random) };
-        send(socket, &datagram, outages)
+        send(socket, &datagram, outages)?;
+        Ok(!spoils)
     }
 }
 

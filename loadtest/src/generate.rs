@@ -37,6 +37,9 @@ pub struct Options {
     pub seed: u64,
     /// Data datagrams after which an exporter sends its templates and options again; 0: never.
     pub refresh: u64,
+    /// Added to the observation domains of exporters. Where others sent from the same addresses before, another number each time: what was
+    /// announced of a domain holds until it is announced anew.
+    pub domains: u32,
     /// Go on where nobody listens.
     pub outages: bool,
     /// Keep a journal of every data datagram: what was missed is told by `weir.raw` then, and how long rows took by the clock.
@@ -56,6 +59,7 @@ impl Default for Options {
             daily: false,
             seed: 1,
             refresh: REFRESH,
+            domains: 0,
             outages: false,
             journal: false,
             ledger: None,
@@ -65,7 +69,7 @@ impl Default for Options {
 
 const SECOND: i64 = 1_000_000_000;
 const MINUTE: i64 = 60 * SECOND;
-/// Nothing is sent so near before the end of a minute.
+/// Nothing is sent so near to the border of a minute: clocks of generator and ingest may be so far from each other.
 const GUARD: i64 = 50_000_000;
 /// How long exporters have been up.
 const UPTIME: i64 = 30 * 86_400 * SECOND;
@@ -117,7 +121,7 @@ impl Options {
         Ok(Sender {
             socket,
             traffic: Traffic::new(exporter, number, self.seed),
-            encoder: Encoder::new(exporter, number, self.refresh),
+            encoder: Encoder::new(exporter, number, self.refresh, self.domains),
             booted_ns,
         })
     }
@@ -231,7 +235,8 @@ impl<'w> Generator<'w> {
             self.progress.flows.fetch_add(sent, Ordering::Relaxed);
             total += sent;
             for _ in 0..self.garbage.due() {
-                self.garbage.send(&mut self.random, self.options.outages)?;
+                let noise = self.garbage.send(&mut self.random, self.options.outages)?;
+                self.ledger.noise_datagrams += u64::from(noise);
                 self.progress.garbage.fetch_add(1, Ordering::Relaxed);
                 self.window.as_mut().map_or(Ok(()), Window::sent)?;
             }
@@ -244,13 +249,22 @@ impl<'w> Generator<'w> {
         Ok(())
     }
 
-    /// Waits until the bus has what was sent, and saves the ledger.
+    /// Waits until the bus has what was sent, and saves the ledger, without ingest's counters where they can't be had.
     ///
     /// # Errors
-    /// Where ingest's metrics can't be had, or the ledger can't be saved.
+    /// Where they can't, or the ledger can't be saved.
     pub fn finish(&mut self) -> Result<()> {
+        let counted = self.window.as_mut().map(|window| window.settle(SETTLE)).transpose();
+        let saved = self.end(counted.as_ref().ok().copied().flatten());
+        counted.and(saved)
+    }
+
+    /// Saves the ledger as it is, with what ingest counted where that is known.
+    ///
+    /// # Errors
+    /// Where it can't be saved.
+    pub fn end(&mut self, counted: Option<Ingest>) -> Result<()> {
         self.ledger.garbage_datagrams = self.progress.garbage.load(Ordering::Relaxed);
-        let counted = self.window.as_mut().map(|window| window.settle(SETTLE)).transpose()?;
         self.save(counted)
     }
 
@@ -302,15 +316,15 @@ impl<'w> Generator<'w> {
     }
 }
 
-/// The time, once it is not near the end of a minute.
+/// The time, once it is not near the border of a minute.
 fn clear_of_border(booted_ns: i64) -> Clock {
     loop {
         let now_ns = now_ns();
-        let left = MINUTE - now_ns.rem_euclid(MINUTE);
-        if left > GUARD {
+        let since = (now_ns + GUARD).rem_euclid(MINUTE);
+        if since >= 2 * GUARD {
             return Clock { now_ns, booted_ns };
         }
-        std::thread::sleep(Duration::from_nanos(left.unsigned_abs() + 100_000));
+        std::thread::sleep(Duration::from_nanos((2 * GUARD - since).unsigned_abs()));
     }
 }
 

@@ -51,6 +51,9 @@ pub struct Ledger {
     /// Datagrams that mean nothing.
     #[serde(default)]
     pub garbage_datagrams: u64,
+    /// Those of them that nothing can come of but a dead letter.
+    #[serde(default)]
+    pub noise_datagrams: u64,
     /// What ingest's counters say of the run, if they were asked.
     pub ingest: Option<Ingest>,
     /// By exporter.
@@ -408,7 +411,7 @@ mod tests {
         let mut ledger = Ledger::new(&exporters, 1, 0);
         let clock = Clock { now_ns: 1_700_000_000_000_000_000, booted_ns: 1_699_000_000_000_000_000 };
         for (n, exporter) in exporters.iter().enumerate() {
-            let (mut traffic, mut encoder) = (Traffic::new(exporter, n, 1), Encoder::new(exporter, n, 0));
+            let (mut traffic, mut encoder) = (Traffic::new(exporter, n, 1), Encoder::new(exporter, n, 0, 0));
             let mut told = Vec::new();
             for minute in 0..5 {
                 let flows: Vec<_> = (0..4).map(|_| traffic.next(&world, exporter)).collect();

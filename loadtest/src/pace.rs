@@ -68,15 +68,30 @@ impl Window {
         self.sent.saturating_sub(counted.received + counted.kernel_drops)
     }
 
+    /// Asks until there is an answer: one who is slow for a while, or is asked while it starts, keeps the run.
+    fn ask(&mut self) -> Result<()> {
+        let begun = Instant::now();
+        loop {
+            match counters(&self.address) {
+                Ok(now) => {
+                    self.now = now;
+                    return Ok(());
+                }
+                Err(error) if begun.elapsed() > PATIENCE => return Err(error),
+                Err(_) => std::thread::sleep(LOOK),
+            }
+        }
+    }
+
     /// Counts a datagram that was sent, and waits while too many are on the way.
     ///
     /// # Errors
-    /// Where ingest does not answer, or receives nothing for half a minute.
+    /// Where ingest answers nothing, or receives nothing, for half a minute.
     pub fn sent(&mut self) -> Result<()> {
         self.sent += 1;
         let (mut since, mut last) = (Instant::now(), self.now.received);
         while self.on_the_way() >= self.limit {
-            self.now = counters(&self.address)?;
+            self.ask()?;
             if self.now.received != last {
                 (since, last) = (Instant::now(), self.now.received);
             }
@@ -97,16 +112,16 @@ impl Window {
     /// Looks again.
     ///
     /// # Errors
-    /// Where ingest does not answer.
+    /// Where ingest answers nothing for half a minute.
     pub fn look(&mut self) -> Result<Ingest> {
-        self.now = counters(&self.address)?;
+        self.ask()?;
         Ok(self.counted())
     }
 
     /// Waits until all that was sent is received and acknowledged by the bus, or is known not to be, at most so long.
     ///
     /// # Errors
-    /// Where ingest does not answer.
+    /// As [`Window::look`].
     pub fn settle(&mut self, patience: Duration) -> Result<Ingest> {
         let begun = Instant::now();
         loop {
@@ -170,6 +185,32 @@ mod tests {
         let hours: Vec<f64> = (0..24).map(at).collect();
         assert!(hours.iter().all(|factor| (0.3..=1.0).contains(factor)), "{hours:?}");
         assert!(at(8) < 0.45);
+    }
+
+    #[test]
+    fn an_ingest_that_does_not_answer_once_is_asked_again() {
+        use std::io::{Read, Write};
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap().to_string();
+        let ingest = std::thread::spawn(move || {
+            for answers in [true, false, true] {
+                let (mut asker, _) = listener.accept().unwrap();
+                if answers {
+                    let _ = asker.read(&mut [0; 1024]).unwrap();
+                    let body = format!("{RECEIVED} 7\n");
+                    write!(
+                        asker,
+                        "HTTP/1.1 200 OK\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{body}",
+                        body.len()
+                    )
+                    .unwrap();
+                }
+            }
+        });
+        let mut window = Window::open(&address, 10).unwrap();
+        assert_eq!(window.look().unwrap().received, 0, "counted since it was opened");
+        assert_eq!(window.now.received, 7);
+        ingest.join().unwrap();
     }
 
     #[test]

@@ -96,7 +96,8 @@ fn exchange(
     world: &World,
     datagrams: u64,
 ) -> (Vec<(Flow, Told)>, Decoded) {
-    let (mut traffic, mut encoder) = (Traffic::new(exporter, number, 5), Encoder::new(exporter, number, 20));
+    let (mut traffic, mut encoder) =
+        (Traffic::new(exporter, number, 5), Encoder::new(exporter, number, 20, 0));
     let mut decoder = weir_wire::Exporter::default();
     let (options, mut budget) = (Options::default(), Budget::new(1 << 20, 1 << 20));
     let (mut sent, mut decoded, mut told) = (Vec::new(), Decoded::default(), Vec::new());

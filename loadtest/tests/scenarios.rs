@@ -4,6 +4,7 @@
 mod support;
 
 use std::sync::atomic::AtomicBool;
+use std::time::Duration;
 use support::alone;
 use weir_loadtest::network::{links_toml, network};
 use weir_loadtest::report;
@@ -12,7 +13,7 @@ use weir_loadtest::scenario::Scenario;
 use weir_loadtest::verify::{Cause, Verdict};
 use weir_loadtest::world::World;
 use weir_stack::local::Ports;
-use weir_stack::{Local, local};
+use weir_stack::{Description, Local, Signal, local, signal};
 
 static NEVER: AtomicBool = AtomicBool::new(false);
 
@@ -84,11 +85,48 @@ fn a_scenario_with_kills_and_garbage_is_judged_and_told_by_cause_and_minute() {
 }
 
 #[test]
+fn an_ingest_that_dies_of_itself_is_told_in_a_report_that_fails() {
+    let _alone = alone();
+    let dir = tempfile::tempdir().unwrap();
+    let stack = dir.path().join("stack");
+    let scenario = scenario(
+        "name = 'dies'\nabout = 'Ingest dies, which nobody asked for.'\n[network]\ntemplates_after = 0\n[[phase]]\nfor_s = 60\nrate = 2000\n",
+    );
+    let options = Options {
+        scenario,
+        place: Place::Local { dir: stack.clone(), weir: None },
+        asn: Vec::new(),
+        stretch: 1.0,
+    };
+    let report = std::thread::scope(|scope| {
+        let running = scope.spawn(|| run(&options, &NEVER));
+        let ingest = loop {
+            let there = Description::read(&stack).ok().filter(|stack| stack.ready);
+            let found = there.and_then(|stack| stack.services.into_iter().find(|one| one.name == "ingest"));
+            match found.and_then(|one| one.pid) {
+                Some(pid) => break pid,
+                None if running.is_finished() => panic!("it ended before its ingest ran"),
+                None => std::thread::sleep(Duration::from_millis(100)),
+            }
+        };
+        std::thread::sleep(Duration::from_secs(5));
+        signal(ingest, Signal::Kill).unwrap();
+        running.join().unwrap().unwrap_or_else(|error| panic!("{error:#}"))
+    });
+    let told = report::markdown(&report);
+    assert_eq!(report.verdict, Verdict::Fail, "{told}");
+    assert!(report.reasons.iter().any(|why| why.starts_with("sending ended early: ")), "{told}");
+    assert!(report.reasons.iter().any(|why| why.contains("ingest ended")), "{told}");
+    assert!(report.sent > 2000 && report.stored > 0 && report.lost + report.doubled == 0, "{told}");
+}
+
+#[test]
 fn a_stack_that_is_there_is_tested_from_addresses_of_its_own() {
     let _alone = alone();
     let dir = tempfile::tempdir().unwrap();
     let world = World::synthetic(1);
-    let addresses = [std::net::Ipv4Addr::new(127, 77, 0, 1), std::net::Ipv4Addr::new(127, 77, 0, 2)];
+    // The fifth kind of router tells its rate late.
+    let addresses: Vec<_> = (1..=5).map(|n| std::net::Ipv4Addr::new(127, 77, 0, n)).collect();
     let asn = dir.path().join("asn.csv");
     std::fs::write(&asn, world.csv()).unwrap();
     let databases =
@@ -109,22 +147,25 @@ fn a_stack_that_is_there_is_tested_from_addresses_of_its_own() {
         metrics: Vec::new(),
         clickhouse: weir_store::Config { url: stack.clickhouse(), ..Default::default() },
         bus: None,
-        addresses: addresses.to_vec(),
+        addresses,
     };
-    let text = "name = 'there'\nabout = 'A few seconds.'\n[[phase]]\nfor_s = 4\nrate = 2000\n";
+    let text = "name = 'there'\nabout = 'A few seconds.'\n[[phase]]\nfor_s = 6\nrate = 8000\n";
     let mut options = Options {
         scenario: scenario(text),
         place: Place::Target(Box::new(target)),
         asn: Vec::new(),
         stretch: 1.0,
     };
-    let report = run(&options, &NEVER).unwrap_or_else(|error| panic!("{error:#}"));
-    let told = report::markdown(&report);
-    assert_eq!(report.verdict, Verdict::Pass, "{told}");
-    assert_eq!((report.exporters.len(), report.exporters[0].address.as_str()), (2, "127.77.0.1"));
-    assert_eq!((report.scenario.network.exporters, report.machine.weir.as_str()), (2, "not known"));
-    assert!(told.contains("Run with 2 routers in the place of 24."), "{told}");
-    assert!(report.parts.is_empty() && report.freshness.is_some(), "{told}");
+    // Again from the same addresses: what the installation knows of their first rates is not theirs any more.
+    for turn in ["first", "second"] {
+        let report = run(&options, &NEVER).unwrap_or_else(|error| panic!("{turn}: {error:#}"));
+        let told = report::markdown(&report);
+        assert_eq!(report.verdict, Verdict::Pass, "{turn}: {told}");
+        assert_eq!((report.exporters.len(), report.exporters[0].address.as_str()), (5, "127.77.0.1"));
+        assert_eq!((report.scenario.network.exporters, report.machine.weir.as_str()), (5, "not known"));
+        assert!(told.contains("Run with 5 routers in the place of 24."), "{told}");
+        assert!(report.parts.is_empty() && report.freshness.is_some(), "{told}");
+    }
 
     let kills = format!("{text}[[event]]\nat_s = 1\nact = 'kill'\npart = 'sink'\n");
     options.scenario = scenario(&kills);

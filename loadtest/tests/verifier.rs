@@ -98,7 +98,7 @@ fn exchange<'w>(
     there: &mut Received,
     bent: Bent,
 ) -> Rows<'w> {
-    let (mut traffic, mut encoder) = (Traffic::new(exporter, n, 3), Encoder::new(exporter, n, 50));
+    let (mut traffic, mut encoder) = (Traffic::new(exporter, n, 3), Encoder::new(exporter, n, 50, 0));
     let mut decoder = weir_wire::Exporter::default();
     let (options, mut budget) = (Options::default(), Budget::new(1 << 20, 1 << 20));
     let address = Ip::from(IpAddr::from(exporter.address));

@@ -1,8 +1,9 @@
 //! `weir-loadtest run` and `scenarios`: load tests with a report.
 
 use super::{print, runtime, stop};
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use clap::Args;
+use serde::Deserialize;
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -29,9 +30,12 @@ pub struct Run {
     /// Leave the stack's folder as it is at the end. Without, the logs of what did not pass are kept, in NAME-logs beside the reports.
     #[arg(long)]
     keep: bool,
-    /// Address of the ingest of a stack that is there.
-    #[arg(long, value_name = "ADDRESS", requires = "clickhouse", required_unless_present = "local")]
+    /// Address of the ingest of an installation that is there.
+    #[arg(long, value_name = "ADDRESS", required_unless_present = "local")]
     target: Option<IpAddr>,
+    /// The installation's configuration file, of which [bus] and [clickhouse] count; what is given beside goes before. For one over Kafka.
+    #[arg(long, value_name = "FILE", requires = "target")]
+    config: Option<PathBuf>,
     /// UDP ports for NetFlow, IPFIX, sFlow.
     #[arg(long, num_args = 3, value_delimiter = ',', value_name = "PORT", default_values_t = [2055, 4739, 6343])]
     ports: Vec<u16>,
@@ -44,21 +48,21 @@ pub struct Run {
     /// Its ClickHouse.
     #[arg(long, value_name = "URL", requires = "target")]
     clickhouse: Option<String>,
-    /// Database there.
-    #[arg(long, default_value = "weir")]
-    database: String,
-    /// User there.
-    #[arg(long, default_value = "default")]
-    user: String,
+    /// Database there; else weir.
+    #[arg(long)]
+    database: Option<String>,
+    /// User there; else default.
+    #[arg(long)]
+    user: Option<String>,
     /// File with the user's password.
     #[arg(long, value_name = "FILE")]
     password_file: Option<PathBuf>,
     /// Its Kafka, to tell what was lost from what was missed.
     #[arg(long, value_name = "HOST:PORT,…")]
     bootstrap_servers: Option<String>,
-    /// Partitions of its topics.
-    #[arg(long, default_value_t = 12)]
-    partitions: usize,
+    /// Partitions of its topics; else 12.
+    #[arg(long)]
+    partitions: Option<usize>,
     /// Addresses of this machine to send from, each an exporter: those that have no loopback in common with the target need them.
     #[arg(long, value_delimiter = ',', value_name = "ADDRESS")]
     addresses: Vec<Ipv4Addr>,
@@ -83,7 +87,7 @@ impl Run {
             .iter()
             .map(|name| Scenario::load(name).map(|scenario| scenario.stretched(self.stretch)))
             .collect::<Result<_>>()?;
-        let asn = self.asn()?;
+        let (asn, place) = (self.asn()?, self.place()?);
         std::fs::create_dir_all(&self.out).with_context(|| format!("creating {}", self.out.display()))?;
         let runtime = runtime()?;
         let stop = stop(&runtime, Some("No more is sent; what was sent is still compared"))?;
@@ -92,7 +96,7 @@ impl Run {
             let name = scenario.name.clone();
             eprintln!("{name}: {} ({:.0} s)", scenario.about, scenario.sending().as_secs_f64());
             report::remove(&self.out, &name)?;
-            let options = Options { scenario, place: self.place(), asn: asn.clone(), stretch: self.stretch };
+            let options = Options { scenario, place: place.clone(), asn: asn.clone(), stretch: self.stretch };
             let outcome = match run(&options, &stop) {
                 Ok(report) => {
                     report::write(&self.out, &report)?;
@@ -125,30 +129,55 @@ impl Run {
         Ok(ExitCode::from(worst.code()))
     }
 
-    fn place(&self) -> Place {
+    fn place(&self) -> Result<Place> {
         let Some(address) = self.target else {
-            return Place::Local { dir: self.dir.clone(), weir: self.weir.clone() };
+            return Ok(Place::Local { dir: self.dir.clone(), weir: self.weir.clone() });
         };
         let ports = [0, 1, 2].map(|n| self.ports.get(n).copied().unwrap_or_default());
-        Place::Target(Box::new(Target {
+        let Installation { bus, clickhouse } = self.installation()?;
+        Ok(Place::Target(Box::new(Target {
             address,
             ports,
             ingest_metrics: self.ingest_metrics.clone(),
             metrics: self.metrics.clone(),
-            clickhouse: weir_store::Config {
-                url: self.clickhouse.clone().unwrap_or_default(),
-                database: self.database.clone(),
-                user: self.user.clone(),
-                password_file: self.password_file.clone(),
-                ..Default::default()
-            },
-            bus: self.bootstrap_servers.clone().map(|bootstrap_servers| weir_bus::Config {
-                bootstrap_servers,
-                partitions: self.partitions,
-                ..Default::default()
-            }),
+            clickhouse,
+            bus,
             addresses: self.addresses.clone(),
-        }))
+        })))
+    }
+
+    /// What the file says, with what is given beside laid over it.
+    fn installation(&self) -> Result<Installation> {
+        let mut installation = match &self.config {
+            Some(path) => {
+                let text =
+                    std::fs::read_to_string(path).with_context(|| format!("reading {}", path.display()))?;
+                toml::from_str::<Installation>(&text).with_context(|| path.display().to_string())?
+            }
+            None => {
+                ensure!(
+                    self.clickhouse.is_some(),
+                    "--target needs --clickhouse, or --config with [clickhouse]"
+                );
+                Installation::default()
+            }
+        };
+        let Installation { bus, clickhouse } = &mut installation;
+        if let Some(servers) = &self.bootstrap_servers {
+            bus.get_or_insert_default().bootstrap_servers.clone_from(servers);
+        }
+        if let (Some(bus), Some(partitions)) = (bus.as_mut(), self.partitions) {
+            bus.partitions = partitions;
+        }
+        lay(&self.clickhouse, &mut clickhouse.url);
+        lay(&self.database, &mut clickhouse.database);
+        lay(&self.user, &mut clickhouse.user);
+        if self.password_file.is_some() {
+            clickhouse.password_file.clone_from(&self.password_file);
+        }
+        clickhouse.validate().context("[clickhouse]")?;
+        bus.as_ref().map_or(Ok(()), weir_bus::Config::validate).context("[bus]")?;
+        Ok(installation)
     }
 
     fn asn(&self) -> Result<Vec<PathBuf>> {
@@ -159,6 +188,20 @@ impl Run {
             Home::find().part(name, "The AS database", "scripts/fetch-asn.sh, or give files with --asn")
         };
         ["asn/asn-ipv4.csv", "asn/asn-ipv6.csv"].into_iter().map(|name| Ok(part(name)?)).collect()
+    }
+}
+
+/// What counts of an installation's configuration.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Installation {
+    bus: Option<weir_bus::Config>,
+    clickhouse: weir_store::Config,
+}
+
+fn lay(given: &Option<String>, over: &mut String) {
+    if let Some(given) = given {
+        over.clone_from(given);
     }
 }
 
@@ -209,4 +252,42 @@ pub fn list() -> Result<ExitCode> {
         print(format_args!("{name:<24} {:>5.0} s  {}\n", scenario.sending().as_secs_f64(), scenario.about))?;
     }
     Ok(ExitCode::SUCCESS)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::Parser;
+
+    #[derive(Parser)]
+    struct One {
+        #[command(flatten)]
+        run: Run,
+    }
+
+    #[test]
+    fn an_installation_is_what_its_file_says_and_what_is_given_beside_goes_before() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("weir.toml");
+        let text = "[bus]\nbootstrap_servers = 'k:9093'\npartitions = 24\ntopic_prefix = 'flows'\nproperties = { 'security.protocol' = 'ssl' }\n\
+                    [clickhouse]\nurl = 'http://c:8123'\nuser = 'weir'\n[sink]\nbatch_ms = 700\n";
+        std::fs::write(&file, text).unwrap();
+        let file = file.to_str().unwrap();
+        let asked = |more: &[&str]| {
+            let words = ["run", "smoke", "--target", "192.0.2.1"].iter().chain(more);
+            One::parse_from(words).run.installation()
+        };
+        let read = asked(&["--config", file, "--user", "reader", "--partitions", "6"]).unwrap();
+        let bus = read.bus.unwrap();
+        assert_eq!((&*bus.bootstrap_servers, bus.partitions, &*bus.topic_prefix), ("k:9093", 6, "flows"));
+        assert_ne!(bus.properties, Default::default());
+        assert_eq!((&*read.clickhouse.url, &*read.clickhouse.user), ("http://c:8123", "reader"));
+
+        let given = asked(&["--clickhouse", "http://d:8123"]).unwrap();
+        assert_eq!((given.bus, &*given.clickhouse.url), (None, "http://d:8123"));
+        let none = asked(&[]).unwrap_err().to_string();
+        assert!(none.contains("--clickhouse"), "{none}");
+        let wrong = format!("{:#}", asked(&["--clickhouse", "ftp://d"]).unwrap_err());
+        assert!(wrong.contains("[clickhouse]") && wrong.contains("url"), "{wrong}");
+    }
 }

@@ -67,6 +67,7 @@ pub struct Encoder {
     /// Data datagrams before the templates.
     templates_after: u64,
     refresh: u64,
+    domains: u32,
 }
 
 #[derive(Debug)]
@@ -77,17 +78,18 @@ enum Kind {
 }
 
 impl Encoder {
-    /// The exporting process of exporter `number`. Templates and options come again after `refresh` datagrams; 0: never.
-    pub fn new(exporter: &Exporter, number: usize, refresh: u64) -> Self {
+    /// The exporting process of exporter `number`. Templates and options come again after `refresh` datagrams; 0: never. `domains` is added to
+    /// its observation domain: what a decoder knows of those of before is not known of it.
+    pub fn new(exporter: &Exporter, number: usize, refresh: u64, domains: u32) -> Self {
         let kind = match exporter.protocol {
             Protocol::NetflowV5 => Kind::V5(v5::Process::default()),
             Protocol::NetflowV9 | Protocol::Ipfix => {
-                Kind::Templated(templated::Process::new(exporter, number))
+                Kind::Templated(templated::Process::new(exporter, number, domains))
             }
             Protocol::Sflow => Kind::Sflow(sflow::Process::default()),
         };
         let announced = matches!(exporter.announces, Announces::Always | Announces::InRecord);
-        Self { kind, announced, datagrams: 0, templates_after: exporter.templates_after, refresh }
+        Self { kind, announced, datagrams: 0, templates_after: exporter.templates_after, refresh, domains }
     }
 
     /// The exporter starts anew: everything is counted and announced from the beginning, and its template ids have changed their meaning.
@@ -100,7 +102,7 @@ impl Encoder {
         *self = Self {
             announced: self.announced,
             templates_after: 0,
-            ..Self::new(exporter, number, self.refresh)
+            ..Self::new(exporter, number, self.refresh, self.domains)
         };
         if let Kind::Templated(process) = &mut self.kind {
             process.turn(turned);

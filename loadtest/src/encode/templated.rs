@@ -64,11 +64,11 @@ fn length(fields: &[Field]) -> usize {
 }
 
 impl Process {
-    pub fn new(exporter: &Exporter, number: usize) -> Self {
+    pub fn new(exporter: &Exporter, number: usize, domains: u32) -> Self {
         let ipfix = exporter.protocol == Protocol::Ipfix;
         Self {
             ipfix,
-            domain: if ipfix { 1000 + number as u32 } else { 0 },
+            domain: domains + if ipfix { 1000 + number as u32 } else { 0 },
             sequence: 0,
             ids: DATA,
             v4: elements(exporter, false),

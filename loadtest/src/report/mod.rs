@@ -58,6 +58,9 @@ pub struct Report {
     pub unkept: u64,
     /// Datagrams of bytes that mean nothing.
     pub garbage: u64,
+    /// Those of them that nothing can come of but a dead letter.
+    #[serde(default)]
+    pub noise: u64,
     /// Dead letters.
     pub dead: u64,
     /// From packet to row.
@@ -296,6 +299,7 @@ pub(crate) mod tests {
             doubled: 0,
             unkept: 0,
             garbage: 0,
+            noise: 0,
             dead: 0,
             freshness: None,
             checks: Vec::new(),

@@ -1,6 +1,7 @@
 //! What happens while a scenario runs: phases are sent, things go wrong when they are due, and at last rows are waited for.
 //!
-//! What must stay true: what goes wrong never holds up sending, and an act that the stack refuses ends the run with what was done before it.
+//! What must stay true: what goes wrong never holds up sending, and an act that the stack refuses, or an ingest that is there no more, ends the
+//! run with what was done before it: that is compared and told.
 
 use super::faults::{self, Done};
 use super::sample::{Sample, locked};
@@ -22,13 +23,28 @@ const QUIET: Duration = Duration::from_secs(45);
 /// Nothing more is waited for then.
 const MOST: Duration = Duration::from_secs(900);
 
-/// Sends phase after phase.
+/// Sends phase after phase, until something keeps it from sending: gives the steps that were done, and what that was.
 pub(super) fn phases(
     generator: &mut Generator<'_>,
     scenario: &Scenario,
     latest: &Mutex<Sample>,
     stop: &AtomicBool,
-) -> Result<Vec<Step>> {
+) -> (Vec<Step>, Option<anyhow::Error>) {
+    let mut steps = Vec::new();
+    let sent = match all_phases(generator, scenario, latest, stop, &mut steps) {
+        Ok(()) => generator.finish(),
+        Err(error) => generator.end(None).and(Err(error)),
+    };
+    (steps, sent.err())
+}
+
+fn all_phases(
+    generator: &mut Generator<'_>,
+    scenario: &Scenario,
+    latest: &Mutex<Sample>,
+    stop: &AtomicBool,
+    steps: &mut Vec<Step>,
+) -> Result<()> {
     let told = || stop.load(Ordering::Relaxed);
     let now = || locked(latest).clone();
     // The first look is before the first packet.
@@ -36,7 +52,6 @@ pub(super) fn phases(
     while now().at_s == 0.0 && !told() && waiting.elapsed() < QUIET {
         std::thread::sleep(Duration::from_millis(50));
     }
-    let mut steps = Vec::new();
     'all: for phase in &scenario.phases {
         if phase.restarts {
             generator.restart_exporters();
@@ -46,19 +61,19 @@ pub(super) fn phases(
             let load = Load { rate: rate + step * number as f64, garbage: *garbage };
             let bounds = Bounds { duration: Some(Duration::from_secs_f64(*for_s)), ..Bounds::default() };
             let (from, begun, before) = (now(), Instant::now(), generator.ledger().total().flows);
-            generator.send(load, bounds, stop)?;
+            let outcome = generator.send(load, bounds, stop);
             let sent = (generator.ledger().total().flows - before, begun.elapsed().as_secs_f64());
             seen(latest, generator.ledger().total().flows);
             let done = judge::step(load.rate, sent, &from, &now());
             let goes_on = done.kept_up || phase.steps == 1;
             steps.push(done);
+            outcome?;
             if !goes_on || told() {
                 break 'all;
             }
         }
     }
-    generator.finish()?;
-    Ok(steps)
+    Ok(())
 }
 
 /// Waits for a look at the end of sending: one that has all that was sent.

@@ -145,6 +145,7 @@ impl Run<'_> {
             doubled: verified.doubled,
             unkept,
             garbage: ledger.garbage_datagrams,
+            noise: ledger.noise_datagrams,
             dead: last.dead,
             freshness: (!delays.is_empty()).then(|| freshness::freshness(&delays)),
             checks: Vec::new(),

@@ -22,14 +22,14 @@ pub struct Ports {
     pub engine: u16,
     /// Ingest's: NetFlow, IPFIX, sFlow.
     pub ingest: [u16; 3],
-    /// Metrics and health of ingest, the first decoder, the first sink and the engine; further processes take free ones. Of the one
-    /// process that has it all they are the first and the last.
-    pub admin: [u16; 4],
+    /// Metrics and health of the one process that has it all, ingest, the first decoder, the first sink and the engine; further processes
+    /// take free ones.
+    pub admin: [u16; 5],
 }
 
 impl Default for Ports {
     fn default() -> Self {
-        Self { kafka: 9092, engine: 8123, ingest: [2055, 4739, 6343], admin: [9401, 9402, 9403, 9404] }
+        Self { kafka: 9092, engine: 8123, ingest: [2055, 4739, 6343], admin: [9400, 9401, 9402, 9403, 9404] }
     }
 }
 
@@ -39,12 +39,12 @@ impl Ports {
     /// # Errors
     /// Where nothing is.
     pub fn free() -> Result<Self> {
-        let mut free = [0; 9];
+        let mut free = [0; 10];
         for port in &mut free {
             *port = ports::free()?;
         }
-        let [kafka, engine, a, b, c, d, e, f, g] = free;
-        Ok(Self { kafka, engine, ingest: [a, b, c], admin: [d, e, f, g] })
+        let [kafka, engine, a, b, c, admin @ ..] = free;
+        Ok(Self { kafka, engine, ingest: [a, b, c], admin })
     }
 }
 
@@ -199,7 +199,7 @@ impl Local {
     fn start_each(&mut self) -> Result<()> {
         let stack = self;
         let patience = stack.options.patience;
-        let [ingest, decoder, sink, engine] = stack.options.ports.admin;
+        let [_, ingest, decoder, sink, engine] = stack.options.ports.admin;
         stack.start(Kind::Engine, "engine", engine)?.wait_ready(patience)?;
         stack.once("topics")?;
         stack.once("migrate")?;
