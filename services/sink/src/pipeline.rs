@@ -71,6 +71,8 @@ pub struct Worker<B: Bus> {
     landings: (mpsc::Sender<Landing>, mpsc::Receiver<Landing>),
     /// When the ends of stored batches may be committed again, after how many refusals.
     end_again: (Instant, u32),
+    /// And when dead letters that fill their room may be written again.
+    letters_again: (Instant, u32),
     told: Told,
 }
 
@@ -81,6 +83,7 @@ struct Told {
     start: Repeats,
     plan: Repeats,
     end: Repeats,
+    letters: Repeats,
     password: Repeats,
 }
 
@@ -116,6 +119,7 @@ impl<B: Bus> Worker<B> {
             ask_again: Instant::now(),
             landings: mpsc::channel(),
             end_again: (Instant::now(), 0),
+            letters_again: (Instant::now(), 0),
             told: Told::default(),
         })
     }
@@ -405,9 +409,32 @@ impl<B: Bus> Worker<B> {
         for lane in self.lanes.values_mut() {
             lane.close(&self.config, draining, Place { topic: &topic, group: &group })?;
         }
+        self.make_room_for_letters();
         self.plan_and_send();
         self.hold_memory(draining);
         Ok(())
+    }
+
+    /// Has dead letters written where no more may wait. All reading stands still for them, and the batch that they came with may be somebody else's
+    /// by now, so that no plan of this one ever sees to it.
+    fn make_room_for_letters(&mut self) {
+        if !self.dead.is_full() || Instant::now() < self.letters_again.0 {
+            return;
+        }
+        match self.dead.settle() {
+            Ok(()) => {
+                self.told.letters.over();
+                self.letters_again.1 = 0;
+            }
+            Err(error) => {
+                let words = error.to_string();
+                if self.told.letters.says(&words) {
+                    tracing::warn!("dead letters were not taken and are tried again: {words}");
+                }
+                let tries = self.letters_again.1;
+                self.letters_again = (Instant::now() + back_off(tries), tries + 1);
+            }
+        }
     }
 
     /// Commits the plans of batches that wait, as many as can be inserted at once, and sends the batches off once they are taken.
