@@ -34,6 +34,11 @@ pub enum Flight {
     Landed,
 }
 
+/// How long a partition whose plan is not whole may say nothing until an end waits for it no longer.
+const QUIET: Duration = Duration::from_secs(3);
+/// And until that is said.
+const SILENT: Duration = Duration::from_secs(10);
+
 /// A partition.
 pub struct Lane {
     number: i32,
@@ -41,6 +46,9 @@ pub struct Lane {
     begun: Option<Instant>,
     /// The plan that has to be repeated before anything else.
     repeat: Option<Plan>,
+    /// When the last message came, and whether it was said that none does.
+    heard: Instant,
+    told: bool,
     lost_batch: LostBatch,
     /// Offsets found lost, behind which nothing was read yet.
     lost: u64,
@@ -84,6 +92,8 @@ impl Lane {
             filling: Batch::default(),
             begun: None,
             repeat: plan,
+            heard: Instant::now(),
+            told: false,
             lost_batch,
             lost: 0,
             sent: None,
@@ -109,6 +119,7 @@ impl Lane {
         value: &[u8],
         place: Place<'_>,
     ) -> Result<Result<(), AvroError>, PlanError> {
+        self.heard = Instant::now();
         if let Some(plan) = &self.repeat {
             let starts = !self.filling.is_empty() || offset == plan.first;
             if (!starts || offset > plan.last) && self.lost_batch == LostBatch::Stop {
@@ -249,11 +260,28 @@ impl Lane {
         self.filling.bytes() + self.sent.as_ref().map_or(0, |(ready, _)| ready.bytes())
     }
 
-    /// True where nothing is on its way that an end has to wait for. What is left of a batch ends with a message behind it, which may be long in
-    /// coming: its plan is there for the next start.
-    pub fn is_idle(&self) -> bool {
-        let waits = self.repeat.is_some() && self.lost_batch == LostBatch::StoreRest;
-        self.sent.is_none() && (self.filling.is_empty() || waits)
+    /// True where nothing is on its way that an end has to wait for. The rest of a plan that is being repeated is waited for while it comes: where
+    /// a power cut took it it never does, and the plan is there for the next start.
+    pub fn is_idle(&self, now: Instant) -> bool {
+        let comes = || now.saturating_duration_since(self.heard) < QUIET;
+        self.sent.is_none() && (self.filling.is_empty() || (self.repeat.is_some() && !comes()))
+    }
+
+    /// Says once where the rest of a plan does not come.
+    pub fn tell_silence(&mut self, now: Instant, place: Place<'_>) -> bool {
+        let silent = now.saturating_duration_since(self.heard) >= SILENT;
+        let Some(plan) = self.repeat.as_ref().filter(|_| silent && !self.told) else { return false };
+        tracing::warn!(
+            topic = place.topic,
+            partition = self.number,
+            first = plan.first,
+            last = plan.last,
+            read = self.filling.last(),
+            "a batch that was being inserted is read again and its rest does not come: where a power cut took it, the next message of this \
+             partition tells, and sink.lost_batch says what becomes of the batch; until then nothing of this partition is stored"
+        );
+        self.told = true;
+        true
     }
 }
 
@@ -372,8 +400,27 @@ mod tests {
         let nothing = read(rest(), &[9, 10]).unwrap();
         assert!(nothing.sent.is_none() && !nothing.repeats());
         assert_eq!((nothing.filling.flows(), nothing.filling.last()), (2, Some(10)));
-        let waits = read(rest(), &[1, 2]).unwrap();
-        assert!(waits.repeats() && waits.is_idle(), "an end does not wait for what may never come");
+    }
+
+    #[test]
+    fn an_end_waits_for_the_rest_of_a_plan_while_it_comes_and_it_is_said_once_that_it_does_not() {
+        let plan = closed(&[1, 2, 3]);
+        for lost_batch in [LostBatch::Stop, LostBatch::StoreRest] {
+            let lane = Lane::new(3, Some(plan.clone()), PLACE.topic, lost_batch).unwrap();
+            let mut lane = read(lane, &[1, 2]).unwrap();
+            let now = Instant::now();
+            assert!(!lane.is_idle(now), "its last message may be on its way");
+            assert!(lane.is_idle(now + QUIET), "it may never come");
+            assert!(!lane.tell_silence(now + QUIET, PLACE));
+            assert!(lane.tell_silence(now + SILENT, PLACE) && !lane.tell_silence(now + 2 * SILENT, PLACE));
+            lane.add(3, None, &message(), PLACE).unwrap().unwrap();
+            lane.close(&Config::default(), true, PLACE).unwrap();
+            assert!(!lane.is_idle(now + 2 * SILENT), "it is whole, and on its way");
+        }
+        let mut other = lane(None, &[1, 2]).unwrap();
+        let later = Instant::now() + SILENT;
+        assert!(!other.is_idle(later), "what was read is stored before an end");
+        assert!(!other.tell_silence(later, PLACE));
     }
 
     #[test]

@@ -135,7 +135,7 @@ impl<B: Bus> Worker<B> {
             self.advance(false)?;
             self.follower.turn();
         }
-        while !self.lanes.values().all(Lane::is_idle) {
+        while !self.lanes.values().all(|lane| lane.is_idle(Instant::now())) {
             // A plan that is being repeated ends with its last record, which a drain must still read.
             self.read()?;
             self.advance(true)?;
@@ -406,8 +406,10 @@ impl<B: Bus> Worker<B> {
         self.land(Duration::ZERO)?;
         self.commit_landed();
         let (topic, group) = self.place();
+        let (place, now) = (Place { topic: &topic, group: &group }, Instant::now());
         for lane in self.lanes.values_mut() {
-            lane.close(&self.config, draining, Place { topic: &topic, group: &group })?;
+            lane.close(&self.config, draining, place)?;
+            lane.tell_silence(now, place);
         }
         self.make_room_for_letters();
         self.plan_and_send();

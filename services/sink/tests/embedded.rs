@@ -7,11 +7,12 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
-use weir_bus::{Bus, EmbeddedBus, Message, Reader, TopicSpec, Writer};
+use weir_bus::{Bus, EmbeddedBus, Event, GroupConsumer, Message, Position, Reader, TopicSpec, Writer};
 use weir_runtime::{Health, Stop};
 use weir_schemas::avro::{BatchWriter, FINGERPRINT_HEADER, fingerprint};
 use weir_schemas::{Batch, Flow};
-use weir_store::Store;
+use weir_sink::plan::{FORMAT, Metadata, Plan};
+use weir_store::{SETTINGS_VERSION, Store};
 
 /// What asks with another password than this is refused; nothing is kept of what is taken.
 struct Server {
@@ -148,6 +149,41 @@ impl Running {
         until("its end", || self.thread.is_finished());
         self.thread.join().unwrap().unwrap();
     }
+}
+
+#[test]
+fn an_end_does_not_wait_for_the_rest_of_a_plan_that_a_power_cut_took() {
+    let (bus, server) = (bus("cut"), Server::start());
+    let flows = bus.topics().flows;
+    // Of a batch of three messages the last one is gone, and nothing comes behind it.
+    (0..2).for_each(|_| put_flow(&bus, 0));
+    let incarnation = bus.describe(&[&flows]).unwrap().remove(0).unwrap().incarnation;
+    let plan = Plan {
+        format: FORMAT,
+        settings: SETTINGS_VERSION,
+        first: 0,
+        last: 2,
+        records: 3,
+        checksum: 1,
+        pieces: 1,
+        lost: 0,
+    };
+    let metadata = Metadata { incarnation, plan: Some(plan) }.text();
+    let mut before = bus.join("weir-sink", &flows, "before").unwrap();
+    let mut held = 0;
+    while held < 2 {
+        if let Event::Assigned(partitions) = before.poll(Duration::from_millis(100)).unwrap() {
+            held += partitions.len();
+        }
+    }
+    before.commit(&[Position { partition: 0, offset: 0, metadata: metadata.clone() }]).unwrap();
+    before.leave().unwrap();
+    let sink = start(&bus, &server, None, config());
+    put_flow(&bus, 1);
+    until("what is not concerned", || committed(&bus, 1) == 1);
+    sink.end();
+    let left = bus.reader().unwrap().committed("weir-sink", &flows, &[0]).unwrap().remove(0).1.unwrap();
+    assert_eq!((left.offset, left.metadata), (0, metadata), "the plan is there for the next start");
 }
 
 #[test]
