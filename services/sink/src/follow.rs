@@ -12,6 +12,7 @@ use tokio::runtime::Handle;
 use tokio::task::JoinHandle;
 use weir_bus::{Bus, Reader, Topics};
 use weir_runtime::Repeats;
+use weir_schemas::rollup::Table;
 use weir_store::Store;
 
 /// Most records taken at a turn.
@@ -39,7 +40,8 @@ pub struct Follower<B: Bus> {
     told: Repeats,
     told_asked: Repeats,
     rows: Rows,
-    storing: Option<JoinHandle<()>>,
+    /// What is being stored; it gives the client back, with the password that it used last.
+    storing: Option<JoinHandle<Store>>,
     stored: Instant,
 }
 
@@ -158,29 +160,46 @@ impl<B: Bus> Follower<B> {
                 }
             }
         }
-        let busy = self.storing.as_ref().is_some_and(|task| !task.is_finished());
-        if busy || self.rows.is_empty() || self.stored.elapsed() < EVERY {
+        if self.storing.as_ref().is_some_and(|task| !task.is_finished()) {
+            return;
+        }
+        // One that has ended gives its client at once.
+        if let Some(Ok(store)) = self.storing.take().map(|task| self.runtime.block_on(task)) {
+            self.store = store;
+        }
+        if self.rows.is_empty() || self.stored.elapsed() < EVERY {
             return;
         }
         self.stored = Instant::now();
-        let (records, tables, mut store) = (self.rows.len(), self.rows.take(), self.store.clone());
+        let (records, tables, store) = (self.rows.len(), self.rows.take(), self.store.clone());
         self.storing = Some(self.runtime.spawn(async move {
-            let mut told = Repeats::default();
-            for (table, rows) in tables {
-                let rows = bytes::Bytes::from(rows);
-                // Upserts: a token of its own each time, so that nothing is taken for a repetition.
-                let token = format!("inventory/{:?}", std::time::SystemTime::now());
-                let mut tries = 0;
-                while let Err(error) = store.insert(table, rows.clone(), &token).await {
-                    let words = error.to_string();
-                    if told.says(&words) {
-                        tracing::warn!("inventory was not stored and is tried again: {words}");
-                    }
-                    tokio::time::sleep(back_off(tries)).await;
-                    tries += 1;
-                }
-            }
+            let store = put(store, tables).await;
             metrics::counter!(names::INVENTORY).increment(records);
+            store
         }));
     }
+}
+
+/// Stores rows, however often it takes.
+async fn put(mut store: Store, tables: Vec<(&'static Table, Vec<u8>)>) -> Store {
+    let mut told = Repeats::default();
+    for (table, rows) in tables {
+        let rows = bytes::Bytes::from(rows);
+        // Upserts: a token of its own each time, so that nothing is taken for a repetition.
+        let token = format!("inventory/{:?}", std::time::SystemTime::now());
+        let mut tries = 0;
+        while let Err(error) = store.insert(table, rows.clone(), &token).await {
+            let words = error.to_string();
+            if told.says(&words) {
+                tracing::warn!("inventory was not stored and is tried again: {words}");
+            }
+            tokio::time::sleep(back_off(tries)).await;
+            tries += 1;
+            // With the password as it is now; where its file is away for a moment, with the one that is known.
+            if let Ok(fresh) = Store::new(store.config()) {
+                store = fresh;
+            }
+        }
+    }
+    store
 }

@@ -10,7 +10,8 @@ use std::time::{Duration, Instant};
 use weir_bus::{Bus, EmbeddedBus, Event, GroupConsumer, Message, Position, Reader, TopicSpec, Writer};
 use weir_runtime::{Health, Stop};
 use weir_schemas::avro::{BatchWriter, FINGERPRINT_HEADER, fingerprint};
-use weir_schemas::{Batch, Flow};
+use weir_schemas::inventory::{Entry, Record};
+use weir_schemas::{Batch, Flow, Ip};
 use weir_sink::plan::{FORMAT, Metadata, Plan};
 use weir_store::{SETTINGS_VERSION, Store};
 
@@ -206,4 +207,34 @@ fn dead_letters_that_fill_their_room_are_written_before_any_batch_is_due() {
     sink.end();
     let restored = bus.reader().unwrap().restore(&topics.deadletter, &[0], &mut |_| {}).unwrap();
     assert_eq!(restored[0].records, 20);
+}
+
+#[test]
+fn inventory_is_stored_with_the_password_as_it_is_now() {
+    let (bus, server) = (bus("rotated"), Server::start());
+    let file = Path::new(env!("CARGO_TARGET_TMPDIR")).join("sink-rotated-password");
+    std::fs::write(&file, "first").unwrap();
+    "first".clone_into(&mut server.password.lock().unwrap());
+    let sink = start(&bus, &server, Some(file.clone()), config());
+    let say = |name: &str, learned| {
+        let (exporter, record) = (Ip::v4([192, 0, 2, 1]), Record::Exporter { name: name.to_owned() });
+        let key = record.key(&exporter);
+        put(&bus, &bus.topics().inventory, 0, &key, &Entry::new(record, learned).value());
+    };
+    let stored = || server.taken.lock().unwrap().iter().filter(|line| line.contains("exporters")).count();
+    // Before it runs its tables are asked for.
+    put_flow(&bus, 0);
+    until("its first flows", || committed(&bus, 0) == 1);
+    let before = stored();
+    say("edge1", 1);
+    until("the first word", || stored() == before + 1);
+    "second".clone_into(&mut server.password.lock().unwrap());
+    say("edge2", 2);
+    std::thread::sleep(Duration::from_millis(1500));
+    assert_eq!(stored(), before + 1);
+    std::fs::write(&file, "second").unwrap();
+    until("the second word", || stored() == before + 2);
+    say("edge3", 3);
+    until("the third word", || stored() == before + 3);
+    sink.end();
 }
