@@ -12,7 +12,7 @@ use thiserror::Error;
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema, PartialEq, Eq)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
-    /// URL of ClickHouse's HTTP interface.
+    /// URL of ClickHouse's HTTP interface: `http://`, host and port, alone. It is not spoken to over TLS; a proxy on this machine can.
     pub url: String,
     /// Database that holds Weir's tables. `weir migrate` creates it.
     pub database: String,
@@ -106,7 +106,24 @@ fn refuse(key: &str, what: impl Into<String>) -> Result<(), ConfigError> {
 impl Config {
     /// Checks what can be checked without asking ClickHouse.
     pub fn validate(&self) -> Result<(), ConfigError> {
-        if !(self.url.starts_with("http://") || self.url.starts_with("https://")) {
+        // Before anything that says the URL again.
+        if self.url.contains(['?', '@']) {
+            return refuse(
+                "url",
+                "must name host and port alone, as it is in logs and errors: the user is clickhouse.user, the password is in the file that \
+                 clickhouse.password_file names, the database is clickhouse.database",
+            );
+        }
+        if self.url.starts_with("https://") {
+            return refuse(
+                "url",
+                format!(
+                    "'{}': TLS is not supported yet; name a proxy on this machine that speaks it to ClickHouse, such as http://127.0.0.1:8123",
+                    self.url
+                ),
+            );
+        }
+        if !self.url.starts_with("http://") || self.url.parse::<Uri>().is_err() {
             return refuse("url", format!("'{}' is no URL; it looks like http://host:8123", self.url));
         }
         if self.database.is_empty() || !self.database.chars().all(|c| c.is_ascii_alphanumeric() || c == '_') {
@@ -206,6 +223,21 @@ mod tests {
                 .to_string()
                 .starts_with("retention_days.flow: there is no such table")
         );
+        let said = |url: &str| {
+            let error = Config { url: url.into(), ..Config::default() }.validate().unwrap_err().to_string();
+            assert!(error.starts_with("url: "), "{error}");
+            error
+        };
+        for url in
+            ["http://127.0.0.1:8123/?user=me&password=secret", "http://me:secret@127.0.0.1", "me:secret@x"]
+        {
+            let error = said(url);
+            assert!(error.contains("clickhouse.password_file") && !error.contains("secret"), "{error}");
+        }
+        assert!(said("https://192.0.2.1:8443").contains("TLS is not supported yet"));
+        for url in ["127.0.0.1:8123", "http://", "http://a b"] {
+            assert!(said(url).ends_with("is no URL; it looks like http://host:8123"), "{url}");
+        }
         let engine = EngineConfig { listen: "0.0.0.0:8123".into(), ..EngineConfig::default() };
         assert!(engine.validate().unwrap_err().to_string().starts_with("listen: the engine has no users"));
     }
