@@ -42,8 +42,7 @@ pub fn run(config: &Config, which: Option<Which>, task: &Task) -> Result<()> {
             return control::ask(standalone, task, print);
         }
         if which == Some(Which::Embedded) {
-            let bus = EmbeddedBus::open(config.bus.clone())?;
-            return here(&bus, config, task, &print);
+            return here(&there(config)?, config, task, &print);
         }
         if folder.is_dir() {
             bail!(
@@ -54,6 +53,25 @@ pub fn run(config: &Config, which: Option<Which>, task: &Task) -> Result<()> {
         }
     }
     here(&KafkaBus::new(config.bus.clone())?, config, task, &print)
+}
+
+/// The log that lies in the folder. Opening makes one where there is none, and from then on that one is asked for the rows of another.
+fn there(config: &Config) -> Result<EmbeddedBus> {
+    let folder = config.bus.embedded.path.display();
+    let none = || {
+        format!(
+            "there is no log of a `weir standalone` in {folder} (bus.embedded.path): name the folder that it uses"
+        )
+    };
+    if !config.bus.embedded.path.join("index").is_dir() {
+        bail!(none());
+    }
+    let bus = EmbeddedBus::open(config.bus.clone())?;
+    // One that was only ever opened so has no topics.
+    if bus.describe(&[&bus.topics().raw])?.iter().all(Option::is_none) {
+        bail!(none());
+    }
+    Ok(bus)
 }
 
 /// Does it in this process.

@@ -90,6 +90,19 @@ fn a_log_that_was_left_behind_is_not_taken_for_the_bus_that_is_meant() {
 }
 
 #[test]
+fn no_log_is_made_where_the_folder_that_is_named_has_none() {
+    let folder = tempfile::tempdir().unwrap();
+    for path in [folder.path().to_owned(), folder.path().join("mistyped")] {
+        let path = format!("bus.embedded.path='{}'", path.display());
+        for command in [&["redecode", "--from", "60", "--to", "120"][..], &["deadletter", "list"]] {
+            let error = refused(&[command, &["--bus", "embedded", "--set", &path]].concat());
+            assert!(error.contains("there is no log") && error.contains("(bus.embedded.path)"), "{error}");
+        }
+    }
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
+}
+
+#[test]
 fn a_question_that_makes_no_sense_is_refused_in_words() {
     for (arguments, wanted) in [
         (&["query", "--last", "soon"][..], "--last soon: write a number and m, h or d"),
