@@ -12,6 +12,7 @@ mod reach;
 mod redecode;
 mod services;
 mod standalone;
+mod walk;
 
 use anyhow::Result;
 use clap::{Parser, Subcommand};

@@ -2,6 +2,7 @@
 //!
 //! No I/O. Which rows of `flows` are the old ones is said here once, as a condition that holds for the same rows until they are deleted.
 
+use super::bound::{Bound, since};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
@@ -41,19 +42,6 @@ impl Phase {
     pub fn of(word: &str) -> Option<Self> {
         Self::ALL.iter().find(|(_, known)| *known == word).map(|(phase, _)| *phase)
     }
-}
-
-/// What of a partition of `weir.raw` was decoded again.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Bound {
-    /// The partition.
-    pub partition: i32,
-    /// The first offset that the log had.
-    pub begin: i64,
-    /// The end, not included.
-    pub end: i64,
-    /// Earliest receive time in it, ns: a row that is older is of a topic of this name that was there before.
-    pub earliest: i64,
 }
 
 /// A sum of rows.
@@ -130,11 +118,8 @@ impl Entry {
     /// are not known yet all of the window is.
     pub fn has(&self, exporter: Option<Ip>, place: (i32, i64, u32), received: i64) -> bool {
         let (window, (partition, offset, frame_index)) = (self.window(), place);
-        let holds = |bound: &Bound| {
-            bound.partition == partition
-                && (bound.begin..bound.end).contains(&offset)
-                && received >= bound.earliest
-        };
+        let holds =
+            |bound: &Bound| bound.partition == partition && bound.holds(offset) && received >= bound.earliest;
         window.received.contains(&received)
             && (window.exporters.is_empty()
                 || exporter.is_some_and(|exporter| window.exporters.contains(&exporter)))
@@ -156,18 +141,8 @@ impl Entry {
     /// Those that new rows take the place of.
     pub fn old(&self) -> String {
         let mut sql = self.in_window();
-        let bounds: Vec<_> = self
-            .details
-            .bounds
-            .iter()
-            .filter(|bound| bound.begin < bound.end)
-            .map(|Bound { partition, begin, end, earliest }| {
-                format!(
-                    "(raw_partition = {partition} AND raw_offset >= {begin} AND raw_offset < {end} AND {})",
-                    since(*earliest)
-                )
-            })
-            .collect();
+        let bounds: Vec<_> =
+            self.details.bounds.iter().filter(|bound| bound.begin < bound.end).map(Bound::sql).collect();
         let _ =
             write!(sql, " AND ({})", if bounds.is_empty() { "0".to_owned() } else { bounds.join(" OR ") });
         if !self.details.left.is_empty() {
@@ -185,10 +160,6 @@ impl Entry {
 
 /// How the names of tables of staged rows begin.
 pub const STAGING: &str = "flows_redecoded_";
-
-fn since(ns: i64) -> String {
-    format!("received >= fromUnixTimestamp64Nano(toInt64({ns}))")
-}
 
 /// Rows that were received from `from` on and before `to`, ns.
 pub fn received(from: i64, to: i64) -> String {
@@ -232,7 +203,7 @@ mod tests {
     use super::*;
 
     fn entry() -> Entry {
-        let bound = |partition, begin, end| Bound { partition, begin, end, earliest: 5 };
+        let bound = |partition, begin, end| Bound { begin, earliest: 5, ..Bound::new(partition, end) };
         Entry {
             generation: 3,
             from: 10,

@@ -4,6 +4,7 @@
 //! any others (new less old), so nobody waits for this and nothing that comes meanwhile is lost. Then the staged rows come into `flows`
 //! and the old ones go. Each step can be repeated, and how far it has come lies in the table `redecodes`; docs/redecode.md has the whole.
 
+mod bound;
 mod ledger;
 mod passed;
 mod report;
@@ -124,13 +125,14 @@ fn resume<B: Bus>(work: &mut Work<'_, B>, request: &Request) -> Result<bool> {
 #[cfg(test)]
 pub mod tests {
     use super::*;
-    use ledger::{Bound, Details};
+    use bound::Bound;
+    use ledger::Details;
     pub use work::tests::with_work;
 
     /// A redecode of a window and a range of partition 0 that is done.
     pub fn swapped((from, to): (i64, i64), (begin, end): (i64, i64)) -> Entry {
-        let details =
-            Details { bounds: vec![Bound { partition: 0, begin, end, earliest: 0 }], ..Details::default() };
+        let bound = Bound { begin, ..Bound::new(0, end) };
+        let details = Details { bounds: vec![bound], ..Details::default() };
         Entry { generation: 1, from, to, phase: Phase::Swapped, details, version: 1 }
     }
 

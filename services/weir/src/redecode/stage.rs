@@ -1,9 +1,11 @@
 //! Decoding the window again, into a table beside `flows`.
 
 use super::Request;
-use super::ledger::{Bound, Details, Entry, Phase, Sum, steps};
+use super::bound::Bound;
+use super::ledger::{Details, Entry, Phase, Sum, steps};
 use super::passed::{Passed, passed};
 use super::work::Work;
+use crate::walk::walk;
 use anyhow::{Result, anyhow, bail};
 use bytes::Bytes;
 use serde::Deserialize;
@@ -19,8 +21,9 @@ use weir_schemas::rollup::FLOWS;
 /// Rows, and bytes of rows, of an insert.
 const ROWS: u64 = 200_000;
 const BYTES: usize = 96 << 20;
-/// Datagrams that may be left alone because they wait.
+/// Datagrams that may be left alone because they wait, and holes of the log: they are named in every statement.
 const MOST_LEFT: usize = 20_000;
+const MOST_HOLES: usize = 20_000;
 
 /// Rows on their way into the table.
 #[derive(Default)]
@@ -127,6 +130,13 @@ fn few_enough(entry: &Entry) -> Result<()> {
             entry.details.left.len()
         );
     }
+    let holes: usize = entry.details.bounds.iter().map(|bound| bound.holes.len()).sum();
+    if holes > MOST_HOLES {
+        bail!(
+            "weir.raw has {holes} gaps in its offsets, more than a statement should name; each transaction of `weir deadletter retry` leaves \
+             one on Kafka, and what a disk lost of the embedded bus is one. They go as retention removes what is old"
+        );
+    }
     Ok(())
 }
 
@@ -154,8 +164,10 @@ fn decode<B: Bus>(
         Replay::new(partition, entry.generation, &work.config.decoder, enricher, &topics.raw, window);
     // Which of what lies before was put back later has to be known when it is decoded.
     let mut origins = BTreeSet::new();
-    reader.restore(&topics.raw, &[partition], &mut |record| {
-        origins.extend(origin(record).filter(|_| record.offset() < end));
+    let (begin, _) = reader.bounds(&topics.raw, partition)?;
+    walk(reader, &topics.raw, partition, begin..end, &mut |record| {
+        origins.extend(origin(record));
+        work.go_on()
     })?;
     replay.expect(origins);
     let (begin, _) = reader.bounds(&topics.raw, partition)?;
@@ -168,43 +180,35 @@ fn decode<B: Bus>(
         })?;
         replay.restored();
     }
-    let (mut first, mut failed) = (None, None);
-    reader.restore(&topics.raw, &[partition], &mut |record| {
-        if record.offset() >= end || failed.is_some() {
-            return;
-        }
-        first.get_or_insert(record.offset());
+    let mut bound = Bound::new(partition, end);
+    // Retention goes on meanwhile.
+    let (begin, _) = reader.bounds(&topics.raw, partition)?;
+    walk(reader, &topics.raw, partition, begin..end, &mut |record| {
+        bound.read(record.offset());
         let raw = RawRecord { offset: record.offset(), key: record.key(), value: record.value() };
         if let Some(origin) = origin(record) {
             let here = (partition, record.offset().unsigned_abs(), 0)
                 ..=(partition, record.offset().unsigned_abs(), u32::MAX);
             let waits = entry.details.left.range(here).next().is_some();
             if replay.has_come(&raw, &origin, waits) {
-                return;
+                return Ok(());
             }
         }
-        let decoded = replay.frame(&raw, &mut |batch, flow| {
+        replay.frame(&raw, &mut |batch, flow| {
             batch.put_row(&mut chunk.rows);
             flow.put_row(&mut chunk.rows);
             chunk.count += 1;
-        });
-        let stored = decoded.map_err(anyhow::Error::from).and_then(|()| {
-            work.go_on()?;
-            if chunk.is_full() { chunk.insert(work, entry) } else { Ok(()) }
-        });
-        failed = stored.err();
+        })?;
+        work.go_on()?;
+        if chunk.is_full() { chunk.insert(work, entry) } else { Ok(()) }
     })?;
-    if let Some(error) = failed {
-        return Err(error);
-    }
     let outcome = replay.finish(&mut |batch, flow| {
         batch.put_row(&mut chunk.rows);
         flow.put_row(&mut chunk.rows);
         chunk.count += 1;
     })?;
     let details = &mut entry.details;
-    let begin = first.unwrap_or(end);
-    details.bounds.push(Bound { partition, begin, end, earliest: outcome.earliest.unwrap_or_default() });
+    details.bounds.push(Bound { earliest: outcome.earliest.unwrap_or_default(), ..bound });
     for (reason, count) in outcome.dead {
         *details.dead.entry(reason).or_default() += count;
     }
@@ -262,6 +266,11 @@ fn measure<B: Bus>(work: &mut Work<'_, B>, entry: &mut Entry, inserted: u64) -> 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::redecode::work::tests::with_work;
+    use std::path::{Path, PathBuf};
+    use std::time::Duration;
+    use weir_bus::{Message, TopicSpec, Writer};
+    use weir_schemas::frame::{Datagram, FrameWriter};
 
     #[test]
     fn rows_do_not_go_for_nothing_unless_that_is_meant() {
@@ -274,7 +283,7 @@ mod tests {
     }
 
     #[test]
-    fn more_datagrams_that_wait_than_a_statement_should_name_are_refused() {
+    fn more_datagrams_that_wait_or_holes_than_a_statement_should_name_are_refused() {
         let left = |count: usize| Entry {
             generation: 1,
             from: 0,
@@ -285,5 +294,77 @@ mod tests {
         };
         assert!(few_enough(&left(MOST_LEFT)).is_ok());
         assert!(few_enough(&left(MOST_LEFT + 1)).unwrap_err().to_string().contains("20001 datagrams"));
+        let mut bound = Bound::new(0, 0);
+        (0..=MOST_HOLES as i64).for_each(|n| bound.read(2 * n));
+        let with = |bound: Bound| Entry {
+            details: Details { bounds: vec![bound], ..Details::default() },
+            ..left(0)
+        };
+        assert!(few_enough(&with(bound.clone())).is_ok());
+        bound.read(1_000_000);
+        assert!(few_enough(&with(bound)).unwrap_err().to_string().contains("20001 gaps"));
+    }
+
+    /// Changes a byte of what lies on the disk with `value` in it.
+    fn damage(folder: &Path, value: &[u8]) -> u32 {
+        let entries = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+        let (folders, files): (Vec<_>, Vec<_>) = entries.partition(|path| path.is_dir());
+        let hit = |path: &&PathBuf| {
+            let mut bytes = std::fs::read(path).unwrap();
+            let at = bytes.windows(value.len()).position(|window| window == value);
+            at.is_some_and(|at| {
+                bytes[at] ^= 1;
+                std::fs::write(path, bytes).is_ok()
+            })
+        };
+        let hits = files.iter().filter(|path| path.extension().is_some_and(|end| end == "log")).filter(hit);
+        hits.count() as u32 + folders.iter().map(|folder| damage(folder, value)).sum::<u32>()
+    }
+
+    #[test]
+    fn what_was_stored_of_frames_that_the_disk_has_lost_since_is_not_replaced() {
+        let mut entry = Entry {
+            generation: 2,
+            from: 0,
+            to: 100,
+            phase: Phase::Decoding,
+            details: Details::default(),
+            version: 1,
+        };
+        let as_begun = entry.clone();
+        let act = |work: &mut Work<'_, weir_bus::EmbeddedBus>| {
+            let (bus, topics) = (work.bus, work.topics.clone());
+            for spec in TopicSpec::all(&work.config.bus, bus.partitions()) {
+                bus.create(&spec)?;
+            }
+            let mut writer = bus.writer(1 << 20)?;
+            for n in 0..7 {
+                let mut frame = FrameWriter::default();
+                frame.push(&Datagram { received: 10, listener: 1, source_port: 1, payload: &[0xa0 + n; 40] });
+                let value = Some(frame.as_bytes());
+                let message =
+                    Message { topic: &topics.raw, partition: 0, key: &[1; 16], value, headers: &[] };
+                writer.try_send(&message, 1)?.unwrap();
+                assert!(writer.flush(Duration::from_secs(10)));
+            }
+            // One alone, and the last two.
+            for n in [2, 5, 6] {
+                assert_eq!(damage(&work.config.bus.embedded.path, &[0xa0 + n; 40]), 1);
+            }
+            let mut reader = bus.reader()?;
+            let (_, end) = reader.bounds(&topics.raw, 0)?;
+            assert_eq!(end, 7);
+            let window = Window { received: 0..100, exporters: BTreeSet::new() };
+            let enricher = Arc::new(Enricher::new(&work.config.decoder.enrich).unwrap());
+            let mut chunk = Chunk::default();
+            decode(work, &mut reader, (0, end), &mut entry, &window, &enricher, &mut chunk)
+        };
+        with_work(&as_begun, |_| Some(String::new()), act).unwrap();
+        let read: Vec<i64> = (0..9).filter(|offset| entry.details.bounds[0].holds(*offset)).collect();
+        assert_eq!(read, [0, 1, 3, 4]);
+        let old = entry.old();
+        let (bounds, hole) =
+            ("raw_offset >= 0 AND raw_offset < 5 ", "roundDown(raw_offset, [2, 3]) NOT IN (2)");
+        assert!(old.contains(bounds) && old.contains(hole), "{old}");
     }
 }

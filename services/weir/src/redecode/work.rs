@@ -317,6 +317,9 @@ pub mod tests {
         let folder = tempfile::tempdir().unwrap();
         let mut config = Config::default();
         config.bus.embedded.path = folder.path().join("bus");
+        // What is read comes from the disk, which a test may damage.
+        config.bus.embedded.cache_bytes = 0;
+        config.bus.compression = weir_bus::Compression::None;
         let bus = EmbeddedBus::open(config.bus.clone()).unwrap();
         let runtime =
             tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
