@@ -1,10 +1,11 @@
 //! Letters and marks, as they lie in `weir.deadletter`.
 
 use super::{Place, text};
+use crate::walk::walk;
 use anyhow::Result;
 use serde_json::{Value as Json, json};
 use std::collections::BTreeSet;
-use weir_bus::{Bus, Reader};
+use weir_bus::{Bus, Reader, Record};
 use weir_schemas::Ip;
 use weir_schemas::deadletter::{self, About};
 
@@ -76,32 +77,40 @@ pub fn marks<B: Bus>(reader: &mut B::Reader, bus: &B, partitions: &[i32]) -> Res
     Ok(marks)
 }
 
-/// Reads the letters of these partitions, as of now. What is no letter is left out.
+/// Reads the letters of these partitions, one after the other, as of now: what is buried meanwhile, perhaps because of what is done with these,
+/// is not among them. What is no letter is left out. An error of `take` ends it.
 pub fn each<B: Bus>(
     reader: &mut B::Reader,
     bus: &B,
     partitions: &[i32],
-    take: &mut dyn FnMut(Letter),
+    take: &mut dyn FnMut(Letter) -> Result<()>,
 ) -> Result<()> {
-    reader.restore(&bus.topics().deadletter, partitions, &mut |record| {
-        let value = record.value().unwrap_or_default();
-        let (Ok((about, bytes)), Ok(cut_from)) = (deadletter::read(value), deadletter::cut_from(value))
-        else {
-            return;
-        };
-        let key = record.key().unwrap_or_default().to_vec();
-        take(Letter {
-            place: Place(record.partition(), record.offset()),
-            written: record.appended().unwrap_or_default().saturating_mul(1_000_000),
-            exporter: <[u8; 16]>::try_from(key.as_slice()).ok().map(Ip),
-            key,
-            about,
-            cut_from,
-            length: bytes.len(),
-            bytes: bytes.to_vec(),
-        });
-    })?;
+    let topic = bus.topics().deadletter;
+    let bounds = |partition: &i32| Ok((*partition, reader.bounds(&topic, *partition)?));
+    let bounds: Vec<(i32, (i64, i64))> = partitions.iter().map(bounds).collect::<Result<_>>()?;
+    for (partition, (_, end)) in bounds {
+        // Retention goes on while the others are read.
+        let (begin, _) = reader.bounds(&topic, partition)?;
+        walk(reader, &topic, partition, begin..end, &mut |record| letter(record).map_or(Ok(()), &mut *take))?;
+    }
     Ok(())
+}
+
+fn letter(record: &Record<'_>) -> Option<Letter> {
+    let value = record.value().unwrap_or_default();
+    let (about, bytes) = deadletter::read(value).ok()?;
+    let cut_from = deadletter::cut_from(value).ok()?;
+    let key = record.key().unwrap_or_default().to_vec();
+    Some(Letter {
+        place: Place(record.partition(), record.offset()),
+        written: record.appended().unwrap_or_default().saturating_mul(1_000_000),
+        exporter: <[u8; 16]>::try_from(key.as_slice()).ok().map(Ip),
+        key,
+        about,
+        cut_from,
+        length: bytes.len(),
+        bytes: bytes.to_vec(),
+    })
 }
 
 #[cfg(test)]

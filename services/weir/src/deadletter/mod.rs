@@ -180,14 +180,16 @@ fn list<B: Bus>(work: &Work<'_, B>, filter: &Filter, limit: usize, form: Form) -
     let partitions: Vec<i32> = (0..bus.partitions() as i32).collect();
     let marks = marks(&mut reader, bus, &partitions)?;
     each(&mut reader, bus, &partitions, &mut |letter| {
-        if !filter.lets(&letter) || work.go_on().is_err() {
-            return;
+        work.go_on()?;
+        if !filter.lets(&letter) {
+            return Ok(());
         }
         let is_back = marks.contains(&letter.place);
         match form {
             Form::Json => work.say(&letter.json(is_back).to_string()),
             Form::Table => overview.add(letter, is_back, limit),
         }
+        Ok(())
     })?;
     work.go_on()?;
     if form == Form::Table {
@@ -239,6 +241,7 @@ fn show<B: Bus>(work: &Work<'_, B>, place: Place) -> Result<()> {
         if letter.place == place {
             found = Some(letter);
         }
+        work.go_on()
     })?;
     let letter = found.with_context(none)?;
     if let serde_json::Value::Object(fields) = letter.json(marks.contains(&place)) {
@@ -252,7 +255,7 @@ fn show<B: Bus>(work: &Work<'_, B>, place: Place) -> Result<()> {
     work.say("");
     text::hex(&letter.bytes).for_each(|line| work.say(&line));
     work.say("");
-    for (letter, made) in retry::frames(&mut reader, bus, vec![letter])? {
+    for (letter, made) in retry::frames(work, &mut reader, vec![letter])? {
         match made {
             Err(why) => work.say(&format!("can't be put back: {why}")),
             Ok(frame) => {

@@ -7,6 +7,7 @@ use super::Place;
 use super::letters::{Letter, each, marks};
 use super::part::{Part, frame, part};
 use crate::redecode::{Entry, Work};
+use crate::walk::walk;
 use anyhow::{Context, Result, anyhow};
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -32,8 +33,8 @@ const PATIENCE: Duration = Duration::from_secs(90);
 type Made = (Letter, Result<Vec<u8>, String>);
 
 /// Makes the frames that go back, of records of `weir.raw` as far as the log still has them.
-pub fn frames<B: Bus>(reader: &mut B::Reader, bus: &B, letters: Vec<Letter>) -> Result<Vec<Made>> {
-    let topic = bus.topics().raw;
+pub fn frames<B: Bus>(work: &Work<'_, B>, reader: &mut B::Reader, letters: Vec<Letter>) -> Result<Vec<Made>> {
+    let topic = &work.topics.raw;
     let mut wanted: BTreeMap<i32, BTreeMap<i64, Vec<usize>>> = BTreeMap::new();
     for (number, letter) in letters.iter().enumerate().filter(|(_, letter)| part(letter) == Ok(Part::Set)) {
         let of = wanted.entry(letter.about.partition).or_default();
@@ -41,13 +42,14 @@ pub fn frames<B: Bus>(reader: &mut B::Reader, bus: &B, letters: Vec<Letter>) -> 
     }
     let mut made = BTreeMap::new();
     for (partition, mut offsets) in wanted {
-        let (begin, end) = reader.bounds(&topic, partition)?;
+        let (begin, end) = reader.bounds(topic, partition)?;
         offsets.retain(|offset, _| (begin..end).contains(offset));
-        let Some((first, _)) = offsets.first_key_value() else { continue };
-        reader.read_on(&topic, &[(partition, *first)], &mut |record| {
+        let (Some(first), Some(last)) = (offsets.keys().next(), offsets.keys().next_back()) else { continue };
+        walk(reader, topic, partition, *first..*last + 1, &mut |record| {
             for number in offsets.get(&record.offset()).into_iter().flatten() {
                 made.insert(*number, frame(&letters[*number], record.value()));
             }
+            work.go_on()
         })?;
     }
     let letters = letters.into_iter().enumerate();
@@ -83,25 +85,24 @@ pub fn retry<B: Bus>(work: &mut Work<'_, B>, wanted: &dyn Fn(&Letter) -> bool) -
     let mut retry = Retry { reader: bus.reader()?, work, producer, consumer, redecodes, done, refused };
     for partition in 0..bus.partitions() as i32 {
         let marks = marks(&mut reader, bus, &[partition])?;
-        let (mut letters, mut bytes, mut failed) = (Vec::new(), 0, None);
+        let (mut letters, mut bytes) = (Vec::new(), 0);
         each(&mut reader, bus, &[partition], &mut |letter| {
-            if failed.is_some() || !wanted(&letter) {
-                return;
+            retry.go_on()?;
+            if !wanted(&letter) {
+                return Ok(());
             }
             if marks.contains(&letter.place) {
                 was_back += 1;
-                return;
+                return Ok(());
             }
             bytes += letter.bytes.len();
             letters.push(letter);
             if letters.len() >= PASS_LETTERS || bytes >= PASS_BYTES {
                 bytes = 0;
-                failed = retry.pass(std::mem::take(&mut letters)).err();
+                retry.pass(std::mem::take(&mut letters))?;
             }
+            Ok(())
         })?;
-        if let Some(error) = failed {
-            return Err(error);
-        }
         retry.pass(letters)?;
     }
     // All is done; who can't leave now is taken to have left when its session ends.
@@ -121,10 +122,14 @@ pub fn retry<B: Bus>(work: &mut Work<'_, B>, wanted: &dyn Fn(&Letter) -> bool) -
 }
 
 impl<B: Bus> Retry<'_, '_, B> {
+    fn go_on(&self) -> Result<()> {
+        self.work.go_on().with_context(|| format!("{} letters are put back", self.done))
+    }
+
     /// Puts these back, which are of one partition.
     fn pass(&mut self, letters: Vec<Letter>) -> Result<()> {
         let mut ready = Vec::new();
-        for (letter, made) in frames(&mut self.reader, self.work.bus, letters)? {
+        for (letter, made) in frames(self.work, &mut self.reader, letters)? {
             match made.and_then(|frame| decoded_again(&self.redecodes, &letter, &frame).map(|()| frame)) {
                 Ok(frame) => ready.push((letter, frame)),
                 Err(why) => {
@@ -139,7 +144,7 @@ impl<B: Bus> Retry<'_, '_, B> {
         ready.sort_by_key(|(letter, _)| (letter.time(), letter.place.1));
         let mut rest = ready.as_slice();
         while !rest.is_empty() {
-            self.work.go_on().with_context(|| format!("{} letters are put back", self.done))?;
+            self.go_on()?;
             let mut bytes = 0;
             let fits = |(_, frame): &&(Letter, Vec<u8>)| {
                 bytes += frame.len();
@@ -328,6 +333,42 @@ mod tests {
                 wanted.extend((0..whole as i64).map(poison));
                 assert_eq!(back, wanted);
             }
+            Ok(())
+        };
+        with_work(&entry, |_| Some(String::new()), act).unwrap();
+    }
+
+    /// As a decoder does that finds them dead again while others are put back.
+    #[test]
+    fn letters_that_are_buried_while_others_are_put_back_are_left_for_the_next_time() {
+        let entry = swapped((0, 0), (0, 0));
+        let act = |work: &mut Work<'_, weir_bus::EmbeddedBus>| {
+            let (bus, topics) = (work.bus, work.topics.clone());
+            for spec in TopicSpec::all(&work.config.bus, bus.partitions()) {
+                bus.create(&spec)?;
+            }
+            let writer = std::cell::RefCell::new(bus.writer(1 << 20)?);
+            let bury = || {
+                let about = About { protocol: "frame".to_owned(), ..letter("poison", 0).about };
+                let (topic, value) = (&topics.deadletter, write(&about, &frame_of(&[15])));
+                let message =
+                    Message { topic, partition: 0, key: &[1; 16], value: Some(&value), headers: &[] };
+                writer.borrow_mut().try_send(&message, 1).unwrap().unwrap();
+                assert!(writer.borrow_mut().flush(Duration::from_secs(10)));
+            };
+            (0..3).for_each(|_| bury());
+            let asked = std::cell::Cell::new(0);
+            let again = |_: &Letter| {
+                asked.set(asked.get() + 1);
+                if asked.get() < 50 {
+                    bury();
+                }
+                true
+            };
+            retry(work, &again)?;
+            let mut back = 0;
+            bus.reader()?.restore(&topics.raw, &[0], &mut |_| back += 1)?;
+            assert_eq!((back, asked.get()), (3, 3));
             Ok(())
         };
         with_work(&entry, |_| Some(String::new()), act).unwrap();
