@@ -279,28 +279,6 @@ fn bytes_that_nobody_committed_are_cut_off_and_what_was_committed_stays() {
 }
 
 #[test]
-fn a_log_that_lost_its_end_in_a_power_cut_goes_on_and_no_offset_is_used_twice() {
-    let folder = TempDir::new().unwrap();
-    {
-        let bus = open(folder.path());
-        let bulk = topic(&bus, "bulk", 1, DAY);
-        for value in ["a", "b", "c"] {
-            write(&bus, &bulk, 0, [value]);
-        }
-    }
-    let file = files(folder.path()).pop().unwrap();
-    let length = file.metadata().unwrap().len();
-    std::fs::OpenOptions::new().write(true).open(&file).unwrap().set_len(length - 1).unwrap();
-    let bus = open(folder.path());
-    write(&bus, "bulk", 0, ["d"]);
-    assert_eq!(all(&bus, "bulk", 0), [(0, "a".to_owned()), (1, "b".to_owned()), (3, "d".to_owned())]);
-    let mut consumer = member(&bus, "group", "bulk", "me", 1);
-    // What was read before the cut is behind the gap.
-    consumer.start(0, 2).unwrap();
-    assert_eq!(read(&mut consumer, 1), [(3, "d".to_owned())]);
-}
-
-#[test]
 fn a_frame_that_rotted_costs_its_own_records_and_the_rest_is_read() {
     let folder = TempDir::new().unwrap();
     {

@@ -367,7 +367,7 @@ mod tests {
     fn a_file_that_cannot_be_synced_is_tried_again_and_keeps_no_other_topic_from_it() {
         let folder = TempDir::new().unwrap();
         let embedded = EmbeddedConfig { path: folder.path().into(), ..EmbeddedConfig::default() };
-        let core = Core::open(Config { embedded, ..Config::default() }).unwrap();
+        let core = Core::open(Config { embedded, ..Config::default() }, "boot".to_owned()).unwrap();
         for topic in ["one", "two"] {
             core.create(&TopicSpec::new(topic, 1, 1, Cleanup::Delete { retention_ms: 1_000 })).unwrap();
         }

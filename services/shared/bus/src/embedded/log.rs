@@ -92,6 +92,8 @@ pub(super) struct Appending {
 pub(super) struct Core {
     pub config: Arc<Config>,
     pub(super) path: PathBuf,
+    /// Names this start of the machine.
+    boot: String,
     pub(super) appending: Mutex<Appending>,
     pub(super) index: RwLock<Option<Index>>,
     state: Mutex<State>,
@@ -139,7 +141,7 @@ pub(super) fn now_ms() -> i64 {
 }
 
 /// Changes with every start of the machine.
-fn boot() -> String {
+pub(super) fn boot() -> String {
     std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default().trim().to_owned()
 }
 
@@ -154,12 +156,13 @@ impl Log {
 }
 
 impl Core {
-    /// Opens the folder, or makes it.
-    pub(super) fn open(config: Config) -> Result<Arc<Self>> {
+    /// Opens the folder, or makes it. `boot` names this start of the machine.
+    pub(super) fn open(config: Config, boot: String) -> Result<Arc<Self>> {
         let path = config.embedded.path.clone();
         let core = Self {
             config: Arc::new(config),
             path,
+            boot,
             appending: Mutex::default(),
             index: RwLock::default(),
             state: Mutex::default(),
@@ -250,12 +253,13 @@ impl Core {
     }
 
     fn read(&self, index: &Index, appending: &mut Appending) -> Loaded<BTreeMap<String, Arc<Log>>> {
-        // After a power cut the last seconds may be missing, of the index too: what was given out then must not be given out again.
-        let (boot, clean) = (boot(), index.fact("closed")?.is_some_and(|closed| closed == "clean"));
-        let cut = index.fact("boot")?.is_some_and(|before| before != boot) && !clean;
-        let leap = if cut && self.config.embedded.fsync != Fsync::Always { LEAP } else { 0 };
+        // After a power cut the last seconds may be missing, of the index too: what was given out then must not be given out again. What
+        // `fsync` is now says nothing of them: it may have been set since.
+        let clean = index.fact("closed")?.is_some_and(|closed| closed == "clean");
+        let cut = index.fact("boot")?.is_some_and(|before| before != self.boot) && !clean;
+        let leap = if cut { LEAP } else { 0 };
         let mut change = index.change();
-        change.fact("boot", &boot);
+        change.fact("boot", &self.boot);
         change.fact("closed", "no");
         let mut logs = BTreeMap::new();
         for topic in index.topics()? {

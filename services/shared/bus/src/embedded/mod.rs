@@ -78,8 +78,18 @@ impl EmbeddedBus {
     /// # Errors
     /// [`crate::Error::Config`], or [`crate::Error::Embedded`] where the folder can't be used.
     pub fn open(config: Config) -> Result<Self> {
+        Self::open_on(config, log::boot())
+    }
+
+    /// Opens it as on the named start of the machine: what is opened on one and, never closed, on another one has had a power cut between.
+    /// For tests, which can't have one.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    #[doc(hidden)]
+    pub fn open_on(config: Config, boot: String) -> Result<Self> {
         config.validate()?;
-        let core = log::Core::open(config)?;
+        let core = log::Core::open(config, boot)?;
         let (wanted, there) = (core.config.embedded.partitions, core.partitions());
         if wanted != there {
             let path = core.config.embedded.path.display();

@@ -298,7 +298,9 @@ mod tests {
         let embedded =
             EmbeddedConfig { path: folder.path().into(), reserve_bytes: 0, ..EmbeddedConfig::default() };
         // What is gathered is sent on when somebody flushes, and not before.
-        let core = Core::open(Config { embedded, linger_ms: 900_000, ..Config::default() }).unwrap();
+        let core =
+            Core::open(Config { embedded, linger_ms: 900_000, ..Config::default() }, "boot".to_owned())
+                .unwrap();
         core.create(&TopicSpec::new("raw", 1, 1, Cleanup::Delete { retention_ms: 1_000 })).unwrap();
         let message =
             Message { topic: "raw", partition: 0, key: b"key", value: Some(b"value"), headers: &[] };
