@@ -148,3 +148,26 @@ fn a_log_that_lost_its_end_in_a_power_cut_goes_on_and_no_offset_is_used_twice() 
         assert!(matches!(&read, Event::Record(record) if record.offset() == *offset), "{read:?}");
     }
 }
+
+#[test]
+fn a_frame_that_rotted_costs_itself_also_after_a_power_cut_and_the_end_that_is_not_there_is_cut_off() {
+    let folder = TempDir::new().unwrap();
+    let bus = open(folder.path(), "before");
+    topic(&bus, "bulk", 2, DAY);
+    write(&bus, "bulk", 0, &["a", "rotten", "c"]);
+    write(&bus, "bulk", 1, &["x", "torn"]);
+    let left = left(folder.path());
+    let file = file(left.path());
+    let mut bytes = std::fs::read(&file).unwrap();
+    let at = bytes.windows(6).rposition(|window| window == b"rotten").unwrap();
+    bytes[at] ^= 1;
+    bytes.pop();
+    std::fs::write(&file, bytes).unwrap();
+    let bus = open(left.path(), "after");
+    write(&bus, "bulk", 0, &["d"]);
+    let there = all(&bus, "bulk", 0);
+    let values: Vec<&str> = there.iter().map(|(_, value)| value.as_str()).collect();
+    assert_eq!(values, ["a", "c", "d"]);
+    assert_eq!((there[0].0, there[1].0), (0, 2));
+    assert_eq!(all(&bus, "bulk", 1), [(0, "x".to_owned())]);
+}

@@ -2,14 +2,16 @@
 //!
 //! All partitions of a topic share its files, so that a commit syncs one file a topic. What must stay true: bytes that the index does
 //! not know are cut off before anything is appended, a failed append leaves the file as long as it was, and no other file is begun before
-//! the last one is synced, however seldom that is asked for: at the next start the last one alone is looked at.
+//! the last one is synced, however seldom that is asked for: at the next start the last one alone is looked at. What the index knows is cut
+//! off only where it certainly is not there, and never because it can't be read.
 
-use super::frame::{Frame, HEADER, Header};
+use super::frame::Frame;
 use super::index::{Place, Segment};
+use super::log::Loaded;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Display;
 use std::fs::{File, OpenOptions};
-use std::io::{self, IoSlice, Read, Write};
+use std::io::{self, IoSlice, Write};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -117,8 +119,14 @@ impl Open {
 
 impl Files {
     /// Opens what the index knows of, and cuts off what it does not. Gives the byte behind which the last file does not hold what the
-    /// index says, where that is so: after a power cut. `doubted`: there may have been one, so that its frames are looked at.
-    pub(super) fn open(folder: &Path, known: Vec<Segment>, doubted: bool) -> io::Result<(Self, Option<u64>)> {
+    /// index says, where that is so: after a power cut. `doubted`: there may have been one, so that its frames are looked at, the last one
+    /// first, as `frames` gives them of a file.
+    pub(super) fn open(
+        folder: &Path,
+        known: Vec<Segment>,
+        doubted: bool,
+        frames: impl FnOnce(u32) -> fjall::Result<Vec<Place>>,
+    ) -> Loaded<(Self, Option<u64>)> {
         std::fs::create_dir_all(folder)?;
         let segments: BTreeMap<u32, Segment> =
             known.into_iter().map(|segment| (segment.number, segment)).collect();
@@ -136,8 +144,13 @@ impl Files {
         let mut lost = None;
         if let Some(last) = files.segments.values().next_back().copied() {
             let file = files.file(last.number)?;
-            let short = file.metadata()?.len() < last.length;
-            let whole = if doubted || short { whole(&file, last.length)? } else { last.length };
+            let there = file.metadata()?.len();
+            let whole = if doubted || there < last.length {
+                let frames = frames(last.number)?;
+                whole(frames.into_iter().filter(|place| place.end() <= there), |place| files.open.read(place))
+            } else {
+                last.length
+            };
             if whole < last.length {
                 lost = Some(whole);
                 files.note(Segment { length: whole, ..last });
@@ -266,22 +279,10 @@ fn write_all(mut file: &File, parts: &[&[u8]]) -> io::Result<()> {
     Ok(())
 }
 
-/// How many of the first `length` bytes are whole frames.
-fn whole(file: &File, length: u64) -> io::Result<u64> {
-    let mut from = io::BufReader::with_capacity(1 << 20, file);
-    let (mut at, mut body) = (0, Vec::new());
-    while at < length {
-        let mut header = [0; HEADER];
-        let Ok(()) = from.read_exact(&mut header) else { break };
-        let Some(parsed) = Header::parse(&header) else { break };
-        body.resize(parsed.stored as usize, 0);
-        let Ok(()) = from.read_exact(&mut body) else { break };
-        if crc32fast::hash(&body) != parsed.body_crc {
-            break;
-        }
-        at += (HEADER + body.len()) as u64;
-    }
-    Ok(at.min(length))
+/// How long the last file is: up to the last frame that is there. One before it that rotted costs itself, and no other. One that can't be
+/// read now may be read later: who reads it is told so, and the start does not wait for it.
+fn whole(mut frames: impl Iterator<Item = Place>, read: impl Fn(Place) -> Result<Frame, Unread>) -> u64 {
+    frames.find(|place| !matches!(read(*place), Err(Unread::Lost(_)))).map_or(0, Place::end)
 }
 
 #[cfg(test)]
@@ -298,8 +299,12 @@ mod tests {
         Arc::new(null)
     }
 
+    fn none(_: u32) -> fjall::Result<Vec<Place>> {
+        Ok(Vec::new())
+    }
+
     fn begun(folder: &TempDir) -> Files {
-        let (mut files, _) = Files::open(folder.path(), Vec::new(), false).unwrap();
+        let (mut files, _) = Files::open(folder.path(), Vec::new(), false, none).unwrap();
         let first = files.roll().unwrap();
         files.append(first.number, 0, &[b"frame"]).unwrap();
         files.note(Segment { length: 5, ..first });
@@ -337,8 +342,33 @@ mod tests {
     fn what_an_earlier_process_appended_is_synced_by_the_next_one() {
         let folder = TempDir::new().unwrap();
         let last = begun(&folder).last();
-        let (files, _) = Files::open(folder.path(), vec![last], false).unwrap();
+        let (files, _) = Files::open(folder.path(), vec![last], false, none).unwrap();
         assert!(files.unsynced().is_some());
+    }
+
+    #[test]
+    fn only_what_is_not_there_is_cut_off_and_neither_what_cannot_be_read_now_nor_what_lies_before_it() {
+        #[derive(Clone, Copy)]
+        enum Is {
+            Whole,
+            Torn,
+            Unreadable,
+        }
+        use Is::{Torn, Unreadable, Whole};
+        let whole = |frames: &[Is]| {
+            let places = (0..frames.len()).map(|n| Place { segment: 1, at: 10 * n as u64, length: 10 });
+            whole(places.rev(), |place| match frames[place.at as usize / 10] {
+                Whole => Ok(Frame::new(0, 1, Vec::new())),
+                Torn => Err(Unread::Lost("torn".to_owned())),
+                Unreadable => Err(Unread::Now(io::Error::from(rustix::io::Errno::IO))),
+            })
+        };
+        assert_eq!(whole(&[Whole, Whole, Whole]), 30);
+        assert_eq!(whole(&[Whole, Torn, Torn]), 10);
+        assert_eq!(whole(&[Whole, Torn, Whole]), 30);
+        assert_eq!(whole(&[Whole, Unreadable, Torn]), 20);
+        assert_eq!(whole(&[Unreadable, Whole, Unreadable]), 30);
+        assert_eq!(whole(&[Torn]), 0);
     }
 
     #[test]

@@ -38,6 +38,13 @@ pub(super) struct Place {
     pub length: u32,
 }
 
+impl Place {
+    /// Where the next frame may begin.
+    pub(super) fn end(self) -> u64 {
+        self.at + u64::from(self.length)
+    }
+}
+
 /// A file of a topic.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Segment {
@@ -256,6 +263,22 @@ impl Index {
         }
         let next = self.frames.range((std::ops::Bound::Excluded(at), std::ops::Bound::Included(high))).next();
         next.map(read).transpose()
+    }
+
+    /// Where the frames of a topic's last file lie, the last one first.
+    pub(super) fn last_frames(&self, topic: &Topic, last: u32) -> Result<Vec<Place>> {
+        let mut places = Vec::new();
+        for partition in 0..topic.partitions {
+            for guard in self.frames.prefix(pair(topic.id, partition)).rev() {
+                let [segment, at, length] = numbers(&guard.value()?);
+                if segment as u32 != last {
+                    break;
+                }
+                places.push(Place { segment: last, at, length: length as u32 });
+            }
+        }
+        places.sort_by_key(|place| std::cmp::Reverse(place.at));
+        Ok(places)
     }
 
     /// The first frame of a partition that does not lie in this or an older segment: its first offset.

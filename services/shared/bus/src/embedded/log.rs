@@ -269,7 +269,9 @@ impl Core {
             }
             let mut open = None;
             if !topic.is_compacted() {
-                let (files, lost) = Files::open(&self.folder(&topic), index.segments(topic.id)?, cut)?;
+                let frames = |last| index.last_frames(&topic, last);
+                let (files, lost) =
+                    Files::open(&self.folder(&topic), index.segments(topic.id)?, cut, frames)?;
                 if let Some(at) = lost {
                     let last = files.last();
                     change.segment(topic.id, &last);

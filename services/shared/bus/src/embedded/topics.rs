@@ -42,8 +42,8 @@ impl Core {
         change.fact("last topic", &id.to_string());
         let mut open = None;
         if !topic.is_compacted() {
-            let (files, _) =
-                Files::open(&self.folder(&topic), Vec::new(), false).map_err(|error| failed(&error))?;
+            let opened = Files::open(&self.folder(&topic), Vec::new(), false, |_| Ok(Vec::new()));
+            let (files, _) = opened.map_err(|error| failed(&error))?;
             open = Some(files.readers());
             appending.files.insert(id, files);
         }
