@@ -7,19 +7,25 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 use tempfile::TempDir;
 use weir_bus::{
     Bus, Cleanup, Compression, Config, EmbeddedBus, EmbeddedConfig, Event, Fsync, GroupConsumer, Message,
-    Reader, TopicSpec, Writer,
+    Position, Reader, TopicSpec, Writer,
 };
 
 const DAY: Cleanup = Cleanup::Delete { retention_ms: 86_400_000 };
 const LONG: Duration = Duration::from_secs(20);
 
 fn open_with(path: &Path, boot: &str, fsync: Fsync) -> EmbeddedBus {
-    let embedded =
-        EmbeddedConfig { path: path.to_owned(), reserve_bytes: 1 << 20, fsync, ..EmbeddedConfig::default() };
+    let embedded = EmbeddedConfig {
+        path: path.to_owned(),
+        reserve_bytes: 1 << 20,
+        segment_bytes: 1 << 20,
+        raw_bytes: 2 << 20,
+        fsync,
+        ..EmbeddedConfig::default()
+    };
     let config = Config { compression: Compression::None, embedded, ..Config::default() };
     EmbeddedBus::open_on(config, boot.to_owned()).unwrap()
 }
@@ -50,6 +56,10 @@ fn all(bus: &EmbeddedBus, topic: &str, partition: i32) -> Vec<(i64, String)> {
     };
     bus.reader().unwrap().restore(topic, &[partition], each).unwrap();
     found
+}
+
+fn now_ms() -> i64 {
+    SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_millis() as i64
 }
 
 /// A member that has all of `count` partitions.
@@ -170,4 +180,57 @@ fn a_frame_that_rotted_costs_itself_also_after_a_power_cut_and_the_end_that_is_n
     assert_eq!(values, ["a", "c", "d"]);
     assert_eq!((there[0].0, there[1].0), (0, 2));
     assert_eq!(all(&bus, "bulk", 1), [(0, "x".to_owned())]);
+}
+
+#[test]
+fn who_had_read_to_the_end_of_a_partition_before_a_power_cut_is_at_its_end_after_it_and_lost_nothing() {
+    const DAYS: i64 = 2 * 86_400_000;
+    let folder = TempDir::new().unwrap();
+    let bus = open(folder.path(), "0");
+    // Nothing ever comes to the last two partitions.
+    topic(&bus, "bulk", 3, DAY);
+    write(&bus, "bulk", 0, &["a", "b"]);
+    let mut consumer = member(&bus, "bulk", 3);
+    consumer.commit(&[Position::new(0, 2), Position::new(1, 0)]).unwrap();
+    let mut folder = left(folder.path());
+    for boot in ["1", "2"] {
+        let bus = open(folder.path(), boot);
+        let mut consumer = member(&bus, "bulk", 3);
+        let at = consumer.committed(&[0, 1, 2]).unwrap();
+        let at: Vec<_> = at.into_iter().map(|(_, at)| at.map(|at| at.offset)).collect();
+        assert_eq!(at, [Some(2), Some(0), None]);
+        let bounds: Vec<_> = (0..3).map(|partition| consumer.bounds(partition).unwrap()).collect();
+        assert_eq!(bounds, [(0, 2), (0, 0), (0, 0)], "{boot}");
+        folder = left(folder.path());
+    }
+    let bus = open(folder.path(), "3");
+    write(&bus, "bulk", 0, &["c"]);
+    let (offset, _) = all(&bus, "bulk", 0).pop().unwrap();
+    assert!(offset > 3 * LEAP, "each time they may have been given out again: {offset}");
+    // The log's file goes, and with it all that was in it.
+    bus.clean(now_ms() + DAYS).unwrap();
+    let mut consumer = member(&bus, "bulk", 3);
+    let bounds: Vec<_> = (0..3).map(|partition| consumer.bounds(partition).unwrap()).collect();
+    assert_eq!(bounds, [(offset + 1, offset + 1), (0, 0), (0, 0)]);
+}
+
+#[test]
+fn retention_takes_no_offset_for_lost_that_no_record_ever_had() {
+    let folder = TempDir::new().unwrap();
+    let bus = open(folder.path(), "before");
+    let raw = bus.topics().raw;
+    topic(&bus, &raw, 1, DAY);
+    // More than a file, and more than is kept.
+    write(&bus, &raw, 0, &["a", &"b".repeat(3 << 20)]);
+    let folder = left(folder.path());
+    let bus = open(folder.path(), "after");
+    write(&bus, &raw, 0, &["c"]);
+    bus.clean(now_ms()).unwrap();
+    let mut consumer = member(&bus, &raw, 1);
+    let (begin, end) = consumer.bounds(0).unwrap();
+    assert!(begin == 2 && end > LEAP, "{begin} to {end}");
+    // As who had read all of it goes on.
+    consumer.start(0, 2).unwrap();
+    let read = consumer.poll(LONG).unwrap();
+    assert!(matches!(&read, Event::Record(record) if record.offset() == end - 1), "{read:?}");
 }

@@ -27,6 +27,16 @@ pub(super) struct Topic {
 pub(super) struct Ends {
     pub begin: i64,
     pub next: i64,
+    /// So many offsets are left out before the next record, because they may have been given out before. Until one comes the end stays
+    /// where it is, or all that had read to it would seem to be behind.
+    pub leap: i64,
+}
+
+impl Ends {
+    /// As they are for what is appended now.
+    pub(super) fn leapt(self) -> Self {
+        Self { next: self.next + self.leap, leap: 0, ..self }
+    }
 }
 
 /// Where a frame lies.
@@ -214,8 +224,8 @@ impl Index {
     pub(super) fn ends(&self, topic: u32, partition: i32) -> Result<Ends> {
         let value = self.ends.get(pair(topic, partition as u32))?;
         Ok(value.map_or_else(Ends::default, |value| {
-            let [begin, next] = numbers(&value);
-            Ends { begin: begin as i64, next: next as i64 }
+            let [begin, next, leap] = numbers(&value);
+            Ends { begin: begin as i64, next: next as i64, leap: leap as i64 }
         }))
     }
 
@@ -279,25 +289,6 @@ impl Index {
         }
         places.sort_by_key(|place| std::cmp::Reverse(place.at));
         Ok(places)
-    }
-
-    /// The first frame of a partition that does not lie in this or an older segment: its first offset.
-    fn first_after(
-        &self,
-        topic: u32,
-        partition: i32,
-        segment: u32,
-        gone: &mut Vec<[u8; 16]>,
-    ) -> Result<Option<i64>> {
-        for guard in self.frames.prefix(pair(topic, partition as u32)) {
-            let (key, value) = guard.into_inner()?;
-            let [number] = numbers(&value);
-            if number as u32 > segment {
-                return Ok(Some(offset_of(&key)));
-            }
-            gone.extend(<[u8; 16]>::try_from(key.as_ref()).ok());
-        }
-        Ok(None)
     }
 
     /// Records of a compacted partition from `offset` on, up to about a frame full, and where to go on.
@@ -368,7 +359,7 @@ impl Change<'_> {
     }
 
     pub(super) fn ends(&mut self, topic: u32, partition: i32, ends: Ends) {
-        let value = bytes([ends.begin as u64, ends.next as u64]);
+        let value = bytes([ends.begin as u64, ends.next as u64, ends.leap as u64]);
         self.batch.insert(&self.index.ends, pair(topic, partition as u32), value);
     }
 
@@ -377,14 +368,19 @@ impl Change<'_> {
         self.batch.insert(&self.index.segments, pair(topic, segment.number), value);
     }
 
-    /// Forgets frames in this segment and older ones; gives the partition's new beginning, where it has frames left.
+    /// Forgets frames in this segment and older ones; gives the offset behind them, where there are any.
     pub(super) fn cut(&mut self, topic: u32, partition: i32, segment: u32) -> Result<Option<i64>> {
-        let mut gone = Vec::new();
-        let begin = self.index.first_after(topic, partition, segment, &mut gone)?;
-        for key in gone {
+        let mut behind = None;
+        for guard in self.index.frames.prefix(pair(topic, partition as u32)) {
+            let (key, value) = guard.into_inner()?;
+            let [number, _, _, span] = numbers(&value);
+            if number as u32 > segment {
+                break;
+            }
+            behind = Some(offset_of(&key) + span as i64);
             self.batch.remove(&self.index.frames, key);
         }
-        Ok(begin)
+        Ok(behind)
     }
 
     pub(super) fn no_segment(&mut self, topic: u32, segment: u32) {

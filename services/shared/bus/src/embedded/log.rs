@@ -257,7 +257,6 @@ impl Core {
         // `fsync` is now says nothing of them: it may have been set since.
         let clean = index.fact("closed")?.is_some_and(|closed| closed == "clean");
         let cut = index.fact("boot")?.is_some_and(|before| before != self.boot) && !clean;
-        let leap = if cut { LEAP } else { 0 };
         let mut change = index.change();
         change.fact("boot", &self.boot);
         change.fact("closed", "no");
@@ -289,8 +288,8 @@ impl Core {
                 open = Some(files.readers());
                 appending.files.insert(topic.id, files);
             }
-            for (partition, ends) in ends.iter_mut().enumerate().filter(|_| leap > 0) {
-                ends.next += leap;
+            for (partition, ends) in ends.iter_mut().enumerate().filter(|_| cut) {
+                ends.leap += LEAP;
                 change.ends(topic.id, partition as i32, *ends);
             }
             let parts =

@@ -103,7 +103,9 @@ impl Core {
         let mut begins = Vec::new();
         for partition in 0..topic.partitions as i32 {
             let Some(mut ends) = log.ends(partition) else { continue };
-            ends.begin = change.cut(topic.id, partition, oldest.number).map_err(text)?.unwrap_or(ends.next);
+            // And not where the next frame begins: offsets between them that no record has are no loss.
+            let Some(begin) = change.cut(topic.id, partition, oldest.number).map_err(text)? else { continue };
+            ends.begin = begin;
             change.ends(topic.id, partition, ends);
             begins.push((partition, ends.begin));
         }

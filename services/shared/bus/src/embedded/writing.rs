@@ -46,7 +46,7 @@ impl Writing<'_> {
         let mut frames = Vec::new();
         for (log, Batch { partition, bodies, .. }) in batches {
             let partition = *partition;
-            let Some(mut ends) = log.ends(partition) else { continue };
+            let Some(mut ends) = log.ends(partition).map(Ends::leapt) else { continue };
             for body in bodies {
                 let header = body.header(partition as u32, ends.next as u64, self.appended as u64).bytes();
                 let length = HEADER + body.stored().len();
@@ -79,7 +79,7 @@ impl Writing<'_> {
     pub(super) fn compacted(&mut self, batches: Vec<(Arc<Log>, &Batch)>) {
         for (log, Batch { partition, bodies, .. }) in batches {
             let partition = *partition;
-            let Some(mut ends) = log.ends(partition) else { continue };
+            let Some(mut ends) = log.ends(partition).map(Ends::leapt) else { continue };
             for body in bodies {
                 let frame = body.frame(ends.next, self.appended);
                 let mut at = 0;
