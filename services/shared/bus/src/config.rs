@@ -80,7 +80,8 @@ impl Default for Config {
     }
 }
 
-/// How long topics keep records, by append time.
+/// How long topics keep records, by append time. The bus of `weir standalone` takes another time at its next start, for what is there too;
+/// Kafka's topics have it from when they are created, and later what their owner sets.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema, PartialEq)]
 #[serde(default, deny_unknown_fields)]
 pub struct Retention {

@@ -60,6 +60,40 @@ fn topics_that_are_there_keep_their_partitions_whatever_is_set_later() {
     );
 }
 
+#[test]
+fn topics_that_are_there_are_kept_for_as_long_as_is_set_later() {
+    const HOUR: i64 = 3_600_000;
+    let folder = TempDir::new().unwrap();
+    let retention_ms = |bus: &EmbeddedBus| {
+        bus.describe(&["bulk", "state"]).unwrap().into_iter().map(|topic| topic.unwrap().retention_ms)
+    };
+    let wanted = |hours: i64| TopicSpec::new("bulk", 1, 1, Cleanup::Delete { retention_ms: hours * HOUR });
+    {
+        let bus = open(folder.path());
+        assert!(bus.create(&wanted(24)).unwrap());
+        topic(&bus, "state", 1, Cleanup::Compact);
+        write(&bus, "bulk", 0, ["a"]);
+        // A writer that has the topic as it was goes on.
+        let mut writer = bus.writer(1 << 20).unwrap();
+        for (hours, value) in [(24, "b"), (72, "c")] {
+            assert!(!bus.create(&wanted(hours)).unwrap());
+            writer.try_send(&message("bulk", 0, "k", value), 1).unwrap().unwrap();
+            assert!(writer.flush(LONG));
+        }
+        assert_eq!(values(&bus, "bulk", 0), ["a", "b", "c"]);
+    }
+    let bus = open(folder.path());
+    assert!(retention_ms(&bus).eq([Some(72 * HOUR), None]));
+    bus.clean(now_ms() + 71 * HOUR).unwrap();
+    assert_eq!(values(&bus, "bulk", 0), ["a", "b", "c"]);
+    assert!(!bus.create(&wanted(48)).unwrap());
+    // What is compacted stays so.
+    assert!(!bus.create(&TopicSpec::new("state", 1, 1, DAY)).unwrap());
+    assert!(retention_ms(&bus).eq([Some(48 * HOUR), None]));
+    bus.clean(now_ms() + 71 * HOUR).unwrap();
+    assert!(values(&bus, "bulk", 0).is_empty());
+}
+
 macro_rules! contract {
     ($($promise:ident)*) => {
         $(#[test]

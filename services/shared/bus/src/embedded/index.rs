@@ -12,7 +12,7 @@ use std::path::Path;
 
 type Result<T> = std::result::Result<T, fjall::Error>;
 
-/// A topic, as it was created.
+/// A topic, as it was created; how long it is kept may be set later.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Topic {
     pub id: u32,

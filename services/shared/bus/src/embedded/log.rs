@@ -47,7 +47,8 @@ pub(super) struct Log {
     pub topic: Topic,
     /// Of a bulk topic.
     pub files: Option<Arc<Open>>,
-    pub parts: Vec<Mutex<Part>>,
+    /// By number; shared with the same log as it was before its topic was changed.
+    pub parts: Arc<[Mutex<Part>]>,
 }
 
 #[derive(Default)]

@@ -1,9 +1,9 @@
 //! Creating and deleting topics.
 
 use super::files::Files;
-use super::index::Topic;
-use super::log::{Core, Log, now_ms};
-use crate::Result;
+use super::index::{Index, Topic};
+use super::log::{Appending, Core, Log, now_ms};
+use crate::{Cleanup, Result};
 use std::sync::{Arc, Mutex};
 
 impl Core {
@@ -13,20 +13,20 @@ impl Core {
         raw.map_or(self.config.embedded.partitions, |partitions| partitions as usize)
     }
 
-    /// Creates a topic. `false`: there is one of that name.
+    /// Creates a topic. `false`: there is one of that name. Where that is kept for another time, it is kept for this one from now on: whoever
+    /// sets a longer one during an outage wants what is there to be kept.
     pub(super) fn create(&self, spec: &crate::TopicSpec) -> Result<bool> {
         let doing = format!("creating topic {}", spec.name);
         let mut appending = self.changing().map_err(|why| self.trouble(&doing, why))?;
-        let id = {
-            let state = self.state();
-            if state.logs.contains_key(&spec.name) {
-                return Ok(false);
-            }
-            state.logs.values().map(|log| log.topic.id).max().unwrap_or(0)
-        };
         let failed = |error: &dyn std::fmt::Display| self.trouble(&doing, error.to_string());
         let index = self.index();
         let index = index.as_ref().ok_or_else(|| failed(&"the index is closed"))?;
+        let there = self.state().logs.get(&spec.name).cloned();
+        if let Some(log) = there {
+            self.keep(&mut appending, index, &log, spec.cleanup).map_err(|why| failed(&why))?;
+            return Ok(false);
+        }
+        let id = self.state().logs.values().map(|log| log.topic.id).max().unwrap_or(0);
         // An id is never used again, or files of a deleted topic could be taken for another one's.
         let last = index.fact("last topic").map_err(|error| failed(&error))?;
         let id = last.and_then(|last| last.parse().ok()).unwrap_or(0).max(id) + 1;
@@ -52,6 +52,37 @@ impl Core {
         self.state().logs.insert(topic.name.clone(), Arc::new(Log { topic, files: open, parts }));
         self.tell();
         Ok(true)
+    }
+
+    /// Keeps a topic's records for as long as is said. What is kept by age is never made one that is compacted, nor the other way.
+    fn keep(
+        &self,
+        appending: &mut Appending,
+        index: &Index,
+        log: &Log,
+        wanted: Cleanup,
+    ) -> std::result::Result<(), String> {
+        let (Cleanup::Delete { retention_ms: before }, Cleanup::Delete { retention_ms }) =
+            (log.topic.cleanup, wanted)
+        else {
+            return Ok(());
+        };
+        if before == retention_ms {
+            return Ok(());
+        }
+        let topic = Topic { cleanup: wanted, ..log.topic.clone() };
+        let mut change = index.change();
+        change.topic(&topic);
+        appending.commit(change, true)?;
+        tracing::info!(
+            topic = topic.name,
+            before,
+            retention_ms,
+            "records are kept for another time from now on"
+        );
+        let changed = Log { topic, files: log.files.clone(), parts: Arc::clone(&log.parts) };
+        self.state().logs.insert(changed.topic.name.clone(), Arc::new(changed));
+        Ok(())
     }
 
     /// Deletes a topic with all it holds. `false`: there is none of that name.
