@@ -15,6 +15,7 @@ use std::io::{self, IoSlice, Write};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 /// Files of one topic.
 pub(super) struct Files {
@@ -31,17 +32,17 @@ pub(super) struct Files {
 /// Most files of a topic that stay open for readers.
 const MOST_OPEN: usize = 8;
 
-/// Times that a frame is tried which the disk can't read. Who reads waits longer each time, together some twenty seconds, in which a disk
-/// that was away may be back.
-const PATIENCE: u32 = 12;
+/// For so long a frame is tried which the disk can't read, at least twice: a disk that was away may be back. Times are not counted, because
+/// who reads asks as often as it likes.
+const PATIENCE: Duration = Duration::from_secs(20);
 
 /// Files that readers have opened, shared with them, so that reading never waits for an append.
 #[derive(Debug, Default)]
 pub(super) struct Open {
     folder: PathBuf,
     files: Mutex<BTreeMap<u32, Arc<File>>>,
-    /// Frames that the disk could not read, by file and place, and how often.
-    failed: Mutex<BTreeMap<(u32, u64), u32>>,
+    /// Frames that the disk could not read, by file and place, and since when.
+    failed: Mutex<BTreeMap<(u32, u64), Instant>>,
     /// Frames of which it was told that they are lost.
     lost: Mutex<BTreeSet<(u32, u64)>>,
 }
@@ -49,7 +50,7 @@ pub(super) struct Open {
 /// Why there is no frame.
 #[derive(Debug)]
 pub(super) enum Unread {
-    /// It is not there, or not whole, or the disk can't read it however often it is tried.
+    /// It is not there, or not whole, or the disk can't read it for too long.
     Lost(String),
     /// It can't be read now.
     Now(io::Error),
@@ -85,6 +86,10 @@ impl Open {
 
     /// Reads a frame. Why there is none says where it should be.
     pub(super) fn read(&self, place: Place) -> Result<Frame, Unread> {
+        self.read_at(place, Instant::now())
+    }
+
+    fn read_at(&self, place: Place, now: Instant) -> Result<Frame, Unread> {
         let mut bytes = vec![0; place.length as usize];
         let read = self.file(place.segment).and_then(|file| file.read_exact_at(&mut bytes, place.at));
         let found = read.map(|()| Frame::parse(&bytes));
@@ -102,10 +107,10 @@ impl Open {
                 lost(&error)
             }
             Err(error) if error.raw_os_error() == Some(rustix::io::Errno::IO.raw_os_error()) => {
-                let mut failed = lock(&self.failed);
-                let times = failed.entry((place.segment, place.at)).or_default();
-                *times += 1;
-                if *times < PATIENCE { Err(Unread::Now(error)) } else { lost(&error) }
+                // A disk that comes back may have to be opened anew.
+                lock(&self.files).remove(&place.segment);
+                let since = *lock(&self.failed).entry((place.segment, place.at)).or_insert(now);
+                if now.duration_since(since) < PATIENCE { Err(Unread::Now(error)) } else { lost(&error) }
             }
             Err(error) => Err(Unread::Now(error)),
         }
@@ -372,24 +377,38 @@ mod tests {
     }
 
     #[test]
-    fn a_frame_that_is_lost_is_news_once_and_one_that_the_disk_cannot_read_is_lost_after_some_tries() {
+    fn a_frame_that_is_lost_is_news_once_and_one_that_the_disk_cannot_read_is_lost_after_twenty_seconds() {
         let folder = TempDir::new().unwrap();
         let open = begun(&folder).readers();
         let place = |segment| Place { segment, at: 1, length: 4 };
         // Nothing is mapped where it begins, so that reading there is the same error as that of a bad sector.
         std::os::unix::fs::symlink("/proc/self/mem", path(folder.path(), 3)).unwrap();
-        for (segment, tries) in [(1, 1), (2, 1), (3, PATIENCE)] {
-            let read = || open.read(place(segment));
-            for _ in 1..tries {
-                assert!(matches!(read(), Err(Unread::Now(_))), "{segment}");
-            }
+        let begun = Instant::now();
+        let read = |segment, after| open.read_at(place(segment), begun + after);
+        for tries in 0..200 {
+            assert!(matches!(read(3, PATIENCE * tries / 200), Err(Unread::Now(_))), "{tries}");
+        }
+        for segment in [1, 2, 3] {
             for news in [true, false] {
-                let Err(Unread::Lost(why)) = read() else { panic!("{segment}") };
+                let Err(Unread::Lost(why)) = read(segment, PATIENCE) else { panic!("{segment}") };
                 let begins =
                     format!("{}: no whole frame at byte 1: ", path(folder.path(), segment).display());
                 assert!(why.starts_with(&begins), "{why}");
                 assert_eq!(open.is_news(place(segment)), news);
             }
+        }
+    }
+
+    #[test]
+    fn a_frame_is_not_lost_at_its_first_try_however_long_others_could_not_be_read() {
+        let folder = TempDir::new().unwrap();
+        let open = begun(&folder).readers();
+        std::os::unix::fs::symlink("/proc/self/mem", path(folder.path(), 3)).unwrap();
+        let begun = Instant::now();
+        for (at, after, lost) in [(1, 0, false), (2, 60, false), (2, 61, false), (1, 61, true), (2, 80, true)]
+        {
+            let read = open.read_at(Place { segment: 3, at, length: 4 }, begun + Duration::from_secs(after));
+            assert_eq!(matches!(read, Err(Unread::Lost(_))), lost, "{at} after {after} s");
         }
     }
 
