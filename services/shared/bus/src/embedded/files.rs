@@ -3,7 +3,8 @@
 //! All partitions of a topic share its files, so that a commit syncs one file a topic. What must stay true: bytes that the index does
 //! not know are cut off before anything is appended, a failed append leaves the file as long as it was, and no other file is begun before
 //! the last one is synced, however seldom that is asked for: at the next start the last one alone is looked at. What the index knows is cut
-//! off only where it certainly is not there, and never because it can't be read.
+//! off only where it certainly is not there, and never because it can't be read. After a sync that failed the next one proves nothing of
+//! what that one was to make safe, so it is written again first.
 
 use super::frame::Frame;
 use super::index::{Place, Segment};
@@ -22,12 +23,33 @@ pub(super) struct Files {
     folder: PathBuf,
     /// Oldest first; the last one is appended to.
     segments: BTreeMap<u32, Segment>,
-    active: Option<(u32, Arc<File>)>,
+    active: Option<(u32, Arc<Active>)>,
     /// Times that something was appended, and how many of them are safe from a power cut.
     appends: u64,
     synced: u64,
+    /// Bytes of the file that is appended to, and how many of them are safe from a power cut.
+    length: u64,
+    safe: u64,
     open: Arc<Open>,
 }
+
+/// A file that is appended to.
+#[derive(Debug)]
+pub(super) struct Active {
+    file: File,
+    /// Whether a sync of it has failed since the last one that did not. Locked while one is under way.
+    failed: Mutex<bool>,
+}
+
+/// What is to be synced, and how far that makes all safe: times that something was appended, and bytes.
+pub(super) struct Unsynced {
+    active: Arc<Active>,
+    appends: u64,
+    length: u64,
+}
+
+/// What is written again at a time: the kernel's page, which it holds for written or not as a whole.
+const PAGE: usize = 4096;
 
 /// Most files of a topic that stay open for readers.
 const MOST_OPEN: usize = 8;
@@ -106,7 +128,7 @@ impl Open {
             Err(error) if matches!(error.kind(), io::ErrorKind::UnexpectedEof | io::ErrorKind::NotFound) => {
                 lost(&error)
             }
-            Err(error) if error.raw_os_error() == Some(rustix::io::Errno::IO.raw_os_error()) => {
+            Err(error) if is_unreadable(&error) => {
                 // A disk that comes back may have to be opened anew.
                 lock(&self.files).remove(&place.segment);
                 let since = *lock(&self.failed).entry((place.segment, place.at)).or_insert(now);
@@ -119,6 +141,25 @@ impl Open {
     /// Whether nobody was told yet that the frame is lost.
     pub(super) fn is_news(&self, place: Place) -> bool {
         lock(&self.lost).insert((place.segment, place.at))
+    }
+}
+
+impl Active {
+    fn new(file: File) -> Arc<Self> {
+        Arc::new(Self { file, failed: Mutex::new(false) })
+    }
+}
+
+impl Unsynced {
+    /// Syncs it. After that, `Files` wants to know.
+    pub(super) fn sync(&self) -> io::Result<()> {
+        let mut failed = lock(&self.active.failed);
+        if *failed {
+            return Err(io::Error::other("a sync beside this one failed; it is tried again"));
+        }
+        let synced = self.active.file.sync_data();
+        *failed = synced.is_err();
+        synced
     }
 }
 
@@ -145,7 +186,8 @@ impl Files {
         let open = Arc::new(Open { folder: folder.to_owned(), ..Open::default() });
         // Whether an earlier process synced what it had appended is not known.
         let appends = u64::from(!segments.is_empty());
-        let mut files = Self { folder: folder.to_owned(), segments, active: None, appends, synced: 0, open };
+        let folder = folder.to_owned();
+        let mut files = Self { folder, segments, active: None, appends, synced: 0, length: 0, safe: 0, open };
         let mut lost = None;
         if let Some(last) = files.segments.values().next_back().copied() {
             let file = files.file(last.number)?;
@@ -161,7 +203,8 @@ impl Files {
                 files.note(Segment { length: whole, ..last });
             }
             file.set_len(whole)?;
-            files.active = Some((last.number, Arc::new(file)));
+            files.length = whole;
+            files.active = Some((last.number, Active::new(file)));
         }
         Ok((files, lost))
     }
@@ -205,49 +248,78 @@ impl Files {
     pub(super) fn roll(&mut self) -> io::Result<Segment> {
         self.sync()?;
         let segment = Segment { number: self.last().number + 1, ..Segment::default() };
-        self.active = Some((segment.number, Arc::new(self.file(segment.number)?)));
+        self.begin(segment.number)?;
         Ok(segment)
+    }
+
+    fn begin(&mut self, segment: u32) -> io::Result<()> {
+        self.active = Some((segment, Active::new(self.file(segment)?)));
+        (self.length, self.safe) = (0, 0);
+        Ok(())
     }
 
     /// Appends to a file behind its first `length` bytes, all or nothing. The index does not know of it yet.
     pub(super) fn append(&mut self, segment: u32, length: u64, parts: &[&[u8]]) -> io::Result<()> {
         if self.active.as_ref().is_none_or(|(number, _)| *number != segment) {
-            self.active = Some((segment, Arc::new(self.file(segment)?)));
+            self.begin(segment)?;
         }
-        let Some((_, file)) = &self.active else { return Ok(()) };
+        let Some((_, active)) = &self.active else { return Ok(()) };
         self.appends += 1;
-        let written = write_all(file, parts);
+        self.length = length + parts.iter().map(|part| part.len() as u64).sum::<u64>();
+        let written = write_all(&active.file, parts);
         if written.is_err() {
-            file.set_len(length)?;
+            self.take_back(length)?;
         }
         written
     }
 
     /// Takes back what was appended behind `length`.
     pub(super) fn take_back(&mut self, length: u64) -> io::Result<()> {
-        self.active.as_ref().map_or(Ok(()), |(_, file)| file.set_len(length))
+        (self.length, self.safe) = (length, self.safe.min(length));
+        self.active.as_ref().map_or(Ok(()), |(_, active)| active.file.set_len(length))
     }
 
     /// Makes what was appended safe from a power cut.
     pub(super) fn sync(&mut self) -> io::Result<()> {
-        if let Some((file, appends)) = self.unsynced() {
-            file.sync_data()?;
-            self.synced(&file, appends);
+        if let Some(unsynced) = self.unsynced()? {
+            unsynced.sync()?;
+            self.synced(&unsynced);
         }
         Ok(())
     }
 
-    /// The file that is to be synced, where there is something in it that was not, and how far that makes all safe. Who takes it syncs it
-    /// and then says so: until then it counts as unsynced for everybody.
-    pub(super) fn unsynced(&self) -> Option<(Arc<File>, u64)> {
-        let (_, active) = self.active.as_ref().filter(|_| self.synced < self.appends)?;
-        Some((Arc::clone(active), self.appends))
+    /// What is to be synced, where there is something that was not. Who takes it syncs it and then says so: until then it counts as
+    /// unsynced for everybody.
+    pub(super) fn unsynced(&self) -> io::Result<Option<Unsynced>> {
+        let Some((number, active)) = self.active.as_ref().filter(|_| self.synced < self.appends) else {
+            return Ok(None);
+        };
+        let mut failed = lock(&active.failed);
+        if *failed {
+            write_again(&path(&self.folder, *number), self.safe, self.length)?;
+            *failed = false;
+        }
+        drop(failed);
+        Ok(Some(Unsynced { active: Arc::clone(active), appends: self.appends, length: self.length }))
     }
 
-    /// That file was synced when so much had been appended.
-    pub(super) fn synced(&mut self, file: &Arc<File>, appends: u64) {
-        if self.active.as_ref().is_some_and(|(_, active)| Arc::ptr_eq(active, file)) {
-            self.synced = self.synced.max(appends);
+    /// Whether a sync has failed since the last one that did not.
+    pub(super) fn has_failed(&self) -> bool {
+        self.active.as_ref().is_some_and(|(_, active)| *lock(&active.failed))
+    }
+
+    /// A sync of the last file had failed before it was opened anew.
+    pub(super) fn note_failure(&self) {
+        if let Some((_, active)) = &self.active {
+            *lock(&active.failed) = true;
+        }
+    }
+
+    /// That was synced.
+    pub(super) fn synced(&mut self, done: &Unsynced) {
+        if self.active.as_ref().is_some_and(|(_, active)| Arc::ptr_eq(active, &done.active)) {
+            self.synced = self.synced.max(done.appends);
+            self.safe = self.safe.max(done.length).min(self.length);
         }
     }
 
@@ -284,6 +356,29 @@ fn write_all(mut file: &File, parts: &[&[u8]]) -> io::Result<()> {
     Ok(())
 }
 
+/// Writes bytes of a file once more, as they are read: the kernel says once that it could not write them, and from then on holds them for
+/// written. What can't even be read any more stays as it is, for who reads it to find.
+fn write_again(path: &Path, from: u64, to: u64) -> io::Result<()> {
+    let file = OpenOptions::new().read(true).write(true).open(path)?;
+    let mut bytes = [0; PAGE];
+    let mut at = from - from % PAGE as u64;
+    while at < to {
+        let page = &mut bytes[..PAGE.min(usize::try_from(to - at).unwrap_or(PAGE))];
+        match file.read_exact_at(page, at) {
+            Ok(()) => file.write_all_at(page, at)?,
+            Err(error) if is_unreadable(&error) => {}
+            Err(error) => return Err(error),
+        }
+        at += PAGE as u64;
+    }
+    Ok(())
+}
+
+/// Whether the disk can't read what is there.
+fn is_unreadable(error: &io::Error) -> bool {
+    error.raw_os_error() == Some(rustix::io::Errno::IO.raw_os_error())
+}
+
 /// How long the last file is: up to the last frame that is there. One before it that rotted costs itself, and no other. One that can't be
 /// read now may be read later: who reads it is told so, and the start does not wait for it.
 fn whole(mut frames: impl Iterator<Item = Place>, read: impl Fn(Place) -> Result<Frame, Unread>) -> u64 {
@@ -294,14 +389,16 @@ fn whole(mut frames: impl Iterator<Item = Place>, read: impl Fn(Place) -> Result
 mod tests {
     use super::*;
     use crate::embedded::log::{Appending, Core};
-    use crate::{Cleanup, Config, EmbeddedConfig, TopicSpec};
+    use crate::embedded::writer::EmbeddedWriter;
+    use crate::{Cleanup, Config, EmbeddedConfig, Message, TopicSpec, Writer};
+    use std::time::SystemTime;
     use tempfile::TempDir;
 
     /// What the disk refuses to sync.
-    fn unsyncable() -> Arc<File> {
+    fn unsyncable() -> Arc<Active> {
         let null = File::open("/dev/null").unwrap();
         null.sync_data().unwrap_err();
-        Arc::new(null)
+        Active::new(null)
     }
 
     fn none(_: u32) -> fjall::Result<Vec<Place>> {
@@ -320,16 +417,48 @@ mod tests {
     fn what_is_appended_while_a_sync_runs_or_after_it_failed_waits_for_the_next_one() {
         let folder = TempDir::new().unwrap();
         let mut files = begun(&folder);
-        let (file, appends) = files.unsynced().unwrap();
+        let under_way = files.unsynced().unwrap().unwrap();
         files.append(1, 5, &[b"another"]).unwrap();
-        files.synced(&file, appends);
+        files.synced(&under_way);
         files.sync().unwrap();
-        assert!(files.unsynced().is_none());
+        assert!(files.unsynced().unwrap().is_none());
         files.append(1, 12, &[b"and one"]).unwrap();
         let there = files.active.replace((1, unsyncable()));
         files.sync().unwrap_err();
         files.active = there;
-        assert!(files.unsynced().is_some());
+        assert!(files.unsynced().unwrap().is_some());
+    }
+
+    #[test]
+    fn what_a_sync_failed_to_make_safe_is_written_again_before_the_next_one_counts() {
+        let folder = TempDir::new().unwrap();
+        let mut files = begun(&folder);
+        let large = vec![7; 3 * PAGE];
+        files.append(1, 5, &[&large]).unwrap();
+        let content = std::fs::read(path(folder.path(), 1)).unwrap();
+        let (_, there) = files.active.replace((1, unsyncable())).unwrap();
+        // Whoever took it before and syncs it now is told nothing of what failed.
+        let beside = files.unsynced().unwrap().unwrap();
+        files.sync().unwrap_err();
+        beside.sync().unwrap_err();
+        // The same file, which can be synced now.
+        let (_, failed) = files.active.take().unwrap();
+        let failed = Mutex::new(*lock(&failed.failed));
+        files.active = Some((1, Arc::new(Active { file: there.file.try_clone().unwrap(), failed })));
+        let written = || {
+            let before = there.file.metadata().unwrap().modified().unwrap();
+            there.file.set_modified(SystemTime::UNIX_EPOCH).unwrap();
+            before != SystemTime::UNIX_EPOCH
+        };
+        assert!(written());
+        files.sync().unwrap();
+        assert!(written(), "the kernel would hold it for written");
+        assert_eq!(std::fs::read(path(folder.path(), 1)).unwrap(), content);
+        assert!(files.unsynced().unwrap().is_none());
+        files.append(1, content.len() as u64, &[b"more"]).unwrap();
+        assert!(written());
+        files.sync().unwrap();
+        assert!(!written(), "once");
     }
 
     #[test]
@@ -337,7 +466,7 @@ mod tests {
         let folder = TempDir::new().unwrap();
         let mut files = begun(&folder);
         files.active = Some((1, unsyncable()));
-        let under_way = files.unsynced();
+        let under_way = files.unsynced().unwrap();
         assert!(under_way.is_some());
         files.roll().unwrap_err();
         assert!(!path(folder.path(), 2).exists());
@@ -348,7 +477,7 @@ mod tests {
         let folder = TempDir::new().unwrap();
         let last = begun(&folder).last();
         let (files, _) = Files::open(folder.path(), vec![last], false, none).unwrap();
-        assert!(files.unsynced().is_some());
+        assert!(files.unsynced().unwrap().is_some());
     }
 
     #[test]
@@ -433,7 +562,7 @@ mod tests {
             appending
                 .files
                 .iter()
-                .filter(|(_, files)| files.unsynced().is_some())
+                .filter(|(_, files)| files.unsynced().unwrap().is_some())
                 .map(|(id, _)| *id)
                 .collect()
         };
@@ -446,5 +575,26 @@ mod tests {
         core.changing().unwrap().files.get_mut(&1).unwrap().active = there;
         core.sync().unwrap();
         assert!(unsynced().is_empty());
+    }
+
+    #[test]
+    fn that_a_sync_failed_is_not_forgotten_when_everything_is_read_anew() {
+        let folder = TempDir::new().unwrap();
+        let embedded = EmbeddedConfig { path: folder.path().into(), ..EmbeddedConfig::default() };
+        let core = Core::open(Config { embedded, ..Config::default() }, "boot".to_owned()).unwrap();
+        core.create(&TopicSpec::new("one", 1, 1, Cleanup::Delete { retention_ms: 1_000 })).unwrap();
+        let message = Message { topic: "one", partition: 0, key: b"k", value: Some(b"v"), headers: &[] };
+        let mut writer = EmbeddedWriter::open(&core, 1 << 20).unwrap();
+        writer.try_send(&message, 1).unwrap().unwrap();
+        assert!(writer.flush(Duration::from_secs(20)));
+        {
+            let mut appending = core.changing().unwrap();
+            appending.files[&1].note_failure();
+            let long_ago = Instant::now().checked_sub(Duration::from_secs(60)).unwrap();
+            appending.broken = Some(("the index failed".to_owned(), long_ago));
+        }
+        assert!(core.changing().unwrap().files[&1].has_failed());
+        core.sync().unwrap();
+        assert!(!core.changing().unwrap().files[&1].has_failed());
     }
 }

@@ -85,6 +85,8 @@ pub(super) struct State {
 #[derive(Default)]
 pub(super) struct Appending {
     pub files: BTreeMap<u32, Files>,
+    /// Topics of which a sync had failed when everything was read anew.
+    unsafe_then: BTreeSet<u32>,
     /// Why the index must be opened again, and when that was tried last.
     pub broken: Option<(String, Instant)>,
 }
@@ -236,13 +238,20 @@ impl Core {
     fn load(&self, appending: &mut Appending) -> std::result::Result<(), String> {
         let mut slot = self.index.write().unwrap_or_else(PoisonError::into_inner);
         *slot = None;
-        appending.files.clear();
+        for (topic, files) in std::mem::take(&mut appending.files) {
+            if files.has_failed() {
+                appending.unsafe_then.insert(topic);
+            }
+        }
         std::fs::create_dir_all(&self.path).map_err(|error| error.to_string())?;
         let index = Index::open(&self.path.join("index")).map_err(|error| match error {
             fjall::Error::Locked => "another process uses it".to_owned(),
             error => error.to_string(),
         })?;
         let logs = self.read(&index, appending).map_err(|error| error.to_string())?;
+        for topic in std::mem::take(&mut appending.unsafe_then) {
+            appending.files.get(&topic).into_iter().for_each(Files::note_failure);
+        }
         let offsets = index.offsets().map_err(|error| error.to_string())?;
         *slot = Some(index);
         let mut state = self.state();

@@ -4,7 +4,6 @@
 //! offset can tell a gap from what was removed.
 
 use super::config::Fsync;
-use super::files::Files;
 use super::index::Segment;
 use super::log::{Core, Log};
 use crate::metrics;
@@ -38,19 +37,29 @@ impl Ages {
 impl Core {
     /// Makes what was acknowledged safe from a power cut.
     pub(super) fn sync(&self) -> Result<(), String> {
-        // Nobody waits for the disk meanwhile.
-        let of = |(topic, files): (&u32, &Files)| Some((*topic, files.unsynced()?));
-        let unsynced: Vec<_> = self.changing()?.files.iter().filter_map(of).collect();
         let mut done = Ok(());
-        for (topic, (file, appends)) in unsynced {
-            match file.sync_data() {
+        // Neither the other files nor the index wait until one can be synced.
+        let mut failed = |topic: u32, error| {
+            if done.is_ok() {
+                done = Err(format!("syncing logs/{topic:06}: {error}"));
+            }
+        };
+        let mut unsynced = Vec::new();
+        for (topic, files) in &self.changing()?.files {
+            match files.unsynced() {
+                Ok(of) => unsynced.extend(of.map(|of| (*topic, of))),
+                Err(error) => failed(*topic, error),
+            }
+        }
+        // Nobody waits for the disk meanwhile.
+        for (topic, of) in unsynced {
+            match of.sync() {
                 Ok(()) => {
                     if let Some(files) = self.changing()?.files.get_mut(&topic) {
-                        files.synced(&file, appends);
+                        files.synced(&of);
                     }
                 }
-                // Neither the other files nor the index wait until this one can be synced.
-                Err(error) => done = done.and(Err(format!("syncing logs/{topic:06}: {error}"))),
+                Err(error) => failed(topic, error),
             }
         }
         let index = self.index();
