@@ -569,7 +569,7 @@ impl Drop for Core {
 }
 
 impl Appending {
-    /// Commits a change without records. One that fails may have been made: everything is read anew.
+    /// Commits a change; what it knows of in files was appended before. One that fails may have been made: everything is read anew.
     pub(super) fn commit(&mut self, change: Change<'_>, sync: bool) -> std::result::Result<(), String> {
         change.commit(sync).map_err(|error| {
             let why = error.to_string();
