@@ -176,6 +176,10 @@ impl Body {
         self.bytes.len()
     }
 
+    pub(super) fn fit(&mut self) {
+        self.bytes.shrink_to_fit();
+    }
+
     pub(super) fn into_bytes(self) -> Vec<u8> {
         self.bytes
     }

@@ -42,6 +42,11 @@ impl Gathered {
         self.parts.is_empty()
     }
 
+    /// Gives back room that nothing is in: it may wait for long.
+    pub(super) fn fit(&mut self) {
+        self.parts.values_mut().flat_map(|(_, bodies)| bodies).for_each(Body::fit);
+    }
+
     /// Takes all of it, compressed.
     pub(super) fn take(&mut self, compression: Compression) -> Vec<Batch> {
         self.bytes = 0;

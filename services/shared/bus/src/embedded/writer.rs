@@ -1,7 +1,7 @@
-//! Sending without transactions: gathered for a moment, appended by a thread of the writer's own, so that a slow disk never keeps who
-//! sends from its sockets. What does not go in now waits, as on Kafka: the bound on what waits is in bytes, and the newest is refused.
+//! Sending without transactions: gathered for a moment, compressed and appended by a thread of the writer's own, so that a slow disk never
+//! keeps who sends from its sockets. What does not go in now waits, as on Kafka: the bound on what waits is in bytes, and the newest is refused.
 
-use super::log::{Batch, Core, Log, Once, Refusal};
+use super::log::{Core, Log, Once, Refusal};
 use super::producer::Gathered;
 use crate::{Count, Delivered, Error, Full, Message, Result, Writer};
 use std::collections::BTreeMap;
@@ -23,7 +23,8 @@ const ENDED: &str = "the writer's thread ended";
 
 struct Job {
     number: u64,
-    batches: Vec<Batch>,
+    /// Not compressed yet: what waits would be held twice.
+    gathered: Gathered,
     count: Count,
 }
 
@@ -103,8 +104,9 @@ impl EmbeddedWriter {
             return;
         }
         self.last += 1;
-        let batches = self.gathered.take(self.core.config.compression);
-        let job = Job { number: self.last, batches, count: std::mem::take(&mut self.count) };
+        let mut gathered = std::mem::take(&mut self.gathered);
+        gathered.fit();
+        let job = Job { number: self.last, gathered, count: std::mem::take(&mut self.count) };
         let count = job.count;
         if self.jobs.as_ref().is_none_or(|jobs| jobs.send(job).is_err()) {
             self.note((count, Err(ENDED.to_owned())));
@@ -167,13 +169,15 @@ impl EmbeddedWriter {
 fn append(core: &Core, work: &Receiver<Job>, done: &Sender<Word>, given_up: &AtomicU64) {
     let mut told = false;
     let mut once = Once { writer: core.unique(), number: 0, again: false };
-    while let Ok(Job { number, batches, count }) = work.recv() {
+    while let Ok(Job { number, mut gathered, count }) = work.recv() {
+        let mut batches = None;
         (once.number, once.again) = (number, false);
         let word = loop {
             if number <= given_up.load(Ordering::Acquire) {
                 break Err(GIVEN_UP.to_owned());
             }
-            match core.commit::<Infallible>(&batches, Some(&once), None, |_| Ok(())) {
+            let batches = batches.get_or_insert_with(|| gathered.take(core.config.compression));
+            match core.commit::<Infallible>(batches, Some(&once), None, |_| Ok(())) {
                 Ok(()) => {
                     if std::mem::take(&mut told) {
                         tracing::info!("the bus accepts records again");
