@@ -3,20 +3,18 @@
 //! All partitions of a topic share its files, so that a commit syncs one file a topic. What must stay true: bytes that the index does
 //! not know are cut off before anything is appended, a failed append leaves the file as long as it was, and no other file is begun before
 //! the last one is synced, however seldom that is asked for: at the next start the last one alone is looked at. What the index knows is cut
-//! off only where it certainly is not there, and never because it can't be read. After a sync that failed the next one proves nothing of
-//! what that one was to make safe, so it is written again first.
+//! off only where it certainly is not there, and never because it can't be read.
 
+use super::active::Active;
 use super::frame::Frame;
 use super::index::{Place, Segment};
 use super::log::Loaded;
-use std::collections::{BTreeMap, BTreeSet};
-use std::fmt::Display;
+use super::open::{Open, Unread, path};
+use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions};
-use std::io::{self, IoSlice, Write};
-use std::os::unix::fs::FileExt;
+use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::sync::Arc;
 
 /// Files of one topic.
 pub(super) struct Files {
@@ -30,15 +28,9 @@ pub(super) struct Files {
     /// Bytes of the file that is appended to, and how many of them are safe from a power cut.
     length: u64,
     safe: u64,
+    /// How often something had been appended when some of it was taken back last.
+    taken_back: u64,
     open: Arc<Open>,
-}
-
-/// A file that is appended to.
-#[derive(Debug)]
-pub(super) struct Active {
-    file: File,
-    /// Whether a sync of it has failed since the last one that did not. Locked while one is under way.
-    failed: Mutex<bool>,
 }
 
 /// What is to be synced, and how far that makes all safe: times that something was appended, and bytes.
@@ -48,118 +40,10 @@ pub(super) struct Unsynced {
     length: u64,
 }
 
-/// What is written again at a time: the kernel's page, which it holds for written or not as a whole.
-const PAGE: usize = 4096;
-
-/// Most files of a topic that stay open for readers.
-const MOST_OPEN: usize = 8;
-
-/// For so long a frame is tried which the disk can't read, at least twice: a disk that was away may be back. Times are not counted, because
-/// who reads asks as often as it likes.
-const PATIENCE: Duration = Duration::from_secs(20);
-
-/// Files that readers have opened, shared with them, so that reading never waits for an append.
-#[derive(Debug, Default)]
-pub(super) struct Open {
-    folder: PathBuf,
-    files: Mutex<BTreeMap<u32, Arc<File>>>,
-    /// Frames that the disk could not read, by file and place, and since when.
-    failed: Mutex<BTreeMap<(u32, u64), Instant>>,
-    /// Frames of which it was told that they are lost.
-    lost: Mutex<BTreeSet<(u32, u64)>>,
-}
-
-/// Why there is no frame.
-#[derive(Debug)]
-pub(super) enum Unread {
-    /// It is not there, or not whole, or the disk can't read it for too long.
-    Lost(String),
-    /// It can't be read now.
-    Now(io::Error),
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-fn path(folder: &Path, segment: u32) -> PathBuf {
-    folder.join(format!("{segment:010}.log"))
-}
-
-impl Open {
-    fn file(&self, segment: u32) -> io::Result<Arc<File>> {
-        let mut files = lock(&self.files);
-        if let Some(file) = files.get(&segment) {
-            return Ok(Arc::clone(file));
-        }
-        let file = Arc::new(File::open(path(&self.folder, segment))?);
-        if files.len() >= MOST_OPEN {
-            files.pop_first();
-        }
-        files.insert(segment, Arc::clone(&file));
-        Ok(file)
-    }
-
-    fn forget(&self, segment: u32) {
-        lock(&self.files).remove(&segment);
-        lock(&self.failed).retain(|(of, _), _| *of != segment);
-        lock(&self.lost).retain(|(of, _)| *of != segment);
-    }
-
-    /// Reads a frame. Why there is none says where it should be.
-    pub(super) fn read(&self, place: Place) -> Result<Frame, Unread> {
-        self.read_at(place, Instant::now())
-    }
-
-    fn read_at(&self, place: Place, now: Instant) -> Result<Frame, Unread> {
-        let mut bytes = vec![0; place.length as usize];
-        let read = self.file(place.segment).and_then(|file| file.read_exact_at(&mut bytes, place.at));
-        let found = read.map(|()| Frame::parse(&bytes));
-        let path = path(&self.folder, place.segment);
-        let lost = |why: &dyn Display| {
-            Err(Unread::Lost(format!("{}: no whole frame at byte {}: {why}", path.display(), place.at)))
-        };
-        match found {
-            Ok(Some(frame)) => {
-                lock(&self.failed).remove(&(place.segment, place.at));
-                Ok(frame)
-            }
-            Ok(None) => lost(&"what is there is none"),
-            Err(error) if matches!(error.kind(), io::ErrorKind::UnexpectedEof | io::ErrorKind::NotFound) => {
-                lost(&error)
-            }
-            Err(error) if is_unreadable(&error) => {
-                // A disk that comes back may have to be opened anew.
-                lock(&self.files).remove(&place.segment);
-                let since = *lock(&self.failed).entry((place.segment, place.at)).or_insert(now);
-                if now.duration_since(since) < PATIENCE { Err(Unread::Now(error)) } else { lost(&error) }
-            }
-            Err(error) => Err(Unread::Now(error)),
-        }
-    }
-
-    /// Whether nobody was told yet that the frame is lost.
-    pub(super) fn is_news(&self, place: Place) -> bool {
-        lock(&self.lost).insert((place.segment, place.at))
-    }
-}
-
-impl Active {
-    fn new(file: File) -> Arc<Self> {
-        Arc::new(Self { file, failed: Mutex::new(false) })
-    }
-}
-
 impl Unsynced {
     /// Syncs it. After that, `Files` wants to know.
     pub(super) fn sync(&self) -> io::Result<()> {
-        let mut failed = lock(&self.active.failed);
-        if *failed {
-            return Err(io::Error::other("a sync beside this one failed; it is tried again"));
-        }
-        let synced = self.active.file.sync_data();
-        *failed = synced.is_err();
-        synced
+        self.active.sync()
     }
 }
 
@@ -183,11 +67,20 @@ impl Files {
                 std::fs::remove_file(&found)?;
             }
         }
-        let open = Arc::new(Open { folder: folder.to_owned(), ..Open::default() });
+        let open = Open::new(folder);
         // Whether an earlier process synced what it had appended is not known.
         let appends = u64::from(!segments.is_empty());
-        let folder = folder.to_owned();
-        let mut files = Self { folder, segments, active: None, appends, synced: 0, length: 0, safe: 0, open };
+        let mut files = Self {
+            folder: folder.to_owned(),
+            segments,
+            active: None,
+            appends,
+            synced: 0,
+            length: 0,
+            safe: 0,
+            taken_back: 0,
+            open,
+        };
         let mut lost = None;
         if let Some(last) = files.segments.values().next_back().copied() {
             let file = files.file(last.number)?;
@@ -266,7 +159,7 @@ impl Files {
         let Some((_, active)) = &self.active else { return Ok(()) };
         self.appends += 1;
         self.length = length + parts.iter().map(|part| part.len() as u64).sum::<u64>();
-        let written = write_all(&active.file, parts);
+        let written = active.append(parts);
         if written.is_err() {
             self.take_back(length)?;
         }
@@ -275,8 +168,8 @@ impl Files {
 
     /// Takes back what was appended behind `length`.
     pub(super) fn take_back(&mut self, length: u64) -> io::Result<()> {
-        (self.length, self.safe) = (length, self.safe.min(length));
-        self.active.as_ref().map_or(Ok(()), |(_, active)| active.file.set_len(length))
+        (self.length, self.safe, self.taken_back) = (length, self.safe.min(length), self.appends);
+        self.active.as_ref().map_or(Ok(()), |(_, active)| active.cut(length))
     }
 
     /// Makes what was appended safe from a power cut.
@@ -294,24 +187,19 @@ impl Files {
         let Some((number, active)) = self.active.as_ref().filter(|_| self.synced < self.appends) else {
             return Ok(None);
         };
-        let mut failed = lock(&active.failed);
-        if *failed {
-            write_again(&path(&self.folder, *number), self.safe, self.length)?;
-            *failed = false;
-        }
-        drop(failed);
+        active.mend(&path(&self.folder, *number), self.safe, self.length)?;
         Ok(Some(Unsynced { active: Arc::clone(active), appends: self.appends, length: self.length }))
     }
 
     /// Whether a sync has failed since the last one that did not.
     pub(super) fn has_failed(&self) -> bool {
-        self.active.as_ref().is_some_and(|(_, active)| *lock(&active.failed))
+        self.active.as_ref().is_some_and(|(_, active)| active.has_failed())
     }
 
     /// A sync of the last file had failed before it was opened anew.
     pub(super) fn note_failure(&self) {
         if let Some((_, active)) = &self.active {
-            *lock(&active.failed) = true;
+            active.note_failure();
         }
     }
 
@@ -319,7 +207,10 @@ impl Files {
     pub(super) fn synced(&mut self, done: &Unsynced) {
         if self.active.as_ref().is_some_and(|(_, active)| Arc::ptr_eq(active, &done.active)) {
             self.synced = self.synced.max(done.appends);
-            self.safe = self.safe.max(done.length).min(self.length);
+            // Else others may lie where some of it was taken back meanwhile.
+            if done.appends > self.taken_back {
+                self.safe = self.safe.max(done.length);
+            }
         }
     }
 
@@ -342,43 +233,6 @@ impl Files {
     }
 }
 
-fn write_all(mut file: &File, parts: &[&[u8]]) -> io::Result<()> {
-    let mut slices: Vec<IoSlice<'_>> = parts.iter().map(|part| IoSlice::new(part)).collect();
-    let mut left = &mut slices[..];
-    while !left.is_empty() {
-        match file.write_vectored(left) {
-            Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
-            Ok(written) => IoSlice::advance_slices(&mut left, written),
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(error),
-        }
-    }
-    Ok(())
-}
-
-/// Writes bytes of a file once more, as they are read: the kernel says once that it could not write them, and from then on holds them for
-/// written. What can't even be read any more stays as it is, for who reads it to find.
-fn write_again(path: &Path, from: u64, to: u64) -> io::Result<()> {
-    let file = OpenOptions::new().read(true).write(true).open(path)?;
-    let mut bytes = [0; PAGE];
-    let mut at = from - from % PAGE as u64;
-    while at < to {
-        let page = &mut bytes[..PAGE.min(usize::try_from(to - at).unwrap_or(PAGE))];
-        match file.read_exact_at(page, at) {
-            Ok(()) => file.write_all_at(page, at)?,
-            Err(error) if is_unreadable(&error) => {}
-            Err(error) => return Err(error),
-        }
-        at += PAGE as u64;
-    }
-    Ok(())
-}
-
-/// Whether the disk can't read what is there.
-fn is_unreadable(error: &io::Error) -> bool {
-    error.raw_os_error() == Some(rustix::io::Errno::IO.raw_os_error())
-}
-
 /// How long the last file is: up to the last frame that is there. One before it that rotted costs itself, and no other. One that can't be
 /// read now may be read later: who reads it is told so, and the start does not wait for it.
 fn whole(mut frames: impl Iterator<Item = Place>, read: impl Fn(Place) -> Result<Frame, Unread>) -> u64 {
@@ -391,7 +245,7 @@ mod tests {
     use crate::embedded::log::{Appending, Core};
     use crate::embedded::writer::EmbeddedWriter;
     use crate::{Cleanup, Config, EmbeddedConfig, Message, TopicSpec, Writer};
-    use std::time::SystemTime;
+    use std::time::{Duration, Instant, SystemTime};
     use tempfile::TempDir;
 
     /// What the disk refuses to sync.
@@ -433,21 +287,22 @@ mod tests {
     fn what_a_sync_failed_to_make_safe_is_written_again_before_the_next_one_counts() {
         let folder = TempDir::new().unwrap();
         let mut files = begun(&folder);
-        let large = vec![7; 3 * PAGE];
+        let large = vec![7; 10_000];
         files.append(1, 5, &[&large]).unwrap();
         let content = std::fs::read(path(folder.path(), 1)).unwrap();
-        let (_, there) = files.active.replace((1, unsyncable())).unwrap();
+        let there = files.active.replace((1, unsyncable())).unwrap().1;
         // Whoever took it before and syncs it now is told nothing of what failed.
         let beside = files.unsynced().unwrap().unwrap();
         files.sync().unwrap_err();
         beside.sync().unwrap_err();
         // The same file, which can be synced now.
-        let (_, failed) = files.active.take().unwrap();
-        let failed = Mutex::new(*lock(&failed.failed));
-        files.active = Some((1, Arc::new(Active { file: there.file.try_clone().unwrap(), failed })));
+        assert!(files.has_failed());
+        files.active = Some((1, there));
+        files.note_failure();
+        let there = OpenOptions::new().append(true).open(path(folder.path(), 1)).unwrap();
         let written = || {
-            let before = there.file.metadata().unwrap().modified().unwrap();
-            there.file.set_modified(SystemTime::UNIX_EPOCH).unwrap();
+            let before = there.metadata().unwrap().modified().unwrap();
+            there.set_modified(SystemTime::UNIX_EPOCH).unwrap();
             before != SystemTime::UNIX_EPOCH
         };
         assert!(written());
@@ -503,42 +358,6 @@ mod tests {
         assert_eq!(whole(&[Whole, Unreadable, Torn]), 20);
         assert_eq!(whole(&[Unreadable, Whole, Unreadable]), 30);
         assert_eq!(whole(&[Torn]), 0);
-    }
-
-    #[test]
-    fn a_frame_that_is_lost_is_news_once_and_one_that_the_disk_cannot_read_is_lost_after_twenty_seconds() {
-        let folder = TempDir::new().unwrap();
-        let open = begun(&folder).readers();
-        let place = |segment| Place { segment, at: 1, length: 4 };
-        // Nothing is mapped where it begins, so that reading there is the same error as that of a bad sector.
-        std::os::unix::fs::symlink("/proc/self/mem", path(folder.path(), 3)).unwrap();
-        let begun = Instant::now();
-        let read = |segment, after| open.read_at(place(segment), begun + after);
-        for tries in 0..200 {
-            assert!(matches!(read(3, PATIENCE * tries / 200), Err(Unread::Now(_))), "{tries}");
-        }
-        for segment in [1, 2, 3] {
-            for news in [true, false] {
-                let Err(Unread::Lost(why)) = read(segment, PATIENCE) else { panic!("{segment}") };
-                let begins =
-                    format!("{}: no whole frame at byte 1: ", path(folder.path(), segment).display());
-                assert!(why.starts_with(&begins), "{why}");
-                assert_eq!(open.is_news(place(segment)), news);
-            }
-        }
-    }
-
-    #[test]
-    fn a_frame_is_not_lost_at_its_first_try_however_long_others_could_not_be_read() {
-        let folder = TempDir::new().unwrap();
-        let open = begun(&folder).readers();
-        std::os::unix::fs::symlink("/proc/self/mem", path(folder.path(), 3)).unwrap();
-        let begun = Instant::now();
-        for (at, after, lost) in [(1, 0, false), (2, 60, false), (2, 61, false), (1, 61, true), (2, 80, true)]
-        {
-            let read = open.read_at(Place { segment: 3, at, length: 4 }, begun + Duration::from_secs(after));
-            assert_eq!(matches!(read, Err(Unread::Lost(_))), lost, "{at} after {after} s");
-        }
     }
 
     #[test]

@@ -5,10 +5,11 @@
 //! `appending`, `index`, `state`; nothing waits for a disk while it holds `state`.
 
 use super::config::Fsync;
-use super::files::{Files, Open, Unread};
+use super::files::Files;
 use super::frame::{Closed, Frame};
 use super::group::Group;
 use super::index::{Change, Ends, Index, Offsets, Topic};
+use super::open::{Open, Unread};
 use super::writing::{Done, Writing};
 use crate::{Config, Error, Position, Result, metrics};
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
@@ -135,7 +136,7 @@ pub(super) struct Offers<'a> {
     pub positions: &'a [Position],
 }
 
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 

@@ -15,6 +15,7 @@
 //! **Alone.** One process has the folder. Members of groups, identities of producers and open transactions are that process's, so a
 //! crash ends them all; what outlives a cycle within it is fenced by epochs.
 
+mod active;
 mod config;
 mod consumer;
 mod files;
@@ -22,6 +23,7 @@ pub(crate) mod frame;
 mod group;
 mod index;
 mod log;
+mod open;
 mod producer;
 mod reader;
 mod topics;
