@@ -79,6 +79,7 @@ pub fn judge(report: &mut Report) {
     let expect = &report.scenario.expect;
     // Whatever it led to: nothing that was missed for it is the machine's.
     let broken = !report.reasons.is_empty();
+    let all_came = report.missed.values().all(|flows| *flows == 0);
     let mut checks = Vec::new();
     let mut check = |what: &str, wanted: String, seen: String, holds: Option<bool>| {
         checks.push(Check { what: what.to_owned(), wanted, seen, holds });
@@ -152,7 +153,6 @@ pub fn judge(report: &mut Report) {
     }
     if expect.min_dead > 0 {
         // Nobody knows how much of it was among what was missed.
-        let all_came = report.missed.values().all(|flows| *flows == 0);
         let least = if all_came { expect.min_dead.max(report.noise) } else { expect.min_dead };
         let wanted = format!("at least {least}");
         check("dead letters", wanted, report.dead.to_string(), Some(report.dead >= least));
@@ -187,7 +187,7 @@ pub fn judge(report: &mut Report) {
     });
     // Wrong whatever was missed: a stack that broke, what is there too often, a rollup that is not its flows, and, where it is known that they
     // reached weir.raw, flows that are not there.
-    let known = report.compared == Compared::Raw || report.missed.values().all(|flows| *flows == 0);
+    let known = report.compared == Compared::Raw || all_came;
     let gone = report.lost + report.unkept > 0 || faults > 0;
     let proven = broken || report.doubled > 0 || wrong > 0 || (known && gone);
     report.verdict = match (unasked.is_empty() && !report.stopped, report.reasons.is_empty()) {
