@@ -16,7 +16,7 @@ cargo build --release --locked -p weir -p weir-loadtest
 step "tests"
 # The bus and its files, ingest's spool, the decoder's transactions, the sink's plans and inserts, the engine's log, the model, the stack; and
 # what is tested of it without I/O, beside the code.
-cargo test --profile checked --locked --workspace --lib --bins --test kafka --test coordinator --test stopped --test embedded --test start --test store \
+cargo test --profile checked --locked --workspace --lib --bins --test kafka --test coordinator --test stopped --test embedded --test power_cut --test start --test store \
     --test engine --test model --test repair --test replay --test faults --test standalone --test redecode --test deadletter
 step "load tests"
 rm -rf "$out"
