@@ -35,6 +35,10 @@ fn every_scenario_has_a_report_in_which_nothing_was_lost_or_doubled() {
         let name = report.scenario.name.as_str();
         assert_eq!(report.scenario, Scenario::load(name).unwrap(), "{name} is another scenario now");
         assert!(!report.stopped, "{name}");
+        let commit = report.machine.weir.strip_suffix(')').and_then(|weir| weir.split_once(" ("));
+        let commit = commit.map_or("", |(_, commit)| commit);
+        let whole = commit.len() >= 7 && commit.bytes().all(|byte| byte.is_ascii_hexdigit());
+        assert!(whole, "{name}: {} is no commit that anybody can build", report.machine.weir);
         assert_eq!((report.lost, report.doubled), (0, 0), "{name}");
         let passes = report.verdict == Verdict::Pass && report.reasons.is_empty();
         assert_eq!(passes, !SHORT.contains(&name), "{name}: {:?}", report.reasons);
