@@ -8,7 +8,8 @@ use anyhow::{Context, Result};
 use std::collections::{HashMap, HashSet};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::net::{Ipv4Addr, Ipv6Addr};
-use weir_bus::{Bus, Reader, Record, Restored};
+use std::ops::ControlFlow;
+use weir_bus::{Bus, Reader};
 use weir_schemas::frame;
 
 /// A data datagram that was sent. There are millions of them, so this is kept small.
@@ -92,10 +93,15 @@ impl Begin {
     /// # Errors
     /// Where there is no such topic, or the bus does not answer.
     pub fn now<B: Bus>(bus: &B) -> Result<Self> {
+        Self::of(bus, |(_, end)| end)
+    }
+
+    fn of<B: Bus>(bus: &B, which: impl Fn((i64, i64)) -> i64) -> Result<Self> {
         let topic = bus.topics().raw;
         let mut reader = bus.reader()?;
-        let ends = partitions(bus)?.into_iter().map(|number| Ok((number, reader.bounds(&topic, number)?.1)));
-        Ok(Self(ends.collect::<Result<_>>()?))
+        let each =
+            partitions(bus)?.into_iter().map(|number| Ok((number, which(reader.bounds(&topic, number)?))));
+        Ok(Self(each.collect::<Result<_>>()?))
     }
 }
 
@@ -112,8 +118,7 @@ impl Received {
     /// # Errors
     /// Where the bus can't be read, or a frame is none.
     pub fn read<B: Bus>(bus: &B) -> Result<Self> {
-        let partitions = partitions(bus)?;
-        Self::default().reading(bus, |topic, reader, each| reader.restore(topic, &partitions, each))
+        Self::default().reading(bus, &Begin::of(bus, |(begin, _)| begin)?)
     }
 
     /// Reads what came since a run began, and tells the datagrams of its routers apart.
@@ -121,24 +126,25 @@ impl Received {
     /// # Errors
     /// As [`Self::read`], and where retention has taken some of it.
     pub fn since<B: Bus>(bus: &B, begin: &Begin, own: impl IntoIterator<Item = Ipv4Addr>) -> Result<Self> {
-        let found = Self { own: own.into_iter().collect(), ..Self::default() };
-        found.reading(bus, |topic, reader, each| reader.read_on(topic, &begin.0, each))
+        Self { own: own.into_iter().collect(), ..Self::default() }.reading(bus, begin)
     }
 
-    fn reading<B: Bus>(
-        mut self,
-        bus: &B,
-        read: impl FnOnce(&str, &mut B::Reader, &mut dyn FnMut(&Record<'_>)) -> weir_bus::Result<Vec<Restored>>,
-    ) -> Result<Self> {
-        let (topic, mut fault) = (bus.topics().raw, None);
-        read(&topic, &mut bus.reader()?, &mut |record| {
-            let taken = self.take(record.key().unwrap_or_default(), record.value().unwrap_or_default());
-            if let Err(error) = taken {
-                let place = format!("{topic}/{} offset {}", record.partition(), record.offset());
-                fault.get_or_insert(error.context(place));
-            }
-        })?;
-        fault.map_or(Ok(self), Err)
+    fn reading<B: Bus>(mut self, bus: &B, begin: &Begin) -> Result<Self> {
+        let (topic, mut reader) = (bus.topics().raw, bus.reader()?);
+        for &(partition, first) in &begin.0 {
+            let mut fault = None;
+            reader.read_on(&topic, partition, first..i64::MAX, &mut |record| match self
+                .take(record.key().unwrap_or_default(), record.value().unwrap_or_default())
+            {
+                Ok(()) => ControlFlow::Continue(()),
+                Err(error) => {
+                    fault = Some(error.context(format!("{topic}/{partition} offset {}", record.offset())));
+                    ControlFlow::Break(())
+                }
+            })?;
+            fault.map_or(Ok(()), Err)?;
+        }
+        Ok(self)
     }
 
     /// Takes a record of the topic.

@@ -1,6 +1,7 @@
 //! The real bus, bent where a test says so: everything is forwarded, but what its [`Bends`] take over.
 
 use std::fmt;
+use std::ops::{ControlFlow, Range};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
@@ -222,10 +223,11 @@ impl<B: Bends> Reader for Bent<B, KafkaReader> {
     fn read_on(
         &mut self,
         topic: &str,
-        from: &[(i32, i64)],
-        each: &mut dyn FnMut(&Record<'_>),
-    ) -> Result<Vec<Restored>> {
-        self.inner.read_on(topic, from, each)
+        partition: i32,
+        range: Range<i64>,
+        each: &mut dyn FnMut(&Record<'_>) -> ControlFlow<()>,
+    ) -> Result<()> {
+        self.inner.read_on(topic, partition, range, each)
     }
     fn tail(&mut self, topic: &str, from: &[(i32, i64)]) -> Result<()> {
         self.inner.tail(topic, from)

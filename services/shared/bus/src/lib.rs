@@ -20,6 +20,7 @@ mod partition;
 mod record;
 mod topics;
 
+use std::ops::{ControlFlow, Range};
 use std::time::Duration;
 
 pub use config::{Compression, Config, Properties, Retention};
@@ -274,6 +275,20 @@ pub struct Restored {
     pub next_offset: i64,
 }
 
+/// Gives `each` what lies before `end`, and breaks off there.
+fn before(
+    end: i64,
+    each: &mut dyn FnMut(&Record<'_>) -> ControlFlow<()>,
+) -> impl FnMut(&Record<'_>) -> ControlFlow<()> {
+    move |record| {
+        if record.offset() >= end {
+            return ControlFlow::Break(());
+        }
+        each(record)?;
+        if record.offset() + 1 < end { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+    }
+}
+
 /// Reader of partitions chosen by hand, for state and compacted topics. Committed records only.
 pub trait Reader: Send + 'static {
     /// Reads partitions from their beginnings to their ends as they are now, after every transaction that was open when this was
@@ -289,16 +304,19 @@ pub trait Reader: Send + 'static {
         each: &mut dyn FnMut(&Record<'_>),
     ) -> Result<Vec<Restored>>;
 
-    /// Reads on from these offsets, as [`Reader::restore`] from the beginnings.
+    /// Reads the records of `range`, the end not included, until `each` breaks off. Nothing behind the end is given, however fast the
+    /// log grows meanwhile, and of a range that ends behind the log comes what [`Reader::restore`] would give. Offsets that no record
+    /// has are passed over: whoever must know of them looks at those that come.
     ///
     /// # Errors
-    /// As [`Reader::restore`], and where a log no longer has the offset.
+    /// As [`Reader::restore`], and where the log does not have the first offset, or no longer has the next one while it is read.
     fn read_on(
         &mut self,
         topic: &str,
-        from: &[(i32, i64)],
-        each: &mut dyn FnMut(&Record<'_>),
-    ) -> Result<Vec<Restored>>;
+        partition: i32,
+        range: Range<i64>,
+        each: &mut dyn FnMut(&Record<'_>) -> ControlFlow<()>,
+    ) -> Result<()>;
 
     /// Follows these partitions of `topic` from these offsets on, instead of what it followed of that topic before.
     ///

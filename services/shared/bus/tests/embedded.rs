@@ -119,6 +119,8 @@ contract! {
     a_partition_starts_where_it_is_told_and_not_before
     an_offset_that_the_log_does_not_have_is_an_error_and_no_jump
     who_is_no_member_sees_how_far_a_group_is_and_reads_on_from_there
+    a_range_is_read_to_its_end_or_until_it_is_broken_off
+    a_range_waits_for_what_is_open_before_its_end_and_for_nothing_else
     a_topic_that_is_created_again_is_another_incarnation
     topics_that_are_not_as_they_must_be_are_refused_by_name
     a_writer_counts_what_is_acknowledged_and_keeps_order

@@ -2,8 +2,9 @@
 
 use super::frame::{Frame, record};
 use super::log::Core;
-use crate::{Committed, Error, Reader, Record, Restored, Result, metrics};
+use crate::{Committed, Error, Reader, Record, Restored, Result, before, metrics};
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::{ControlFlow, Range};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -135,18 +136,16 @@ impl Followed {
 }
 
 impl EmbeddedReader {
-    /// Reads each partition from where it is told, else from its beginning, to its end.
+    /// Reads each partition from where it is told, else from its beginning, to its end or until `each` breaks off.
     fn read(
         &mut self,
         topic: &str,
         from: &[(i32, Option<i64>)],
-        each: &mut dyn FnMut(&Record<'_>),
+        each: &mut dyn FnMut(&Record<'_>) -> ControlFlow<()>,
     ) -> Result<Vec<Restored>> {
-        let partitions: Vec<i32> = from.iter().map(|(partition, _)| *partition).collect();
-        self.settle(topic, &partitions)?;
         let log = self.core.log(topic)?;
         let mut all = Vec::new();
-        for (partition, offset) in from {
+        'partitions: for (partition, offset) in from {
             let missing = || Error::NotAssigned { topic: topic.to_owned(), partition: *partition };
             let ends = log.ends(*partition).ok_or_else(missing)?;
             let (begin, end) = (ends.begin, ends.next);
@@ -175,7 +174,10 @@ impl EmbeddedReader {
                     restored.records += 1;
                     restored.bytes += (stored.key.len() + stored.value.map_or(0, <[u8]>::len)) as u64;
                     let place = (topic, *partition, frame.base + i64::from(stored.delta));
-                    each(&Record::stored(place, frame.appended, stored));
+                    if each(&Record::stored(place, frame.appended, stored)).is_break() {
+                        all.push(restored);
+                        break 'partitions;
+                    }
                 }
                 restored.next_offset = frame.end;
             }
@@ -193,18 +195,29 @@ impl Reader for EmbeddedReader {
         partitions: &[i32],
         each: &mut dyn FnMut(&Record<'_>),
     ) -> Result<Vec<Restored>> {
+        self.settle(topic, partitions)?;
         let from: Vec<_> = partitions.iter().map(|partition| (*partition, None)).collect();
-        self.read(topic, &from, each)
+        self.read(topic, &from, &mut |record| {
+            each(record);
+            ControlFlow::Continue(())
+        })
     }
 
     fn read_on(
         &mut self,
         topic: &str,
-        from: &[(i32, i64)],
-        each: &mut dyn FnMut(&Record<'_>),
-    ) -> Result<Vec<Restored>> {
-        let from: Vec<_> = from.iter().map(|(partition, offset)| (*partition, Some(*offset))).collect();
-        self.read(topic, &from, each)
+        partition: i32,
+        range: Range<i64>,
+        each: &mut dyn FnMut(&Record<'_>) -> ControlFlow<()>,
+    ) -> Result<()> {
+        if range.is_empty() {
+            return Ok(());
+        }
+        // Records have offsets from their commit on: what is open can't come to lie before the end of the log.
+        if range.end > self.core.bounds(topic, partition)?.1 {
+            self.settle(topic, &[partition])?;
+        }
+        self.read(topic, &[(partition, Some(range.start))], &mut before(range.end, each)).map(drop)
     }
 
     fn tail(&mut self, topic: &str, from: &[(i32, i64)]) -> Result<()> {

@@ -7,12 +7,13 @@
 use super::consumer::positions_of;
 use super::reports::Reports;
 use super::{exists, failed, list, reading, refused, watermarks};
-use crate::{Committed, Config, Error, Reader, Record, Restored, Result, metrics};
+use crate::{Committed, Config, Error, Reader, Record, Restored, Result, before, metrics};
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::Message;
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::{ControlFlow, Range};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -76,12 +77,12 @@ impl KafkaReader {
         })
     }
 
-    /// Waits until everything that is in the logs now is committed or aborted; returns where each ends.
-    fn settle(&self, topic: &str, partitions: &[i32]) -> Result<Vec<i64>> {
+    /// Waits until everything that is in the logs now, and lies before `to`, is committed or aborted; returns where each ends.
+    fn settle(&self, topic: &str, partitions: &[i32], to: i64) -> Result<Vec<i64>> {
         // All ends before any waiting: one open transaction usually has written to all of them.
         let ends: Vec<i64> = partitions
             .iter()
-            .map(|partition| Ok(self.watermarks(&self.ahead, topic, *partition)?.1))
+            .map(|partition| Ok(self.watermarks(&self.ahead, topic, *partition)?.1.min(to)))
             .collect::<Result<_>>()?;
         let (begun, limit) = (Instant::now(), Duration::from_millis(self.config.restore_timeout_ms));
         for (&partition, &high) in partitions.iter().zip(&ends) {
@@ -100,12 +101,12 @@ impl KafkaReader {
         Ok(ends)
     }
 
-    /// Reads what is assigned until each partition of `reading` has said that it has no more.
+    /// Reads what is assigned until each partition of `reading` has said that it has no more, or `each` breaks off.
     fn read_to_end(
         &self,
         topic: &str,
         reading: &mut BTreeMap<i32, Restored>,
-        each: &mut dyn FnMut(&Record<'_>),
+        each: &mut dyn FnMut(&Record<'_>) -> ControlFlow<()>,
     ) -> Result<()> {
         let mut open: BTreeSet<i32> = reading.keys().copied().collect();
         let doing = |open: &BTreeSet<i32>| {
@@ -118,13 +119,16 @@ impl KafkaReader {
                 Some(Ok(message)) if message.topic() == topic => {
                     // What comes after an end was written after the question, and may be taken or left.
                     let Some(restored) = reading.get_mut(&message.partition()) else { continue };
-                    heard = Instant::now();
                     let size =
                         message.key().map_or(0, <[u8]>::len) + message.payload().map_or(0, <[u8]>::len);
                     restored.records += 1;
                     restored.bytes += size as u64;
                     restored.next_offset = restored.next_offset.max(message.offset() + 1);
-                    each(&Record::from_kafka(message));
+                    if each(&Record::from_kafka(message)).is_break() {
+                        break;
+                    }
+                    // What is done with a record may take longer than a broker's answer.
+                    heard = Instant::now();
                 }
                 Some(Err(KafkaError::PartitionEOF(ended))) => {
                     heard = Instant::now();
@@ -173,22 +177,28 @@ fn passing(error: &KafkaError) -> bool {
 }
 
 impl KafkaReader {
-    /// Reads each partition from where it is told to its end as it is now.
+    /// Reads each partition from where it is told to its end as it is now, to `to`, or until `each` breaks off.
     fn read(
         &mut self,
         topic: &str,
         from: &[(i32, Offset)],
-        each: &mut dyn FnMut(&Record<'_>),
+        to: i64,
+        each: &mut dyn FnMut(&Record<'_>) -> ControlFlow<()>,
     ) -> Result<Vec<Restored>> {
         let doing = |error| failed(format!("restoring from {topic}"), error, Duration::ZERO);
         let partitions: Vec<i32> = from.iter().map(|(partition, _)| *partition).collect();
-        let ends = self.settle(topic, &partitions)?;
+        let ends = self.settle(topic, &partitions, to)?;
         let mut reading = BTreeMap::new();
         for (&(partition, offset), &next_offset) in from.iter().zip(&ends) {
             let begin = match offset {
                 Offset::Offset(offset) => offset,
                 _ => self.watermarks(&self.stable, topic, partition)?.0,
             };
+            if begin > next_offset {
+                let (begin, end) = self.watermarks(&self.ahead, topic, partition)?;
+                let (topic, wanted) = (topic.to_owned(), offset.to_raw().unwrap_or_default());
+                return Err(Error::OffsetOutOfRange { topic, partition, wanted, begin, end });
+            }
             if begin < next_offset {
                 reading.insert(partition, Restored { records: 0, bytes: 0, next_offset });
             }
@@ -196,7 +206,8 @@ impl KafkaReader {
         if !reading.is_empty() {
             let wanted = from.iter().copied().filter(|(partition, _)| reading.contains_key(partition));
             self.restoring.assign(&list(topic, wanted)?).map_err(doing)?;
-            let read = self.read_to_end(topic, &mut reading, each);
+            let read = self.read_to_end(topic, &mut reading, &mut before(to, each));
+            // What was fetched for it and not taken is thrown away by this, but for one thing: that retention took the next offset.
             self.restoring.unassign().map_err(doing)?;
             read?;
         }
@@ -219,18 +230,23 @@ impl Reader for KafkaReader {
         each: &mut dyn FnMut(&Record<'_>),
     ) -> Result<Vec<Restored>> {
         let from: Vec<_> = partitions.iter().map(|partition| (*partition, Offset::Beginning)).collect();
-        self.read(topic, &from, each)
+        self.read(topic, &from, i64::MAX, &mut |record| {
+            each(record);
+            ControlFlow::Continue(())
+        })
     }
 
     fn read_on(
         &mut self,
         topic: &str,
-        from: &[(i32, i64)],
-        each: &mut dyn FnMut(&Record<'_>),
-    ) -> Result<Vec<Restored>> {
-        let from: Vec<_> =
-            from.iter().map(|(partition, offset)| (*partition, Offset::Offset(*offset))).collect();
-        self.read(topic, &from, each)
+        partition: i32,
+        range: Range<i64>,
+        each: &mut dyn FnMut(&Record<'_>) -> ControlFlow<()>,
+    ) -> Result<()> {
+        if range.is_empty() {
+            return Ok(());
+        }
+        self.read(topic, &[(partition, Offset::Offset(range.start))], range.end, each).map(drop)
     }
 
     fn tail(&mut self, topic: &str, from: &[(i32, i64)]) -> Result<()> {

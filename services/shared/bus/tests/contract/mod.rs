@@ -2,6 +2,7 @@
 //! (see `kafka.rs`), each with a name of its own, so that they can run beside each other on one bus.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::{ControlFlow, Range};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 use weir_bus::{
@@ -592,10 +593,100 @@ pub fn who_is_no_member_sees_how_far_a_group_is_and_reads_on_from_there<B: Bus>(
     assert_eq!(reader.committed(name, &input, &[0, 1]).unwrap(), committed);
     for (from, expected) in [(0, vec!["a", "b", "c"]), (2, vec!["c"]), (3, Vec::new())] {
         let mut seen = Vec::new();
-        reader.read_on(&input, &[(0, from), (1, 0)], &mut |record| seen.push(text(record))).unwrap();
+        let mut each = |record: &Record<'_>| {
+            seen.push(text(record));
+            ControlFlow::Continue(())
+        };
+        reader.read_on(&input, 0, from..3, &mut each).unwrap();
         assert_eq!(seen, expected, "{from}");
     }
     assert_eq!(read(&mut consumer, 1), [(2, "c".to_owned())]);
+}
+
+pub fn a_range_is_read_to_its_end_or_until_it_is_broken_off<B: Bus>(bus: &B, name: &str) {
+    const COUNT: i64 = 5_000;
+    let input = topic(bus, name, 2, DAY);
+    let values: Vec<String> = (0..COUNT).map(|n| n.to_string()).collect();
+    write(bus, &input, 0, values.iter().map(String::as_str));
+    write(bus, &input, 1, ["beside"]);
+    let (mut reader, mut writer) = (bus.reader().unwrap(), bus.writer(8 << 20).unwrap());
+    let mut read = |range: Range<i64>, most: usize, act: &mut dyn FnMut()| {
+        let mut seen = Vec::new();
+        let mut each = |record: &Record<'_>| {
+            assert_eq!(record.partition(), 0);
+            act();
+            seen.push(record.offset());
+            if seen.len() < most { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+        };
+        reader.read_on(&input, 0, range, &mut each).unwrap();
+        seen
+    };
+    let all = usize::MAX;
+    // What was fetched ahead for one range is never taken for the next one's.
+    for (range, most, expected) in [
+        (0..COUNT, 1, 0..1),
+        (0..COUNT, 10, 0..10),
+        (4_000..COUNT, 3, 4_000..4_003),
+        (7..20, all, 7..20),
+        (5..COUNT - 1, all, 5..COUNT - 1),
+        (2..3, all, 2..3),
+        (9..9, all, 0..0),
+        (COUNT - 2..COUNT + 9, all, COUNT - 2..COUNT),
+        (COUNT..COUNT + 9, all, 0..0),
+    ] {
+        assert_eq!(read(range.clone(), most, &mut || {}), expected.collect::<Vec<_>>(), "{range:?}, {most}");
+    }
+    // A reader whose own doing makes the log grow comes to the end that was there before.
+    let mut grow = || {
+        writer.try_send(&message(&input, 0, "k", "more"), 1).unwrap().unwrap();
+        assert!(writer.flush(LONG));
+    };
+    assert_eq!(read(COUNT - 20..COUNT, all, &mut grow), (COUNT - 20..COUNT).collect::<Vec<_>>());
+    assert_eq!(read(COUNT..COUNT + 20, all, &mut || {}).len(), 20);
+}
+
+pub fn a_range_waits_for_what_is_open_before_its_end_and_for_nothing_else<B: Bus>(bus: &B, name: &str) {
+    let (input, output) =
+        (topic(bus, &format!("{name}.in"), 1, DAY), topic(bus, &format!("{name}.out"), 1, DAY));
+    let mut consumer = member(bus, name, &input, name, 1);
+    let mut producer = bus.transactional(name).unwrap();
+    let send = |producer: &mut B::Producer, value: &str| {
+        producer.begin().unwrap();
+        producer.send(&message(&output, 0, "k", value)).unwrap();
+    };
+    let read = |range: Range<i64>| {
+        let mut seen = Vec::new();
+        let mut each = |record: &Record<'_>| {
+            seen.push((record.offset(), text(record)));
+            ControlFlow::Continue(())
+        };
+        bus.reader().unwrap().read_on(&output, 0, range, &mut each).map(|()| seen)
+    };
+    for value in ["first", "second"] {
+        send(&mut producer, value);
+        producer.commit(&mut consumer, &[Position::new(0, 0)]).unwrap();
+    }
+    let there = read(0..i64::MAX).unwrap();
+    let [first, second] = &there[..] else { panic!("{there:?}") };
+    assert_eq!((first.1.as_str(), second.1.as_str()), ("first", "second"));
+    // A range whose last offset no record has, as that of a marker on Kafka, does not end with what comes behind it.
+    assert_eq!(read(0..second.0).unwrap(), [first.clone()]);
+    let end = bus.reader().unwrap().bounds(&output, 0).unwrap().1;
+    assert!(
+        matches!(read(end + 1..end + 2), Err(Error::OffsetOutOfRange { partition: 0, wanted, .. }) if wanted == end + 1)
+    );
+
+    send(&mut producer, "third");
+    let_it_reach_the_log();
+    // It would not come back as long as the transaction is open.
+    assert_eq!(read(0..end).unwrap(), there);
+    std::thread::scope(|threads| {
+        let all = threads.spawn(|| read(0..end + 1));
+        std::thread::sleep(Duration::from_millis(1500));
+        assert!(!all.is_finished(), "it did not wait");
+        producer.commit(&mut consumer, &[Position::new(0, 0)]).unwrap();
+        assert_eq!(all.join().unwrap().unwrap().last().unwrap(), &(end, "third".to_owned()));
+    });
 }
 
 pub fn a_topic_that_is_created_again_is_another_incarnation<B: Bus>(bus: &B, name: &str) {
