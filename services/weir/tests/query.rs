@@ -5,7 +5,9 @@ use serde_json::Value as Json;
 use std::process::Command;
 use std::time::{SystemTime, UNIX_EPOCH};
 use tokio_util::sync::CancellationToken;
-use weir_schemas::rollup::{AsRow, ExporterRow, LinkMemberRow, LinkRow, RateRow, Table, tables};
+use weir_schemas::rollup::{
+    AsRow, ExporterRow, InterfaceRow, LinkMemberRow, LinkRow, RateRow, Table, tables,
+};
 use weir_schemas::value::Slot;
 use weir_schemas::{Connectivity, Direction, Ip, Observation, RateSource, SamplingKind, Time};
 use weir_stack::Home;
@@ -118,6 +120,7 @@ async fn a_query_counts_what_it_says_and_says_what_it_leaves_out() {
     what_was_taken_back_is_in_no_answer(&url).await;
     what_is_left_out_is_named_once_a_flow(&url).await;
     a_kind_of_link_takes_the_place_of_the_boundary(&url).await;
+    a_filter_picks_the_sides_that_it_says(&url).await;
     only_the_time_that_is_kept_is_averaged_over(&url).await;
 
     stop.cancel();
@@ -351,6 +354,73 @@ async fn a_kind_of_link_takes_the_place_of_the_boundary(url: &str) {
         assert_eq!(rows, [((*kind).to_owned(), 1000 * (n as u64 + 1), 0)]);
     }
     assert_eq!(case.ask(&[])["total"]["bytes_in"], 6000);
+}
+
+async fn a_filter_picks_the_sides_that_it_says(url: &str) {
+    const DESCRIPTION: &str = "it's \\ \"quoted\"\ttwice; --";
+    let mut case = Case::new(url, "filters").await;
+    links(&mut case, &[(1, Connectivity::Transit, 64500), (2, Connectivity::Ix, 0)]).await;
+    let mut out = Vec::new();
+    ExporterRow { exporter: B, name: "edge2", version: 1, ..ExporterRow::default() }.put_row(&mut out);
+    case.put("exporters", out).await;
+    let mut out = Vec::new();
+    let interface = InterfaceRow {
+        exporter: A,
+        if_index: 2,
+        name: "xe-0/0/2.1",
+        description: DESCRIPTION,
+        version: 1,
+        ..InterfaceRow::default()
+    };
+    interface.put_row(&mut out);
+    case.put("interfaces", out).await;
+    let v6 = Ip("2001:db8::1".parse::<std::net::Ipv6Addr>().unwrap().octets());
+    let side = LinkRow { sampling_interval: 1000, ..case.side() };
+    let rows = [
+        LinkRow { asn: 1, ..side },
+        LinkRow { asn: 2, if_index: 2, direction: Direction::Out, neighbour_as: 64502, ..side },
+        LinkRow { asn: 3, if_index: 6, family: 6, ..side },
+        LinkRow { asn: 4, exporter: B, ..side },
+        LinkRow { asn: 4_000_000_000, exporter: v6, family: 6, ..side },
+    ];
+    case.sides(&rows).await;
+    let quoted =
+        format!("interface_description = \"{}\"", DESCRIPTION.replace('\\', "\\\\").replace('"', "\\\""));
+    let (one, two, three, four, five) = ("AS1", "AS2", "AS3", "AS4", "AS4000000000");
+    for (filter, expected) in [
+        ("as = 1", vec![one]),
+        ("as IN (AS2, 4000000000, 7)", vec![two, five]),
+        ("as > 2 AND as <= 4", vec![three, four]),
+        ("as NOT IN (1, 2)", vec![three, four, five]),
+        ("NOT as = 1 AND NOT (as = 2 OR as = 3)", vec![four, five]),
+        ("neighbour = 64500 OR neighbour = 64502", vec![one, two]),
+        ("link = L AND connectivity != ix", vec![one]),
+        ("link = \"\"", vec![three, four, five]),
+        ("provider IN (P, Q)", vec![one, two]),
+        ("connectivity = transit", vec![one]),
+        ("connectivity NOT IN (transit, unknown)", vec![two]),
+        ("direction = out", vec![two]),
+        ("exporter = edge2", vec![four]),
+        ("exporter = 192.0.2.1", vec![one, two, three]),
+        ("exporter_address IN (192.0.2.2/31, 198.51.100.7)", vec![four]),
+        ("exporter_address IN 0.0.0.0/0", vec![one, two, three, four]),
+        ("exporter_address IN ::/0", vec![five]),
+        ("exporter_address = 2001:db8::1", vec![five]),
+        ("exporter_address NOT IN (2001:db8::/32)", vec![one, two, three, four]),
+        ("interface = xe-0/0/2.1", vec![two]),
+        (&quoted, vec![two]),
+        ("if_index >= 2", vec![two, three]),
+        ("family = 6", vec![three, five]),
+        ("provider = \"') OR 1 = 1 --\"", vec![]),
+    ] {
+        let rows = case.rows(&["--scope", "all", "--by", "as", "--filter", filter]);
+        let names: Vec<_> = rows.iter().map(|row| row.0.as_str()).collect();
+        assert_eq!(names, expected, "{filter}");
+    }
+    // A filter that names kinds of links is about these, and no boundary is put around it.
+    assert_eq!(case.rows(&["--by", "as", "--filter", "connectivity = unknown"]).len(), 3);
+    assert_eq!(case.rows(&["--by", "as", "--filter", "direction = in"]).len(), 1);
+    assert_eq!(case.ask(&["--scope", "all", "--filter", "family = 6"])["total"]["bytes_in"], 2000);
 }
 
 async fn only_the_time_that_is_kept_is_averaged_over(url: &str) {

@@ -1,88 +1,22 @@
 //! The question on the command line: words and numbers, checked before anything is asked.
 
-use super::Question;
-use super::period::{self, Kept, Period};
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
+use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use clap::{Args, ValueEnum};
-
-/// A dimension to group by.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum Dimension {
-    /// Origin AS: in: the source's, out: the destination's.
-    As,
-    /// Neighbour AS: the link's as classified now, else the one that the records have.
-    Neighbour,
-    /// Link, by its name now.
-    Link,
-    /// Provider of the link, by its name now.
-    Provider,
-    /// What the link is for, as classified now.
-    Connectivity,
-    /// Exporter.
-    Exporter,
-    /// Interface.
-    Interface,
-    /// Address family.
-    Family,
-}
+use std::net::IpAddr;
+use weir_api::query::field::{Dimension, FIELDS, named};
+use weir_api::query::period::{self, Kept, Period};
+use weir_api::query::{Counted, Question, Scope};
+use weir_filter::{Compare, Expr, Test, Value, parse};
+use weir_schemas::Connectivity;
 
 /// Which interfaces count.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum Scope {
+enum Which {
     /// Transit, IX and PNI: the border of the network, where nothing is counted twice.
     Boundary,
     /// All interfaces, classified or not.
     All,
-}
-
-/// Which records count, by where the packet was observed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum Counted {
-    /// Observed on the input interface; records that don't say count so by configuration.
-    Ingress,
-    /// Observed on the output interface.
-    Egress,
-}
-
-impl Counted {
-    /// Its word in the store and on the command line.
-    pub fn word(self) -> &'static str {
-        match self {
-            Self::Ingress => "ingress",
-            Self::Egress => "egress",
-        }
-    }
-}
-
-/// What a link is for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum Kind {
-    /// Paid upstream.
-    Transit,
-    /// Internet exchange.
-    Ix,
-    /// Private network interconnect.
-    Pni,
-    /// Paying customer.
-    Customer,
-    /// Inside one's own network.
-    Core,
-    /// Not classified.
-    Unknown,
-}
-
-impl Kind {
-    /// Its word in the store.
-    pub fn word(self) -> &'static str {
-        match self {
-            Self::Transit => "transit",
-            Self::Ix => "ix",
-            Self::Pni => "pni",
-            Self::Customer => "customer",
-            Self::Core => "core",
-            Self::Unknown => "unknown",
-        }
-    }
 }
 
 /// How the answer is printed.
@@ -98,7 +32,7 @@ pub enum Form {
 #[derive(Args)]
 pub struct Arguments {
     /// What to group by, several with commas.
-    #[arg(long, value_enum, value_delimiter = ',', default_values_t = [Dimension::As, Dimension::Link])]
+    #[arg(long, value_parser = dimension(), value_delimiter = ',', default_values = ["as", "link"])]
     by: Vec<Dimension>,
     /// The last so much time, such as 30m, 24h or 7d. It ends two minutes ago, because flows come after they end.
     #[arg(long, default_value = "1h", conflicts_with = "from")]
@@ -112,18 +46,21 @@ pub struct Arguments {
     /// How many rows.
     #[arg(long, default_value_t = 10)]
     top: u32,
-    /// Which interfaces count.
-    #[arg(long, value_enum, default_value_t = Scope::Boundary)]
-    scope: Scope,
-    /// Which records count.
-    #[arg(long, value_enum, default_value_t = Counted::Ingress)]
+    /// Which interfaces count: the boundary, unless the filter names a connectivity.
+    #[arg(long, value_enum)]
+    scope: Option<Which>,
+    /// Where the records that count were observed.
+    #[arg(long, value_parser = observation(), default_value = "ingress")]
     observation: Counted,
+    /// Only what this filter says, such as 'connectivity = transit AND as IN (15169, 2906)'; docs/query.md has the language.
+    #[arg(long)]
+    filter: Option<String>,
     /// Only this provider.
     #[arg(long)]
     provider: Option<String>,
     /// Only links of this kind; it takes the place of --scope.
-    #[arg(long, value_enum)]
-    connectivity: Option<Kind>,
+    #[arg(long, value_parser = PossibleValuesParser::new(Connectivity::WORDS))]
+    connectivity: Option<String>,
     /// Only this exporter, by address or name.
     #[arg(long)]
     exporter: Option<String>,
@@ -133,6 +70,23 @@ pub struct Arguments {
     /// How to print the answer.
     #[arg(long, value_enum, default_value_t = Form::Table)]
     pub(super) format: Form,
+}
+
+fn dimension() -> impl TypedValueParser<Value = Dimension> {
+    let words = Dimension::ALL.iter().map(|one| PossibleValue::new(one.name()).help(one.doc()));
+    PossibleValuesParser::new(words).try_map(|word| {
+        Dimension::ALL.iter().copied().find(|one| one.name() == word).ok_or("no such dimension")
+    })
+}
+
+fn observation() -> impl TypedValueParser<Value = Counted> {
+    let docs = [
+        "On the input interface; records that don't say count so by configuration.",
+        "On the output interface.",
+    ];
+    let words = Counted::ALL.iter().zip(docs).map(|(one, doc)| PossibleValue::new(one.word()).help(doc));
+    PossibleValuesParser::new(words)
+        .try_map(|word| Counted::ALL.into_iter().find(|one| one.word() == word).ok_or("no such observation"))
 }
 
 impl Arguments {
@@ -149,8 +103,8 @@ impl Arguments {
     /// The question, if it makes sense.
     pub(super) fn question(&self, kept: Kept<'_>) -> Result<Question> {
         let period = match (self.from, self.to) {
-            (Some(from), Some(to)) => period::between(from, to, kept)?,
-            _ => period::last(&self.last, kept)?,
+            (Some(from), Some(to)) => period::between(from, to, kept).context("--from and --to")?,
+            _ => period::last(&self.last, kept).context("--last")?,
         };
         self.over(period)
     }
@@ -159,18 +113,50 @@ impl Arguments {
         if !(1..=10_000).contains(&self.top) {
             bail!("--top {} is not between 1 and 10000", self.top);
         }
-        Ok(Question {
-            by: self.by.clone(),
-            period,
-            top: self.top,
-            scope: self.scope,
-            observation: self.observation,
-            provider: self.provider.clone(),
-            connectivity: self.connectivity,
-            exporter: self.exporter.clone(),
-            asn: self.asn,
-        })
+        let filter = self.filter()?;
+        let scope = match self.scope {
+            _ if self.connectivity.is_some() => Scope::All,
+            Some(Which::Boundary) => Scope::Boundary,
+            Some(Which::All) => Scope::All,
+            None => Scope::of(filter.as_ref()),
+        };
+        let (by, observation) = (self.by.clone(), self.observation);
+        Ok(Question { by, period, top: self.top, scope, observation, filter })
     }
+
+    /// All that is asked to hold.
+    fn filter(&self) -> Result<Option<Expr>> {
+        let written = |text: &String| {
+            parse(text, FIELDS).map_err(|fault| anyhow::anyhow!("--filter: {}", fault.shown(text)))
+        };
+        let mut all: Vec<Expr> = self.filter.as_ref().map(written).transpose()?.into_iter().collect();
+        let text = |text: &String| Value::Text(text.clone());
+        let connectivity =
+            |word: &String| Connectivity::WORDS.iter().find(|one| *one == word).map(|word| Value::Word(word));
+        all.extend(self.provider.iter().filter_map(|name| equal("provider", text(name))));
+        all.extend(
+            self.connectivity.iter().filter_map(connectivity).filter_map(|word| equal("connectivity", word)),
+        );
+        all.extend(self.asn.iter().filter_map(|asn| equal("as", Value::Number(u64::from(*asn)))));
+        if let Some(exporter) = &self.exporter {
+            let address = exporter
+                .parse::<IpAddr>()
+                .ok()
+                .and_then(|address| equal("exporter_address", Value::Address(address)));
+            let name = equal("exporter", text(exporter));
+            let either: Vec<_> = name.into_iter().chain(address).collect();
+            all.extend(several(either, Expr::Any));
+        }
+        Ok(several(all, Expr::All))
+    }
+}
+
+fn equal(field: &str, value: Value) -> Option<Expr> {
+    named(field).map(|field| Expr::Test(Test { field, compare: Compare::Equal, values: vec![value] }))
+}
+
+fn several(mut all: Vec<Expr>, join: fn(Vec<Expr>) -> Expr) -> Option<Expr> {
+    if all.len() < 2 { all.pop() } else { Some(join(all)) }
 }
 
 #[cfg(test)]
@@ -185,6 +171,12 @@ mod tests {
         arguments: Arguments,
     }
 
+    fn asked(words: &[&str]) -> Result<Question> {
+        let days = BTreeMap::new();
+        let line = Line::try_parse_from(["weir"].iter().chain(words))?;
+        line.arguments.question(Kept { now: 1_790_000_000, days: &days })
+    }
+
     #[test]
     fn where_nothing_is_complete_yet_the_minutes_up_to_now_are_asked_for() {
         let (now, days) = (1_790_000_000 + 77, BTreeMap::new());
@@ -196,5 +188,54 @@ mod tests {
         // Who names ends gets them.
         let named = asked(&["--from", "1789999980", "--to", "1790000040"]);
         assert!(named.until_now(kept).unwrap().is_none());
+    }
+
+    #[test]
+    fn short_forms_are_tests_of_the_filter_and_a_kind_of_link_takes_the_place_of_the_boundary() {
+        for (words, filter, scope) in [
+            (&[][..], None, Scope::Boundary),
+            (&["--as", "174"], Some("as = 174"), Scope::Boundary),
+            (&["--exporter", "edge1"], Some("exporter = \"edge1\""), Scope::Boundary),
+            (
+                &["--exporter", "192.0.2.1", "--provider", "A"],
+                Some("provider = \"A\" AND (exporter = \"192.0.2.1\" OR exporter_address = 192.0.2.1)"),
+                Scope::Boundary,
+            ),
+            (&["--connectivity", "customer"], Some("connectivity = customer"), Scope::All),
+            (
+                &["--filter", "connectivity != core", "--as", "1"],
+                Some("connectivity != core AND as = 1"),
+                Scope::All,
+            ),
+            (
+                &["--filter", "connectivity = ix", "--scope", "boundary"],
+                Some("connectivity = ix"),
+                Scope::Boundary,
+            ),
+            (
+                &["--filter", "as = 1 OR as = 2", "--as", "3"],
+                Some("(as = 1 OR as = 2) AND as = 3"),
+                Scope::Boundary,
+            ),
+        ] {
+            let question = asked(words).unwrap();
+            let read = question.filter.map(|filter| filter.to_string());
+            assert_eq!((read.as_deref(), question.scope), (filter, scope), "{words:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_wrong_is_refused_with_its_place() {
+        for (words, sentence) in [
+            (&["--top", "0"][..], "--top 0 is not between 1 and 10000"),
+            (&["--last", "24"], "--last: 24 is no time: write a number and m, h or d, such as 24h"),
+            (
+                &["--filter", "conectivity = transit"],
+                "--filter: there is no column conectivity; did you mean connectivity?\n  conectivity = transit\n  ^^^^^^^^^^^",
+            ),
+        ] {
+            let error = format!("{:#}", asked(words).unwrap_err());
+            assert_eq!(error, sentence);
+        }
     }
 }

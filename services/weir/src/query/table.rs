@@ -1,8 +1,8 @@
 //! An answer as a table for people: aligned, with units, and with words where a number would mislead.
 
-use super::period::ALLOWANCE;
-use super::{Answer, NotIn, Question, Row, Scope};
 use std::fmt::Write;
+use weir_api::query::period::ALLOWANCE;
+use weir_api::query::{Answer, NotIn, Question, Row, Scope};
 
 /// Exporters named in a sentence.
 const NAMED: usize = 3;
@@ -164,7 +164,7 @@ fn notes(out: &mut String, question: &Question, answer: &Answer) {
         let _ = writeln!(out, "Not in is what was observed {place}, by {}; {how}.", exporters(&all, amount));
     }
     if answer.rows.is_empty() {
-        if question.scope == Scope::Boundary && question.connectivity.is_none() {
+        if question.scope == Scope::Boundary {
             out.push_str("No traffic on transit, IX or PNI links. Classify links in decoder.enrich.links, or ask with --scope all.\n");
         }
         let _ =
@@ -175,8 +175,9 @@ fn notes(out: &mut String, question: &Question, answer: &Answer) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::query::period::Period;
-    use crate::query::{Counted, Dimension};
+    use weir_api::query::Counted;
+    use weir_api::query::field::Dimension;
+    use weir_api::query::period::Period;
     use weir_schemas::rollup::ROLLUPS;
 
     fn row(keys: &[&str], bytes_in: u64, bytes_out: u64, (below, above): (f64, f64)) -> Row {
@@ -205,10 +206,7 @@ mod tests {
             top: 2,
             scope: Scope::Boundary,
             observation: Counted::Ingress,
-            provider: None,
-            connectivity: None,
-            exporter: None,
-            asn: None,
+            filter: None,
         };
         let answer = Answer {
             table: "links_1h",

@@ -2,8 +2,8 @@
 //!
 //! What must stay true: no time is averaged over of which the table read has dropped rows, and ends that are moved are told.
 
-use anyhow::{Context, Result, bail};
 use std::collections::BTreeMap;
+use thiserror::Error;
 use weir_schemas::rollup::{ROLLUPS, Shape, Table};
 
 /// Seconds before now at which `--last` ends. Flows come after they end: by an active time-out of a minute, which is what is
@@ -12,6 +12,52 @@ pub const ALLOWANCE: u32 = 120;
 
 /// Seconds up to now that are asked for where nothing is complete yet: a little more than [`ALLOWANCE`], in whole minutes.
 pub const RECENT: u32 = 240;
+
+/// Why a time can't be asked for.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum PeriodError {
+    /// Ends between minutes.
+    #[error("from and to must be whole minutes: {from} and {to}")]
+    NotMinutes {
+        /// Start, seconds since the epoch.
+        from: u32,
+        /// End.
+        to: u32,
+    },
+    /// It ends before it begins, or as it does.
+    #[error("from {from} is not before to {to}")]
+    Reversed {
+        /// Start, seconds since the epoch.
+        from: u32,
+        /// End.
+        to: u32,
+    },
+    /// It has not begun yet.
+    #[error("from {from} is not before now, {now}")]
+    Ahead {
+        /// Start, seconds since the epoch.
+        from: u32,
+        /// Now.
+        now: u32,
+    },
+    /// Everything of it was dropped.
+    #[error("to {to} is before all that {table} keeps, which is from {begins} on{advice}")]
+    Gone {
+        /// End, seconds since the epoch.
+        to: u32,
+        /// The table that fits and keeps most.
+        table: &'static str,
+        /// Its first slot.
+        begins: u32,
+        /// Which ends reach back further, if any.
+        advice: String,
+    },
+    /// No number and unit.
+    #[error("{0} is no time: write a number and m, h or d, such as 24h")]
+    Duration(String),
+}
+
+type Result<T> = std::result::Result<T, PeriodError>;
 
 /// What time an answer covers.
 #[derive(Clone, Copy, Debug)]
@@ -70,6 +116,9 @@ impl Kept<'_> {
     }
 }
 
+/// All of its slots begin and end on minutes, as every question does.
+const FINEST: &Table = &ROLLUPS[0];
+
 fn tables() -> impl Iterator<Item = &'static Table> {
     ROLLUPS.iter().filter(|table| table.shape == Shape::Links)
 }
@@ -86,7 +135,7 @@ pub fn last(text: &str, kept: Kept<'_>) -> Result<Period> {
     let finest = by_slot.iter().find(|table| snapped(table).0 >= kept.from(table));
     // Where no table has all of it, the one that has most says from when on.
     let longest = || by_slot.iter().min_by_key(|table| kept.from(table));
-    let table = finest.or_else(longest).context("there is no table to ask")?;
+    let table = finest.or_else(longest).unwrap_or(&FINEST);
     let (from, to) = snapped(table);
     between(from, to, kept)
 }
@@ -94,42 +143,39 @@ pub fn last(text: &str, kept: Kept<'_>) -> Result<Period> {
 /// The time between two ends that were named.
 pub fn between(from: u32, to: u32, kept: Kept<'_>) -> Result<Period> {
     if !from.is_multiple_of(60) || !to.is_multiple_of(60) {
-        bail!("--from and --to must be whole minutes: {from} and {to}");
+        return Err(PeriodError::NotMinutes { from, to });
     }
     if from >= to {
-        bail!("--from {from} is not before --to {to}");
+        return Err(PeriodError::Reversed { from, to });
     }
     if from >= kept.now {
-        bail!("--from {from} is not before now, {}", kept.now);
+        return Err(PeriodError::Ahead { from, now: kept.now });
     }
     let fitting =
         || tables().filter(|table| from.is_multiple_of(table.slot) && to.is_multiple_of(table.slot));
     if let Some(table) = fitting().filter(|table| kept.from(table) <= from).max_by_key(|table| table.slot) {
         return Ok(kept.period(table, (from, to), from));
     }
-    let table = fitting().min_by_key(|table| kept.from(table)).context("there is no table to ask")?;
+    let table = fitting().min_by_key(|table| kept.from(table)).unwrap_or(FINEST);
     let begins = kept.from(table);
     let fits_more = tables().filter(|other| kept.from(other) < begins).min_by_key(|other| other.slot);
     let advice = fits_more
         .map(|other| format!("; ends on whole {} minutes reach back further", other.slot / 60))
         .unwrap_or_default();
     if begins >= to {
-        bail!("--to {to} is before all that {} keeps, which is from {begins} on{advice}", table.name);
+        return Err(PeriodError::Gone { to, table: table.name, begins, advice });
     }
     Ok(kept.period(table, (begins, to), from))
 }
 
 /// Seconds of `30m`, `24h`, `7d`.
 fn duration(text: &str) -> Result<u32> {
-    let wrong = || format!("--last {text}: write a number and m, h or d, such as 24h");
+    let wrong = || PeriodError::Duration(text.to_owned());
     let units = [('m', 60), ('h', 3600), ('d', 86_400)];
     let found = units.iter().find_map(|(unit, seconds)| Some((text.strip_suffix(*unit)?, *seconds)));
-    let (number, seconds) = found.with_context(wrong)?;
-    let number: u32 = number.parse().with_context(wrong)?;
-    number
-        .checked_mul(seconds)
-        .filter(|seconds| *seconds > 0)
-        .with_context(|| format!("--last {text} is no time"))
+    let (number, seconds) = found.ok_or_else(wrong)?;
+    let number: u32 = number.parse().map_err(|_| wrong())?;
+    number.checked_mul(seconds).filter(|seconds| *seconds > 0).ok_or_else(wrong)
 }
 
 #[cfg(test)]

@@ -1,0 +1,119 @@
+//! What a side of flows can be told apart by: what it is grouped by, and what filters name.
+//!
+//! Each is a line of a table, with the SQL of its value. Aliases in it are those of `sql.rs`: `s` the side, `l` its link, `e` its exporter, `i`
+//! its interface, `n` its AS, `m` its neighbour AS.
+
+use weir_filter::{Field, Kind};
+use weir_schemas::Connectivity;
+
+/// The exporter's name, else its address as people write it.
+pub(super) const EXPORTER: &str =
+    "if(e.name = '', replaceRegexpOne(IPv6NumToString(s.exporter), '^::ffff:', ''), e.name)";
+/// What is said of the link now wins over what was stamped then.
+pub(super) const NEIGHBOUR: &str = "if(l.neighbour_as != 0, l.neighbour_as, s.neighbour_as)";
+
+macro_rules! dimensions {
+    ($( #[doc = $doc:literal] $Variant:ident = $name:literal; )*) => {
+        /// Something to group by.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub enum Dimension { $( #[doc = $doc] $Variant, )* }
+
+        impl Dimension {
+            /// All of them.
+            pub const ALL: &'static [Self] = &[$(Self::$Variant),*];
+
+            /// How questions and answers name it.
+            pub fn name(self) -> &'static str {
+                match self { $(Self::$Variant => $name),* }
+            }
+
+            /// What it is, in a sentence.
+            pub fn doc(self) -> &'static str {
+                match self { $(Self::$Variant => $doc.trim_ascii()),* }
+            }
+        }
+    };
+}
+
+dimensions! {
+    #[doc = "Origin AS: in: the source's, out: the destination's."] As = "as";
+    #[doc = "Neighbour AS: the link's as classified now, else the one that the records have."] Neighbour = "neighbour";
+    #[doc = "Link, by its name now."] Link = "link";
+    #[doc = "Provider of the link, by its name now."] Provider = "provider";
+    #[doc = "What the link is for, as classified now."] Connectivity = "connectivity";
+    #[doc = "Exporter."] Exporter = "exporter";
+    #[doc = "Interface."] Interface = "interface";
+    #[doc = "Address family."] Family = "family";
+}
+
+impl Dimension {
+    /// What its rows are called.
+    pub(super) fn expression(self) -> String {
+        match self {
+            Self::As => {
+                "if(s.asn = 0, 'own or unknown', trimRight(concat('AS', toString(s.asn), ' ', n.name)))"
+                    .to_owned()
+            }
+            Self::Neighbour => {
+                format!(
+                    "if({NEIGHBOUR} = 0, 'unknown', trimRight(concat('AS', toString({NEIGHBOUR}), ' ', m.name)))"
+                )
+            }
+            Self::Link => "if(l.link = '', 'not classified', l.link)".to_owned(),
+            Self::Provider => "if(l.provider = '', 'no provider', l.provider)".to_owned(),
+            Self::Connectivity => "toString(l.connectivity)".to_owned(),
+            Self::Exporter => EXPORTER.to_owned(),
+            Self::Interface => {
+                format!(
+                    "concat({EXPORTER}, ' ', if(i.name = '', concat('ifIndex ', toString(s.if_index)), i.name))"
+                )
+            }
+            Self::Family => "if(s.family = 0, 'not IP', concat('IPv', toString(s.family)))".to_owned(),
+        }
+    }
+}
+
+/// What filters do with a field.
+pub(super) struct Column {
+    /// Its value in SQL.
+    pub sql: &'static str,
+    /// Whether it picks sides: then a flow of which it picks both is two.
+    pub of_side: bool,
+}
+
+macro_rules! fields {
+    ($( $name:literal $kind:expr, $of_side:literal, $sql:expr, $doc:literal; )*) => {
+        /// What filters name.
+        pub static FIELDS: &[Field] = &[$( Field { name: $name, kind: $kind, doc: $doc } ),*];
+
+        /// By their place in [`FIELDS`].
+        const COLUMNS: &[Column] = &[$( Column { sql: $sql, of_side: $of_side } ),*];
+    };
+}
+
+const LARGEST: u64 = u32::MAX as u64;
+
+fields! {
+    "as" Kind::Asn, true, "s.asn", "Origin AS: in: the source's, out: the destination's; 0: own or unknown.";
+    "neighbour" Kind::Asn, true, NEIGHBOUR, "Neighbour AS; 0: unknown.";
+    "link" Kind::Text, true, "l.link", "Link, by its name now; empty: not classified.";
+    "provider" Kind::Text, true, "l.provider", "Provider of the link, by its name now; empty: none.";
+    "connectivity" Kind::Word(Connectivity::WORDS), true, "toString(l.connectivity)", "What the link is for, as classified now.";
+    "direction" Kind::Word(&["in", "out"]), true, "toString(s.direction)", "In: it came in by the interface; out: it left by it.";
+    "exporter" Kind::Text, false, EXPORTER, "Exporter, by its name now, or by its address where it has none.";
+    "exporter_address" Kind::Address, false, "s.exporter", "Address that the exporter sends from.";
+    "interface" Kind::Text, true, "i.name", "Interface, by its name now.";
+    "interface_description" Kind::Text, true, "i.description", "Interface, by its description now.";
+    "if_index" Kind::Number(LARGEST), true, "s.if_index", "Index of the interface; 0: not known.";
+    "family" Kind::Number(6), false, "s.family", "Address family: 4, 6, or 0 where it is not IP.";
+}
+
+/// What belongs to a field of [`FIELDS`].
+pub(super) fn column(field: &Field) -> Option<&'static Column> {
+    FIELDS.iter().position(|one| one == field).map(|place| &COLUMNS[place])
+}
+
+/// A field of [`FIELDS`].
+pub fn named(name: &str) -> Option<&'static Field> {
+    FIELDS.iter().find(|field| field.name == name)
+}

@@ -1,0 +1,48 @@
+//! What is wrong with a filter, where, and what to write in its place.
+
+use std::ops::Range;
+use thiserror::Error;
+
+/// Why a filter can't be read.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[error("{message}{}", .suggestion.as_ref().map(|text| format!("; did you mean {text}?")).unwrap_or_default())]
+pub struct Fault {
+    /// What is wrong, in a sentence.
+    pub message: String,
+    /// Bytes of the filter that are wrong; empty where something is missing.
+    pub span: Range<usize>,
+    /// What to write in their place.
+    pub suggestion: Option<String>,
+}
+
+impl Fault {
+    pub(crate) fn new(span: Range<usize>, message: impl Into<String>) -> Self {
+        Self { message: message.into(), span, suggestion: None }
+    }
+
+    pub(crate) fn or_rather(self, suggestion: Option<impl Into<String>>) -> Self {
+        Self { suggestion: suggestion.map(Into::into), ..self }
+    }
+
+    /// Where it is, in characters, from 1.
+    pub fn column(&self, filter: &str) -> usize {
+        filter.get(..self.span.start).unwrap_or(filter).chars().count() + 1
+    }
+
+    /// For a terminal: the sentence, the line of the filter that is wrong, and a mark below it.
+    pub fn shown(&self, filter: &str) -> String {
+        let begin =
+            filter.get(..self.span.start).and_then(|before| before.rfind('\n')).map_or(0, |at| at + 1);
+        let line = filter.get(begin..).unwrap_or_default().lines().next().unwrap_or_default();
+        let before = filter.get(begin..self.span.start).unwrap_or_default().chars().count();
+        let wide = filter
+            .get(self.span.clone())
+            .unwrap_or_default()
+            .lines()
+            .next()
+            .unwrap_or_default()
+            .chars()
+            .count();
+        format!("{self}\n  {line}\n  {}{}", " ".repeat(before), "^".repeat(wide.max(1)))
+    }
+}
