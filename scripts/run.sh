@@ -49,6 +49,7 @@ Ask, in another terminal (the last two minutes, in which flows still come, are l
     $bin/weir --config $dir/weir.toml query                                  # top ASes by link
     $bin/weir --config $dir/weir.toml query --by provider,connectivity
     $bin/weir --config $dir/weir.toml query --by as --connectivity transit --last 15m --format json
+    curl -s http://127.0.0.1:8480/api/v1/query -H 'content-type: application/json' -d '{"by": ["as"], "filter": "connectivity = transit"}'
 END
 if [ "$demo" != 0 ]; then
     echo "    $bin/weir-loadtest top --ledger $dir/ledger.json          # what was generated, for comparison"

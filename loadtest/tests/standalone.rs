@@ -7,11 +7,12 @@ mod up;
 
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
-use std::net::Ipv4Addr;
+use std::io::{Read, Write};
+use std::net::{Ipv4Addr, TcpStream};
 use std::path::Path;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use support::alone;
 use up::{block_on, store, up};
 use weir_bus::EmbeddedBus;
@@ -193,5 +194,27 @@ fn an_engine_that_is_killed_under_load_is_started_again_and_nothing_is_lost() {
     let answer: serde_json::Value =
         serde_json::from_slice(&stack.weir("query", &["--format", "json"]).unwrap()).unwrap();
     assert!(!answer["rows"].as_array().unwrap().is_empty(), "{answer}");
+    assert_eq!(over_http(&stack)["total"]["flows"], 2 * report.sent, "each flow has two sides");
     stack.down().unwrap();
+}
+
+/// The answer of the API for all interfaces and the hour around now.
+fn over_http(stack: &Local) -> serde_json::Value {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs() / 60 * 60;
+    let time = |seconds: u64| {
+        humantime::format_rfc3339_seconds(UNIX_EPOCH + Duration::from_secs(seconds)).to_string()
+    };
+    let question = serde_json::json!({"from": time(now - 3600), "to": time(now + 600), "scope": "all", "by": ["exporter"]}).to_string();
+    let mut client = TcpStream::connect(stack.api()).unwrap();
+    let (host, length) = (stack.api(), question.len());
+    write!(
+        client,
+        "POST /api/v1/query HTTP/1.1\r\nhost: {host}\r\ncontent-type: application/json\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n{question}"
+    )
+    .unwrap();
+    let mut reply = String::new();
+    client.read_to_string(&mut reply).unwrap();
+    let (head, body) = reply.split_once("\r\n\r\n").unwrap();
+    assert!(head.starts_with("HTTP/1.1 200 "), "{reply}");
+    serde_json::from_str(body).unwrap()
 }

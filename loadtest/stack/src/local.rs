@@ -22,6 +22,8 @@ pub struct Ports {
     pub engine: u16,
     /// Ingest's: NetFlow, IPFIX, sFlow.
     pub ingest: [u16; 3],
+    /// The API's, of the one process that has it all.
+    pub api: u16,
     /// Metrics and health of the one process that has it all, ingest, the first decoder, the first sink and the engine; further processes
     /// take free ones.
     pub admin: [u16; 5],
@@ -29,7 +31,13 @@ pub struct Ports {
 
 impl Default for Ports {
     fn default() -> Self {
-        Self { kafka: 9092, engine: 8123, ingest: [2055, 4739, 6343], admin: [9400, 9401, 9402, 9403, 9404] }
+        Self {
+            kafka: 9092,
+            engine: 8123,
+            ingest: [2055, 4739, 6343],
+            api: 8480,
+            admin: [9400, 9401, 9402, 9403, 9404],
+        }
     }
 }
 
@@ -39,12 +47,12 @@ impl Ports {
     /// # Errors
     /// Where nothing is.
     pub fn free() -> Result<Self> {
-        let mut free = [0; 10];
+        let mut free = [0; 11];
         for port in &mut free {
             *port = ports::free()?;
         }
-        let [kafka, engine, a, b, c, admin @ ..] = free;
-        Ok(Self { kafka, engine, ingest: [a, b, c], admin })
+        let [kafka, engine, api, a, b, c, admin @ ..] = free;
+        Ok(Self { kafka, engine, ingest: [a, b, c], api, admin })
     }
 }
 
@@ -346,6 +354,11 @@ impl Local {
         (Ipv4Addr::LOCALHOST, self.options.ports.ingest)
     }
 
+    /// Where the one process that has it all answers questions, as host and port.
+    pub fn api(&self) -> String {
+        format!("127.0.0.1:{}", self.options.ports.api)
+    }
+
     /// The configuration file.
     pub fn config(&self) -> &Path {
         &self.config
@@ -434,7 +447,7 @@ fn configuration(options: &Options, bootstrap: Option<String>, library: &Path) -
     let table = |entries: Vec<(&str, Value)>| {
         Value::Table(entries.into_iter().map(|(key, value)| (key.to_owned(), value)).collect())
     };
-    let Ports { kafka, engine, ingest, .. } = options.ports;
+    let Ports { kafka, engine, ingest, api, .. } = options.ports;
     // One process has no brokers, and the key a default that is right for none.
     let bootstrap = bootstrap.unwrap_or_else(|| format!("127.0.0.1:{kafka}"));
     let path = |path: &Path| text(path.display().to_string());
@@ -461,6 +474,7 @@ fn configuration(options: &Options, bootstrap: Option<String>, library: &Path) -
             ]),
         ),
         ("ingest", table(vec![("ports", ports)])),
+        ("api", table(vec![("listen", text(format!("127.0.0.1:{api}")))])),
     ]
     .into_iter()
     .map(|(key, value)| (key.to_owned(), value))

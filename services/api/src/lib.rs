@@ -1,6 +1,139 @@
-//! What people and programs ask of what is stored: the model of questions and answers.
+//! What people and programs ask of what is stored: questions over HTTP, and the model behind them.
 //!
 //! What must stay true: an answer says from which table it is, how sure each number is, and what is not in it; every value of a question is a
-//! bound parameter of its SQL; and no time is averaged over of which data were dropped (docs/counting.md is the law of the numbers).
+//! bound parameter of its SQL; no time is averaged over of which data were dropped (docs/counting.md is the law of the numbers); and what is wrong
+//! with a question is answered in words with its place, never with a status of the server's own fault.
 
+mod body;
+mod config;
+mod guard;
+pub mod metrics;
+mod pipeline;
+mod problem;
 pub mod query;
+mod routes;
+
+pub use config::Config;
+pub use problem::Problem;
+pub use routes::{Columns, tree};
+
+use axum::http::StatusCode;
+use query::period::Kept;
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use thiserror::Error;
+use tokio::net::TcpListener;
+use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio_util::sync::CancellationToken;
+use weir_runtime::Readiness;
+use weir_store::Store;
+
+/// How long a question waits for its turn.
+const TURN: Duration = Duration::from_secs(10);
+
+/// Why the API ends.
+#[derive(Debug, Error)]
+pub enum Error {
+    /// It can't listen.
+    #[error("api.listen: can't listen on {address}: {reason}")]
+    Listen {
+        /// Where.
+        address: String,
+        /// What the system says.
+        reason: std::io::Error,
+    },
+    /// It can't go on.
+    #[error("the API ended: {0}")]
+    Serve(std::io::Error),
+}
+
+/// What all requests share.
+#[derive(Clone)]
+pub struct Api(Arc<Shared>);
+
+struct Shared {
+    store: Store,
+    /// Days that tables keep as configured, by table.
+    days: BTreeMap<String, u32>,
+    turns: Semaphore,
+}
+
+impl Api {
+    fn store(&self) -> &Store {
+        &self.0.store
+    }
+
+    fn kept(&self) -> Kept<'_> {
+        // A clock before 1970 or after 2106 makes every time one that can't be asked for, and says so.
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+        Kept { now: u32::try_from(now).unwrap_or(u32::MAX), days: &self.0.days }
+    }
+
+    /// Waits until a question may be worked on.
+    async fn turn(&self) -> Result<Turn<'_>, Problem> {
+        let waited = tokio::time::timeout(TURN, self.0.turns.acquire()).await;
+        let permit = waited.ok().and_then(Result::ok).ok_or_else(|| {
+            let detail = "others are asked already, as many as api.queries allows; ask again in a while";
+            Problem::new(StatusCode::SERVICE_UNAVAILABLE, "urn:weir:problem:busy", "Too many ask", detail)
+        })?;
+        ::metrics::gauge!(metrics::QUERIES).increment(1);
+        Ok(Turn { _permit: permit })
+    }
+}
+
+/// A question that is worked on; also where whoever asked goes away.
+struct Turn<'a> {
+    _permit: SemaphorePermit<'a>,
+}
+
+impl Drop for Turn<'_> {
+    fn drop(&mut self) {
+        ::metrics::gauge!(metrics::QUERIES).decrement(1);
+    }
+}
+
+/// A socket that listens and is not yet answered on.
+#[derive(Debug)]
+pub struct Bound {
+    config: Config,
+    listener: TcpListener,
+}
+
+impl Bound {
+    /// Listens.
+    ///
+    /// # Errors
+    /// [`Error::Listen`].
+    pub async fn bind(config: Config) -> Result<Self, Error> {
+        let listen = |reason| Error::Listen { address: config.listen.clone(), reason };
+        let listener = TcpListener::bind(&config.listen).await.map_err(listen)?;
+        Ok(Self { config, listener })
+    }
+
+    /// Where.
+    ///
+    /// # Errors
+    /// [`Error::Serve`] where the system does not say.
+    pub fn address(&self) -> Result<SocketAddr, Error> {
+        self.listener.local_addr().map_err(Error::Serve)
+    }
+
+    /// Answers until told to stop; then what is asked already.
+    ///
+    /// # Errors
+    /// [`Error::Serve`].
+    pub async fn run(self, store: Store, ready: Readiness, stop: CancellationToken) -> Result<(), Error> {
+        let address = self.address()?;
+        let days = store.config().retention_days.clone();
+        let turns = Semaphore::new(self.config.queries);
+        let router = pipeline::router(Api(Arc::new(Shared { store, days, turns })));
+        tracing::info!(%address, "the API answers");
+        ready.ready();
+        axum::serve(self.listener, router)
+            .with_graceful_shutdown(stop.cancelled_owned())
+            .await
+            .map_err(Error::Serve)
+    }
+}

@@ -25,6 +25,8 @@ pub struct Config {
     pub decoder: weir_decoder::Config,
     /// `weir.flows` to ClickHouse.
     pub sink: weir_sink::Config,
+    /// Questions over HTTP.
+    pub api: weir_api::Config,
 }
 
 /// What to do with the configuration.
@@ -54,7 +56,8 @@ impl Config {
         self.decoder.validate().map_err(|error| anyhow!("{error}"))?;
         weir_decoder::enrich::links::LinkRules::new(&self.decoder.enrich.links)
             .map_err(|error| anyhow!("decoder.enrich.{error}"))?;
-        self.sink.validate().map_err(|error| anyhow!("{error}"))
+        self.sink.validate().map_err(|error| anyhow!("{error}"))?;
+        self.api.validate().map_err(|error| anyhow!("{error}"))
     }
 }
 
@@ -102,6 +105,7 @@ mod tests {
             ("sink", weir_sink::metrics::describe),
             ("bus", weir_bus::metrics::describe),
             ("store and engine", weir_store::metrics::describe),
+            ("API", weir_api::metrics::describe),
         ];
         committed("metrics.md", &weir_runtime::metrics_doc::markdown(sections));
     }
@@ -126,6 +130,7 @@ mod tests {
             ("decoder.wire.templates=0", "decoder.wire.templates"),
             ("decoder.enrich.links=[{name='('}]", "decoder.enrich.links[0].name: "),
             ("sink.batch_rows=0", "sink.batch_rows: "),
+            ("api.listen='0.0.0.0:80'", "api.listen: "),
             ("sink.batch_rowz=0", "sink.batch_rowz: there is no such key"),
         ] {
             let error = load(None, &[flag.to_owned()]).unwrap_err().to_string();

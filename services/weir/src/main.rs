@@ -55,6 +55,8 @@ enum Command {
     Decoder,
     /// weir.flows to ClickHouse.
     Sink,
+    /// ClickHouse to HTTP: answers questions, one or as many processes of it as one likes.
+    Api,
     /// The embedded ClickHouse engine behind ClickHouse's HTTP interface, on loopback.
     Engine {
         /// Of `weir standalone`: standard output is the socket to listen on, and where standard input closes the parent is gone.
@@ -128,6 +130,7 @@ fn run(arguments: Arguments) -> Result<()> {
         Command::Ingest => services::ingest(load()?),
         Command::Decoder => services::decoder(load()?),
         Command::Sink => services::sink(load()?),
+        Command::Api => services::api(load()?),
         Command::Engine { child } => services::engine(load()?, child),
         Command::Topics { check } => places::topics(&load()?, check),
         Command::Migrate => places::migrate(&load()?),

@@ -72,6 +72,16 @@ pub fn sink(config: Config) -> Result<()> {
     })
 }
 
+/// `weir api`.
+pub fn api(config: Config) -> Result<()> {
+    let store = Store::new(&config.clickhouse)?;
+    let api = config.api.clone();
+    run("api", &config, &config.runtime.admin.api, weir_api::metrics::describe, |health, stop| {
+        let ready = health.condition("listening");
+        async move { weir_api::Bound::bind(api).await?.run(store, ready, stop).await }
+    })
+}
+
 /// `weir engine`. As a child of `weir standalone` it listens on the socket that its parent holds, and ends with its parent.
 pub fn engine(config: Config, child: bool) -> Result<()> {
     let engine = config.engine.clone();

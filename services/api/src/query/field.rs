@@ -3,7 +3,10 @@
 //! Each is a line of a table, with the SQL of its value. Aliases in it are those of `sql.rs`: `s` the side, `l` its link, `e` its exporter, `i`
 //! its interface, `n` its AS, `m` its neighbour AS.
 
-use weir_filter::{Field, Kind};
+use serde::de::Error;
+use serde::{Deserialize, Deserializer, Serialize};
+use utoipa::ToSchema;
+use weir_filter::{Field, Kind, nearest};
 use weir_schemas::Connectivity;
 
 /// The exporter's name, else its address as people write it.
@@ -15,7 +18,8 @@ pub(super) const NEIGHBOUR: &str = "if(l.neighbour_as != 0, l.neighbour_as, s.ne
 macro_rules! dimensions {
     ($( #[doc = $doc:literal] $Variant:ident = $name:literal; )*) => {
         /// Something to group by.
-        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
+        #[serde(rename_all = "snake_case")]
         pub enum Dimension { $( #[doc = $doc] $Variant, )* }
 
         impl Dimension {
@@ -44,6 +48,18 @@ dimensions! {
     #[doc = "Exporter."] Exporter = "exporter";
     #[doc = "Interface."] Interface = "interface";
     #[doc = "Address family."] Family = "family";
+}
+
+impl<'de> Deserialize<'de> for Dimension {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let name = String::deserialize(deserializer)?;
+        Self::ALL.iter().copied().find(|one| one.name() == name).ok_or_else(|| {
+            let guess = nearest(&name, Self::ALL.iter().map(|one| one.name()));
+            let guess = guess.map(|guess| format!("; did you mean {guess}?")).unwrap_or_default();
+            let name: String = name.chars().take(40).collect();
+            D::Error::custom(format!("there is no dimension {name}{guess}"))
+        })
+    }
 }
 
 impl Dimension {

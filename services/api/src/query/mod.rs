@@ -8,12 +8,14 @@ mod condition;
 pub mod field;
 mod limits;
 pub mod period;
+pub mod request;
 mod sql;
 
 use field::Dimension;
 use period::Period;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
+use utoipa::ToSchema;
 use weir_filter::Expr;
 use weir_store::{Store, StoreError};
 
@@ -35,7 +37,8 @@ pub struct Question {
 }
 
 /// Which interfaces count.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
 pub enum Scope {
     /// Transit, IX and PNI: the border of the network, where nothing is counted twice.
     Boundary,
@@ -52,7 +55,8 @@ impl Scope {
 }
 
 /// Which records count, by where the packet was observed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
 pub enum Counted {
     /// Observed on the input interface; records that don't say count so by configuration.
     Ingress,
@@ -74,7 +78,7 @@ impl Counted {
 }
 
 /// A row of the answer. Amounts are scaled by the sampling interval, are of layer 3 bytes, and stop at 2^64 − 1.
-#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, ToSchema)]
 pub struct Row {
     /// Values of the dimensions, in the order asked.
     pub keys: Vec<String>,
@@ -107,7 +111,7 @@ pub struct Row {
 }
 
 /// Bytes of an exporter that are not in the rows. A flow counts once, though both of its sides were asked for.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct NotIn {
     /// Its name, else its address.
     pub exporter: String,
@@ -120,7 +124,7 @@ pub struct NotIn {
 }
 
 /// The answer.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct Answer {
     /// Table that it was read from.
     pub table: &'static str,

@@ -115,7 +115,7 @@ fn country(text: &str) -> Option<[u8; 2]> {
 }
 
 /// The word that this one is a slip of the fingers away from, if any is.
-pub(crate) fn nearest<'w>(text: &str, words: impl Iterator<Item = &'w str>) -> Option<&'w str> {
+pub fn nearest<'w>(text: &str, words: impl Iterator<Item = &'w str>) -> Option<&'w str> {
     // Nobody mistypes words this long, and the comparison costs the product of both lengths.
     const LONG: usize = 64;
     if text.len() > LONG {

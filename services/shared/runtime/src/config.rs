@@ -49,6 +49,8 @@ pub struct Admin {
     pub sink: String,
     /// Of `weir engine`.
     pub engine: String,
+    /// Of `weir api`.
+    pub api: String,
 }
 
 impl Default for Admin {
@@ -59,6 +61,7 @@ impl Default for Admin {
             decoder: "127.0.0.1:9402".into(),
             sink: "127.0.0.1:9403".into(),
             engine: "127.0.0.1:9404".into(),
+            api: "127.0.0.1:9405".into(),
         }
     }
 }

@@ -117,6 +117,12 @@ impl StoreError {
             _ => false,
         }
     }
+
+    /// True where a question takes more time, memory or rows than it may.
+    pub fn is_too_much(&self) -> bool {
+        const LIMITS: &[u32] = &[158, 159, 160, 241, 307, 396];
+        matches!(self, Self::Refused { reason, .. } if code(reason).is_some_and(|code| LIMITS.contains(&code)))
+    }
 }
 
 /// The code of an answer; the words behind it may hold others.

@@ -34,6 +34,9 @@ pub enum Error {
     /// The sink.
     #[error(transparent)]
     Sink(#[from] weir_sink::Error),
+    /// The API.
+    #[error(transparent)]
+    Api(#[from] weir_api::Error),
     /// The store's tables.
     #[error("{0:#}")]
     Tables(anyhow::Error),
@@ -90,6 +93,7 @@ fn describe() {
     weir_ingest::metrics::describe();
     weir_decoder::metrics::describe();
     weir_sink::metrics::describe();
+    weir_api::metrics::describe();
     weir_store::metrics::describe();
     weir_bus::metrics::describe();
 }
@@ -100,12 +104,14 @@ struct Conditions {
     decoder: Readiness,
     sink: Readiness,
     engine: Readiness,
+    api: Readiness,
 }
 
 impl Conditions {
     fn new(health: &Health) -> Self {
         let of = |name| health.condition(name);
-        Self { ingest: of("ingest"), decoder: of("decoder"), sink: of("sink"), engine: of("engine") }
+        let (ingest, decoder, sink) = (of("ingest"), of("decoder"), of("sink"));
+        Self { ingest, decoder, sink, engine: of("engine"), api: of("API") }
     }
 }
 
@@ -118,6 +124,7 @@ async fn run(
 ) -> std::result::Result<(), Error> {
     // First of all, so that the kernel keeps what comes.
     let ingest = weir_ingest::Ingest::bind(config.ingest.clone())?;
+    let api = weir_api::Bound::bind(config.api.clone()).await?;
     let store = Store::new(&config.clickhouse).map_err(|error| Error::Tables(error.into()))?;
     let (bus_config, mut told) = (config.bus.clone(), Repeats::default());
     let opened = loop {
@@ -150,14 +157,14 @@ async fn run(
 
     // The engine ends last: the sink still stores what it holds.
     let engine_stop = Stop::new();
-    let (listens, listening) = watch::channel(false);
+    let (own, listening) = watch::channel(false);
     let supervised = tokio::spawn({
         let (address, store, stop) = (config.engine.listen.clone(), store.clone(), engine_stop.clone());
         async move {
             let Some(listener) = engine::listen(&address, &conditions.engine, &stop).await else {
                 return Ok(());
             };
-            listens.send_replace(true);
+            own.send_replace(true);
             engine::supervise(engine, listener, store, engine::SILENT, conditions.engine, stop).await
         }
     });
@@ -185,13 +192,18 @@ async fn run(
             crate::control::serve(folder.clone(), handler, crate::control::PATIENCE, control_stop).await;
         served.map_err(|error| Error::Control(folder, error))
     });
+    let (asked, api_listening, api_stop) = (store.clone(), listening.clone(), stop.clone());
+    spawn(&mut services, &stop, async move {
+        if listens(api_listening, &api_stop).await {
+            api.run(asked, conditions.api, api_stop).await
+        } else {
+            Ok(())
+        }
+    });
     let (ready, sink_stop) = (conditions.sink, stop.clone());
     let sink = async move {
-        let mut listening = listening;
-        // Before that another may answer there.
-        tokio::select! {
-            _ = listening.wait_for(|listens| *listens) => {}
-            () = sink_stop.cancelled() => return Ok(()),
+        if !listens(listening, &sink_stop).await {
+            return Ok(());
         }
         if made(&config, &ready, &sink_stop).await? {
             let said = ready.clone();
@@ -247,6 +259,14 @@ where
         stop.cancelled().await;
     }
     done
+}
+
+/// Waits until the engine's socket is this process's: before that another may answer there. `false`: told to stop before.
+async fn listens(mut listening: watch::Receiver<bool>, stop: &Stop) -> bool {
+    tokio::select! {
+        _ = listening.wait_for(|listens| *listens) => true,
+        () = stop.cancelled() => false,
+    }
 }
 
 async fn blocking<T: Send + 'static>(

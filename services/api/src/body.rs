@@ -1,0 +1,98 @@
+//! A JSON body, whose faults are told with their place.
+
+use crate::problem::Problem;
+use axum::body::Bytes;
+use axum::extract::{FromRequest, Request};
+use axum::http::{HeaderMap, StatusCode, header};
+use serde::de::DeserializeOwned;
+
+const CANT: &str = "This can't be asked";
+
+/// What a body holds.
+pub struct Body<T>(pub T);
+
+impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Body<T> {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
+        if !is_json(request.headers()) {
+            let detail = "say Content-Type: application/json";
+            return Err(Problem::new(
+                StatusCode::UNSUPPORTED_MEDIA_TYPE,
+                "urn:weir:problem:content-type",
+                "The body must be JSON",
+                detail,
+            ));
+        }
+        let bytes = Bytes::from_request(request, state).await.map_err(|rejection| {
+            let (kind, title) = match rejection.status() {
+                StatusCode::PAYLOAD_TOO_LARGE => ("urn:weir:problem:too-large", "The body is too large"),
+                _ => ("urn:weir:problem:body", "The body did not come whole"),
+            };
+            Problem::new(rejection.status(), kind, title, rejection.body_text())
+        })?;
+        read(&bytes).map(Self)
+    }
+}
+
+/// A browser sends no other site's JSON without asking first, and nobody here says yes.
+fn is_json(headers: &HeaderMap) -> bool {
+    let kind = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let kind = kind.split(';').next().unwrap_or_default().trim();
+    kind.eq_ignore_ascii_case("application/json")
+}
+
+fn read<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
+    // Serde takes an array for the fields of a struct in their order, which nobody means.
+    if bytes.trim_ascii_start().starts_with(b"[") {
+        let detail = "the body is an object, such as {\"last\": \"24h\"}, and no array";
+        return Err(Problem::new(
+            StatusCode::UNPROCESSABLE_ENTITY,
+            "urn:weir:problem:question",
+            CANT,
+            detail,
+        )
+        .at(""));
+    }
+    let input = &mut serde_json::Deserializer::from_slice(bytes);
+    let read = serde_path_to_error::deserialize(&mut *input).map_err(|error| {
+        let pointer: String = error.path().iter().map(segment).collect();
+        let error = error.into_inner();
+        if error.is_data() {
+            return Problem::new(
+                StatusCode::UNPROCESSABLE_ENTITY,
+                "urn:weir:problem:question",
+                CANT,
+                error.to_string(),
+            )
+            .at(pointer);
+        }
+        Problem::new(
+            StatusCode::BAD_REQUEST,
+            "urn:weir:problem:json",
+            "The body is no JSON",
+            error.to_string(),
+        )
+    })?;
+    input.end().map_err(|error| {
+        Problem::new(
+            StatusCode::BAD_REQUEST,
+            "urn:weir:problem:json",
+            "The body is no JSON",
+            error.to_string(),
+        )
+    })?;
+    Ok(read)
+}
+
+/// As JSON pointers write it (RFC 6901).
+fn segment(segment: &serde_path_to_error::Segment) -> String {
+    use serde_path_to_error::Segment;
+    match segment {
+        Segment::Seq { index } => format!("/{index}"),
+        Segment::Map { key } | Segment::Enum { variant: key } => {
+            format!("/{}", key.replace('~', "~0").replace('/', "~1"))
+        }
+        Segment::Unknown => String::new(),
+    }
+}

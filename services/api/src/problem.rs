@@ -1,0 +1,189 @@
+//! What is answered where there is no answer: a problem of RFC 9457, in words, with the place and the mend.
+
+use crate::query::AskError;
+use crate::query::period::PeriodError;
+use crate::query::request::RequestError;
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use serde::Serialize;
+use std::collections::BTreeMap;
+use utoipa::openapi::{ContentBuilder, Ref, RefOr, Response as Documented, ResponseBuilder};
+use utoipa::{IntoResponses, ToSchema};
+use weir_filter::Fault;
+use weir_store::StoreError;
+
+/// RFC 9457, section 3.
+const MEDIA_TYPE: &str = "application/problem+json";
+
+/// A problem of RFC 9457. `type` says what kind it is and never changes its meaning; `detail` is for people.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
+pub struct Problem {
+    /// What kind it is, as a URN.
+    #[serde(rename = "type")]
+    kind: &'static str,
+    /// The same in a few words.
+    title: &'static str,
+    /// Status of the answer.
+    status: u16,
+    /// What is wrong here and how to mend it.
+    detail: String,
+    /// Where in the body it is wrong, as a JSON pointer (RFC 6901).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pointer: Option<String>,
+    /// In a filter: where it is wrong.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    place: Option<Box<Place>>,
+}
+
+/// A place in a filter.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
+pub struct Place {
+    /// First character that is wrong, from 0.
+    start: usize,
+    /// The one behind the last; the same where something is missing.
+    end: usize,
+    /// What to write in their place.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    suggestion: Option<String>,
+}
+
+impl Problem {
+    /// Of a kind (a URN), with a title and a status.
+    pub(crate) fn new(
+        status: StatusCode,
+        kind: &'static str,
+        title: &'static str,
+        detail: impl Into<String>,
+    ) -> Self {
+        Self { kind, title, status: status.as_u16(), detail: detail.into(), pointer: None, place: None }
+    }
+
+    /// Nothing is at this path.
+    pub(crate) fn nothing_here() -> Self {
+        Self::new(
+            StatusCode::NOT_FOUND,
+            "urn:weir:problem:not-found",
+            "Nothing is here",
+            "the paths that there are stand in /api/v1/openapi.json",
+        )
+    }
+
+    /// Something is at this path, for another method.
+    pub(crate) fn other_method() -> Self {
+        let detail = "this path is there for another method; /api/v1/openapi.json has them";
+        Self::new(StatusCode::METHOD_NOT_ALLOWED, "urn:weir:problem:method", "Not this method", detail)
+    }
+
+    pub(crate) fn at(self, pointer: impl Into<String>) -> Self {
+        Self { pointer: Some(pointer.into()), ..self }
+    }
+
+    /// The status.
+    pub(crate) fn status(&self) -> StatusCode {
+        StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
+    }
+
+    fn filter(fault: &Fault, filter: &str) -> Self {
+        let characters = |bytes: usize| filter.get(..bytes).unwrap_or(filter).chars().count();
+        let place = Place {
+            start: characters(fault.span.start),
+            end: characters(fault.span.end),
+            suggestion: fault.suggestion.clone(),
+        };
+        let problem = Self::new(
+            StatusCode::UNPROCESSABLE_ENTITY,
+            "urn:weir:problem:filter",
+            "The filter can't be read",
+            fault.to_string(),
+        );
+        Self { place: Some(Box::new(place)), ..problem.at("/filter") }
+    }
+}
+
+impl From<RequestError> for Problem {
+    fn from(error: RequestError) -> Self {
+        let detail = error.to_string();
+        let wrong = |pointer: &str| {
+            Self::new(
+                StatusCode::UNPROCESSABLE_ENTITY,
+                "urn:weir:problem:question",
+                "This can't be asked",
+                detail.clone(),
+            )
+            .at(pointer)
+        };
+        match &error {
+            RequestError::Filter { fault, filter } => Self::filter(fault, filter),
+            RequestError::Top(_) => wrong("/top"),
+            RequestError::Dimensions(_) => wrong("/by"),
+            RequestError::Both | RequestError::Half => wrong("/from"),
+            RequestError::Time { key, .. } => wrong(&format!("/{key}")),
+            RequestError::Period(PeriodError::Duration(_)) => wrong("/last"),
+            RequestError::Period(PeriodError::Gone { .. }) => wrong("/to"),
+            RequestError::Period(_) => wrong("/from"),
+        }
+    }
+}
+
+impl From<AskError> for Problem {
+    fn from(error: AskError) -> Self {
+        // What ClickHouse says may hold names of its own machines; whoever runs Weir finds it in the log.
+        tracing::warn!(%error, "a question has no answer");
+        match &error {
+            AskError::Store(error @ StoreError::Refused { .. }) if error.is_too_much() => Self::new(
+                StatusCode::UNPROCESSABLE_ENTITY,
+                "urn:weir:problem:too-much",
+                "Too much is asked at once",
+                "the answer takes more time or memory than a question may; ask for a shorter time or fewer rows",
+            ),
+            AskError::Store(error) if error.is_transient() => Self::new(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "urn:weir:problem:store-away",
+                "ClickHouse does not answer",
+                "what is stored can't be asked just now; what comes in is kept meanwhile, so ask again in a while",
+            ),
+            _ => Self::new(
+                StatusCode::BAD_GATEWAY,
+                "urn:weir:problem:store",
+                "ClickHouse refuses the question",
+                "the log of the API says why; are its tables made (weir migrate)?",
+            ),
+        }
+    }
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        let status = self.status();
+        let mut response = (status, axum::Json(self)).into_response();
+        response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(MEDIA_TYPE));
+        if status == StatusCode::SERVICE_UNAVAILABLE {
+            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("5"));
+        }
+        response
+    }
+}
+
+/// Every status that a route may answer with beside its own.
+const STATUSES: [(u16, &str); 8] = [
+    (400, "The body is no JSON"),
+    (403, "Asked under a name, or by a page, that is not this machine's"),
+    (408, "The body did not come in time"),
+    (413, "The body is too large"),
+    (415, "The body is not said to be JSON"),
+    (422, "This can't be asked"),
+    (502, "ClickHouse refuses the question"),
+    (503, "ClickHouse does not answer, or too many ask"),
+];
+
+impl IntoResponses for Problem {
+    fn responses() -> BTreeMap<String, RefOr<Documented>> {
+        let content = || ContentBuilder::new().schema(Some(Ref::from_schema_name(Self::name()))).build();
+        let of = |(status, description): (u16, &str)| {
+            let response =
+                ResponseBuilder::new().description(description).content(MEDIA_TYPE, content()).build();
+            (status.to_string(), RefOr::T(response))
+        };
+        STATUSES.into_iter().map(of).collect()
+    }
+}

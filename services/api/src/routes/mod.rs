@@ -1,0 +1,29 @@
+//! The tree of paths. Each file is a path.
+
+mod columns;
+mod openapi;
+mod query;
+
+pub use columns::Columns;
+
+use crate::Api;
+use crate::problem::{Place, Problem};
+use axum::Router;
+use axum::routing::get;
+use utoipa::OpenApi;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+/// With which autonomous systems traffic is exchanged, over which links, and how sure that is. All amounts are scaled by the sampling rates.
+#[derive(OpenApi)]
+#[openapi(info(title = "Weir"), components(schemas(Problem, Place)))]
+struct Document;
+
+/// All paths, and the document that describes them.
+pub fn tree() -> (Router<Api>, utoipa::openapi::OpenApi) {
+    let v1 = OpenApiRouter::new().routes(routes!(query::post)).routes(routes!(columns::get));
+    let (router, document) =
+        OpenApiRouter::with_openapi(Document::openapi()).nest("/api/v1", v1).split_for_parts();
+    let served = get(openapi::get).with_state(document.to_json().unwrap_or_default().into());
+    (router.route("/api/v1/openapi.json", served), document)
+}

@@ -1,0 +1,256 @@
+//! The API on the real engine, asked as programs ask it.
+#![allow(clippy::unwrap_used)]
+
+use serde_json::{Value as Json, json};
+use std::collections::BTreeSet;
+use std::time::{SystemTime, UNIX_EPOCH};
+use tokio_util::sync::CancellationToken;
+use weir_api::{Bound, Config, tree};
+use weir_runtime::Health;
+use weir_schemas::rollup::{LinkRow, tables};
+use weir_schemas::value::Slot;
+use weir_schemas::{Direction, Ip, Observation, SamplingKind};
+use weir_stack::Home;
+use weir_store::engine::{Engine, serve};
+use weir_store::{EngineConfig, Store};
+
+/// An API, and where it is.
+struct Served {
+    base: String,
+    stop: CancellationToken,
+    done: tokio::task::JoinHandle<Result<(), weir_api::Error>>,
+}
+
+impl Served {
+    async fn over(store: Store) -> Self {
+        let config = Config { listen: "127.0.0.1:0".into(), ..Config::default() };
+        let bound = Bound::bind(config).await.unwrap();
+        let base = format!("http://{}", bound.address().unwrap());
+        let stop = CancellationToken::new();
+        let done = tokio::spawn(bound.run(store, Health::default().condition("API"), stop.clone()));
+        Self { base, stop, done }
+    }
+
+    async fn end(self) {
+        self.stop.cancel();
+        self.done.await.unwrap().unwrap();
+    }
+
+    fn post(&self, body: &Json) -> Reply {
+        self.send("POST", "/api/v1/query", &[("content-type", "application/json")], &body.to_string())
+    }
+
+    fn send(&self, method: &str, path: &str, headers: &[(&str, &str)], body: &str) -> Reply {
+        let agent: ureq::Agent = ureq::Agent::config_builder()
+            .http_status_as_error(false)
+            .timeout_global(Some(std::time::Duration::from_secs(30)))
+            .build()
+            .into();
+        let mut request = ureq::http::Request::builder().method(method).uri(format!("{}{path}", self.base));
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let mut response =
+            tokio::task::block_in_place(|| agent.run(request.body(body.to_owned()).unwrap())).unwrap();
+        let header =
+            |name: &str| response.headers().get(name).map_or("", |value| value.to_str().unwrap()).to_owned();
+        let (kind, retry) = (header("content-type"), header("retry-after"));
+        let status = response.status().as_u16();
+        Reply { status, kind, retry, text: response.body_mut().read_to_string().unwrap() }
+    }
+}
+
+#[derive(Debug)]
+struct Reply {
+    status: u16,
+    kind: String,
+    retry: String,
+    text: String,
+}
+
+impl Reply {
+    fn json(&self) -> Json {
+        serde_json::from_str(&self.text).unwrap()
+    }
+}
+
+/// One test function, because one process has one engine.
+#[tokio::test(flavor = "multi_thread", worker_threads = 3)]
+async fn questions_are_answered_over_http_and_what_is_wrong_is_said_in_words() {
+    let folder = tempfile::tempdir().unwrap();
+    let library = Home::find().part("engine/libchdb.so", "the engine", "scripts/fetch-engine.sh").unwrap();
+    let config = EngineConfig { library, data: folder.path().to_owned(), ..EngineConfig::default() };
+    let engine = tokio::task::spawn_blocking(move || Engine::start(&config).unwrap()).await.unwrap();
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let stop = CancellationToken::new();
+    let serving = tokio::spawn(serve(engine, listener, 1 << 30, stop.clone()));
+    let mut store = Store::new(&weir_store::Config { url, ..weir_store::Config::default() }).unwrap();
+    weir_store::migrate::migrate(&store).await.unwrap();
+    let hour = sides(&mut store).await;
+
+    let api = Served::over(store).await;
+    an_answer_has_rows_limits_and_a_table(&api, hour);
+    what_can_be_asked_for_is_told_and_can_be_asked_for(&api, hour);
+    what_is_wrong_is_a_problem_with_its_place(&api);
+    who_asks_from_elsewhere_is_refused(&api);
+    stop.cancel();
+    serving.await.unwrap().unwrap();
+    a_store_that_is_away_is_said_to_be(&api);
+    api.end().await;
+}
+
+/// Two ASes in a whole hour, long enough ago; gives its start.
+async fn sides(store: &mut Store) -> i64 {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs() as u32;
+    let hour = now / 3600 * 3600 - 7200;
+    let side = LinkRow {
+        time: Slot(hour),
+        exporter: Ip::v4([192, 0, 2, 1]),
+        if_index: 1,
+        direction: Direction::In,
+        observation: Observation::Ingress,
+        family: 4,
+        asn: 174,
+        sampling_interval: 100_000,
+        sampling_kind: SamplingKind::Packet,
+        bytes: 1000,
+        packets: 1,
+        flows: 1,
+        q: 1_000_000,
+        ..LinkRow::default()
+    };
+    let table = tables().find(|table| table.name == "links_1h").unwrap();
+    let mut rows = Vec::new();
+    for side in [side, LinkRow { asn: 3320, bytes: 500, q: 250_000, ..side }] {
+        side.put_row(&mut rows);
+    }
+    store.insert(table, rows.into(), "sides").await.unwrap();
+    i64::from(hour)
+}
+
+fn time(seconds: i64) -> String {
+    jiff::Timestamp::from_second(seconds).unwrap().to_string()
+}
+
+fn an_answer_has_rows_limits_and_a_table(api: &Served, hour: i64) {
+    let question = json!({"from": time(hour), "to": time(hour + 3600), "by": ["as"], "scope": "all", "filter": "as IN (174, 3320)"});
+    let reply = api.post(&question);
+    assert_eq!((reply.status, reply.kind.as_str()), (200, "application/json"), "{}", reply.text);
+    let answer = reply.json();
+    assert_eq!(
+        (&answer["table"], &answer["from"], &answer["seconds"]),
+        (&"links_1h".into(), &hour.into(), &3600.into())
+    );
+    let rows: Vec<_> =
+        answer["rows"].as_array().unwrap().iter().map(|row| (&row["keys"], &row["bytes_in"])).collect();
+    assert_eq!(rows, [(&json!(["AS174"]), &100_000.into()), (&json!(["AS3320"]), &50_000.into())]);
+    assert_eq!(answer["total"]["bytes_in"], 150_000);
+    assert!(answer["rows"][0]["high_in"].as_f64().unwrap() > 300_000.0);
+    let empty = api.post(&json!({"last": "1h"}));
+    assert_eq!((empty.status, &empty.json()["rows"]), (200, &json!([])));
+}
+
+fn what_can_be_asked_for_is_told_and_can_be_asked_for(api: &Served, hour: i64) {
+    let columns = api.send("GET", "/api/v1/columns", &[], "").json();
+    for dimension in columns["dimensions"].as_array().unwrap() {
+        let question =
+            json!({"from": time(hour), "to": time(hour + 3600), "by": [dimension["name"]], "scope": "all"});
+        assert_eq!(
+            api.post(&question).json()["rows"][0]["bytes_in"].as_u64().map(|bytes| bytes > 0),
+            Some(true),
+            "{dimension}"
+        );
+    }
+    for field in columns["fields"].as_array().unwrap() {
+        let value = match (&field["words"][0], field["name"].as_str().unwrap()) {
+            (Json::String(word), _) => word.clone(),
+            (_, "exporter_address") => "192.0.2.1".to_owned(),
+            _ => "1".to_owned(),
+        };
+        let filter = format!("{} = {value}", field["name"].as_str().unwrap());
+        assert_eq!(api.post(&json!({"filter": filter, "scope": "all"})).status, 200, "{filter}");
+    }
+    assert_eq!(api.send("GET", "/healthz", &[], "").text, "ok\n");
+    let document = api.send("GET", "/api/v1/openapi.json", &[], "").json();
+    assert_eq!(document, serde_json::from_str::<Json>(&tree().1.to_json().unwrap()).unwrap());
+}
+
+fn what_is_wrong_is_a_problem_with_its_place(api: &Served) {
+    let json = ("content-type", "application/json");
+    let large = format!("{{\"filter\": \"{}\"}}", " ".repeat(70_000));
+    let mut seen = Vec::new();
+    for (method, path, headers, body) in [
+        ("GET", "/", &[][..], ""),
+        ("GET", "/api/v1/query", &[], ""),
+        ("DELETE", "/api/v1/columns", &[], ""),
+        ("POST", "/api/v1/query", &[], "{}"),
+        ("POST", "/api/v1/query", &[("content-type", "text/plain")], "{}"),
+        ("POST", "/api/v1/query", &[json], ""),
+        ("POST", "/api/v1/query", &[json], "{} {}"),
+        ("POST", "/api/v1/query", &[json], "{\"top\": 10"),
+        ("POST", "/api/v1/query", &[json], "[]"),
+        ("POST", "/api/v1/query", &[json], &large),
+        ("POST", "/api/v1/query", &[json], r#"{"top": 100000}"#),
+        ("POST", "/api/v1/query", &[json], r#"{"by": ["as", "linke"]}"#),
+        ("POST", "/api/v1/query", &[json], r#"{"topp": 1}"#),
+        ("POST", "/api/v1/query", &[json], r#"{"last": "1 hour"}"#),
+        (
+            "POST",
+            "/api/v1/query",
+            &[json],
+            r#"{"from": "2026-01-02T00:00:00Z", "to": "2026-01-01T00:00:00Z"}"#,
+        ),
+        ("POST", "/api/v1/query", &[json], r#"{"from": "2026-01-02", "to": "2026-01-01T00:00:00Z"}"#),
+        ("POST", "/api/v1/query", &[json], r#"{"filter": "link = \"Söhne\" AND conectivity = ix"}"#),
+    ] {
+        let reply = api.send(method, path, headers, body);
+        assert_eq!(reply.kind, "application/problem+json", "{method} {path} {body:.60}: {reply:?}");
+        let problem = reply.json();
+        assert_eq!(problem["status"], reply.status);
+        seen.push(format!("{method} {path} {body:.60}\n{problem:#}"));
+    }
+    insta::assert_snapshot!(seen.join("\n\n"));
+}
+
+fn who_asks_from_elsewhere_is_refused(api: &Served) {
+    for header in [("host", "rebound.example.org"), ("origin", "https://example.org")] {
+        let reply = api.send("GET", "/api/v1/columns", &[header], "");
+        assert_eq!(
+            (reply.status, &reply.json()["type"]),
+            (403, &"urn:weir:problem:elsewhere".into()),
+            "{header:?}"
+        );
+    }
+}
+
+fn a_store_that_is_away_is_said_to_be(api: &Served) {
+    let reply = api.post(&json!({}));
+    assert_eq!((reply.status, reply.retry.as_str()), (503, "5"));
+    let problem = reply.json();
+    assert_eq!(problem["type"], "urn:weir:problem:store-away");
+    assert!(!reply.text.contains("127.0.0.1"), "{}", reply.text);
+}
+
+#[test]
+fn the_document_is_openapi_3_1_and_whole() {
+    let document: Json = serde_json::from_str(&tree().1.to_json().unwrap()).unwrap();
+    assert_eq!(document["openapi"], "3.1.0");
+    let mut references = BTreeSet::new();
+    fn collect(json: &Json, references: &mut BTreeSet<String>) {
+        match json {
+            Json::Object(all) => {
+                references.extend(all.get("$ref").and_then(Json::as_str).map(str::to_owned));
+                all.values().for_each(|json| collect(json, references));
+            }
+            Json::Array(all) => all.iter().for_each(|json| collect(json, references)),
+            _ => {}
+        }
+    }
+    collect(&document, &mut references);
+    assert!(references.len() > 5, "{references:?}");
+    for reference in &references {
+        assert!(document.pointer(reference.trim_start_matches('#')).is_some(), "{reference} leads nowhere");
+    }
+    insta::assert_snapshot!(format!("{document:#}"));
+}
