@@ -5,7 +5,12 @@ use axum::body::Bytes;
 use axum::extract::{FromRequest, Request};
 use axum::http::{HeaderMap, StatusCode, header};
 use serde::de::DeserializeOwned;
+use std::time::Duration;
 
+/// Bytes of a body.
+pub(crate) const LARGEST: usize = 64 << 10;
+/// How long a body may take.
+const PATIENCE: Duration = Duration::from_secs(20);
 const CANT: &str = "This can't be asked";
 
 /// What a body holds.
@@ -24,12 +29,23 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Body<T> {
                 detail,
             ));
         }
-        let bytes = Bytes::from_request(request, state).await.map_err(|rejection| {
-            let (kind, title) = match rejection.status() {
-                StatusCode::PAYLOAD_TOO_LARGE => ("urn:weir:problem:too-large", "The body is too large"),
-                _ => ("urn:weir:problem:body", "The body did not come whole"),
-            };
-            Problem::new(rejection.status(), kind, title, rejection.body_text())
+        let whole = tokio::time::timeout(PATIENCE, Bytes::from_request(request, state)).await.map_err(|_| {
+            let detail = format!("the body did not come whole within {} s", PATIENCE.as_secs());
+            Problem::new(
+                StatusCode::REQUEST_TIMEOUT,
+                "urn:weir:problem:timeout",
+                "The body did not come",
+                detail,
+            )
+        });
+        let bytes = whole?.map_err(|rejection| {
+            if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE {
+                let (title, detail) =
+                    ("The body is too large", format!("a body has at most {LARGEST} bytes"));
+                return Problem::new(rejection.status(), "urn:weir:problem:too-large", title, detail);
+            }
+            let (title, detail) = ("The body did not come whole", rejection.body_text());
+            Problem::new(StatusCode::BAD_REQUEST, "urn:weir:problem:body", title, detail)
         })?;
         read(&bytes).map(Self)
     }

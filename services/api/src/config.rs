@@ -12,11 +12,15 @@ pub struct Config {
     pub listen: String,
     /// Most questions that are worked on at the same time; others wait their turn for a while.
     pub queries: usize,
+    /// Seconds that ClickHouse may work on each statement of a question. Its user must be one who may change settings (readonly = 2, or 0).
+    pub query_timeout_s: u64,
+    /// Bytes of memory that each statement may take there.
+    pub query_memory_bytes: u64,
 }
 
 impl Default for Config {
     fn default() -> Self {
-        Self { listen: "127.0.0.1:8480".into(), queries: 4 }
+        Self { listen: "127.0.0.1:8480".into(), queries: 4, query_timeout_s: 60, query_memory_bytes: 4 << 30 }
     }
 }
 
@@ -35,8 +39,14 @@ impl Config {
                 "api.listen: {address} is not loopback, and whoever gets there may ask anything"
             ));
         }
-        if self.queries == 0 {
-            return Err("api.queries: must be at least 1".to_owned());
+        if !(1..=1000).contains(&self.queries) {
+            return Err("api.queries: must be between 1 and 1000".to_owned());
+        }
+        if self.query_timeout_s == 0 {
+            return Err("api.query_timeout_s: must be at least 1".to_owned());
+        }
+        if self.query_memory_bytes < 1 << 20 {
+            return Err("api.query_memory_bytes: must be at least a megabyte (1048576)".to_owned());
         }
         Ok(())
     }
@@ -60,6 +70,8 @@ mod tests {
             let said = Config { listen: listen.into(), ..Config::default() }.validate().err();
             assert_eq!(said.as_deref(), sentence);
         }
-        assert!(Config { queries: 0, ..Config::default() }.validate().is_err());
+        for queries in [0, usize::MAX] {
+            assert!(Config { queries, ..Config::default() }.validate().is_err());
+        }
     }
 }

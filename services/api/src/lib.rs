@@ -19,19 +19,23 @@ pub use routes::{Columns, tree};
 
 use axum::http::StatusCode;
 use query::period::Kept;
+use query::{Answer, Question};
 use std::collections::BTreeMap;
+use std::future::IntoFuture;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use thiserror::Error;
 use tokio::net::TcpListener;
-use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 use weir_runtime::Readiness;
 use weir_store::Store;
 
 /// How long a question waits for its turn.
 const TURN: Duration = Duration::from_secs(10);
+/// How long an end waits for those who were asking already: who sends half a body and no more keeps nobody from ending.
+const LINGER: Duration = Duration::from_secs(3);
 
 /// Why the API ends.
 #[derive(Debug, Error)]
@@ -57,23 +61,29 @@ struct Shared {
     store: Store,
     /// Days that tables keep as configured, by table.
     days: BTreeMap<String, u32>,
-    turns: Semaphore,
+    turns: Arc<Semaphore>,
 }
 
 impl Api {
-    fn store(&self) -> &Store {
-        &self.0.store
-    }
-
     fn kept(&self) -> Kept<'_> {
         // A clock before 1970 or after 2106 makes every time one that can't be asked for, and says so.
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
         Kept { now: u32::try_from(now).unwrap_or(u32::MAX), days: &self.0.days }
     }
 
+    /// Asks ClickHouse, when it is this question's turn. A statement goes on when whoever asked has gone, and so does its turn.
+    async fn ask(&self, question: Question) -> Result<Answer, Problem> {
+        let (turn, store) = (self.turn().await?, self.0.store.clone());
+        let asked = tokio::spawn(async move {
+            let _turn = turn;
+            query::ask(&store, &question).await
+        });
+        Ok(asked.await.map_err(|lost| Problem::defect(&lost))??)
+    }
+
     /// Waits until a question may be worked on.
-    async fn turn(&self) -> Result<Turn<'_>, Problem> {
-        let waited = tokio::time::timeout(TURN, self.0.turns.acquire()).await;
+    async fn turn(&self) -> Result<Turn, Problem> {
+        let waited = tokio::time::timeout(TURN, Arc::clone(&self.0.turns).acquire_owned()).await;
         let permit = waited.ok().and_then(Result::ok).ok_or_else(|| {
             let detail = "others are asked already, as many as api.queries allows; ask again in a while";
             Problem::new(StatusCode::SERVICE_UNAVAILABLE, "urn:weir:problem:busy", "Too many ask", detail)
@@ -83,12 +93,12 @@ impl Api {
     }
 }
 
-/// A question that is worked on; also where whoever asked goes away.
-struct Turn<'a> {
-    _permit: SemaphorePermit<'a>,
+/// A question that is worked on.
+struct Turn {
+    _permit: OwnedSemaphorePermit,
 }
 
-impl Drop for Turn<'_> {
+impl Drop for Turn {
     fn drop(&mut self) {
         ::metrics::gauge!(metrics::QUERIES).decrement(1);
     }
@@ -120,20 +130,23 @@ impl Bound {
         self.listener.local_addr().map_err(Error::Serve)
     }
 
-    /// Answers until told to stop; then what is asked already.
+    /// Answers until told to stop; then, for a moment, what is asked already.
     ///
     /// # Errors
     /// [`Error::Serve`].
     pub async fn run(self, store: Store, ready: Readiness, stop: CancellationToken) -> Result<(), Error> {
         let address = self.address()?;
         let days = store.config().retention_days.clone();
-        let turns = Semaphore::new(self.config.queries);
+        let turns = Arc::new(Semaphore::new(self.config.queries));
+        let store = store.limited(self.config.query_timeout_s, self.config.query_memory_bytes);
         let router = pipeline::router(Api(Arc::new(Shared { store, days, turns })));
         tracing::info!(%address, "the API answers");
         ready.ready();
-        axum::serve(self.listener, router)
-            .with_graceful_shutdown(stop.cancelled_owned())
-            .await
-            .map_err(Error::Serve)
+        let lingering = stop.clone();
+        let serving = axum::serve(self.listener, router).with_graceful_shutdown(stop.cancelled_owned());
+        tokio::select! {
+            ended = serving.into_future() => ended.map_err(Error::Serve),
+            () = async { lingering.cancelled().await; tokio::time::sleep(LINGER).await } => Ok(()),
+        }
     }
 }

@@ -1,5 +1,6 @@
 //! A request's whole way: who may ask, the path, the answer, the count.
 
+use crate::body::LARGEST;
 use crate::guard;
 use crate::problem::Problem;
 use crate::routes::tree;
@@ -10,9 +11,6 @@ use axum::middleware::{self, Next};
 use axum::response::Response;
 use axum::routing::get;
 use std::time::Instant;
-
-/// Bytes of a body.
-const LARGEST: usize = 64 << 10;
 
 /// Everything that is served.
 pub(crate) fn router(api: Api) -> Router {

@@ -13,7 +13,7 @@ use weir_filter::Fault;
 use weir_store::StoreError;
 
 /// RFC 9457, section 3.
-const MEDIA_TYPE: &str = "application/problem+json";
+pub(crate) const MEDIA_TYPE: &str = "application/problem+json";
 
 /// A problem of RFC 9457. `type` says what kind it is and never changes its meaning; `detail` is for people.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
@@ -74,6 +74,13 @@ impl Problem {
         Self::new(StatusCode::METHOD_NOT_ALLOWED, "urn:weir:problem:method", "Not this method", detail)
     }
 
+    /// A defect of this program.
+    pub(crate) fn defect(error: &dyn std::fmt::Display) -> Self {
+        tracing::error!(%error, "a question has no answer: a defect");
+        let detail = "the log of the API says what happened; please report it";
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "urn:weir:problem:defect", "A defect of Weir", detail)
+    }
+
     pub(crate) fn at(self, pointer: impl Into<String>) -> Self {
         Self { pointer: Some(pointer.into()), ..self }
     }
@@ -116,10 +123,13 @@ impl From<RequestError> for Problem {
             RequestError::Filter { fault, filter } => Self::filter(fault, filter),
             RequestError::Top(_) => wrong("/top"),
             RequestError::Dimensions(_) => wrong("/by"),
-            RequestError::Both | RequestError::Half => wrong("/from"),
-            RequestError::Time { key, .. } => wrong(&format!("/{key}")),
+            RequestError::Both => wrong("/last"),
+            RequestError::Half { missing: key } | RequestError::Time { key, .. } => wrong(&format!("/{key}")),
             RequestError::Period(PeriodError::Duration(_)) => wrong("/last"),
             RequestError::Period(PeriodError::Gone { .. }) => wrong("/to"),
+            RequestError::Period(PeriodError::NotMinutes { from, .. }) if from.is_multiple_of(60) => {
+                wrong("/to")
+            }
             RequestError::Period(_) => wrong("/from"),
         }
     }
@@ -136,6 +146,12 @@ impl From<AskError> for Problem {
                 "Too much is asked at once",
                 "the answer takes more time or memory than a question may; ask for a shorter time or fewer rows",
             ),
+            AskError::Store(error) if error.is_unmade() => Self::new(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "urn:weir:problem:store-unmade",
+                "There are no tables yet",
+                "weir standalone makes them soon after its start; where ClickHouse is a server, weir migrate does",
+            ),
             AskError::Store(error) if error.is_transient() => Self::new(
                 StatusCode::SERVICE_UNAVAILABLE,
                 "urn:weir:problem:store-away",
@@ -146,7 +162,7 @@ impl From<AskError> for Problem {
                 StatusCode::BAD_GATEWAY,
                 "urn:weir:problem:store",
                 "ClickHouse refuses the question",
-                "the log of the API says why; are its tables made (weir migrate)?",
+                "the log of the API says why",
             ),
         }
     }
@@ -165,15 +181,16 @@ impl IntoResponse for Problem {
 }
 
 /// Every status that a route may answer with beside its own.
-const STATUSES: [(u16, &str); 8] = [
+const STATUSES: [(u16, &str); 9] = [
     (400, "The body is no JSON"),
     (403, "Asked under a name, or by a page, that is not this machine's"),
     (408, "The body did not come in time"),
     (413, "The body is too large"),
     (415, "The body is not said to be JSON"),
     (422, "This can't be asked"),
+    (500, "A defect of Weir"),
     (502, "ClickHouse refuses the question"),
-    (503, "ClickHouse does not answer, or too many ask"),
+    (503, "ClickHouse does not answer or has no tables yet, or too many ask"),
 ];
 
 impl IntoResponses for Problem {

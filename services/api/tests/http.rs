@@ -3,6 +3,7 @@
 
 use serde_json::{Value as Json, json};
 use std::collections::BTreeSet;
+use std::io::Write;
 use std::time::{SystemTime, UNIX_EPOCH};
 use tokio_util::sync::CancellationToken;
 use weir_api::{Bound, Config, tree};
@@ -23,7 +24,11 @@ struct Served {
 
 impl Served {
     async fn over(store: Store) -> Self {
-        let config = Config { listen: "127.0.0.1:0".into(), ..Config::default() };
+        Self::with(Config::default(), store).await
+    }
+
+    async fn with(config: Config, store: Store) -> Self {
+        let config = Config { listen: "127.0.0.1:0".into(), ..config };
         let bound = Bound::bind(config).await.unwrap();
         let base = format!("http://{}", bound.address().unwrap());
         let stop = CancellationToken::new();
@@ -89,15 +94,22 @@ async fn questions_are_answered_over_http_and_what_is_wrong_is_said_in_words() {
     weir_store::migrate::migrate(&store).await.unwrap();
     let hour = sides(&mut store).await;
 
+    let unlimited = store.clone();
     let api = Served::over(store).await;
     an_answer_has_rows_limits_and_a_table(&api, hour);
     what_can_be_asked_for_is_told_and_can_be_asked_for(&api, hour);
     what_is_wrong_is_a_problem_with_its_place(&api);
     who_asks_from_elsewhere_is_refused(&api);
+    what_takes_more_than_a_question_may_is_too_much_and_tables_that_are_not_made_are_said_to_be(&unlimited)
+        .await;
+    let mut half = std::net::TcpStream::connect(api.base.trim_start_matches("http://")).unwrap();
+    half.write_all(b"POST /api/v1/query HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\ncontent-length: 9\r\n\r\n{").unwrap();
     stop.cancel();
     serving.await.unwrap().unwrap();
     a_store_that_is_away_is_said_to_be(&api);
     api.end().await;
+    // Who sends half a body keeps nobody from ending, and its connection is this: made before the end, and open behind it.
+    drop(half);
 }
 
 /// Two ASes in a whole hour, long enough ago; gives its start.
@@ -224,6 +236,29 @@ fn who_asks_from_elsewhere_is_refused(api: &Served) {
     }
 }
 
+async fn what_takes_more_than_a_question_may_is_too_much_and_tables_that_are_not_made_are_said_to_be(
+    store: &Store,
+) {
+    let config = Config { query_memory_bytes: 1, ..Config::default() };
+    let api = Served::with(config, store.clone()).await;
+    let reply = api.post(&json!({"last": "24h", "scope": "all"}));
+    assert_eq!(
+        (reply.status, &reply.json()["type"]),
+        (422, &"urn:weir:problem:too-much".into()),
+        "{reply:?}"
+    );
+    api.end().await;
+    let config = weir_store::Config { database: "nowhere".into(), ..store.config().clone() };
+    let api = Served::over(Store::new(&config).unwrap()).await;
+    let reply = api.post(&json!({}));
+    assert_eq!(
+        (reply.status, &reply.json()["type"]),
+        (503, &"urn:weir:problem:store-unmade".into()),
+        "{reply:?}"
+    );
+    api.end().await;
+}
+
 fn a_store_that_is_away_is_said_to_be(api: &Served) {
     let reply = api.post(&json!({}));
     assert_eq!((reply.status, reply.retry.as_str()), (503, "5"));
@@ -234,8 +269,11 @@ fn a_store_that_is_away_is_said_to_be(api: &Served) {
 
 #[test]
 fn the_document_is_openapi_3_1_and_whole() {
-    let document: Json = serde_json::from_str(&tree().1.to_json().unwrap()).unwrap();
+    let mut document: Json = serde_json::from_str(&tree().1.to_json().unwrap()).unwrap();
     assert_eq!(document["openapi"], "3.1.0");
+    document["info"]["version"] = "of the release".into();
+    let body = "/paths/~1api~1v1~1query/post/requestBody/content/application~1json/schema/$ref";
+    assert_eq!(document.pointer(body), Some(&"#/components/schemas/Request".into()));
     let mut references = BTreeSet::new();
     fn collect(json: &Json, references: &mut BTreeSet<String>) {
         match json {

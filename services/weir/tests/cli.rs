@@ -106,13 +106,16 @@ fn no_log_is_made_where_the_folder_that_is_named_has_none() {
 fn a_question_that_makes_no_sense_is_refused_in_words() {
     for (arguments, wanted) in [
         (&["query", "--last", "soon"][..], "--last: soon is no time: write a number and m, h or d"),
-        (&["query", "--from", "60", "--to", "60"], "--from and --to: from 60 is not before to 60"),
+        (
+            &["query", "--from", "60", "--to", "60"],
+            "--from and --to: from 1970-01-01T00:01:00Z is not before to 1970-01-01T00:01:00Z",
+        ),
         (&["query", "--from", "61", "--to", "120"], "whole minutes"),
-        (&["query", "--top", "0"], "--top 0"),
+        (&["query", "--top", "0"], "top 0 is not between 1 and 10000"),
         (&["query", "--last", "5м"], "--last: 5м is no time: write a number"),
         (
             &["query", "--from", "60", "--to", "120"],
-            "--from and --to: to 120 is before all that links_1m keeps",
+            "--from and --to: to 1970-01-01T00:02:00Z is before all that links_1m keeps",
         ),
     ] {
         let error = refused(arguments);

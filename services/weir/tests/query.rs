@@ -331,6 +331,10 @@ async fn what_is_left_out_is_named_once_a_flow(url: &str) {
     ] {
         assert!(text.contains(wanted), "{wanted}\n{text}");
     }
+    // A filter that picks sides and picks both of them has what is left out twice, as it would have what is in.
+    let both = case.ask(&["--scope", "all", "--filter", "NOT as = 1"]);
+    let left = |answer: &Json| answer["other_observation"][0]["bytes"].as_u64().unwrap();
+    assert_eq!(left(&both), 2 * left(&case.ask(&["--scope", "all", "--filter", "family = 4"])));
     let answer = case.ask(&["--scope", "all", "--observation", "egress"]);
     assert_eq!((&answer["observation"], &answer["total"]["bytes_in"]), (&"egress".into(), &7_000_000.into()));
     assert_eq!(answer["other_observation"][0]["bytes"], 100_000);

@@ -110,7 +110,7 @@ pub struct Row {
     pub bytes_unknown_rate_out: u64,
 }
 
-/// Bytes of an exporter that are not in the rows. A flow counts once, though both of its sides were asked for.
+/// Bytes of an exporter that are not in the rows. A flow counts once, unless the scope or the filter picks sides and picks both of it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct NotIn {
     /// Its name, else its address.

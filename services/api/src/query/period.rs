@@ -2,6 +2,7 @@
 //!
 //! What must stay true: no time is averaged over of which the table read has dropped rows, and ends that are moved are told.
 
+use jiff::Timestamp;
 use std::collections::BTreeMap;
 use thiserror::Error;
 use weir_schemas::rollup::{ROLLUPS, Shape, Table};
@@ -17,7 +18,7 @@ pub const RECENT: u32 = 240;
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum PeriodError {
     /// Ends between minutes.
-    #[error("from and to must be whole minutes: {from} and {to}")]
+    #[error("from and to must be whole minutes: {} and {}", written(*.from), written(*.to))]
     NotMinutes {
         /// Start, seconds since the epoch.
         from: u32,
@@ -25,7 +26,7 @@ pub enum PeriodError {
         to: u32,
     },
     /// It ends before it begins, or as it does.
-    #[error("from {from} is not before to {to}")]
+    #[error("from {} is not before to {}", written(*.from), written(*.to))]
     Reversed {
         /// Start, seconds since the epoch.
         from: u32,
@@ -33,7 +34,7 @@ pub enum PeriodError {
         to: u32,
     },
     /// It has not begun yet.
-    #[error("from {from} is not before now, {now}")]
+    #[error("from {} is not before now, {}", written(*.from), written(*.now))]
     Ahead {
         /// Start, seconds since the epoch.
         from: u32,
@@ -41,7 +42,7 @@ pub enum PeriodError {
         now: u32,
     },
     /// Everything of it was dropped.
-    #[error("to {to} is before all that {table} keeps, which is from {begins} on{advice}")]
+    #[error("to {} is before all that {table} keeps, which is from {} on{advice}", written(*.to), written(*.begins))]
     Gone {
         /// End, seconds since the epoch.
         to: u32,
@@ -55,6 +56,11 @@ pub enum PeriodError {
     /// No number and unit.
     #[error("{0} is no time: write a number and m, h or d, such as 24h")]
     Duration(String),
+}
+
+/// As people write it.
+fn written(seconds: u32) -> Timestamp {
+    Timestamp::from_second(i64::from(seconds)).unwrap_or_default()
 }
 
 type Result<T> = std::result::Result<T, PeriodError>;
@@ -170,7 +176,7 @@ pub fn between(from: u32, to: u32, kept: Kept<'_>) -> Result<Period> {
 
 /// Seconds of `30m`, `24h`, `7d`.
 fn duration(text: &str) -> Result<u32> {
-    let wrong = || PeriodError::Duration(text.to_owned());
+    let wrong = || PeriodError::Duration(text.chars().take(40).collect());
     let units = [('m', 60), ('h', 3600), ('d', 86_400)];
     let found = units.iter().find_map(|(unit, seconds)| Some((text.strip_suffix(*unit)?, *seconds)));
     let (number, seconds) = found.ok_or_else(wrong)?;

@@ -48,8 +48,11 @@ pub enum RequestError {
     #[error("last goes without from and to")]
     Both,
     /// One end alone.
-    #[error("from and to go together")]
-    Half,
+    #[error("from and to go together, and {missing} is missing")]
+    Half {
+        /// The other one.
+        missing: &'static str,
+    },
     /// No time.
     #[error("'{text}' is no time that can be asked for: write it such as 2026-11-27T08:00:00Z")]
     Time {
@@ -91,22 +94,13 @@ impl Request {
                 period::last(self.last.as_deref().unwrap_or("1h"), kept)?
             }
             (Some(_), _, _) => return Err(RequestError::Both),
-            (None, _, _) => return Err(RequestError::Half),
+            (None, from, _) => {
+                return Err(RequestError::Half { missing: if from.is_none() { "from" } else { "to" } });
+            }
         };
         let by = self.by.clone().unwrap_or_else(|| vec![Dimension::As, Dimension::Link]);
-        let twice = by.iter().enumerate().any(|(n, one)| by[..n].contains(one));
-        if !(1..=DIMENSIONS).contains(&by.len()) || twice {
-            let names: Vec<_> = by.iter().take(2 * DIMENSIONS).map(|one| one.name()).collect();
-            return Err(RequestError::Dimensions(if names.is_empty() {
-                "none".to_owned()
-            } else {
-                names.join(", ")
-            }));
-        }
         let top = self.top.unwrap_or(10);
-        if !(1..=MOST).contains(&top) {
-            return Err(RequestError::Top(top));
-        }
+        rows(&by, top)?;
         let filter = self.filter.as_deref().filter(|filter| !filter.trim().is_empty());
         let read = |filter: &str| {
             parse(filter, FIELDS).map_err(|fault| RequestError::Filter { fault, filter: filter.to_owned() })
@@ -122,6 +116,26 @@ impl Request {
             filter,
         })
     }
+}
+
+/// Checks what rows are asked for.
+///
+/// # Errors
+/// [`RequestError::Dimensions`], [`RequestError::Top`].
+pub fn rows(by: &[Dimension], top: u32) -> Result<(), RequestError> {
+    let twice = by.iter().enumerate().any(|(n, one)| by[..n].contains(one));
+    if !(1..=DIMENSIONS).contains(&by.len()) || twice {
+        let names: Vec<_> = by.iter().take(2 * DIMENSIONS).map(|one| one.name()).collect();
+        return Err(RequestError::Dimensions(if names.is_empty() {
+            "none".to_owned()
+        } else {
+            names.join(", ")
+        }));
+    }
+    if !(1..=MOST).contains(&top) {
+        return Err(RequestError::Top(top));
+    }
+    Ok(())
 }
 
 fn seconds(key: &'static str, text: &str) -> Result<u32, RequestError> {

@@ -1,5 +1,6 @@
 //! `GET /api/v1/columns`
 
+use crate::problem::{MEDIA_TYPE, Problem};
 use crate::query::field::{Dimension, FIELDS};
 use axum::Json;
 use serde::Serialize;
@@ -49,7 +50,15 @@ impl Columns {
 }
 
 /// What rows can be grouped by, and what filters name.
-#[utoipa::path(get, path = "/columns", responses((status = 200, description = "What there is", body = Columns)))]
+#[utoipa::path(
+    get,
+    path = "/columns",
+    operation_id = "columns",
+    responses(
+        (status = 200, description = "What there is", body = Columns),
+        (status = 403, description = "Asked under a name, or by a page, that is not this machine's", body = Problem, content_type = MEDIA_TYPE),
+    )
+)]
 pub async fn get() -> Json<Columns> {
     Json(Columns::all())
 }

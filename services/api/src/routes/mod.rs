@@ -14,9 +14,14 @@ use utoipa::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-/// With which autonomous systems traffic is exchanged, over which links, and how sure that is. All amounts are scaled by the sampling rates.
 #[derive(OpenApi)]
-#[openapi(info(title = "Weir"), components(schemas(Problem, Place)))]
+#[openapi(
+    info(
+        title = "Weir",
+        description = "With which autonomous systems traffic is exchanged, over which links, and how sure that is. Amounts are scaled by the sampling rates."
+    ),
+    components(schemas(Problem, Place))
+)]
 struct Document;
 
 /// All paths, and the document that describes them.

@@ -5,7 +5,7 @@ use thiserror::Error;
 
 /// Why a filter can't be read.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
-#[error("{message}{}", .suggestion.as_ref().map(|text| format!("; did you mean {text}?")).unwrap_or_default())]
+#[error("{message}{}", .suggestion.as_ref().map(|text| format!("; did you mean {}?", text.trim())).unwrap_or_default())]
 pub struct Fault {
     /// What is wrong, in a sentence.
     pub message: String,
@@ -22,6 +22,15 @@ impl Fault {
 
     pub(crate) fn or_rather(self, suggestion: Option<impl Into<String>>) -> Self {
         Self { suggestion: suggestion.map(Into::into), ..self }
+    }
+
+    /// A word in the place of what is wrong, with room around it where there is none.
+    pub(crate) fn or_word(self, filter: &str, word: &str) -> Self {
+        let touches = |character: Option<char>| character.is_some_and(|one| !one.is_whitespace());
+        let before = touches(filter.get(..self.span.start).and_then(|text| text.chars().next_back()));
+        let behind = touches(filter.get(self.span.end..).and_then(|text| text.chars().next()));
+        let room = |wanted| if wanted { " " } else { "" };
+        self.or_rather(Some(format!("{}{word}{}", room(before), room(behind))))
     }
 
     /// Where it is, in characters, from 1.

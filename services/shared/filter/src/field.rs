@@ -73,8 +73,6 @@ impl Kind {
     pub(crate) fn guess(self, text: &str) -> Option<String> {
         match self {
             Self::Word(words) => nearest(text, words.iter().copied()).map(str::to_owned),
-            // Host bits, and one address with its length written out.
-            Self::Address => text.parse::<IpAddr>().ok().map(|address| address.to_string()),
             _ => None,
         }
     }

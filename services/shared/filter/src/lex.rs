@@ -40,7 +40,9 @@ pub(crate) fn tokens(filter: &str) -> Result<Vec<(Token, Range<usize>)>, Fault> 
             elsewhere.filter(|(theirs, _)| sign.is_none_or(|sign| sign.len() < theirs.len()))
         {
             let span = at..at + theirs.len();
-            return Err(Fault::new(span, format!("{theirs} is not of this language")).or_rather(Some(*ours)));
+            let fault = Fault::new(span, format!("{theirs} is not of this language"));
+            let word = ours.starts_with(char::is_alphabetic);
+            return Err(if word { fault.or_word(filter, ours) } else { fault.or_rather(Some(*ours)) });
         }
         let (token, length) = if let Some(sign) = sign {
             (Token::Sign(sign), sign.len())

@@ -21,7 +21,7 @@ pub fn parse(filter: &str, fields: &'static [Field]) -> Result<Expr, Fault> {
         return Err(Fault::new(0..filter.len(), message));
     }
     let tokens = tokens(filter)?;
-    let mut parser = Parser { tokens: &tokens, at: 0, end: filter.trim_end().len(), fields };
+    let mut parser = Parser { filter, tokens: &tokens, at: 0, end: filter.trim_end().len(), fields };
     let expr = parser.any(0)?;
     match parser.peek() {
         None => Ok(expr),
@@ -35,6 +35,7 @@ pub fn parse(filter: &str, fields: &'static [Field]) -> Result<Expr, Fault> {
 }
 
 struct Parser<'t> {
+    filter: &'t str,
     tokens: &'t [(Token, Range<usize>)],
     at: usize,
     end: usize,
@@ -122,12 +123,11 @@ impl<'t> Parser<'t> {
             return Err(Fault::new(place, message).or_rather(Some("=")));
         }
         if !matches!(compare, Compare::In | Compare::NotIn) {
-            let value_place = self.span();
             let value = self.value(field)?;
             if matches!(value, Value::Network(_)) {
                 let rather = if compare == Compare::Equal { "IN" } else { "NOT IN" };
                 let message = format!("an address is no network: {} lies IN one", field.name);
-                return Err(Fault::new(place.start..value_place.start, message).or_rather(Some(rather)));
+                return Err(Fault::new(place, message).or_word(self.filter, rather));
             }
             return Ok(Test { field, compare, values: vec![value] });
         }

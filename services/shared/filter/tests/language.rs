@@ -97,6 +97,32 @@ fn what_is_wrong_is_said_with_its_place_and_the_mend() {
 }
 
 #[test]
+fn what_is_suggested_brings_a_filter_further_when_it_is_written_there() {
+    for (filter, mended) in [
+        ("src_addr = 10.0.0.0/8", Ok("src_addr IN (10.0.0.0/8)")),
+        ("src_addr!=10.0.0.0/8", Ok("src_addr NOT IN (10.0.0.0/8)")),
+        ("!as=1", Ok("NOT as = 1")),
+        ("as=1&&as=2", Ok("as = 1 AND as = 2")),
+        ("as = 1 || as = 2", Ok("as = 1 OR as = 2")),
+        ("as == 1", Ok("as = 1")),
+        ("as = 1 adn as = 2", Ok("as = 1 AND as = 2")),
+        ("conectivity=transit", Ok("connectivity = transit")),
+        ("connectivity = transet", Ok("connectivity = transit")),
+        ("exporter = edge 1", Ok("exporter = \"edge 1\"")),
+        ("connectivity < 1", Err("1 is nothing that connectivity has")),
+    ] {
+        let fault = parse(filter, &FIELDS).unwrap_err();
+        let mut written = filter.to_owned();
+        written.replace_range(fault.span.clone(), fault.suggestion.as_ref().unwrap());
+        match (parse(&written, &FIELDS), mended) {
+            (Ok(expr), Ok(mended)) => assert_eq!(expr.to_string(), mended, "{written}"),
+            (Err(fault), Err(sentence)) => assert!(fault.message.starts_with(sentence), "{fault}"),
+            (other, _) => panic!("{written}: {other:?}"),
+        }
+    }
+}
+
+#[test]
 fn a_place_is_counted_in_characters() {
     let filter = "provider = \"Söhne\" and zzz = 1";
     let fault = parse(filter, &FIELDS).unwrap_err();

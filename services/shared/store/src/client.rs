@@ -118,9 +118,14 @@ impl StoreError {
         }
     }
 
+    /// True where the tables are not made yet.
+    pub fn is_unmade(&self) -> bool {
+        matches!(self, Self::Refused { reason, .. } if matches!(code(reason), Some(60 | 81)))
+    }
+
     /// True where a question takes more time, memory or rows than it may.
     pub fn is_too_much(&self) -> bool {
-        const LIMITS: &[u32] = &[158, 159, 160, 241, 307, 396];
+        const LIMITS: &[u32] = &[158, 159, 160, 167, 168, 241, 307, 396];
         matches!(self, Self::Refused { reason, .. } if code(reason).is_some_and(|code| LIMITS.contains(&code)))
     }
 }
@@ -160,6 +165,18 @@ impl Store {
                 .to_owned(),
         };
         Ok(Self { config: config.clone(), client: connect(config, &password), password })
+    }
+
+    /// The same, for statements that may take so many seconds and bytes of memory each: what takes more, ClickHouse ends.
+    pub fn limited(mut self, seconds: u64, memory: u64) -> Self {
+        /// So that the word that it took too long is ClickHouse's.
+        const MARGIN_S: u64 = 5;
+        self.config.query_timeout_s = seconds.saturating_add(MARGIN_S);
+        self.client = self
+            .client
+            .with_setting("max_execution_time", seconds.to_string())
+            .with_setting("max_memory_usage", memory.to_string());
+        self
     }
 
     /// The database of Weir's tables.

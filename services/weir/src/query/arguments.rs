@@ -1,11 +1,12 @@
 //! The question on the command line: words and numbers, checked before anything is asked.
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use clap::{Args, ValueEnum};
 use std::net::IpAddr;
 use weir_api::query::field::{Dimension, FIELDS, named};
 use weir_api::query::period::{self, Kept, Period};
+use weir_api::query::request::rows;
 use weir_api::query::{Counted, Question, Scope};
 use weir_filter::{Compare, Expr, Test, Value, parse};
 use weir_schemas::Connectivity;
@@ -110,9 +111,7 @@ impl Arguments {
     }
 
     fn over(&self, period: Period) -> Result<Question> {
-        if !(1..=10_000).contains(&self.top) {
-            bail!("--top {} is not between 1 and 10000", self.top);
-        }
+        rows(&self.by, self.top)?;
         let filter = self.filter()?;
         let scope = match self.scope {
             _ if self.connectivity.is_some() => Scope::All,
@@ -129,7 +128,14 @@ impl Arguments {
         let written = |text: &String| {
             parse(text, FIELDS).map_err(|fault| anyhow::anyhow!("--filter: {}", fault.shown(text)))
         };
-        let mut all: Vec<Expr> = self.filter.as_ref().map(written).transpose()?.into_iter().collect();
+        let mut all: Vec<Expr> = self
+            .filter
+            .as_ref()
+            .filter(|text| !text.trim().is_empty())
+            .map(written)
+            .transpose()?
+            .into_iter()
+            .collect();
         let text = |text: &String| Value::Text(text.clone());
         let connectivity =
             |word: &String| Connectivity::WORDS.iter().find(|one| *one == word).map(|word| Value::Word(word));
@@ -227,7 +233,11 @@ mod tests {
     #[test]
     fn what_is_wrong_is_refused_with_its_place() {
         for (words, sentence) in [
-            (&["--top", "0"][..], "--top 0 is not between 1 and 10000"),
+            (&["--top", "0"][..], "top 0 is not between 1 and 10000"),
+            (
+                &["--by", "as,as"],
+                "rows are grouped by one to 4 dimensions, each of them once, and not by as, as",
+            ),
             (&["--last", "24"], "--last: 24 is no time: write a number and m, h or d, such as 24h"),
             (
                 &["--filter", "conectivity = transit"],

@@ -373,6 +373,7 @@ pub mod tests {
         config.engine.listen = config.clickhouse.url.trim_start_matches("http://").to_owned();
         config.bus.embedded.path = folder.path().to_owned();
         config.ingest.ports = vec![0];
+        config.api.listen = "127.0.0.1:0".into();
         let (health, stop) = (Health::default(), Stop::new());
         let engine = || -> Command { panic!("an engine is started") };
         let runs = tokio::spawn(run(config, engine, Conditions::new(&health), stop.clone()));
