@@ -10,7 +10,7 @@ weir-capture: weir-schemas weir-wire
 weir-filter:
 weir-bus:
 weir-runtime:
-weir-store: weir-schemas
+weir-store: weir-schemas weir-runtime
 weir-ingest: weir-schemas weir-bus weir-runtime
 weir-decoder: weir-schemas weir-wire weir-bus weir-runtime
 weir-sink: weir-schemas weir-bus weir-store weir-runtime

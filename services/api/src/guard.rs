@@ -5,11 +5,10 @@
 
 use crate::problem::Problem;
 use axum::extract::Request;
-use axum::http::uri::Authority;
 use axum::http::{HeaderMap, StatusCode, Uri, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
-use std::net::IpAddr;
+use weir_runtime::host::is_this_machine;
 
 pub(crate) async fn guard(request: Request, next: Next) -> Response {
     match refusal(request.headers(), request.uri()) {
@@ -33,9 +32,7 @@ fn refusal(headers: &HeaderMap, uri: &Uri) -> Option<String> {
         .map(ToString::to_string)
         .or_else(|| text(header::HOST).map(Into::into))
         .unwrap_or_default();
-    let authority = host.parse::<Authority>().ok();
-    let name = authority.as_ref().map_or("", Authority::host).trim_start_matches('[').trim_end_matches(']');
-    if name.parse::<IpAddr>().is_err() && !name.eq_ignore_ascii_case("localhost") {
+    if !is_this_machine(&host) {
         return Some(format!("'{host}' is not this machine: ask for localhost or its address"));
     }
     let page = text(header::ORIGIN)?;

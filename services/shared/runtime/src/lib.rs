@@ -5,6 +5,7 @@
 
 pub mod admin;
 pub mod config;
+pub mod host;
 pub mod lifecycle;
 pub mod logs;
 pub mod metrics_doc;

@@ -10,17 +10,16 @@ use super::{Engine, EngineError, compressed};
 use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::extract::{FromRequest, Multipart, Query, State};
-use axum::http::uri::Authority;
 use axum::http::{HeaderMap, HeaderValue, Method, Request as HttpRequest, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use bytes::Bytes;
-use std::net::IpAddr;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+use weir_runtime::host::is_this_machine;
 
 /// One request, taken apart.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -196,10 +195,7 @@ fn refusal(headers: &HeaderMap) -> Option<String> {
         return Some("a web page asks, and this is for programs on this machine".to_owned());
     }
     let host = text("host").unwrap_or_default();
-    // A port may be that of a tunnel's other end.
-    let authority = host.parse::<Authority>().ok();
-    let name = authority.as_ref().map_or("", Authority::host).trim_start_matches('[').trim_end_matches(']');
-    if name.parse::<IpAddr>().is_ok() || name.eq_ignore_ascii_case("localhost") {
+    if is_this_machine(&host) {
         return None;
     }
     Some(format!("'{host}' is not this machine: ask for localhost or its address (clickhouse.url)"))
