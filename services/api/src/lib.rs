@@ -12,6 +12,7 @@ mod pipeline;
 mod problem;
 pub mod query;
 mod routes;
+mod sheet;
 
 pub use config::Config;
 pub use problem::Problem;

@@ -159,6 +159,11 @@ fn an_answer_has_rows_limits_and_a_table(api: &Served, hour: i64) {
     assert_eq!(rows, [(&json!(["AS174"]), &100_000.into()), (&json!(["AS3320"]), &50_000.into())]);
     assert_eq!(answer["total"]["bytes_in"], 150_000);
     assert!(answer["rows"][0]["high_in"].as_f64().unwrap() > 300_000.0);
+    let accept = [("content-type", "application/json"), ("accept", "text/csv")];
+    let csv = api.send("POST", "/api/v1/query", &accept, &question.to_string());
+    assert_eq!((csv.status, csv.kind.as_str()), (200, "text/csv; charset=utf-8; header=present"));
+    let lines: Vec<_> = csv.text.lines().map(|line| line.split(',').take(2).collect::<Vec<_>>()).collect();
+    assert_eq!(lines, [["as", "bytes_in"], ["AS174", "100000"], ["AS3320", "50000"]]);
     let empty = api.post(&json!({"last": "1h"}));
     assert_eq!((empty.status, &empty.json()["rows"]), (200, &json!([])));
 }

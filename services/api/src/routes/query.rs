@@ -5,12 +5,29 @@ use crate::body::Body;
 use crate::problem::Problem;
 use crate::query::Answer;
 use crate::query::request::Request;
+use crate::sheet::{self, CSV};
 use axum::Json;
 use axum::extract::State;
+use axum::http::HeaderMap;
+use axum::response::{IntoResponse, Response};
 
-/// The top rows of what is asked for, their total, and what is not in them.
-#[utoipa::path(post, path = "/query", operation_id = "query", request_body = Request, responses((status = 200, description = "The answer", body = Answer), Problem))]
-pub async fn post(State(api): State<Api>, Body(request): Body<Request>) -> Result<Json<Answer>, Problem> {
+/// The top rows of what is asked for, their total, and what is not in them; as CSV, where that is accepted first, the rows alone.
+#[utoipa::path(
+    post,
+    path = "/query",
+    operation_id = "query",
+    request_body = Request,
+    responses(
+        (status = 200, description = "The answer", content((Answer = "application/json"), (String = CSV))),
+        Problem,
+    )
+)]
+pub async fn post(
+    State(api): State<Api>,
+    headers: HeaderMap,
+    Body(request): Body<Request>,
+) -> Result<Response, Problem> {
     let question = request.question(api.kept())?;
-    Ok(Json(api.ask(question).await?))
+    let answer = api.ask(question).await?;
+    if sheet::wanted(&headers) { sheet::response(&answer) } else { Ok(Json(answer).into_response()) }
 }
