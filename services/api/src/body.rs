@@ -11,7 +11,6 @@ use std::time::Duration;
 pub(crate) const LARGEST: usize = 64 << 10;
 /// How long a body may take.
 const PATIENCE: Duration = Duration::from_secs(20);
-const CANT: &str = "This can't be asked";
 
 /// What a body holds.
 pub struct Body<T>(pub T);
@@ -54,50 +53,31 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Body<T> {
 /// A browser sends no other site's JSON without asking first, and nobody here says yes.
 fn is_json(headers: &HeaderMap) -> bool {
     let kind = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    let kind = kind.split(';').next().unwrap_or_default().trim();
-    kind.eq_ignore_ascii_case("application/json")
+    media_type(kind) == "application/json"
+}
+
+/// What a header's value names, without parameters.
+pub(crate) fn media_type(value: &str) -> String {
+    value.split(';').next().unwrap_or_default().trim().to_ascii_lowercase()
 }
 
 fn read<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
     // Serde takes an array for the fields of a struct in their order, which nobody means.
     if bytes.trim_ascii_start().starts_with(b"[") {
         let detail = "the body is an object, such as {\"last\": \"24h\"}, and no array";
-        return Err(Problem::new(
-            StatusCode::UNPROCESSABLE_ENTITY,
-            "urn:weir:problem:question",
-            CANT,
-            detail,
-        )
-        .at(""));
+        return Err(Problem::question("", detail));
     }
+    let no_json = |error: &serde_json::Error| {
+        let (kind, title) = ("urn:weir:problem:json", "The body is no JSON");
+        Problem::new(StatusCode::BAD_REQUEST, kind, title, error.to_string())
+    };
     let input = &mut serde_json::Deserializer::from_slice(bytes);
     let read = serde_path_to_error::deserialize(&mut *input).map_err(|error| {
         let pointer: String = error.path().iter().map(segment).collect();
         let error = error.into_inner();
-        if error.is_data() {
-            return Problem::new(
-                StatusCode::UNPROCESSABLE_ENTITY,
-                "urn:weir:problem:question",
-                CANT,
-                error.to_string(),
-            )
-            .at(pointer);
-        }
-        Problem::new(
-            StatusCode::BAD_REQUEST,
-            "urn:weir:problem:json",
-            "The body is no JSON",
-            error.to_string(),
-        )
+        if error.is_data() { Problem::question(&pointer, error.to_string()) } else { no_json(&error) }
     })?;
-    input.end().map_err(|error| {
-        Problem::new(
-            StatusCode::BAD_REQUEST,
-            "urn:weir:problem:json",
-            "The body is no JSON",
-            error.to_string(),
-        )
-    })?;
+    input.end().map_err(|error| no_json(&error))?;
     Ok(read)
 }
 

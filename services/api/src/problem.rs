@@ -74,6 +74,12 @@ impl Problem {
         Self::new(StatusCode::METHOD_NOT_ALLOWED, "urn:weir:problem:method", "Not this method", detail)
     }
 
+    /// A body that can be read and makes no sense at this place.
+    pub(crate) fn question(pointer: &str, detail: impl Into<String>) -> Self {
+        let (kind, title) = ("urn:weir:problem:question", "This can't be asked");
+        Self::new(StatusCode::UNPROCESSABLE_ENTITY, kind, title, detail).at(pointer)
+    }
+
     /// A defect of this program.
     pub(crate) fn defect(error: &dyn std::fmt::Display) -> Self {
         tracing::error!(%error, "a question has no answer: a defect");
@@ -109,16 +115,7 @@ impl Problem {
 
 impl From<RequestError> for Problem {
     fn from(error: RequestError) -> Self {
-        let detail = error.to_string();
-        let wrong = |pointer: &str| {
-            Self::new(
-                StatusCode::UNPROCESSABLE_ENTITY,
-                "urn:weir:problem:question",
-                "This can't be asked",
-                detail.clone(),
-            )
-            .at(pointer)
-        };
+        let wrong = |pointer: &str| Self::question(pointer, error.to_string());
         match &error {
             RequestError::Filter { fault, filter } => Self::filter(fault, filter),
             RequestError::Top(_) => wrong("/top"),

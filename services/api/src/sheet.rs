@@ -2,6 +2,7 @@
 //!
 //! What must stay true: a name that a router or a database made up is text in a spreadsheet, and never a formula.
 
+use crate::body::media_type;
 use crate::problem::Problem;
 use crate::query::{Answer, Row};
 use axum::http::HeaderMap;
@@ -16,9 +17,8 @@ pub(crate) const CSV: &str = "text/csv";
 pub(crate) fn wanted(headers: &HeaderMap) -> bool {
     let accepts =
         headers.get_all(ACCEPT).iter().filter_map(|value| value.to_str().ok()).flat_map(|all| all.split(','));
-    let kind = |accepted: &str| accepted.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
     accepts
-        .map(kind)
+        .map(media_type)
         .find(|kind| matches!(kind.as_str(), CSV | "application/json" | "*/*"))
         .is_some_and(|kind| kind == CSV)
 }

@@ -41,19 +41,21 @@ fn test_of(test: &Test, parameters: &mut Vec<(String, String)>) -> String {
     let any = if numbers.len() == test.values.len() && numbers.len() > 1 {
         format!("{} IN {}", column.sql, bind("Array(UInt64)", format!("[{}]", numbers.join(","))))
     } else {
-        let one = |value: &Value| match value {
-            Value::Number(number) => format!("{} {sign} {}", column.sql, bind("UInt64", number.to_string())),
-            Value::Text(text) => format!("{} {sign} {}", column.sql, bind("String", text.clone())),
-            Value::Word(word) => format!("{} {sign} {}", column.sql, bind("String", (*word).to_owned())),
-            Value::Country(_) => format!("{} {sign} {}", column.sql, bind("String", value.to_string())),
-            Value::Mac(bytes) => {
-                let number = bytes.iter().fold(0_u64, |number, byte| number << 8 | u64::from(*byte));
-                format!("{} {sign} {}", column.sql, bind("UInt64", number.to_string()))
-            }
-            Value::Address(address) => {
-                format!("{} {sign} toIPv6({})", column.sql, bind("String", mapped(*address).to_string()))
-            }
-            Value::Network(network) => within(column.sql, *network, &mut bind),
+        let one = |value: &Value| {
+            let wanted = match value {
+                Value::Number(number) => bind("UInt64", number.to_string()),
+                Value::Mac(bytes) => {
+                    let number = bytes.iter().fold(0_u64, |number, byte| number << 8 | u64::from(*byte));
+                    bind("UInt64", number.to_string())
+                }
+                Value::Text(text) => bind("String", text.clone()),
+                Value::Word(_) | Value::Country(_) => bind("String", value.to_string()),
+                Value::Address(address) => {
+                    format!("toIPv6({})", bind("String", mapped(*address).to_string()))
+                }
+                Value::Network(network) => return within(column.sql, *network, &mut bind),
+            };
+            format!("{} {sign} {wanted}", column.sql)
         };
         let all: Vec<_> = test.values.iter().map(one).collect();
         format!("({})", all.join(" OR "))

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use serde::Deserialize;
 use thiserror::Error;
 use utoipa::ToSchema;
-use weir_filter::{Fault, parse};
+use weir_filter::{Expr, Fault, parse};
 
 /// Most rows that are given.
 pub const MOST: u32 = 10_000;
@@ -101,11 +101,9 @@ impl Request {
         let by = self.by.clone().unwrap_or_else(|| vec![Dimension::As, Dimension::Link]);
         let top = self.top.unwrap_or(10);
         rows(&by, top)?;
-        let filter = self.filter.as_deref().filter(|filter| !filter.trim().is_empty());
-        let read = |filter: &str| {
-            parse(filter, FIELDS).map_err(|fault| RequestError::Filter { fault, filter: filter.to_owned() })
-        };
-        let filter = filter.map(read).transpose()?;
+        let filter = self.filter.as_deref().unwrap_or_default();
+        let wrong = |fault| RequestError::Filter { fault, filter: filter.to_owned() };
+        let filter = read(filter).map_err(wrong)?;
         let scope = self.scope.unwrap_or_else(|| Scope::of(filter.as_ref()));
         Ok(Question {
             by,
@@ -116,6 +114,14 @@ impl Request {
             filter,
         })
     }
+}
+
+/// Reads a filter; one of nothing but spaces is none.
+///
+/// # Errors
+/// What is wrong with it.
+pub fn read(filter: &str) -> Result<Option<Expr>, Fault> {
+    if filter.trim().is_empty() { Ok(None) } else { parse(filter, FIELDS).map(Some) }
 }
 
 /// Checks what rows are asked for.

@@ -1,14 +1,14 @@
 //! The question on the command line: words and numbers, checked before anything is asked.
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, anyhow};
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use clap::{Args, ValueEnum};
 use std::net::IpAddr;
-use weir_api::query::field::{Dimension, FIELDS, named};
+use weir_api::query::field::{Dimension, named};
 use weir_api::query::period::{self, Kept, Period};
-use weir_api::query::request::rows;
+use weir_api::query::request::{read, rows};
 use weir_api::query::{Counted, Question, Scope};
-use weir_filter::{Compare, Expr, Test, Value, parse};
+use weir_filter::{Compare, Expr, Test, Value};
 use weir_schemas::Connectivity;
 
 /// Which interfaces count.
@@ -125,17 +125,9 @@ impl Arguments {
 
     /// All that is asked to hold.
     fn filter(&self) -> Result<Option<Expr>> {
-        let written = |text: &String| {
-            parse(text, FIELDS).map_err(|fault| anyhow::anyhow!("--filter: {}", fault.shown(text)))
-        };
-        let mut all: Vec<Expr> = self
-            .filter
-            .as_ref()
-            .filter(|text| !text.trim().is_empty())
-            .map(written)
-            .transpose()?
-            .into_iter()
-            .collect();
+        let filter = self.filter.as_deref().unwrap_or_default();
+        let written = read(filter).map_err(|fault| anyhow!("--filter: {}", fault.shown(filter)))?;
+        let mut all: Vec<Expr> = written.into_iter().collect();
         let text = |text: &String| Value::Text(text.clone());
         let connectivity =
             |word: &String| Connectivity::WORDS.iter().find(|one| *one == word).map(|word| Value::Word(word));
