@@ -3,8 +3,8 @@
 
 use crate::netflow::SET_HEADER;
 
-/// The set that has byte `offset`, as its first byte and its end.
-fn set_of(datagram: &[u8], header: usize, offset: usize) -> Option<(usize, usize)> {
+/// The first byte of the set that has byte `offset`.
+fn set_of(datagram: &[u8], header: usize, offset: usize) -> Option<usize> {
     let mut at = header;
     while let Some(&[_, _, high, low]) = datagram.get(at..)?.first_chunk::<SET_HEADER>() {
         let length = usize::from(u16::from_be_bytes([high, low]));
@@ -12,22 +12,25 @@ fn set_of(datagram: &[u8], header: usize, offset: usize) -> Option<(usize, usize
         let end =
             if length < SET_HEADER || length > datagram.len() - at { datagram.len() } else { at + length };
         if (at..end).contains(&offset) {
-            return Some((at, end));
+            return Some(at);
         }
         at = end;
     }
     None
 }
 
-/// Header and the `length` bytes at `offset`: a whole set, or a template or the last records of one. `None` where there is no such part, or
-/// no header that sets have.
+/// Header and the `length` bytes at `offset`: a whole set, or a template or the last records of one. `None` where there is no such part, it
+/// begins within a set's own header, or there is no header that sets have.
 pub fn alone(datagram: &[u8], offset: usize, length: usize) -> Option<Vec<u8>> {
     let header = match datagram {
         [0, 9, ..] => 20,
         [0, 10, ..] => 16,
         _ => return None,
     };
-    let (begin, _) = set_of(datagram, header, offset)?;
+    let begin = set_of(datagram, header, offset)?;
+    if offset > begin && offset < begin + SET_HEADER {
+        return None;
+    }
     let part = datagram.get(offset..offset.checked_add(length)?).filter(|part| !part.is_empty())?;
     let mut out = datagram.get(..header)?.to_vec();
     if offset > begin {
@@ -65,6 +68,7 @@ mod tests {
         assert_eq!(alone(&whole, 24, 6), Some(message(&[second])));
         assert_eq!(alone(&whole, 30, 1), None);
         assert_eq!(alone(&whole, 24, 7), None);
+        assert_eq!(alone(&whole, 18, 6), None, "a set's header is no part of it");
     }
 
     #[test]
