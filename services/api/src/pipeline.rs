@@ -7,8 +7,9 @@ use crate::routes::tree;
 use crate::{Api, metrics};
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, MatchedPath, Request};
+use axum::http::Method;
 use axum::middleware::{self, Next};
-use axum::response::Response;
+use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use std::time::Instant;
 
@@ -17,12 +18,20 @@ pub(crate) fn router(api: Api) -> Router {
     tree()
         .0
         .method_not_allowed_fallback(|| async { Problem::other_method() })
-        .fallback(|| async { Problem::nothing_here() })
+        .fallback_service(weir_web::router().layer(middleware::from_fn(a_page)))
         .layer(DefaultBodyLimit::max(LARGEST))
         .layer(middleware::from_fn(guard::guard))
         .route("/healthz", get(|| async { "ok\n" }))
         .layer(middleware::from_fn(counted))
         .with_state(api)
+}
+
+/// Of what is no path of the API, that which is read is a page.
+async fn a_page(request: Request, next: Next) -> Response {
+    let path = request.uri().path();
+    let of_api = path == "/api" || path.starts_with("/api/");
+    let read = matches!(*request.method(), Method::GET | Method::HEAD);
+    if of_api || !read { Problem::nothing_here().into_response() } else { next.run(request).await }
 }
 
 async fn counted(request: Request, next: Next) -> Response {

@@ -1,4 +1,4 @@
-//! docs/query.md names all that can be asked for.
+//! docs/query.md names all that can be asked for, and schemas/openapi.json is what the pages are built against.
 #![allow(clippy::unwrap_used)]
 
 use std::fmt::Write;
@@ -24,4 +24,14 @@ fn the_document_has_all_fields_and_dimensions() {
         std::fs::write(&path, &made).unwrap();
     }
     assert!(std::fs::read_to_string(&path).unwrap() == made, "run this test with WEIR_BLESS=1");
+}
+
+#[test]
+fn the_committed_description_of_the_api_is_the_one_it_serves() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../schemas/openapi.json");
+    let made = weir_api::tree().1.to_pretty_json().unwrap() + "\n";
+    if std::env::var_os("WEIR_BLESS").is_some() {
+        std::fs::write(&path, &made).unwrap();
+    }
+    assert!(std::fs::read_to_string(&path).unwrap_or_default() == made, "run this test with WEIR_BLESS=1");
 }

@@ -189,6 +189,8 @@ fn what_can_be_asked_for_is_told_and_can_be_asked_for(api: &Served, hour: i64) {
         assert_eq!(api.post(&json!({"filter": filter, "scope": "all"})).status, 200, "{filter}");
     }
     assert_eq!(api.send("GET", "/healthz", &[], "").text, "ok\n");
+    let page = api.send("GET", "/as/15169", &[], "");
+    assert_eq!((page.status, page.kind.as_str()), (200, "text/html; charset=utf-8"), "{page:?}");
     let document = api.send("GET", "/api/v1/openapi.json", &[], "").json();
     assert_eq!(document, serde_json::from_str::<Json>(&tree().1.to_json().unwrap()).unwrap());
 }
@@ -198,7 +200,9 @@ fn what_is_wrong_is_a_problem_with_its_place(api: &Served) {
     let large = format!("{{\"filter\": \"{}\"}}", " ".repeat(70_000));
     let mut seen = Vec::new();
     for (method, path, headers, body) in [
-        ("GET", "/", &[][..], ""),
+        ("GET", "/api", &[][..], ""),
+        ("GET", "/api/v2/query", &[], ""),
+        ("POST", "/", &[json], "{}"),
         ("GET", "/api/v1/query", &[], ""),
         ("DELETE", "/api/v1/columns", &[], ""),
         ("POST", "/api/v1/query", &[], "{}"),
