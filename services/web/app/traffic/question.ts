@@ -1,0 +1,89 @@
+// What is asked of the API for what the page shows.
+import type { Answer, Request } from '../api/types';
+import { zoneName } from '../zone';
+import type { State } from './state';
+
+/** Text as a filter takes it, whatever is in it. */
+export function quoted(text: string): string {
+  return `"${text.replace(/["\\]/g, '\\$&')}"`;
+}
+
+/** All conditions that the page sets, in one filter. What people write stands first, so that places in it are places in theirs. */
+export function filterOf(state: State, also: readonly string[] = []): string {
+  const conditions = [...also];
+  if (state.connectivity.length > 0) conditions.push(`connectivity IN (${state.connectivity.join(', ')})`);
+  if (state.provider !== null) conditions.push(`provider = ${quoted(state.provider)}`);
+  if (state.exporter !== null) conditions.push(`exporter = ${quoted(state.exporter)}`);
+  if (state.filter.trim() !== '') conditions.unshift(conditions.length > 0 ? `(${state.filter})` : state.filter);
+  return conditions.join(' AND ');
+}
+
+/** Characters that stand before what people wrote. */
+export function shift(state: State): number {
+  return filterOf({ ...state, filter: '' }) === '' ? 0 : 1;
+}
+
+type Bounds = Pick<Request, 'last' | 'from' | 'to'>;
+
+function iso(seconds: number): string {
+  return new Date(seconds * 1000).toISOString().replace('.000', '');
+}
+
+function bounds(state: State): Bounds {
+  return 'last' in state.range ? { last: state.range.last } : { from: iso(state.range.from), to: iso(state.range.to) };
+}
+
+/** The very time that an answer covers, for questions that go beside it. */
+export function boundsOf(answer: Answer): Bounds {
+  return { from: iso(answer.from), to: iso(answer.to) };
+}
+
+function common(state: State, also: readonly string[] = []): Request {
+  const filter = filterOf(state, also);
+  return { ...(filter === '' ? {} : { filter }), ...(state.everywhere ? { scope: 'all' } : {}), order: state.direction };
+}
+
+/** The page's own question. */
+export function main(state: State): Request {
+  return {
+    ...bounds(state),
+    ...common(state),
+    by: [state.by],
+    top: state.top,
+    zone: zoneName(state.zone),
+    interval: 'auto',
+    peaks: true,
+    other: true,
+    previous: true,
+  };
+}
+
+/** The same rows for a spreadsheet, of the time that is shown. */
+export function sheet(state: State, answer: Answer): Request {
+  return { ...boundsOf(answer), ...common(state), by: [state.by], top: state.top };
+}
+
+/** By which links the traffic with an AS comes and goes. */
+export function split(state: State, asn: string, answer: Answer): Request {
+  return { ...boundsOf(answer), ...common(state, [`${state.by} = ${asn}`]), by: ['link'], top: 20 };
+}
+
+/** All there is of one AS, by link or by family. */
+export function ofOne(state: State, asn: string, by: 'link' | 'family'): Request {
+  return { ...main({ ...state, connectivity: [], provider: null, exporter: null, filter: `${state.by} = ${asn}`, top: 50 }), by: [by] };
+}
+
+/** An AS by its name. */
+export function whoIs(state: State, asn: string): Request {
+  return { ...bounds(state), by: [state.by], filter: `${state.by} = ${asn}`, top: 1, scope: 'all' };
+}
+
+/** What can be chosen: whatever had traffic in the time that is shown. */
+export function choices(state: State, of: 'provider' | 'exporter'): Request {
+  return { ...bounds(state), by: [of], scope: 'all', top: 200 };
+}
+
+/** Whether there is anything at all, classified or not. */
+export function anything(state: State): Request {
+  return { ...bounds(state), by: ['connectivity'], scope: 'all', top: 1 };
+}

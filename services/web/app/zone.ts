@@ -1,0 +1,64 @@
+// Times in the browser's zone or in UTC. Everywhere else times are seconds since the epoch.
+
+export type Zone = 'local' | 'utc';
+
+export function zoneName(zone: Zone): string {
+  return zone === 'utc' ? 'UTC' : Intl.DateTimeFormat().resolvedOptions().timeZone;
+}
+
+function parts(seconds: number, zone: Zone): Record<string, string> {
+  const format = new Intl.DateTimeFormat('en-GB', {
+    timeZone: zoneName(zone),
+    year: 'numeric',
+    month: '2-digit',
+    day: '2-digit',
+    hour: '2-digit',
+    minute: '2-digit',
+    hourCycle: 'h23',
+  });
+  return Object.fromEntries(format.formatToParts(seconds * 1000).map((part) => [part.type, part.value]));
+}
+
+/** As `<input type="datetime-local">` has it. */
+export function toInput(seconds: number, zone: Zone): string {
+  const { year, month, day, hour, minute } = parts(seconds, zone);
+  return `${year ?? ''}-${month ?? ''}-${day ?? ''}T${hour ?? ''}:${minute ?? ''}`;
+}
+
+/** The other way; nothing where it is no time. */
+export function fromInput(text: string, zone: Zone): number | null {
+  const match = /^(\d{4})-(\d\d)-(\d\d)T(\d\d):(\d\d)/.exec(text);
+  if (!match) return null;
+  const [year = 0, month = 0, day = 0, hour = 0, minute = 0] = match.slice(1).map(Number);
+  const time = zone === 'utc' ? Date.UTC(year, month - 1, day, hour, minute) : new Date(year, month - 1, day, hour, minute).getTime();
+  return Number.isNaN(time) ? null : time / 1000;
+}
+
+export function clock(seconds: number, zone: Zone): string {
+  const { hour, minute } = parts(seconds, zone);
+  return `${hour ?? ''}:${minute ?? ''}`;
+}
+
+export function day(seconds: number, zone: Zone): string {
+  return new Intl.DateTimeFormat('en-GB', { timeZone: zoneName(zone), day: 'numeric', month: 'short' }).format(seconds * 1000);
+}
+
+function dayAndYear(seconds: number, zone: Zone): string {
+  const format = { timeZone: zoneName(zone), day: 'numeric', month: 'short', year: 'numeric' } as const;
+  return new Intl.DateTimeFormat('en-GB', format).format(seconds * 1000);
+}
+
+/** From when to when, with the day once where it is one. */
+export function span(from: number, to: number, zone: Zone): string {
+  const begins = `${dayAndYear(from, zone)}, ${clock(from, zone)}`;
+  const sameDay = dayAndYear(from, zone) === dayAndYear(to, zone);
+  return `${begins} – ${sameDay ? '' : `${dayAndYear(to, zone)}, `}${clock(to, zone)}`;
+}
+
+/** A length of time. */
+export function duration(seconds: number): string {
+  for (const [unit, length] of [['d', 86_400], ['h', 3600], ['min', 60]] as const) {
+    if (seconds >= length && seconds % length === 0) return `${String(seconds / length)}\u202f${unit}`;
+  }
+  return seconds >= 60 ? `${String(Math.round(seconds / 60))}\u202fmin` : `${String(seconds)}\u202fs`;
+}
