@@ -16,7 +16,8 @@ setup: ## Installs and fetches what is missing: packages, the ClickHouse engine,
 setup-run:
 	@scripts/setup.sh run
 
-build: setup-run ## Builds everything that runs
+build: setup-run ## Builds everything that runs, with the pages where Node is there
+	@scripts/build-web.sh
 	cargo build --release --locked -p weir -p weir-loadtest
 
 run: build ## Starts the path with generated traffic (DEMO=0: without) until Ctrl-C
@@ -36,4 +37,5 @@ bench: setup build ## Benchmarks
 	scripts/bench-idle.sh
 
 clean: ## Removes what was built and fetched, and all data of `make run`, stored flows too
+	rm -rf services/web/{node_modules,dist}
 	rm -rf "$(TARGET)" "$(WEIR_HOME)"/{kafka,engine,asn,geo,python,data}

@@ -29,6 +29,7 @@ need "$(has npm)" npm
 need "$(has python3)" python3
 [ $tests = 0 ] || need "$(python3 -c 'import ensurepip, venv' 2>/dev/null && echo 1 || echo 0)" python3-venv
 need "$(has curl)" curl
+[ $tests = 0 ] || need "$([ -n "${WEIR_CHROMIUM:-}" ] && echo 1 || file /usr/bin/chromium /usr/bin/chromium-browser /usr/bin/google-chrome)" chromium
 if [ ${#missing[@]} -gt 0 ]; then
     if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
         echo "setup: installing ${missing[*]}"

@@ -6,6 +6,8 @@ export WEIR_HOME="${WEIR_HOME:-$PWD/.weir}" RUST_BACKTRACE="${RUST_BACKTRACE:-0}
 export WEIR_BIN="${WEIR_BIN:-${CARGO_TARGET_DIR:-$PWD/target}/checked/weir}"
 started=$SECONDS
 step() { echo "== $1 ($((SECONDS - started)) s)"; }
+step "pages"
+scripts/build-web.sh must
 step "lint"
 scripts/lint.sh
 step "build"
@@ -14,5 +16,9 @@ cargo test --profile checked --locked --workspace --no-run
 step "test"
 # Tests of one crate start real servers, so crates go one after another, as cargo does.
 # All of them run whatever fails: the next failure is not to wait for another round.
-cargo test --profile checked --locked --workspace --no-fail-fast
+failed=0
+cargo test --profile checked --locked --workspace --no-fail-fast || failed=1
+step "test of the pages"
+scripts/test-web.sh || failed=1
 step "done"
+exit $failed

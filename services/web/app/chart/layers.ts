@@ -48,9 +48,16 @@ export function layersOf(answer: Answer): Layers | null {
     return { name: key, colour: colour.get(key) ?? OTHER, in: values(row.series?.bytes_in), out: values(row.series?.bytes_out) };
   };
   const own = answer.rows.slice(0, MOST).map(layer);
-  const rest = [...answer.rows.slice(MOST), ...(answer.other ? [answer.other] : [])].map(layer);
+  const unnamed = [...answer.rows.slice(MOST), ...(answer.other ? [answer.other] : [])];
+  const rest = unnamed.filter((row) => row.bytes_in + row.bytes_out > 0).map(layer);
   const other: Layer = { name: 'All other', colour: OTHER, in: sum(rest, 'in'), out: sum(rest, 'out') };
   return { borders, layers: rest.length > 0 ? [...own, other] : own };
+}
+
+/** The time at the end of which flows may still come. */
+export function growing(answer: Answer): { from: number; to: number } {
+  const to = answer.from + answer.seconds;
+  return { from: to - answer.incomplete_seconds, to };
 }
 
 function sum(layers: readonly Layer[], side: 'in' | 'out'): Values {

@@ -9,8 +9,8 @@ export interface Look {
   layers: Layers;
   direction: Direction;
   zone: Zone;
-  /** From here on it can still grow; the end where nothing can. */
-  completeTo: number;
+  /** What can still grow. */
+  growing: { from: number; to: number };
   zoom: (from: number, to: number) => void;
   point: (slot: number | null) => void;
 }
@@ -35,11 +35,11 @@ function times(zone: Zone): uPlot.Axis.DynamicValues {
     });
 }
 
-function hatched(completeTo: number, ground: string, ink: string): (plot: uPlot) => void {
+function hatched({ from, to }: Look['growing'], ground: string, ink: string): (plot: uPlot) => void {
   return (plot) => {
     const { ctx, bbox } = plot;
-    const right = bbox.left + bbox.width;
-    const left = Math.max(plot.valToPos(completeTo, 'x', true), bbox.left);
+    const right = Math.min(plot.valToPos(to, 'x', true), bbox.left + bbox.width);
+    const left = Math.max(plot.valToPos(from, 'x', true), bbox.left);
     if (right - left < 1) return;
     ctx.save();
     ctx.beginPath();
@@ -84,7 +84,7 @@ export function options(look: Look, element: HTMLElement): uPlot.Options {
       y: { range: (_, low, high) => room(low, high) },
     },
     axes: [
-      { ...axis, values: times(look.zone), space: 64 },
+      { ...axis, values: times(look.zone), space: 64, size: 42 },
       { ...axis, size: 80, values: (_, splits) => splits.map((value) => mark(Math.abs(value))) },
     ],
     series: [
@@ -100,7 +100,7 @@ export function options(look: Look, element: HTMLElement): uPlot.Options {
     ],
     cursor: { y: false, points: { show: false }, drag: { x: true, y: false, setScale: false } },
     hooks: {
-      draw: [axisLine(soft), hatched(look.completeTo, panel, soft)],
+      draw: [axisLine(soft), hatched(look.growing, panel, soft)],
       setSelect: [
         (plot) => {
           const { left, width } = plot.select;

@@ -1,0 +1,130 @@
+import { readFile } from 'node:fs/promises';
+import type { Answer, Request } from '../app/api/types';
+import { bits, rate } from '../app/format';
+import { expect, rows, settled, test } from './page';
+
+test('a range is chosen, and going back has the one before', async ({ page }) => {
+  await page.goto('/');
+  await settled(page);
+  await expect(page.getByRole('heading', { level: 1 })).toHaveText('Traffic by origin AS');
+  await page.getByRole('button', { name: '1 h' }).click();
+  await expect(page).toHaveURL('/?last=1h');
+  await settled(page);
+  await expect(page.getByRole('button', { name: '1 h' })).toHaveAttribute('aria-pressed', 'true');
+  await page.goBack();
+  await expect(page).toHaveURL('/');
+  await expect(page.getByRole('button', { name: '24 h' })).toHaveAttribute('aria-pressed', 'true');
+});
+
+test('filtered to transit, an AS comes over transits alone', async ({ page }) => {
+  await page.goto('/?last=1h');
+  await settled(page);
+  const all = await page.locator('tfoot tr').last().innerText();
+  await page.getByRole('button', { name: 'Transit', exact: true }).click();
+  await expect(page).toHaveURL('/?last=1h&connectivity=transit');
+  await settled(page);
+  expect(await page.locator('tfoot tr').last().innerText()).not.toBe(all);
+  const expander = page.getByRole('button', { name: /^Links of AS/ }).first();
+  await expander.click();
+  const links = page.getByRole('table', { name: /^AS\d+ by link$/ });
+  await expect(links.locator('tbody tr').first()).toContainText('Transit');
+  for (const link of await links.locator('tbody th').allInnerTexts()) expect(link).toContain('Transit');
+  await expect(page).toHaveURL(/open=\d+$/);
+  await expander.click();
+  await expect(links).toHaveCount(0);
+});
+
+test('the links of an AS are all of it', async ({ page, request }) => {
+  await page.goto('/?last=1h');
+  await settled(page);
+  const asked = page.waitForRequest((one) => one.url().endsWith('/query'));
+  await page.getByRole('button', { name: /^Links of AS/ }).first().click();
+  const split = (await asked).postDataJSON() as Request;
+  const links = (await (await request.post('/api/v1/query', { data: split })).json()) as Answer;
+  const whole = (await (await request.post('/api/v1/query', { data: { ...split, by: ['as'] } })).json()) as Answer;
+  const sum = links.rows.reduce((all, row) => all + row.bytes_in, 0);
+  expect(sum).toBe(whole.rows[0]?.bytes_in);
+  await expect(page.getByRole('table', { name: /by link$/ }).locator('tbody tr')).toHaveCount(links.rows.length);
+});
+
+test('dragging across the chart zooms, and back and forward go out and in again', async ({ page }) => {
+  await page.goto('/?last=1h');
+  await settled(page);
+  const box = await page.locator('.u-over').boundingBox();
+  if (!box) throw new Error('there is no chart');
+  await page.mouse.move(box.x + box.width * 0.5, box.y + box.height / 2);
+  await page.mouse.down();
+  await page.mouse.move(box.x + box.width * 0.75, box.y + box.height / 2, { steps: 5 });
+  await page.mouse.move(box.x + box.width - 1, box.y + box.height / 2, { steps: 5 });
+  await page.mouse.up();
+  await expect(page).toHaveURL(/\?from=.*&to=/);
+  const zoomed = page.url();
+  const search = new URL(zoomed).searchParams;
+  const minute = (name: string) => Date.parse((search.get(name) ?? '').replace(/T(\d\d)/, 'T$1:')) / 60_000;
+  expect(minute('to') - minute('from')).toBeGreaterThanOrEqual(29);
+  expect(minute('to') - minute('from')).toBeLessThanOrEqual(35);
+  await page.goBack();
+  await expect(page).toHaveURL('/?last=1h');
+  await page.goForward();
+  await expect(page).toHaveURL(zoomed);
+});
+
+test('the address in a new tab shows the same', async ({ page, context }) => {
+  await page.goto('/?last=1h');
+  await settled(page);
+  // A range of its own stands still; the last hour moves on.
+  await page.getByRole('button', { name: 'Wider' }).click();
+  await expect(page).toHaveURL(/from=/);
+  await settled(page);
+  await page.getByRole('button', { name: 'Neighbour AS' }).click();
+  await settled(page);
+  await page.getByLabel('Times in').selectOption('utc');
+  await page.getByLabel('Filter').fill('family = 4');
+  await page.getByRole('button', { name: 'Apply' }).click();
+  await expect(page).toHaveURL(/filter=family/);
+  await settled(page);
+  const other = await context.newPage();
+  await other.goto(page.url());
+  await settled(other);
+  expect(await other.getByLabel('From').inputValue()).toBe(await page.getByLabel('From').inputValue());
+  expect(await other.getByLabel('Filter').inputValue()).toBe('family = 4');
+  await expect(other.getByRole('heading', { level: 1 })).toHaveText('Traffic by neighbour AS');
+  const keys = (all: string[]) => all.map((row) => row.split('\n').slice(0, 3).join(' '));
+  expect(keys(await rows(other)).slice(0, 5)).toEqual(keys(await rows(page)).slice(0, 5));
+});
+
+test('the CSV has what the API answers, to the byte, and the page the same rounded', async ({ page, request }) => {
+  await page.goto('/?last=1h');
+  await settled(page);
+  const asked = page.waitForRequest((one) => one.headers()['accept'] === 'text/csv');
+  const downloading = page.waitForEvent('download');
+  await page.getByRole('button', { name: 'Download CSV' }).click();
+  const data = (await asked).postDataJSON() as Request;
+  const file = await downloading;
+  expect(file.suggestedFilename()).toMatch(/^weir-as-.*\.csv$/);
+  const text = await readFile(await file.path(), 'utf8');
+  expect(text).toBe(await (await request.post('/api/v1/query', { data, headers: { accept: 'text/csv' } })).text());
+  const answer = (await (await request.post('/api/v1/query', { data })).json()) as Answer;
+  const [heads, ...lines] = text.trimEnd().split(/\r?\n/);
+  expect(heads?.startsWith('as,bytes_in,bytes_out,')).toBe(true);
+  expect(lines.length).toBe(answer.rows.length);
+  const shown = await rows(page);
+  answer.rows.forEach((row, at) => {
+    const line = lines[at] ?? '';
+    expect(line.replace(/^(".*?"|[^,]*),/, '').split(',').slice(0, 2)).toEqual([String(row.bytes_in), String(row.bytes_out)]);
+    expect(shown[at]).toContain(bits(rate(row.bytes_in, answer.seconds)));
+  });
+});
+
+test('an AS has a page, which knows its links and its families', async ({ page }) => {
+  await page.goto('/?last=1h');
+  await settled(page);
+  await page.locator('tbody a').first().click();
+  await expect(page).toHaveURL(/\/as\/\d+\?last=1h/);
+  await expect(page.getByRole('heading', { level: 1 })).toContainText(/^AS\d+ \S/);
+  await expect(page.getByRole('table', { name: 'Its traffic by link' })).toBeVisible();
+  await expect(page.getByRole('table', { name: 'Its traffic by family' })).toContainText('IPv4');
+  for (const link of await page.getByRole('link', { name: /PeeringDB|RIPEstat|bgp.tools/ }).all()) await expect(link).toHaveAttribute('rel', 'noreferrer');
+  await page.getByRole('link', { name: 'All ASes in this time' }).click();
+  await expect(page).toHaveURL('/?last=1h');
+});

@@ -1,0 +1,82 @@
+// What is said where there is no answer, or one that is strange.
+import { amend, expect, settled, test } from './page';
+
+test('a name is text, whatever a router or a database made of it', async ({ page }) => {
+  const name = '<img src=x onerror="document.title=1"><script>document.title=2</script>"\'&amp;';
+  await amend(page, ({ rows }) => {
+    const row = rows[0];
+    if (row) row.keys[0] = row.keys[0]?.startsWith('AS') ? `AS64500 ${name}` : name;
+  });
+  await page.goto('/?last=1h&open=64500');
+  await settled(page);
+  await expect(page.locator('tbody a').first()).toContainText(name);
+  await expect(page.getByRole('table', { name: 'AS64500 by link' })).toBeVisible();
+  expect(await page.locator('main img, main script').count()).toBe(0);
+  await expect(page).toHaveTitle('Weir: traffic by origin AS');
+});
+
+test('with nothing classified the page says so, and shows all interfaces meanwhile', async ({ page }) => {
+  await page.route('**/api/v1/query', async (route) => {
+    const asked = route.request().postDataJSON() as { scope?: string };
+    const response = await route.fetch();
+    const answer = (await response.json()) as { rows: unknown[]; total: { bytes_in: number; bytes_out: number } };
+    if (asked.scope === 'all') return route.fulfill({ response });
+    return route.fulfill({ response, json: { ...answer, rows: [], total: { ...answer.total, bytes_in: 0, bytes_out: 0 } } });
+  });
+  await page.goto('/?last=1h');
+  await expect(page.getByRole('heading', { name: 'Nothing is classified yet' })).toBeVisible();
+  await page.getByRole('button', { name: 'Show all interfaces meanwhile' }).click();
+  await expect(page).toHaveURL('/?last=1h&scope=all');
+  await settled(page);
+});
+
+test('a range or filters without traffic lead to those with some', async ({ page }) => {
+  const day = (ago: number) => `${new Date(Date.now() - ago * 86_400_000).toISOString().slice(0, 10)}T0000Z`;
+  await page.goto(`/?from=${day(20)}&to=${day(19)}`);
+  await expect(page.getByRole('heading', { name: 'No traffic in this range' })).toBeVisible();
+  await page.getByRole('button', { name: 'Show the last 24 hours' }).click();
+  await settled(page);
+  await page.goto('/?last=1h&filter=as+%3D+4200000000');
+  await expect(page.getByRole('heading', { name: 'No traffic in this range with these filters' })).toBeVisible();
+  await page.getByRole('button', { name: 'Clear the filters' }).click();
+  await settled(page);
+});
+
+test('an address that is no page says where to begin', async ({ page }) => {
+  await page.goto('/nowhere');
+  await expect(page.getByRole('heading', { level: 1 })).toHaveText('There is no page here');
+});
+
+test.describe('errors', () => {
+  test.use({ expected: [/Failed to load resource/] });
+
+  test('what is wrong with a filter is said in its place, and one click mends it', async ({ page }) => {
+    await page.goto('/?last=1h&connectivity=transit');
+    await settled(page);
+    await page.getByLabel('Filter').fill('famly = 4');
+    await page.getByLabel('Filter').press('Enter');
+    const alert = page.getByRole('alert');
+    await expect(alert.locator('mark')).toHaveText('famly');
+    await expect(alert).toContainText('did you mean family?');
+    await page.getByRole('button', { name: 'Write family' }).click();
+    await expect(page.getByLabel('Filter')).toHaveValue('family = 4');
+    await expect(alert).toHaveCount(0);
+  });
+
+  test('a server that is busy, and one that is gone, are told apart, and can be asked again', async ({ page }) => {
+    await page.goto('/?last=1h');
+    await settled(page);
+    const problem = { type: 'urn:weir:problem:busy', title: 'Too many ask', status: 503, detail: 'others are asked already; ask again in a while' };
+    await page.route('**/api/v1/query', (route) => route.fulfill({ status: 503, contentType: 'application/problem+json', json: problem }));
+    await page.getByRole('button', { name: '6 h' }).click();
+    await expect(page.getByRole('alert')).toContainText('Others are asked already; ask again in a while.');
+    await page.unrouteAll();
+    await page.route('**/api/v1/query', (route) => route.abort());
+    await page.getByRole('button', { name: 'Try again' }).click();
+    await expect(page.getByRole('alert')).toContainText('Weir does not answer');
+    await page.unrouteAll();
+    await page.getByRole('button', { name: 'Try again' }).click();
+    await settled(page);
+    await expect(page.getByRole('alert')).toHaveCount(0);
+  });
+});
