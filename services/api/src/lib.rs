@@ -17,6 +17,7 @@ mod sheet;
 pub use config::Config;
 pub use problem::Problem;
 pub use routes::{Columns, tree};
+pub use sheet::text as csv;
 
 use axum::http::StatusCode;
 use query::period::Kept;
