@@ -44,6 +44,8 @@ cat <<END
 Weir runs. Point routers at UDP ports 2055, 4739 or 6343 of this machine (any protocol on any port); it listens on loopback until you
 write ingest.addresses = ["0.0.0.0", "::"] into a file and start with WEIR_CONFIG=FILE make run.
 
+Look: http://127.0.0.1:8480/
+
 Ask, in another terminal (the last two minutes, in which flows still come, are left out: give it three minutes for a first full answer):
 
     $bin/weir --config $dir/weir.toml query                                  # top ASes by link
