@@ -105,9 +105,9 @@ pub async fn ask(store: &Store, question: &Question) -> Result<Answer> {
 }
 
 async fn rows<T: DeserializeOwned>(store: &Store, statement: Statement) -> Result<Vec<T>> {
-    let parameters: Vec<_> =
-        statement.parameters.iter().map(|(name, value)| (name.as_str(), value.clone())).collect();
-    Ok(store.query(&statement.sql, &parameters).await?)
+    let Statement { sql, parameters } = statement;
+    let parameters: Vec<_> = parameters.iter().map(|(name, value)| (name.as_str(), value)).collect();
+    Ok(store.query_bound(&sql, &parameters).await?)
 }
 
 /// Rows that are asked about again.
