@@ -66,3 +66,8 @@ export function change(now: number, before: number): string {
   const value = Math.abs(part * 100);
   return `${part < 0 ? '−' : '+'}${value.toFixed(value < 9.95 ? 1 : 0)}${NARROW}%`;
 }
+
+/** What programs say, as a sentence. */
+export function sentence(text: string): string {
+  return text.charAt(0).toUpperCase() + text.slice(1).replace(/([^.!?])$/, '$1.');
+}

@@ -17,11 +17,11 @@ function answer(rows: Row[], other?: Row): Answer {
   };
 }
 
-test('a slot is divided by its own length, and one that has not begun has no value', () => {
+test('a slot is divided by its own length, and one that has not begun is none', () => {
   const layers = layersOf(answer([row('AS1 One', [7500, 7500, 0], [750, 0, 0])]));
-  expect(layers?.borders).toEqual([0, 60, 120, 150]);
-  expect(layers?.layers[0]?.in).toEqual([1000, 2000, null]);
-  expect(layers?.layers[0]?.out).toEqual([100, 0, null]);
+  expect([layers?.borders, layers?.to]).toEqual([[0, 60, 90], 150]);
+  expect(layers?.layers[0]?.in).toEqual([1000, 2000]);
+  expect(layers?.layers[0]?.out).toEqual([100, 0]);
 });
 
 test('what is no layer of its own is one grey layer, and so is what is no AS', () => {
@@ -29,7 +29,7 @@ test('what is no layer of its own is one grey layer, and so is what is no AS', (
   const layers = layersOf(answer([row('own or unknown', [75, 75, 0], [0, 0, 0]), ...rows], row('other', [150, 0, 0], [0, 0, 0])));
   expect(layers?.layers.length).toBe(MOST + 1);
   expect(layers?.layers[0]?.colour).toBe(OTHER);
-  expect(layers?.layers[MOST]).toMatchObject({ name: 'All other', colour: OTHER, in: [50, 60, null] });
+  expect(layers?.layers[MOST]).toMatchObject({ name: 'All other', colour: OTHER, in: [50, 60] });
 });
 
 test('in lies above the axis, out below it, and the outermost is drawn first', () => {

@@ -5,19 +5,19 @@ import { colours } from '../colours';
 import { rate } from '../format';
 import type { Direction } from '../traffic/state';
 
-/** Bits a second in each slot; `null` where a slot has not begun. */
-export type Values = (number | null)[];
-
 export interface Layer {
   name: string;
   colour: string;
-  in: Values;
-  out: Values;
+  /** Bits a second in each slot. */
+  in: number[];
+  out: number[];
 }
 
 export interface Layers {
   /** Starts of slots and the end of the last, seconds since the epoch. */
   borders: number[];
+  /** The end that was asked for, which may lie ahead. */
+  to: number;
   /** The largest first; what is not a row of its own last. */
   layers: Layer[];
 }
@@ -37,11 +37,12 @@ export function rowColours(rows: readonly Row[]): Map<string, string> {
 export function layersOf(answer: Answer): Layers | null {
   const { series } = answer;
   if (!series || series.starts.length === 0) return null;
-  const end = answer.from + answer.seconds;
-  const borders = [...series.starts, answer.to];
-  const lengths = series.starts.map((start, at) => Math.min(borders[at + 1] ?? end, end) - start);
-  const values = (amounts: readonly number[] | undefined): Values =>
-    lengths.map((length, at) => (length > 0 ? rate(amounts?.[at] ?? 0, length) : null));
+  const end = Math.min(answer.from + answer.seconds, answer.to);
+  // Slots that have not begun have no traffic yet, and none is drawn for them.
+  const starts = series.starts.filter((start) => start < end);
+  const borders = [...starts, end];
+  const values = (amounts: readonly number[] | undefined): number[] =>
+    starts.map((start, at) => rate(amounts?.[at] ?? 0, (borders[at + 1] ?? end) - start));
   const colour = rowColours(answer.rows);
   const layer = (row: Row): Layer => {
     const key = row.keys[0] ?? '';
@@ -51,7 +52,7 @@ export function layersOf(answer: Answer): Layers | null {
   const unnamed = [...answer.rows.slice(MOST), ...(answer.other ? [answer.other] : [])];
   const rest = unnamed.filter((row) => row.bytes_in + row.bytes_out > 0).map(layer);
   const other: Layer = { name: 'All other', colour: OTHER, in: sum(rest, 'in'), out: sum(rest, 'out') };
-  return { borders, layers: rest.length > 0 ? [...own, other] : own };
+  return { borders, to: answer.to, layers: rest.length > 0 ? [...own, other] : own };
 }
 
 /** The time at the end of which flows may still come. */
@@ -60,24 +61,19 @@ export function growing(answer: Answer): { from: number; to: number } {
   return { from: to - answer.incomplete_seconds, to };
 }
 
-function sum(layers: readonly Layer[], side: 'in' | 'out'): Values {
-  const first = layers[0]?.[side] ?? [];
-  return first.map((value, at) => (value === null ? null : layers.reduce((all, one) => all + (one[side][at] ?? 0), 0)));
+function sum(layers: readonly Layer[], side: 'in' | 'out'): number[] {
+  return (layers[0]?.[side] ?? []).map((_, at) => layers.reduce((all, one) => all + (one[side][at] ?? 0), 0));
 }
 
 /** Heights of areas, each on top of those before it: in above the axis, out below it. What is drawn later covers what was drawn before. */
-export function stacked({ layers }: Layers, direction: Direction): { layer: Layer; heights: Values }[] {
+export function stacked({ layers }: Layers, direction: Direction): { layer: Layer; heights: number[] }[] {
   const sides = direction === 'both' ? (['in', 'out'] as const) : ([direction] as const);
   return sides.flatMap((side) => {
     const sign = direction === 'both' && side === 'out' ? -1 : 1;
     const below: number[] = [];
     const areas = layers.map((layer) => ({
       layer,
-      heights: layer[side].map((value, at) => {
-        if (value === null) return null;
-        below[at] = (below[at] ?? 0) + sign * value;
-        return below[at];
-      }),
+      heights: layer[side].map((value, at) => (below[at] = (below[at] ?? 0) + sign * value)),
     }));
     return areas.reverse();
   });

@@ -22,7 +22,7 @@ function colour(element: Element, value: string): string {
 
 export function data(look: Look): uPlot.AlignedData {
   // A step reaches to the next border, so the last value stands twice.
-  const twice = (heights: (number | null)[]) => [...heights, heights.at(-1) ?? null];
+  const twice = (heights: number[]) => [...heights, heights.at(-1) ?? 0];
   return [look.layers.borders, ...stacked(look.layers, look.direction).map(({ heights }) => twice(heights))];
 }
 
@@ -80,7 +80,7 @@ export function options(look: Look, element: HTMLElement): uPlot.Options {
     legend: { show: false },
     tzDate: (at) => (look.zone === 'utc' ? uPlot.tzDate(new Date(at * 1000), 'Etc/UTC') : new Date(at * 1000)),
     scales: {
-      x: { range: [borders[0] ?? 0, borders.at(-1) ?? 1] },
+      x: { range: [borders[0] ?? 0, look.layers.to] },
       y: { range: (_, low, high) => room(low, high) },
     },
     axes: [
