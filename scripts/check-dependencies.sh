@@ -15,7 +15,7 @@ weir-ingest: weir-schemas weir-bus weir-runtime
 weir-decoder: weir-schemas weir-wire weir-bus weir-runtime
 weir-sink: weir-schemas weir-bus weir-store weir-runtime
 weir-web:
-weir-api: weir-schemas weir-filter weir-store weir-runtime weir-web
+weir-api: weir-schemas weir-filter weir-bus weir-store weir-runtime weir-web
 weir: weir-schemas weir-api weir-filter weir-capture weir-wire weir-bus weir-store weir-runtime weir-ingest weir-decoder weir-sink
 weir-stack: weir-bus
 weir-loadtest: weir-schemas weir-stack weir-bus weir-store weir-runtime weir-capture

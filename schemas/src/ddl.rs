@@ -33,8 +33,13 @@ pub struct Migration {
 }
 
 /// All migrations in order.
-pub const MIGRATIONS: &[Migration] =
-    &[Migration { number: 1, name: "tables", sql: include_str!("../clickhouse/0001_tables.sql") }];
+pub const MIGRATIONS: &[Migration] = &[
+    Migration { number: 1, name: "tables", sql: include_str!("../clickhouse/0001_tables.sql") },
+    Migration { number: 2, name: "classified", sql: include_str!("../clickhouse/0002_classified.sql") },
+];
+
+/// Tables that came after the first migration, with the migration that makes them.
+const LATER: &[(&str, u32)] = &[("classified", 2)];
 
 /// `CREATE TABLE` of one table. `{replacing}`, `{summing}` and `{plain}` stand for the engine's family, `{on_cluster}` for the cluster.
 pub fn create_table(table: &Table) -> String {
@@ -76,12 +81,13 @@ pub fn create_table(table: &Table) -> String {
     sql
 }
 
-/// Text of the first migration.
-pub fn first_migration() -> String {
+/// Text of the migration of this number, as far as it makes tables.
+pub fn migration(number: u32) -> String {
     let mut sql = String::from(
         "-- Weir's tables (docs/columns.md). Made from the table of columns (weir-schemas); frozen once released.\n",
     );
-    for table in tables() {
+    let made_by = |table: &Table| LATER.iter().find(|(name, _)| *name == table.name).map_or(1, |(_, by)| *by);
+    for table in tables().filter(|table| made_by(table) == number) {
         let _ = write!(sql, "\n{};\n", create_table(table).trim_end());
     }
     sql

@@ -50,6 +50,9 @@ pub enum Record {
         /// Capacity in bit/s; 0: unknown.
         capacity: u64,
     },
+    /// A link as a person classified it, with its members on this exporter. It beats what rules say of their interfaces, and replaces what was
+    /// said of the same link and exporter before.
+    Classified(Classified),
     /// An announced sampling interval.
     Rate {
         /// Observation domain.
@@ -65,6 +68,42 @@ pub enum Record {
         /// Receive time (ns) from which it applies.
         valid_from: i64,
     },
+}
+
+/// A link as a person classified it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Classified {
+    /// What it is called for good, whatever its name is.
+    pub id: String,
+    /// Name.
+    pub name: String,
+    /// Provider.
+    pub provider: String,
+    /// What it is for.
+    pub connectivity: Connectivity,
+    /// AS at the other end; 0: unknown or many.
+    pub neighbour_as: u32,
+    /// Capacity in bit/s; 0: unknown.
+    pub capacity: u64,
+    /// Rate in bit/s that is paid for whether it is used or not; 0: none.
+    pub commit_rate: u64,
+    /// Price of a Mbit/s for a month, in thousandths of the currency's unit; 0: unknown, or free.
+    pub price: u64,
+    /// Currency of the price (ISO 4217); empty: none.
+    pub currency: String,
+    /// Interfaces of this exporter; none: it has no part in the link any more.
+    pub members: Vec<Member>,
+}
+
+/// An interface's membership in a link.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Member {
+    /// ifIndex.
+    pub index: u32,
+    /// Seconds since the epoch from which it is a member.
+    pub valid_from: u32,
+    /// Seconds since the epoch until which it is a member.
+    pub valid_to: u32,
 }
 
 /// A record with the time at which it was learned.
@@ -107,6 +146,10 @@ impl Record {
                 key.push(b'l');
                 key.extend_from_slice(&index.to_be_bytes());
                 key.extend_from_slice(&valid_from.to_be_bytes());
+            }
+            Self::Classified(Classified { id, .. }) => {
+                key.push(b'k');
+                key.extend_from_slice(id.as_bytes());
             }
             // Without the time: the topic keeps the last rate of each scope, the store all of them.
             Self::Rate { observation_domain, source, scope, .. } => {

@@ -170,6 +170,40 @@ record! {
 }
 
 record! {
+    /// An interface's membership in a link that a person classified, with validity. Of a link and exporter the rows of the latest version count.
+    pub struct ClassifiedRow {
+        #[doc = "Transport source address of the datagrams."]
+        exporter: Ip, None, Dimension;
+        #[doc = "What the link is called for good, whatever its name is."]
+        link_id: &'a str, None, Dimension;
+        #[doc = "Interface index."]
+        if_index: u32, None, Dimension;
+        #[doc = "From when on the interface is a member."]
+        valid_from: Slot, None, Time;
+        #[doc = "Until when the interface is a member; the same as valid_from: the exporter has no member any more."]
+        valid_to: Slot, None, Time;
+        #[doc = "Name of the link."]
+        link: &'a str, None, Dimension;
+        #[doc = "Provider."]
+        provider: &'a str, None, Dimension;
+        #[doc = "What the link is for."]
+        connectivity: Connectivity, None, Dimension;
+        #[doc = "AS at the other end; 0: unknown or many."]
+        neighbour_as: u32, None, Dimension;
+        #[doc = "Capacity that is paid for or usable; 0: unknown."]
+        capacity: u64, BitsPerSecond, Dimension;
+        #[doc = "Rate that is paid for whether it is used or not; 0: none."]
+        commit_rate: u64, BitsPerSecond, Dimension;
+        #[doc = "Price of a Mbit/s for a month, in thousandths of the currency's unit; 0: unknown, or free."]
+        price: u64, Thousandths, Dimension;
+        #[doc = "Currency of the price (ISO 4217); empty: none."]
+        currency: &'a str, None, Dimension;
+        #[doc = "When this was said; the latest wins."]
+        version: u64, Nanoseconds, Provenance;
+    }
+}
+
+record! {
     /// An announced sampling interval.
     pub struct RateRow {
         #[doc = "Transport source address of the datagrams."]
@@ -305,6 +339,7 @@ pub const JOINED: &[Table] = &[
     latest("exporters", ExporterRow::COLUMNS, "exporter"),
     latest("interfaces", InterfaceRow::COLUMNS, "exporter, if_index"),
     latest("links", LinkMemberRow::COLUMNS, "exporter, if_index, valid_from"),
+    latest("classified", ClassifiedRow::COLUMNS, "exporter, link_id, if_index, valid_from"),
     latest("rates", RateRow::COLUMNS, "exporter, observation_domain, rate_source, scope, valid_from"),
     latest("asns", AsRow::COLUMNS, "asn"),
 ];

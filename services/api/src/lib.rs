@@ -7,6 +7,8 @@
 mod body;
 mod config;
 mod guard;
+pub mod inventory;
+mod links;
 pub mod metrics;
 mod pipeline;
 mod problem;
@@ -20,22 +22,27 @@ pub use routes::{Columns, tree};
 pub use sheet::text as csv;
 
 use axum::http::StatusCode;
+use inventory::Inventory;
 use query::period::Kept;
 use query::{Answer, Question};
 use std::collections::BTreeMap;
 use std::future::IntoFuture;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use thiserror::Error;
 use tokio::net::TcpListener;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 use weir_runtime::Readiness;
+use weir_schemas::Ip;
+use weir_schemas::inventory::Record;
 use weir_store::Store;
 
 /// How long a question waits for its turn.
 const TURN: Duration = Duration::from_secs(10);
+/// How long who says something waits until what is asked knows it.
+const KNOWN: Duration = Duration::from_secs(10);
 /// How long an end waits for those who were asking already: who sends half a body and no more keeps nobody from ending.
 const LINGER: Duration = Duration::from_secs(3);
 
@@ -64,6 +71,7 @@ struct Shared {
     /// Days that tables keep as configured, by table.
     days: BTreeMap<String, u32>,
     turns: Arc<Semaphore>,
+    inventory: Arc<dyn Inventory>,
 }
 
 impl Api {
@@ -81,6 +89,34 @@ impl Api {
             query::ask(&store, &question).await
         });
         Ok(asked.await.map_err(|lost| Problem::defect(&lost))??)
+    }
+
+    fn store(&self) -> &Store {
+        &self.0.store
+    }
+
+    fn inventory(&self) -> &dyn Inventory {
+        &*self.0.inventory
+    }
+
+    /// Writes what a person said of a link, and waits a while until what is asked knows it. `false`: it does not yet.
+    async fn say(&self, id: &str, records: Vec<(Ip, Record)>) -> Result<bool, Problem> {
+        let before = links::store::version(self.store(), id).await?;
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_nanos();
+        // A clock that was put back takes nothing back that was said.
+        let said = u64::try_from(now).unwrap_or_default().max(before.version + 1);
+        let (inventory, exporters) = (Arc::clone(&self.0.inventory), records.len() as u64);
+        let written = tokio::task::spawn_blocking(move || inventory.write(&records, said)).await;
+        written.map_err(|lost| Problem::defect(&lost))??;
+        let known = links::store::Latest { version: said, exporters };
+        let began = Instant::now();
+        while began.elapsed() < KNOWN {
+            if links::store::version(self.store(), id).await? == known {
+                return Ok(true);
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+        Ok(false)
     }
 
     /// Waits until a question may be worked on.
@@ -136,12 +172,18 @@ impl Bound {
     ///
     /// # Errors
     /// [`Error::Serve`].
-    pub async fn run(self, store: Store, ready: Readiness, stop: CancellationToken) -> Result<(), Error> {
+    pub async fn run(
+        self,
+        store: Store,
+        inventory: Arc<dyn Inventory>,
+        ready: Readiness,
+        stop: CancellationToken,
+    ) -> Result<(), Error> {
         let address = self.address()?;
         let days = store.config().retention_days.clone();
         let turns = Arc::new(Semaphore::new(self.config.queries));
         let store = store.limited(self.config.query_timeout_s, self.config.query_memory_bytes);
-        let router = pipeline::router(Api(Arc::new(Shared { store, days, turns })));
+        let router = pipeline::router(Api(Arc::new(Shared { store, days, turns, inventory })));
         tracing::info!(%address, "the API answers");
         ready.ready();
         let lingering = stop.clone();

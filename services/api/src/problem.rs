@@ -1,5 +1,6 @@
 //! What is answered where there is no answer: a problem of RFC 9457, in words, with the place and the mend.
 
+use crate::inventory::InventoryError;
 use crate::query::AskError;
 use crate::query::period::PeriodError;
 use crate::query::request::RequestError;
@@ -162,6 +163,27 @@ impl From<AskError> for Problem {
                 "urn:weir:problem:store",
                 "ClickHouse refuses the question",
                 "the log of the API says why",
+            ),
+        }
+    }
+}
+
+impl From<StoreError> for Problem {
+    fn from(error: StoreError) -> Self {
+        AskError::from(error).into()
+    }
+}
+
+impl From<InventoryError> for Problem {
+    fn from(error: InventoryError) -> Self {
+        tracing::warn!(%error, "what a person said was not written");
+        match error {
+            InventoryError::Full => Self::question("/members", error.to_string()),
+            InventoryError::Bus(_) | InventoryError::Unacknowledged => Self::new(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "urn:weir:problem:bus-away",
+                "The bus does not answer",
+                "what was said may not be kept; say it again in a while",
             ),
         }
     }

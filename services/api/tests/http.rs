@@ -2,82 +2,18 @@
 #![allow(clippy::unwrap_used)]
 
 mod engine;
+mod served;
 
 use serde_json::{Value as Json, json};
+use served::Served;
 use std::collections::BTreeSet;
 use std::io::Write;
 use std::time::{SystemTime, UNIX_EPOCH};
-use tokio_util::sync::CancellationToken;
-use weir_api::{Bound, Config, tree};
-use weir_runtime::Health;
+use weir_api::{Config, tree};
 use weir_schemas::rollup::{LinkRow, tables};
 use weir_schemas::value::Slot;
 use weir_schemas::{Direction, Ip, Observation, SamplingKind};
 use weir_store::Store;
-
-/// An API, and where it is.
-struct Served {
-    base: String,
-    stop: CancellationToken,
-    done: tokio::task::JoinHandle<Result<(), weir_api::Error>>,
-}
-
-impl Served {
-    async fn over(store: Store) -> Self {
-        Self::with(Config::default(), store).await
-    }
-
-    async fn with(config: Config, store: Store) -> Self {
-        let config = Config { listen: "127.0.0.1:0".into(), ..config };
-        let bound = Bound::bind(config).await.unwrap();
-        let base = format!("http://{}", bound.address().unwrap());
-        let stop = CancellationToken::new();
-        let done = tokio::spawn(bound.run(store, Health::default().condition("API"), stop.clone()));
-        Self { base, stop, done }
-    }
-
-    async fn end(self) {
-        self.stop.cancel();
-        self.done.await.unwrap().unwrap();
-    }
-
-    fn post(&self, body: &Json) -> Reply {
-        self.send("POST", "/api/v1/query", &[("content-type", "application/json")], &body.to_string())
-    }
-
-    fn send(&self, method: &str, path: &str, headers: &[(&str, &str)], body: &str) -> Reply {
-        let agent: ureq::Agent = ureq::Agent::config_builder()
-            .http_status_as_error(false)
-            .timeout_global(Some(std::time::Duration::from_secs(30)))
-            .build()
-            .into();
-        let mut request = ureq::http::Request::builder().method(method).uri(format!("{}{path}", self.base));
-        for (name, value) in headers {
-            request = request.header(*name, *value);
-        }
-        let mut response =
-            tokio::task::block_in_place(|| agent.run(request.body(body.to_owned()).unwrap())).unwrap();
-        let header =
-            |name: &str| response.headers().get(name).map_or("", |value| value.to_str().unwrap()).to_owned();
-        let (kind, retry) = (header("content-type"), header("retry-after"));
-        let status = response.status().as_u16();
-        Reply { status, kind, retry, text: response.body_mut().read_to_string().unwrap() }
-    }
-}
-
-#[derive(Debug)]
-struct Reply {
-    status: u16,
-    kind: String,
-    retry: String,
-    text: String,
-}
-
-impl Reply {
-    fn json(&self) -> Json {
-        serde_json::from_str(&self.text).unwrap()
-    }
-}
 
 /// One test function, because one process has one engine.
 #[tokio::test(flavor = "multi_thread", worker_threads = 3)]

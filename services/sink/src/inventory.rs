@@ -4,8 +4,8 @@
 //! assignment is harmless, and nothing needs a token.
 
 use std::collections::BTreeMap;
-use weir_schemas::inventory::{Entry, InventoryError, Record};
-use weir_schemas::rollup::{ExporterRow, InterfaceRow, JOINED, LinkMemberRow, RateRow, Table};
+use weir_schemas::inventory::{Classified, Entry, InventoryError, Member, Record};
+use weir_schemas::rollup::{ClassifiedRow, ExporterRow, InterfaceRow, JOINED, LinkMemberRow, RateRow, Table};
 use weir_schemas::value::Slot;
 use weir_schemas::{Ip, Time};
 
@@ -70,6 +70,7 @@ impl Rows {
                 };
                 row.put_row(self.table("links"));
             }
+            Record::Classified(link) => self.classified(exporter, link, version),
             Record::Rate { observation_domain, source, scope, interval, sampling, valid_from } => {
                 let row = RateRow {
                     exporter,
@@ -84,6 +85,32 @@ impl Rows {
                 };
                 row.put_row(self.table("rates"));
             }
+        }
+    }
+
+    /// A row for each member. An exporter that has none any more has a row that says so, so that its rows of before do not count.
+    fn classified(&mut self, exporter: Ip, link: &Classified, version: u64) {
+        const NONE: [Member; 1] = [Member { index: 0, valid_from: 0, valid_to: 0 }];
+        let members = if link.members.is_empty() { &NONE[..] } else { &link.members };
+        for member in members {
+            ClassifiedRow {
+                exporter,
+                link_id: &link.id,
+                if_index: member.index,
+                valid_from: Slot(member.valid_from),
+                valid_to: Slot(member.valid_to),
+                link: &link.name,
+                provider: &link.provider,
+                connectivity: link.connectivity,
+                neighbour_as: link.neighbour_as,
+                capacity: link.capacity,
+                commit_rate: link.commit_rate,
+                price: link.price,
+                currency: &link.currency,
+                version,
+                ..ClassifiedRow::default()
+            }
+            .put_row(self.table("classified"));
         }
     }
 
@@ -132,6 +159,12 @@ mod tests {
                 neighbour_as: 1,
                 capacity: 2,
             },
+            Record::Classified(Classified {
+                id: "a".into(),
+                members: [1, 2].map(|index| Member { index, valid_from: 0, valid_to: 9 }).into(),
+                ..Classified::default()
+            }),
+            Record::Classified(Classified { id: "no members".into(), ..Classified::default() }),
             Record::Rate {
                 observation_domain: 0,
                 source: RateSource::System,
@@ -148,9 +181,9 @@ mod tests {
         }
         rows.add(b"key", None).unwrap();
         assert!(rows.add(b"key", Some(b"{}")).is_err());
-        assert_eq!(rows.len(), 4);
+        assert_eq!(rows.len(), 6);
         let names: Vec<_> = rows.take().into_iter().map(|(table, _)| table.name).collect();
-        assert_eq!(names, ["exporters", "interfaces", "links", "rates"]);
+        assert_eq!(names, ["classified", "exporters", "interfaces", "links", "rates"]);
         assert!(rows.is_empty());
     }
 }

@@ -30,7 +30,12 @@ export const test = plain.extend<Watched>({
   ],
 });
 
-/** Waits until what is shown is the answer to what the address says. */
+/** Waits until what is shown is the answer to what the address says: rows, or that there is no traffic. */
+export async function answered(page: Page): Promise<void> {
+  await page.locator('[aria-busy="false"] :is(tbody tr, h2)').first().waitFor();
+}
+
+/** Waits until the answer is rows. Of the ranges that end now, one of hours ends with five minutes that are over, and begins to have some later. */
 export async function settled(page: Page): Promise<void> {
   await page.locator('[aria-busy="false"] tbody tr').first().waitFor();
 }

@@ -1,11 +1,12 @@
 import { readFile } from 'node:fs/promises';
+import type { Page } from '@playwright/test';
 import type { Answer, Request } from '../app/api/types';
 import { bits, rate } from '../app/format';
-import { expect, rows, settled, test } from './page';
+import { answered, expect, rows, settled, test } from './page';
 
 test('a range is chosen, and going back has the one before', async ({ page }) => {
   await page.goto('/');
-  await settled(page);
+  await answered(page);
   await expect(page.getByRole('heading', { level: 1 })).toHaveText('Traffic by origin AS');
   await page.getByRole('button', { name: '1 h' }).click();
   await expect(page).toHaveURL('/?last=1h');
@@ -40,11 +41,12 @@ test('the links of an AS are all of it', async ({ page, request }) => {
   const asked = page.waitForRequest((one) => one.url().endsWith('/query'));
   await page.getByRole('button', { name: /^Links of AS/ }).first().click();
   const split = (await asked).postDataJSON() as Request;
-  const links = (await (await request.post('/api/v1/query', { data: split })).json()) as Answer;
-  const whole = (await (await request.post('/api/v1/query', { data: { ...split, by: ['as'] } })).json()) as Answer;
-  const sum = links.rows.reduce((all, row) => all + row.bytes_in, 0);
-  expect(sum).toBe(whole.rows[0]?.bytes_in);
-  await expect(page.getByRole('table', { name: /by link$/ }).locator('tbody tr')).toHaveCount(links.rows.length);
+  await expect(async () => {
+    const links = (await (await request.post('/api/v1/query', { data: split })).json()) as Answer;
+    const whole = (await (await request.post('/api/v1/query', { data: { ...split, by: ['as'] } })).json()) as Answer;
+    expect(links.rows.reduce((all, row) => all + row.bytes_in, 0)).toBe(whole.rows[0]?.bytes_in);
+    expect(await page.getByRole('table', { name: /by link$/ }).locator('tbody tr').count()).toBe(links.rows.length);
+  }).toPass({ timeout: 15_000 });
 });
 
 test('dragging across the chart zooms, and back and forward go out and in again', async ({ page }) => {
@@ -80,39 +82,48 @@ test('the address in a new tab shows the same', async ({ page, context }) => {
   await settled(page);
   await page.getByLabel('Times in').selectOption('utc');
   await page.getByLabel('Filter').fill('family = 4');
+  const asks = (one: Page) => one.waitForRequest((request) => request.postData()?.includes('"interval"') ?? false);
+  const asked = asks(page);
   await page.getByRole('button', { name: 'Apply' }).click();
   await expect(page).toHaveURL(/filter=family/);
   await settled(page);
   const other = await context.newPage();
+  const again = asks(other);
   await other.goto(page.url());
   await settled(other);
   expect(await other.getByLabel('From').inputValue()).toBe(await page.getByLabel('From').inputValue());
   expect(await other.getByLabel('Filter').inputValue()).toBe('family = 4');
   await expect(other.getByRole('heading', { level: 1 })).toHaveText('Traffic by neighbour AS');
-  expect(await rows(other)).toEqual(await rows(page));
+  // Of the last minutes flows may come between the two, so the question is compared, and the answer's first name.
+  expect((await again).postData()).toBe((await asked).postData());
+  const name = (of: Page) => of.locator('tbody a').first().innerText();
+  expect(await name(other)).toBe(await name(page));
 });
 
 test('the CSV has what the API answers, to the byte, and the page the same rounded', async ({ page, request }) => {
-  await page.goto('/?last=1h');
-  await settled(page);
-  const asked = page.waitForRequest((one) => one.headers()['accept'] === 'text/csv');
-  const downloading = page.waitForEvent('download');
-  await page.getByRole('button', { name: 'Download CSV' }).click();
-  const data = (await asked).postDataJSON() as Request;
-  const file = await downloading;
-  expect(file.suggestedFilename()).toMatch(/^weir-as-.*\.csv$/);
-  const text = await readFile(await file.path(), 'utf8');
-  expect(text).toBe(await (await request.post('/api/v1/query', { data, headers: { accept: 'text/csv' } })).text());
-  const answer = (await (await request.post('/api/v1/query', { data })).json()) as Answer;
-  const [heads, ...lines] = text.trimEnd().split(/\r?\n/);
-  expect(heads?.startsWith('as,bytes_in,bytes_out,')).toBe(true);
-  expect(lines.length).toBe(answer.rows.length);
-  const shown = await rows(page);
-  answer.rows.forEach((row, at) => {
-    const line = lines[at] ?? '';
-    expect(line.replace(/^(".*?"|[^,]*),/, '').split(',').slice(0, 2)).toEqual([String(row.bytes_in), String(row.bytes_out)]);
-    expect(shown[at]).toContain(bits(rate(row.bytes_in, answer.seconds)));
-  });
+  // A flow that comes between two questions is in the later answer alone; then they are asked again.
+  await expect(async () => {
+    await page.goto('/?last=1h');
+    await settled(page);
+    const asked = page.waitForRequest((one) => one.headers()['accept'] === 'text/csv');
+    const downloading = page.waitForEvent('download');
+    await page.getByRole('button', { name: 'Download CSV' }).click();
+    const data = (await asked).postDataJSON() as Request;
+    const file = await downloading;
+    expect(file.suggestedFilename()).toMatch(/^weir-as-.*\.csv$/);
+    const text = await readFile(await file.path(), 'utf8');
+    expect(text).toBe(await (await request.post('/api/v1/query', { data, headers: { accept: 'text/csv' } })).text());
+    const answer = (await (await request.post('/api/v1/query', { data })).json()) as Answer;
+    const [heads, ...lines] = text.trimEnd().split(/\r?\n/);
+    expect(heads?.startsWith('as,bytes_in,bytes_out,')).toBe(true);
+    expect(lines.length).toBe(answer.rows.length);
+    const shown = await rows(page);
+    answer.rows.forEach((row, at) => {
+      const line = lines[at] ?? '';
+      expect(line.replace(/^(".*?"|[^,]*),/, '').split(',').slice(0, 2)).toEqual([String(row.bytes_in), String(row.bytes_out)]);
+      expect(shown[at]).toContain(bits(rate(row.bytes_in, answer.seconds)));
+    });
+  }).toPass({ timeout: 25_000 });
 });
 
 test('an AS has a page, which knows its links and its families', async ({ page }) => {
@@ -122,7 +133,7 @@ test('an AS has a page, which knows its links and its families', async ({ page }
   await expect(page).toHaveURL(/\/as\/\d+\?last=1h/);
   await expect(page.getByRole('heading', { level: 1 })).toContainText(/^AS\d+ \S/);
   await expect(page.getByRole('table', { name: 'Its traffic by link' })).toBeVisible();
-  await expect(page.getByRole('table', { name: 'Its traffic by family' })).toContainText('IPv4');
+  await expect(page.getByRole('table', { name: 'Its traffic by family' })).toContainText(/IPv[46]/);
   for (const link of await page.getByRole('link', { name: /PeeringDB|RIPEstat|bgp.tools/ }).all()) await expect(link).toHaveAttribute('rel', 'noreferrer');
   await page.getByRole('link', { name: 'All ASes in this time' }).click();
   await expect(page).toHaveURL('/?last=1h');

@@ -1,5 +1,5 @@
 // What is said where there is no answer, or one that is strange.
-import { amend, expect, settled, test } from './page';
+import { amend, answered, expect, settled, test } from './page';
 
 test('a name is text, whatever a router or a database made of it', async ({ page }) => {
   const name = '<img src=x onerror="document.title=1"><script>document.title=2</script>"\'&amp;';
@@ -35,7 +35,7 @@ test('a range or filters without traffic lead to those with some', async ({ page
   await page.goto(`/?from=${day(20)}&to=${day(19)}`);
   await expect(page.getByRole('heading', { name: 'No traffic in this range' })).toBeVisible();
   await page.getByRole('button', { name: 'Show the last 24 hours' }).click();
-  await settled(page);
+  await expect(page).toHaveURL('/');
   await page.goto('/?last=1h&filter=as+%3D+4200000000');
   await expect(page.getByRole('heading', { name: 'No traffic in this range with these filters' })).toBeVisible();
   await page.getByRole('button', { name: 'Clear the filters' }).click();
@@ -76,7 +76,7 @@ test.describe('errors', () => {
     await expect(page.getByRole('alert')).toContainText('Weir does not answer');
     await page.unrouteAll();
     await page.getByRole('button', { name: 'Try again' }).click();
-    await settled(page);
+    await answered(page);
     await expect(page.getByRole('alert')).toHaveCount(0);
   });
 });

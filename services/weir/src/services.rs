@@ -4,6 +4,7 @@ use crate::config::Config;
 use anyhow::{Context, Result, anyhow};
 use std::error::Error;
 use std::future::Future;
+use std::sync::Arc;
 use weir_bus::{Bus, KafkaBus, TopicSpec};
 use weir_runtime::{Health, Stop};
 use weir_store::Store;
@@ -75,10 +76,15 @@ pub fn sink(config: Config) -> Result<()> {
 /// `weir api`.
 pub fn api(config: Config) -> Result<()> {
     let store = Store::new(&config.clickhouse)?;
+    let inventory = Arc::new(weir_api::inventory::OfBus::new(KafkaBus::new(config.bus.clone())?));
     let api = config.api.clone();
-    run("api", &config, &config.runtime.admin.api, weir_api::metrics::describe, |health, stop| {
+    let describe = || {
+        weir_api::metrics::describe();
+        weir_bus::metrics::describe();
+    };
+    run("api", &config, &config.runtime.admin.api, describe, |health, stop| {
         let ready = health.condition("listening");
-        async move { weir_api::Bound::bind(api).await?.run(store, ready, stop).await }
+        async move { weir_api::Bound::bind(api).await?.run(store, inventory, ready, stop).await }
     })
 }
 

@@ -11,6 +11,7 @@ use super::field::{Dimension, EXPORTER, NEIGHBOUR, column};
 use super::measures::{all, narrow, of_side, scaled};
 use super::period::{PEAK_SLOT, Window};
 use super::{Question, Scope};
+use crate::links::members::members;
 use serde::Serialize;
 use std::fmt::Write;
 
@@ -232,7 +233,7 @@ impl Body<'_> {
             let _ = write!(by, ", {slot} AS slot");
         }
         let ases = if self.ases { " AND t.asn IN {ases:Array(UInt32)}" } else { "" };
-        let (late, which) = (late_rates(database), self.which);
+        let (members, late, which) = (members(database), late_rates(database), self.which);
         let joins: String = [
             ("i.", format!("LEFT JOIN (SELECT exporter, if_index, name, description FROM {database}.interfaces FINAL) AS i \
                             ON i.exporter = s.exporter AND i.if_index = s.if_index ")),
@@ -251,22 +252,21 @@ impl Body<'_> {
              FROM {database}.{table} AS t \
              WHERE t.time >= toDateTime({{from:UInt32}}, 'UTC') AND t.time < toDateTime({{to:UInt32}}, 'UTC') AND {which}{ases} \
              GROUP BY ALL) AS s \
-             LEFT JOIN (SELECT * FROM {database}.links FINAL) AS l ON l.exporter = s.exporter AND l.if_index = s.if_index \
+             LEFT JOIN ({members}) AS l ON l.exporter = s.exporter AND l.if_index = s.if_index \
              AND s.span >= l.valid_from AND s.span < l.valid_to \
              {joins}LEFT JOIN ({late}) AS r ON r.exporter = s.exporter \
              ARRAY JOIN [multiIf(s.sampling_interval > 0, s.sampling_interval, s.span <= r.since, r.late, 0)] AS rate \
              WHERE {condition}",
-            spans = spans(database, &late),
+            spans = spans(&members, &late),
         )
     }
 }
 
 /// Starts of the spans of time in which links and late rates stay as they are.
-fn spans(database: &str, late: &str) -> String {
+fn spans(members: &str, late: &str) -> String {
     format!(
         "SELECT arraySort(groupUniqArray(at)) FROM (SELECT toUInt32({{from:UInt32}}) AS at \
-         UNION ALL SELECT toUInt32(valid_from) FROM {database}.links FINAL \
-         UNION ALL SELECT toUInt32(valid_to) FROM {database}.links FINAL \
+         UNION ALL SELECT arrayJoin([toUInt32(valid_from), toUInt32(valid_to)]) FROM ({members}) \
          UNION ALL SELECT toUInt32(toUnixTimestamp(since) + 1) FROM ({late})) \
          WHERE at >= {{from:UInt32}} AND at < {{to:UInt32}}"
     )

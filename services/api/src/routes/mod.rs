@@ -1,6 +1,7 @@
 //! The tree of paths. Each file is a path.
 
 mod columns;
+mod links;
 mod openapi;
 mod query;
 
@@ -26,7 +27,11 @@ struct Document;
 
 /// All paths, and the document that describes them.
 pub fn tree() -> (Router<Api>, utoipa::openapi::OpenApi) {
-    let v1 = OpenApiRouter::new().routes(routes!(query::post)).routes(routes!(columns::get));
+    let v1 = OpenApiRouter::new()
+        .routes(routes!(query::post))
+        .routes(routes!(columns::get))
+        .routes(routes!(links::get))
+        .routes(routes!(links::put, links::delete));
     let (router, document) =
         OpenApiRouter::with_openapi(Document::openapi()).nest("/api/v1", v1).split_for_parts();
     let served = get(openapi::get).with_state(document.to_json().unwrap_or_default().into());

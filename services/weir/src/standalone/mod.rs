@@ -10,6 +10,7 @@ use crate::places::tables;
 use anyhow::{Result, bail};
 use std::future::Future;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 use thiserror::Error;
 use tokio::process::Command;
@@ -193,9 +194,10 @@ async fn run(
         served.map_err(|error| Error::Control(folder, error))
     });
     let (asked, api_listening, api_stop) = (store.clone(), listening.clone(), stop.clone());
+    let inventory = Arc::new(weir_api::inventory::OfBus::new(bus.clone()));
     spawn(&mut services, &stop, async move {
         if listens(api_listening, &api_stop).await {
-            api.run(asked, conditions.api, api_stop).await
+            api.run(asked, inventory, conditions.api, api_stop).await
         } else {
             Ok(())
         }

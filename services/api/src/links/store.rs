@@ -1,0 +1,178 @@
+//! Links as the store has them.
+
+use super::members::members;
+use super::proposal::{Evidence, proposal};
+use super::{Interface, Link, Links, Member, SaidBy, Unclassified};
+use serde::Deserialize;
+use std::collections::BTreeMap;
+use weir_store::{Store, StoreError};
+
+/// Most interfaces on no link that are told.
+const MOST: usize = 1000;
+
+#[derive(Deserialize)]
+struct MemberRow {
+    exporter: String,
+    exporter_name: String,
+    if_index: u32,
+    name: String,
+    description: String,
+    speed: u64,
+    valid_from: u32,
+    valid_to: u32,
+    id: String,
+    link: String,
+    provider: String,
+    connectivity: String,
+    neighbour_as: u32,
+    capacity: u64,
+    commit_rate: u64,
+    price: u64,
+    currency: String,
+}
+
+#[derive(Deserialize)]
+struct SeenRow {
+    exporter: String,
+    exporter_name: String,
+    if_index: u32,
+    name: String,
+    description: String,
+    speed: u64,
+    bytes_in: u64,
+    bytes_out: u64,
+    ases: u64,
+    largest: u32,
+}
+
+/// What an interface is called, joined to `x`, which has its exporter and index.
+fn named(database: &str) -> (&'static str, String) {
+    let select = "replaceRegexpOne(IPv6NumToString(x.exporter), '^::ffff:', '') AS exporter, \
+                  if(e.name = '', replaceRegexpOne(IPv6NumToString(x.exporter), '^::ffff:', ''), e.name) AS exporter_name, \
+                  x.if_index AS if_index, i.name AS name, i.description AS description, i.speed AS speed";
+    let joins = format!(
+        "LEFT JOIN (SELECT exporter, name FROM {database}.exporters FINAL) AS e ON e.exporter = x.exporter \
+         LEFT JOIN (SELECT exporter, if_index, name, description, speed FROM {database}.interfaces FINAL) AS i \
+         ON i.exporter = x.exporter AND i.if_index = x.if_index"
+    );
+    (select, joins)
+}
+
+/// All links, by their names.
+pub async fn links(store: &Store) -> Result<Vec<Link>, StoreError> {
+    let database = store.database();
+    let (select, joins) = named(database);
+    let rows: Vec<MemberRow> = store
+        .query(
+            &format!(
+                "SELECT {select}, toUInt32(x.valid_from) AS valid_from, toUInt32(x.valid_to) AS valid_to, x.id AS id, \
+                 toString(x.link) AS link, toString(x.provider) AS provider, toString(x.connectivity) AS connectivity, \
+                 x.neighbour_as AS neighbour_as, x.capacity AS capacity, x.commit_rate AS commit_rate, x.price AS price, \
+                 x.currency AS currency FROM ({}) AS x {joins} WHERE x.link != '' \
+                 ORDER BY link, id, exporter_name, if_index, valid_from",
+                members(database)
+            ),
+            &[],
+        )
+        .await?;
+    let mut links: BTreeMap<(String, String), Link> = BTreeMap::new();
+    for row in rows {
+        let interface = Interface {
+            exporter: row.exporter,
+            exporter_name: row.exporter_name,
+            if_index: row.if_index,
+            name: row.name,
+            description: row.description,
+            speed: row.speed,
+        };
+        let member = Member { interface, valid_from: row.valid_from, valid_to: row.valid_to };
+        let said_by = if row.id.is_empty() { SaidBy::Rule } else { SaidBy::Person };
+        let link = links.entry((row.link.clone(), row.id.clone())).or_insert_with(|| Link {
+            id: if row.id.is_empty() { row.link.clone() } else { row.id },
+            name: row.link,
+            provider: row.provider,
+            connectivity: row.connectivity,
+            neighbour_as: row.neighbour_as,
+            capacity: row.capacity,
+            commit_rate: row.commit_rate,
+            price: row.price,
+            currency: row.currency,
+            said_by,
+            members: Vec::new(),
+        });
+        link.members.push(member);
+    }
+    Ok(links.into_values().collect())
+}
+
+/// Interfaces that had traffic in the last day, up to now (seconds), and are on no link now.
+pub async fn unclassified(store: &Store, now: u32) -> Result<Vec<Unclassified>, StoreError> {
+    let database = store.database();
+    let (select, joins) = named(database);
+    let bytes = |side| {
+        let scaled = "toInt256(bytes) * toInt256(sampling_interval)";
+        format!(
+            "toUInt64(least(greatest(intDiv(sumIf({scaled}, direction = '{side}'), 1000), toInt256(0)), \
+             toInt256(18446744073709551615))) AS bytes_{side}"
+        )
+    };
+    let rows: Vec<SeenRow> = store
+        .query(
+            &format!(
+                "SELECT {select}, x.bytes_in AS bytes_in, x.bytes_out AS bytes_out, x.ases AS ases, x.largest AS largest \
+                 FROM (SELECT exporter, if_index, {}, {}, uniqExactIf(asn, asn != 0) AS ases, \
+                 argMaxIf(asn, bytes, asn != 0) AS largest \
+                 FROM {database}.links_1h WHERE time >= toDateTime({{from:UInt32}}, 'UTC') AND if_index != 0 \
+                 GROUP BY exporter, if_index) AS x {joins} \
+                 WHERE (x.exporter, x.if_index) NOT IN (SELECT exporter, if_index FROM ({}) WHERE link != '' \
+                 AND valid_from <= toDateTime({{now:UInt32}}, 'UTC') AND valid_to > toDateTime({{now:UInt32}}, 'UTC')) \
+                 ORDER BY toFloat64(bytes_in) + toFloat64(bytes_out) DESC, exporter_name, if_index LIMIT {MOST}",
+                bytes("in"),
+                bytes("out"),
+                members(database)
+            ),
+            &[("from", now.saturating_sub(86_400).to_string()), ("now", now.to_string())],
+        )
+        .await?;
+    let told = |row: SeenRow| {
+        let evidence =
+            Evidence { name: &row.name, description: &row.description, ases: row.ases, largest: row.largest };
+        let proposal = proposal(evidence);
+        let interface = Interface {
+            exporter: row.exporter,
+            exporter_name: row.exporter_name,
+            if_index: row.if_index,
+            name: row.name,
+            description: row.description,
+            speed: row.speed,
+        };
+        Unclassified { interface, bytes_in: row.bytes_in, bytes_out: row.bytes_out, ases: row.ases, proposal }
+    };
+    Ok(rows.into_iter().map(told).collect())
+}
+
+/// Both.
+pub async fn all(store: &Store, now: u32) -> Result<Links, StoreError> {
+    let (links, unclassified) = tokio::try_join!(links(store), unclassified(store, now))?;
+    Ok(Links { links, unclassified })
+}
+
+/// The latest version of what was said of a link, and how many exporters it was said for.
+pub async fn version(store: &Store, id: &str) -> Result<Latest, StoreError> {
+    let sql = format!(
+        "SELECT c.version AS version, uniqExact(c.exporter) AS exporters FROM {}.classified AS c \
+         WHERE c.link_id = {{id:String}} GROUP BY version ORDER BY version DESC LIMIT 1",
+        store.database()
+    );
+    let rows: Vec<Latest> = store.query(&sql, &[("id", id.to_owned())]).await?;
+    Ok(rows.into_iter().next().unwrap_or_default())
+}
+
+/// What the store has of a link.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+pub struct Latest {
+    /// When it was said, ns; 0: never.
+    pub version: u64,
+    /// For how many exporters that is there.
+    pub exporters: u64,
+}

@@ -1,0 +1,90 @@
+//! `GET /api/v1/links`, `PUT` and `DELETE /api/v1/links/{id}`
+
+use crate::Api;
+use crate::body::Body;
+use crate::links::said::{Said, Wrong, records};
+use crate::links::{Link, Links, SaidBy, store};
+use crate::problem::Problem;
+use axum::Json;
+use axum::extract::{Path, State};
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+
+/// All links, and interfaces on none with what they could be.
+#[utoipa::path(
+    get,
+    path = "/links",
+    operation_id = "links",
+    responses((status = 200, description = "What there is", body = Links), Problem)
+)]
+pub async fn get(State(api): State<Api>) -> Result<Json<Links>, Problem> {
+    Ok(Json(api.links().await?))
+}
+
+/// Says what a link is, for the past as well: it takes the place of all that was said of it, and of what rules say of its interfaces.
+#[utoipa::path(
+    put,
+    path = "/links/{id}",
+    operation_id = "classify",
+    params(("id" = String, Path, description = "What the link is called for good; a new one makes a new link", max_length = 100)),
+    request_body = Said,
+    responses(
+        (status = 200, description = "It is so", body = Link),
+        (status = 202, description = "It is said, and what is asked does not know it yet", body = Link),
+        Problem,
+    )
+)]
+pub async fn put(
+    State(api): State<Api>,
+    Path(id): Path<String>,
+    Body(said): Body<Said>,
+) -> Result<Response, Problem> {
+    let _alone = api.inventory().turn().lock().await;
+    let links = api.links().await?.links;
+    let link = said.link(&id, &links).map_err(|fault| problem(&fault))?;
+    let before = links.iter().find(|one| one.id == id && one.said_by == SaidBy::Person);
+    let known = api.say(&id, records(&link, before)).await?;
+    let status = if known { StatusCode::OK } else { StatusCode::ACCEPTED };
+    Ok((status, Json(link)).into_response())
+}
+
+/// Takes back what a person said of a link: what rules say of its interfaces counts again.
+#[utoipa::path(
+    delete,
+    path = "/links/{id}",
+    operation_id = "declassify",
+    params(("id" = String, Path, description = "What the link is called for good", max_length = 100)),
+    responses(
+        (status = 204, description = "It is taken back"),
+        (status = 202, description = "It is said, and what is asked does not know it yet"),
+        (status = 404, description = "Nobody classified a link of this id", body = Problem, content_type = crate::problem::MEDIA_TYPE),
+        Problem,
+    )
+)]
+pub async fn delete(State(api): State<Api>, Path(id): Path<String>) -> Result<StatusCode, Problem> {
+    let _alone = api.inventory().turn().lock().await;
+    let links = api.links().await?.links;
+    let Some(before) = links.iter().find(|one| one.id == id && one.said_by == SaidBy::Person) else {
+        let (kind, title) = ("urn:weir:problem:no-link", "There is no such link");
+        let detail = "nobody classified a link of this id; what rules say is changed in the configuration";
+        return Err(Problem::new(StatusCode::NOT_FOUND, kind, title, detail));
+    };
+    let gone = Link { members: Vec::new(), ..before.clone() };
+    let known = api.say(&id, records(&gone, Some(before))).await?;
+    Ok(if known { StatusCode::NO_CONTENT } else { StatusCode::ACCEPTED })
+}
+
+fn problem(fault: &Wrong) -> Problem {
+    if fault.conflict {
+        let (kind, title) = ("urn:weir:problem:conflict", "Another link says otherwise");
+        return Problem::new(StatusCode::CONFLICT, kind, title, fault.to_string()).at(fault.pointer.clone());
+    }
+    Problem::question(&fault.pointer, fault.to_string())
+}
+
+impl Api {
+    async fn links(&self) -> Result<Links, Problem> {
+        let _turn = self.turn().await?;
+        Ok(store::all(self.store(), self.kept().now).await?)
+    }
+}
