@@ -13,12 +13,14 @@ mod problem;
 pub mod query;
 mod routes;
 mod sheet;
+pub mod tokens;
 
 pub use config::Config;
 pub use problem::Problem;
 pub use routes::{Columns, tree};
 
 use axum::http::StatusCode;
+use guard::Guard;
 use query::period::Kept;
 use query::{Answer, Question};
 use std::collections::BTreeMap;
@@ -140,8 +142,11 @@ impl Bound {
         let days = store.config().retention_days.clone();
         let turns = Arc::new(Semaphore::new(self.config.queries));
         let store = store.limited(self.config.query_timeout_s, self.config.query_memory_bytes);
-        let router = pipeline::router(Api(Arc::new(Shared { store, days, turns })));
-        tracing::info!(%address, "the API answers");
+        let guard = Arc::new(Guard::new(&self.config));
+        let router = pipeline::router(Api(Arc::new(Shared { store, days, turns })), Arc::clone(&guard));
+        let watched = stop.clone();
+        tokio::spawn(async move { guard.watch(watched).await });
+        tracing::info!(%address, tokens = self.config.asks_for_tokens(), "the API answers");
         ready.ready();
         let lingering = stop.clone();
         let serving = axum::serve(self.listener, router).with_graceful_shutdown(stop.cancelled_owned());

@@ -178,8 +178,9 @@ impl IntoResponse for Problem {
 }
 
 /// Every status that a route may answer with beside its own.
-const STATUSES: [(u16, &str); 9] = [
+const STATUSES: [(u16, &str); 10] = [
     (400, "The body is no JSON"),
+    (401, "Tokens are asked for, and none that is valid came"),
     (403, "Asked under a name, or by a page, that is not this machine's"),
     (408, "The body did not come in time"),
     (413, "The body is too large"),
