@@ -18,6 +18,7 @@ pub mod tokens;
 pub use config::Config;
 pub use problem::Problem;
 pub use routes::{Columns, tree};
+pub use sheet::text as csv;
 
 use axum::http::StatusCode;
 use guard::Guard;

@@ -118,7 +118,9 @@ impl From<RequestError> for Problem {
         let wrong = |pointer: &str| Self::question(pointer, error.to_string());
         match &error {
             RequestError::Filter { fault, filter } => Self::filter(fault, filter),
-            RequestError::Top(_) => wrong("/top"),
+            RequestError::Top(_) | RequestError::Detailed(_) => wrong("/top"),
+            RequestError::Zone(_) => wrong("/zone"),
+            RequestError::Interval(_) => wrong("/interval"),
             RequestError::Dimensions(_) => wrong("/by"),
             RequestError::Both => wrong("/last"),
             RequestError::Half { missing: key } | RequestError::Time { key, .. } => wrong(&format!("/{key}")),

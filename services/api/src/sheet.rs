@@ -4,11 +4,13 @@
 
 use crate::body::media_type;
 use crate::problem::Problem;
-use crate::query::{Answer, Row};
+use crate::query::{Answer, Row, Series};
 use axum::http::HeaderMap;
 use axum::http::header::{ACCEPT, CONTENT_TYPE};
 use axum::response::{IntoResponse, Response};
-use csv::{QuoteStyle, WriterBuilder};
+use csv::{QuoteStyle, Writer, WriterBuilder};
+use jiff::Timestamp;
+use serde_json::Value;
 
 /// As OpenAPI and answers name it.
 pub(crate) const CSV: &str = "text/csv";
@@ -29,25 +31,66 @@ pub(crate) fn response(answer: &Answer) -> Result<Response, Problem> {
     Ok(([(CONTENT_TYPE, "text/csv; charset=utf-8; header=present")], text).into_response())
 }
 
-fn text(answer: &Answer) -> Result<String, csv::Error> {
+/// The rows as CSV with a line of names above them: one a row; where there is a series, one a row and slot.
+///
+/// # Errors
+/// None that can happen: the library can't tell that memory takes everything.
+pub fn text(answer: &Answer) -> Result<String, csv::Error> {
     let mut out = WriterBuilder::new().quote_style(QuoteStyle::Necessary).from_writer(Vec::new());
-    let heads = amounts(&Row::default());
-    out.write_record(answer.by.iter().chain(heads.keys()))?;
-    for row in &answer.rows {
-        let names = row.keys.iter().map(|name| harmless(name));
-        out.write_record(names.chain(amounts(row).values().map(ToString::to_string)))?;
+    match &answer.series {
+        Some(series) => slots(answer, series, &mut out)?,
+        None => sums(answer, &mut out)?,
     }
     let bytes = out.into_inner().map_err(|error| error.into_error())?;
     Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
 
-/// All of a row but its names, in the order in which JSON has them.
-fn amounts(row: &Row) -> serde_json::Map<String, serde_json::Value> {
-    let Ok(serde_json::Value::Object(mut all)) = serde_json::to_value(row) else {
-        return serde_json::Map::new();
-    };
-    all.shift_remove("keys");
-    all
+fn sums(answer: &Answer, out: &mut Writer<Vec<u8>>) -> Result<(), csv::Error> {
+    let head = amounts(answer.rows.first().or(answer.other.as_ref()).unwrap_or(&Row::default()));
+    out.write_record(answer.by.iter().map(String::as_str).chain(head.iter().map(|(name, _)| name.as_str())))?;
+    for (keys, row) in named(answer) {
+        out.write_record(keys.chain(amounts(row).into_iter().map(|(_, amount)| amount)))?;
+    }
+    Ok(())
+}
+
+fn slots(answer: &Answer, series: &Series, out: &mut Writer<Vec<u8>>) -> Result<(), csv::Error> {
+    let columns = answer.by.iter().map(String::as_str);
+    out.write_record(["start"].into_iter().chain(columns).chain(["bytes_in", "bytes_out"]))?;
+    for (keys, row) in named(answer) {
+        let (keys, Some(bytes)) = (keys.collect::<Vec<_>>(), &row.series) else { continue };
+        for ((start, bytes_in), bytes_out) in series.starts.iter().zip(&bytes.bytes_in).zip(&bytes.bytes_out)
+        {
+            let start = Timestamp::from_second(i64::from(*start)).unwrap_or_default().to_string();
+            let amounts = [bytes_in.to_string(), bytes_out.to_string()];
+            out.write_record([start].into_iter().chain(keys.iter().cloned()).chain(amounts))?;
+        }
+    }
+    Ok(())
+}
+
+/// Rows by their names, and what is not in them by the name of other.
+fn named(answer: &Answer) -> impl Iterator<Item = (impl Iterator<Item = String>, &Row)> {
+    let other = answer.other.iter().map(|row| {
+        let mut keys = vec![String::new(); answer.by.len()];
+        keys.iter_mut().take(1).for_each(|key| "other".clone_into(key));
+        (keys, row)
+    });
+    let rows = answer.rows.iter().map(|row| (row.keys.iter().map(|name| harmless(name)).collect(), row));
+    rows.chain(other).map(|(keys, row)| (keys.into_iter(), row))
+}
+
+/// All of a row but its names and its series, in the order in which JSON has them; what lies within another has both names.
+fn amounts(row: &Row) -> Vec<(String, String)> {
+    let Ok(Value::Object(all)) = serde_json::to_value(row) else { return Vec::new() };
+    let fields = all.into_iter().filter(|(name, _)| !matches!(name.as_str(), "keys" | "series"));
+    let flat = fields.flat_map(|(name, value)| match value {
+        Value::Object(inner) => {
+            inner.into_iter().map(|(part, value)| (format!("{name}_{part}"), value.to_string())).collect()
+        }
+        value => vec![(name, value.to_string())],
+    });
+    flat.collect()
 }
 
 /// What a spreadsheet takes for a formula begins with a quote here, by which it knows text (OWASP, CSV Injection).
@@ -58,6 +101,7 @@ fn harmless(name: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::query::{Bytes, Peaks, Previous};
 
     fn answer(keys: &[&str]) -> Answer {
         let row = |key: &&str| Row {
@@ -66,20 +110,25 @@ mod tests {
             low_in: 0.5,
             ..Row::default()
         };
-        Answer {
-            table: "links_1h",
-            from: 0,
-            to: 3600,
-            asked_from: 0,
-            seconds: 3600,
-            incomplete_seconds: 0,
-            observation: "ingress",
-            by: vec!["as".into(), "link".into()],
-            rows: keys.iter().map(row).collect(),
-            total: Row::default(),
-            unknown_rate: Vec::new(),
-            other_observation: Vec::new(),
-        }
+        let by = vec!["as".into(), "link".into()];
+        Answer { by, rows: keys.iter().map(row).collect(), ..Answer::default() }
+    }
+
+    #[test]
+    fn what_else_is_asked_lies_beside_sums_and_a_series_has_a_line_a_slot() {
+        let mut answer = answer(&["AS174 Cogent"]);
+        let row = Row {
+            peaks: Some(Peaks::default()),
+            previous: Some(Previous::default()),
+            ..answer.rows[0].clone()
+        };
+        answer.other = Some(Row { keys: Vec::new(), ..row.clone() });
+        answer.rows = vec![row];
+        let beside = text(&answer).unwrap();
+        let starts = vec![1_790_000_000, 1_790_000_060];
+        answer.series = Some(Series { interval: 60, starts, table: "links_1m" });
+        answer.rows[0].series = Some(Bytes { bytes_in: vec![1, 2], bytes_out: vec![3, 4] });
+        insta::assert_snapshot!(beside + "\n" + &text(&answer).unwrap());
     }
 
     #[test]

@@ -1,6 +1,8 @@
 //! The API on the real engine, asked as programs ask it.
 #![allow(clippy::unwrap_used)]
 
+mod engine;
+
 use serde_json::{Value as Json, json};
 use std::collections::BTreeSet;
 use std::io::Write;
@@ -11,9 +13,7 @@ use weir_runtime::Health;
 use weir_schemas::rollup::{LinkRow, tables};
 use weir_schemas::value::Slot;
 use weir_schemas::{Direction, Ip, Observation, SamplingKind};
-use weir_stack::Home;
-use weir_store::engine::{Engine, serve};
-use weir_store::{EngineConfig, Store};
+use weir_store::Store;
 
 /// An API, and where it is.
 struct Served {
@@ -82,34 +82,25 @@ impl Reply {
 /// One test function, because one process has one engine.
 #[tokio::test(flavor = "multi_thread", worker_threads = 3)]
 async fn questions_are_answered_over_http_and_what_is_wrong_is_said_in_words() {
-    let folder = tempfile::tempdir().unwrap();
-    let library = Home::find().part("engine/libchdb.so", "the engine", "scripts/fetch-engine.sh").unwrap();
-    let config = EngineConfig { library, data: folder.path().to_owned(), ..EngineConfig::default() };
-    let engine = tokio::task::spawn_blocking(move || Engine::start(&config).unwrap()).await.unwrap();
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let url = format!("http://{}", listener.local_addr().unwrap());
-    let stop = CancellationToken::new();
-    let serving = tokio::spawn(serve(engine, listener, 1 << 30, stop.clone()));
-    let mut store = Store::new(&weir_store::Config { url, ..weir_store::Config::default() }).unwrap();
-    weir_store::migrate::migrate(&store).await.unwrap();
-    let hour = sides(&mut store).await;
-
-    let unlimited = store.clone();
-    let api = Served::over(store).await;
-    an_answer_has_rows_limits_and_a_table(&api, hour);
-    what_can_be_asked_for_is_told_and_can_be_asked_for(&api, hour);
-    what_is_wrong_is_a_problem_with_its_place(&api);
-    who_asks_from_elsewhere_is_refused(&api);
-    what_takes_more_than_a_question_may_is_too_much_and_tables_that_are_not_made_are_said_to_be(&unlimited)
-        .await;
-    let mut half = std::net::TcpStream::connect(api.base.trim_start_matches("http://")).unwrap();
-    half.write_all(b"POST /api/v1/query HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\ncontent-length: 9\r\n\r\n{").unwrap();
-    stop.cancel();
-    serving.await.unwrap().unwrap();
-    a_store_that_is_away_is_said_to_be(&api);
-    api.end().await;
-    // Who sends half a body keeps nobody from ending, and its connection is this: made before the end, and open behind it.
-    drop(half);
+    engine::with(async |mut store, ending| {
+        let hour = sides(&mut store).await;
+        let unlimited = store.clone();
+        let api = Served::over(store).await;
+        an_answer_has_rows_limits_and_a_table(&api, hour);
+        what_can_be_asked_for_is_told_and_can_be_asked_for(&api, hour);
+        what_is_wrong_is_a_problem_with_its_place(&api);
+        who_asks_from_elsewhere_is_refused(&api);
+        what_takes_more_than_a_question_may_is_too_much_and_tables_that_are_not_made_are_said_to_be(&unlimited)
+            .await;
+        let mut half = std::net::TcpStream::connect(api.base.trim_start_matches("http://")).unwrap();
+        half.write_all(b"POST /api/v1/query HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\ncontent-length: 9\r\n\r\n{").unwrap();
+        ending.end().await;
+        a_store_that_is_away_is_said_to_be(&api);
+        api.end().await;
+        // Who sends half a body keeps nobody from ending, and its connection is this: made before the end, and open behind it.
+        drop(half);
+    })
+    .await;
 }
 
 /// Two ASes in a whole hour, long enough ago; gives its start.

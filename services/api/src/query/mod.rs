@@ -4,20 +4,24 @@
 //! ([`sql`], [`condition`]), and limits follow in [`limits`]. What is not in the numbers is in the answer too: bytes of unknown rate, and
 //! records that were observed elsewhere.
 
+mod ask;
 mod condition;
 pub mod field;
+pub mod interval;
 mod limits;
+mod measures;
 pub mod period;
 pub mod request;
 mod sql;
 
+pub use ask::{AskError, ask};
+
 use field::Dimension;
-use period::Period;
+use interval::Slots;
+use period::{Period, Window};
 use serde::{Deserialize, Serialize};
-use thiserror::Error;
 use utoipa::ToSchema;
 use weir_filter::Expr;
-use weir_store::{Store, StoreError};
 
 /// A question.
 #[derive(Clone, Debug)]
@@ -28,12 +32,60 @@ pub struct Question {
     pub period: Period,
     /// How many rows.
     pub top: u32,
+    /// By what the top is chosen.
+    pub order: Order,
     /// Which interfaces count.
     pub scope: Scope,
     /// Which records count.
     pub observation: Counted,
     /// Which sides of flows count, of [`field::FIELDS`].
     pub filter: Option<Expr>,
+    /// What else is asked about the rows.
+    pub detail: Detail,
+}
+
+/// What is asked about rows, besides their sums.
+#[derive(Clone, Debug, Default)]
+pub struct Detail {
+    /// What is not in the rows, as one row.
+    pub other: bool,
+    /// Their bytes over time.
+    pub series: Option<Slots>,
+    /// Their largest and 95th slots, and where these are read.
+    pub peaks: Option<Window>,
+    /// The time before.
+    pub previous: Option<Window>,
+}
+
+impl Detail {
+    /// Whether anything is asked about rows by their keys.
+    pub fn any(&self) -> bool {
+        self.series.is_some() || self.peaks.is_some() || self.previous.is_some()
+    }
+}
+
+/// By what the top is chosen.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Order {
+    /// Bytes in and out.
+    #[default]
+    Both,
+    /// Bytes in.
+    In,
+    /// Bytes out.
+    Out,
+}
+
+impl Order {
+    /// Directions of the store.
+    fn directions(self) -> &'static str {
+        match self {
+            Self::Both => "'in', 'out'",
+            Self::In => "'in'",
+            Self::Out => "'out'",
+        }
+    }
 }
 
 /// Which interfaces count.
@@ -108,6 +160,63 @@ pub struct Row {
     pub bytes_unknown_rate_in: u64,
     /// The same of bytes out.
     pub bytes_unknown_rate_out: u64,
+    /// Bytes over time, where an interval is asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub series: Option<Bytes>,
+    /// Largest and 95th slots, where they are asked for and a table has them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub peaks: Option<Peaks>,
+    /// The time before, where it is asked for and a table has it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub previous: Option<Previous>,
+}
+
+/// Bytes over time, a number for each slot of the answer's series.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, ToSchema)]
+pub struct Bytes {
+    /// Bytes in.
+    pub bytes_in: Vec<u64>,
+    /// Bytes out.
+    pub bytes_out: Vec<u64>,
+}
+
+/// Bytes in slots of five minutes. What is sampled makes them read too high, the more the fewer samples there are (docs/counting.md, "95th
+/// percentile"): below 400 samples in a slot it is rough.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, ToSchema)]
+pub struct Peaks {
+    /// Bytes in of the slot with most.
+    pub max_in: u64,
+    /// Bytes out of the slot with most.
+    pub max_out: u64,
+    /// Bytes in of the slot that is the 95th percentile.
+    pub p95_in: u64,
+    /// Bytes out of the slot that is the 95th percentile.
+    pub p95_out: u64,
+    /// Whether `max_in` is rough.
+    pub rough_max_in: bool,
+    /// Whether `max_out` is rough.
+    pub rough_max_out: bool,
+    /// Whether `p95_in` is rough.
+    pub rough_p95_in: bool,
+    /// Whether `p95_out` is rough.
+    pub rough_p95_out: bool,
+}
+
+/// A row's sums in the time before.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, ToSchema)]
+pub struct Previous {
+    /// Bytes in.
+    pub bytes_in: u64,
+    /// Bytes out.
+    pub bytes_out: u64,
+    /// Lower 95 % limit of bytes in.
+    pub low_in: f64,
+    /// Upper one.
+    pub high_in: f64,
+    /// Lower 95 % limit of bytes out.
+    pub low_out: f64,
+    /// Upper one.
+    pub high_out: f64,
 }
 
 /// Bytes of an exporter that are not in the rows. A flow counts once, unless the scope or the filter picks sides and picks both of it.
@@ -124,9 +233,9 @@ pub struct NotIn {
 }
 
 /// The answer.
-#[derive(Clone, Debug, Serialize, ToSchema)]
+#[derive(Clone, Debug, Default, Serialize, ToSchema)]
 pub struct Answer {
-    /// Table that it was read from.
+    /// Table that rows and total were read from.
     pub table: &'static str,
     /// Start, seconds since the epoch.
     pub from: u32,
@@ -142,8 +251,20 @@ pub struct Answer {
     pub observation: &'static str,
     /// What was grouped by.
     pub by: Vec<String>,
-    /// The top rows, by bytes in and out.
+    /// Slots of the series, where an interval is asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub series: Option<Series>,
+    /// Slots of the peaks, where they are asked for and a table has them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub peaks: Option<PeakSlots>,
+    /// The time before, where it is asked for and a table has all of it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub previous: Option<Before>,
+    /// The top rows, by bytes in and out or by those of one direction.
     pub rows: Vec<Row>,
+    /// What the question covers besides these rows, where it is asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub other: Option<Row>,
     /// Everything that the question covers.
     pub total: Row,
     /// Exporters with bytes of unknown rate, most first.
@@ -152,75 +273,35 @@ pub struct Answer {
     pub other_observation: Vec<NotIn>,
 }
 
-/// Why there is no answer.
-#[derive(Debug, Error)]
-pub enum AskError {
-    /// ClickHouse does not answer, or refuses.
-    #[error(transparent)]
-    Store(#[from] StoreError),
-    /// A sum over everything is one row, always.
-    #[error("ClickHouse answered without a total")]
-    NoTotal,
+/// Slots of a series. Each ends where the next one begins, and the last one at the end of the answer's time.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
+pub struct Series {
+    /// Seconds of a whole one.
+    pub interval: u32,
+    /// Where they begin, seconds since the epoch.
+    pub starts: Vec<u32>,
+    /// Table that they were read from.
+    pub table: &'static str,
 }
 
-/// Asks ClickHouse.
-///
-/// # Errors
-/// [`AskError::Store`], mostly.
-pub async fn ask(store: &Store, question: &Question) -> Result<Answer, AskError> {
-    let (period, query) = (&question.period, sql::Query::of(store.database(), question));
-    let parameters: Vec<_> =
-        query.parameters.iter().map(|(name, value)| (name.as_str(), value.clone())).collect();
-    let rows = store.query::<sql::Sums>(&query.top(), &parameters).await?;
-    let total = store.query::<sql::Sums>(&query.total(), &parameters).await?;
-    let total = total.into_iter().next().ok_or(AskError::NoTotal)?;
-    let unknown_rate = store.query(&query.unknown_rate(), &parameters).await?;
-    let other_observation = store.query(&query.other_observation(), &parameters).await?;
-    Ok(Answer {
-        table: period.table.name,
-        from: period.from,
-        to: period.to,
-        asked_from: period.asked_from,
-        seconds: period.seconds,
-        incomplete_seconds: period.incomplete,
-        observation: question.observation.word(),
-        by: question.by.iter().map(|dimension| dimension.name().to_owned()).collect(),
-        rows: rows.into_iter().map(Row::from).collect(),
-        total: total.into(),
-        unknown_rate,
-        other_observation,
-    })
+/// Slots of the peaks.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
+pub struct PeakSlots {
+    /// Seconds of each.
+    pub interval: u32,
+    /// How many there are, from the start of the answer's time on, those of no traffic too.
+    pub slots: u32,
+    /// Table that they were read from.
+    pub table: &'static str,
 }
 
-impl From<sql::Sums> for Row {
-    fn from(sums: sql::Sums) -> Self {
-        // An AS without samples in one direction is weighed by those of the other: the exporters are the same.
-        let weight = limits::weight(
-            (sums.packet_interval, sums.packet_squares, sums.packet_bytes),
-            (sums.flow_interval, sums.flow_squares),
-        );
-        let limits = |bytes: u64, [sampled, variance]: [f64; 2], samples| {
-            let evidence = limits::Evidence { sampled, variance, samples, weight };
-            let (below, above) = limits::limits(&evidence);
-            ((bytes as f64 - below).max(0.0), bytes as f64 + above)
-        };
-        let (low_in, high_in) = limits(sums.bytes_in, sums.moments_in, sums.drawn_in);
-        let (low_out, high_out) = limits(sums.bytes_out, sums.moments_out, sums.drawn_out);
-        Self {
-            keys: sums.keys,
-            bytes_in: sums.bytes_in,
-            bytes_out: sums.bytes_out,
-            packets: sums.packets,
-            flows: sums.flows,
-            samples_in: sums.samples_in,
-            samples_out: sums.samples_out,
-            low_in,
-            high_in,
-            low_out,
-            high_out,
-            bytes_late_rate: sums.bytes_late_rate,
-            bytes_unknown_rate_in: sums.bytes_unknown_rate_in,
-            bytes_unknown_rate_out: sums.bytes_unknown_rate_out,
-        }
-    }
+/// The time before.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
+pub struct Before {
+    /// Start, seconds since the epoch.
+    pub from: u32,
+    /// End, not included.
+    pub to: u32,
+    /// Table that it was read from.
+    pub table: &'static str,
 }

@@ -65,15 +65,28 @@ fn written(seconds: u32) -> Timestamp {
 
 type Result<T> = std::result::Result<T, PeriodError>;
 
-/// What time an answer covers.
+/// Seconds from which on the last so much time begins and ends with a slot of [`PEAK_SLOT`].
+const LONG: u32 = 6 * 3600;
+
+/// Seconds of the slots whose largest and 95th are given (docs/counting.md, "95th percentile").
+pub const PEAK_SLOT: u32 = 300;
+
+/// A time in a table.
 #[derive(Clone, Copy, Debug)]
-pub struct Period {
+pub struct Window {
     /// Table that is read.
     pub table: &'static Table,
     /// Start, seconds since the epoch, on a border of the table's slots.
     pub from: u32,
     /// End, not included.
     pub to: u32,
+}
+
+/// What time an answer covers.
+#[derive(Clone, Copy, Debug)]
+pub struct Period {
+    /// Where it is read.
+    pub window: Window,
     /// Start as asked: before `from` where no table that fits keeps it.
     pub asked_from: u32,
     /// Seconds that averages divide by: what lies ahead of now is left out.
@@ -89,6 +102,21 @@ pub struct Kept<'a> {
     pub now: u32,
     /// Days kept as configured, by table.
     pub days: &'a BTreeMap<String, u32>,
+}
+
+impl Period {
+    /// End of what has begun.
+    pub fn end(&self) -> u32 {
+        self.window.from.saturating_add(self.seconds).min(self.window.to)
+    }
+
+    /// As long a time before it, as far as it has come: where one table has all of it.
+    pub fn before(&self, kept: Kept<'_>) -> Option<Window> {
+        let Window { from, to, .. } = self.window;
+        let begins = from.checked_sub(to - from)?;
+        let whole = self.seconds / 60 * 60;
+        kept.window(begins, begins + whole, &[]).filter(|_| whole > 0)
+    }
 }
 
 impl Kept<'_> {
@@ -108,13 +136,29 @@ impl Kept<'_> {
         }
     }
 
+    /// The coarsest table with all of a time, in slots between which all of these borders lie.
+    pub fn window(&self, from: u32, to: u32, borders: &[u32]) -> Option<Window> {
+        let fits = |table: &&Table| {
+            [from, to].iter().chain(borders).all(|border| border.is_multiple_of(table.slot))
+                && self.from(table) <= from
+        };
+        let table = tables().filter(fits).max_by_key(|table| table.slot)?;
+        Some(Window { table, from, to })
+    }
+
+    /// Where the whole slots of [`PEAK_SLOT`] of a time are read, if there are any and a table still has them.
+    pub fn peaks(&self, period: &Period) -> Option<Window> {
+        let from = period.window.from;
+        let whole = (period.end() - from) / PEAK_SLOT * PEAK_SLOT;
+        // Slots begin with the time, and a border behind the first one is a border of each.
+        self.window(from, from + whole, &[from + PEAK_SLOT]).filter(|_| whole > 0)
+    }
+
     fn period(&self, table: &'static Table, (from, to): (u32, u32), asked_from: u32) -> Period {
         let end = to.min(self.now);
         let complete = self.now.saturating_sub(ALLOWANCE);
         Period {
-            table,
-            from,
-            to,
+            window: Window { table, from, to },
             asked_from,
             seconds: end.saturating_sub(from).max(1),
             incomplete: end.saturating_sub(complete.max(from)),
@@ -132,9 +176,12 @@ fn tables() -> impl Iterator<Item = &'static Table> {
 /// The last so much time, in slots of the finest table that still has all of it.
 pub fn last(text: &str, kept: Kept<'_>) -> Result<Period> {
     let seconds = duration(text)?;
+    // Of a long time a coarser table has all, and slots whose 95th is asked for are whole.
+    let grid = if seconds >= LONG { PEAK_SLOT } else { FINEST.slot };
     let snapped = |table: &Table| {
-        let to = kept.now.saturating_sub(ALLOWANCE) / table.slot * table.slot;
-        (to.saturating_sub(seconds.div_ceil(table.slot).saturating_mul(table.slot)), to)
+        let slot = table.slot.max(grid);
+        let to = kept.now.saturating_sub(ALLOWANCE) / slot * slot;
+        (to.saturating_sub(seconds.div_ceil(slot).saturating_mul(slot)), to)
     };
     let mut by_slot: Vec<_> = tables().collect();
     by_slot.sort_by_key(|table| table.slot);
@@ -157,11 +204,11 @@ pub fn between(from: u32, to: u32, kept: Kept<'_>) -> Result<Period> {
     if from >= kept.now {
         return Err(PeriodError::Ahead { from, now: kept.now });
     }
+    if let Some(window) = kept.window(from, to, &[]) {
+        return Ok(kept.period(window.table, (from, to), from));
+    }
     let fitting =
         || tables().filter(|table| from.is_multiple_of(table.slot) && to.is_multiple_of(table.slot));
-    if let Some(table) = fitting().filter(|table| kept.from(table) <= from).max_by_key(|table| table.slot) {
-        return Ok(kept.period(table, (from, to), from));
-    }
     let table = fitting().min_by_key(|table| kept.from(table)).unwrap_or(FINEST);
     let begins = kept.from(table);
     let fits_more = tables().filter(|other| kept.from(other) < begins).min_by_key(|other| other.slot);
@@ -175,7 +222,7 @@ pub fn between(from: u32, to: u32, kept: Kept<'_>) -> Result<Period> {
 }
 
 /// Seconds of `30m`, `24h`, `7d`.
-fn duration(text: &str) -> Result<u32> {
+pub(super) fn duration(text: &str) -> Result<u32> {
     let wrong = || PeriodError::Duration(text.chars().take(40).collect());
     let units = [('m', 60), ('h', 3600), ('d', 86_400)];
     let found = units.iter().find_map(|(unit, seconds)| Some((text.strip_suffix(*unit)?, *seconds)));
@@ -207,26 +254,31 @@ mod tests {
         {
             let period = of_last(text);
             // A coarser table whose slots happen to fit answers the same.
-            assert!(period.table.slot >= slot, "{text}: {}", period.table.name);
+            assert!(period.window.table.slot >= slot, "{text}: {}", period.window.table.name);
             assert!(
-                period.from.is_multiple_of(period.table.slot) && period.to.is_multiple_of(period.table.slot)
+                period.window.from.is_multiple_of(period.window.table.slot)
+                    && period.window.to.is_multiple_of(period.window.table.slot)
             );
-            assert_eq!((period.seconds, period.asked_from), (seconds, period.from), "{text}");
-            assert!(NOW - period.from < period.table.days * DAY, "{text}: {}", period.table.name);
+            assert_eq!((period.seconds, period.asked_from), (seconds, period.window.from), "{text}");
+            assert!(
+                NOW - period.window.from < period.window.table.days * DAY,
+                "{text}: {}",
+                period.window.table.name
+            );
         }
-        assert_eq!(of_last("500d").table.name, "links_1h");
-        assert_eq!(of_last("50000m").table.name, "links_1m");
+        assert_eq!(of_last("500d").window.table.name, "links_1h");
+        assert_eq!(of_last("50000m").window.table.name, "links_5m");
         assert_eq!(of_last("60001m").seconds, 60_005 / 5 * 300, "snapped outwards");
     }
 
     #[test]
     fn configured_retention_is_what_counts() {
         let days = BTreeMap::from([("links_1m".to_owned(), 1), ("links_5m".to_owned(), 0)]);
-        assert_eq!(last("1501m", kept(&days)).unwrap().table.name, "links_5m");
+        assert_eq!(last("1501m", kept(&days)).unwrap().window.table.name, "links_5m");
         let period = last("9000d", kept(&days)).unwrap();
-        assert_eq!((period.table.name, period.seconds), ("links_5m", 9000 * DAY));
+        assert_eq!((period.window.table.name, period.seconds), ("links_5m", 9000 * DAY));
         let from = NOW / 60 * 60 - 90 * DAY;
-        assert_eq!(between(from / 300 * 300, NOW / 300 * 300, kept(&days)).unwrap().table.slot, 300);
+        assert_eq!(between(from / 300 * 300, NOW / 300 * 300, kept(&days)).unwrap().window.table.slot, 300);
     }
 
     #[test]
@@ -235,20 +287,20 @@ mod tests {
         let to = NOW / 60 * 60 - 60 * 7;
         let from = to - 90 * DAY - 60;
         let cut = between(from, to, kept(&no)).unwrap();
-        assert_eq!((cut.table.name, cut.asked_from), ("links_1m", from));
-        assert_eq!(cut.from, (NOW - 35 * DAY).next_multiple_of(60));
-        assert_eq!(cut.seconds, cut.to - cut.from);
+        assert_eq!((cut.window.table.name, cut.asked_from), ("links_1m", from));
+        assert_eq!(cut.window.from, (NOW - 35 * DAY).next_multiple_of(60));
+        assert_eq!(cut.seconds, cut.window.to - cut.window.from);
         let error = between(from, from + 60, kept(&no)).unwrap_err().to_string();
         assert!(error.ends_with("; ends on whole 5 minutes reach back further"), "{error}");
         let years = of_last("4000d");
-        assert!(years.from > years.asked_from && years.table.name == "links_1h");
+        assert!(years.window.from > years.asked_from && years.window.table.name == "links_1h");
     }
 
     #[test]
     fn the_coarsest_table_that_answers_exactly_is_read() {
         let no = BTreeMap::new();
         let hour = NOW / 3600 * 3600 - 7200;
-        let of = |from, to| between(from, to, kept(&no)).unwrap().table.name;
+        let of = |from, to| between(from, to, kept(&no)).unwrap().window.table.name;
         assert_eq!(of(hour, hour + 3600), "links_1h");
         assert_eq!(of(hour, hour + 3900), "links_5m");
         assert_eq!(of(hour + 60, hour + 3600), "links_1m");

@@ -1,9 +1,12 @@
 //! A question as it comes over HTTP, and what it is made into.
 
 use super::field::{Dimension, FIELDS};
-use super::period::{self, Kept, PeriodError};
-use super::{Counted, Question, Scope};
+use super::interval::{Interval, IntervalError};
+use super::period::{self, Kept, Period, PeriodError};
+use super::{Counted, Detail, Order, Question, Scope};
 use jiff::Timestamp;
+use jiff::civil::DateTime;
+use jiff::tz::TimeZone;
 use serde::Deserialize;
 use thiserror::Error;
 use utoipa::ToSchema;
@@ -11,6 +14,8 @@ use weir_filter::{Expr, Fault, parse};
 
 /// Most rows that are given.
 pub const MOST: u32 = 10_000;
+/// Most rows about which more than their sums is asked.
+pub const MOST_DETAILED: u32 = 200;
 /// Most dimensions at once.
 const DIMENSIONS: usize = 4;
 
@@ -21,18 +26,30 @@ pub struct Request {
     /// The last so much time, such as `30m`, `24h` or `7d`. It ends two minutes ago, because flows come after they end. Without it and without
     /// `from` and `to`, the last hour.
     pub last: Option<String>,
-    /// Start, in whole minutes (RFC 3339). With `to`, in the place of `last`.
-    #[schema(format = DateTime)]
+    /// Start, in whole minutes (RFC 3339; without an offset, in `zone`). With `to`, in the place of `last`.
     pub from: Option<String>,
     /// End, not included.
-    #[schema(format = DateTime)]
     pub to: Option<String>,
+    /// Time zone (IANA) in which times without an offset are read, and days begin; without it UTC.
+    #[schema(example = "Europe/Berlin")]
+    pub zone: Option<String>,
     /// What to group by; without it `as` and `link`.
     #[schema(min_items = 1, max_items = 4)]
     pub by: Option<Vec<Dimension>>,
     /// How many rows; without it ten.
     #[schema(minimum = 1, maximum = 10_000)]
     pub top: Option<u32>,
+    /// By what the top is chosen; without it bytes in and out.
+    pub order: Option<Order>,
+    /// Whether what is not in the rows is wanted as a row of its own.
+    pub other: bool,
+    /// How long slots are of which bytes are wanted too, such as `5m`, `1h` or `1d`; `auto`: as long as a chart needs.
+    #[schema(example = "auto")]
+    pub interval: Option<String>,
+    /// Whether the largest and the 95th of the slots of five minutes are wanted too.
+    pub peaks: bool,
+    /// Whether sums of as long a time before are wanted too.
+    pub previous: bool,
     /// Which interfaces count; without it the boundary, unless the filter names a connectivity.
     pub scope: Option<Scope>,
     /// Where the records that count were observed; without it on ingress.
@@ -61,6 +78,17 @@ pub enum RequestError {
         /// What it says.
         text: String,
     },
+    /// No time zone.
+    #[error("there is no time zone '{0}': write a name of IANA's, such as Europe/Berlin")]
+    Zone(String),
+    /// There is no such series.
+    #[error(transparent)]
+    Interval(#[from] IntervalError),
+    /// Too many rows to say more about.
+    #[error(
+        "top {0} is above {MOST_DETAILED}, and of so many rows there are sums alone: ask without interval, peaks and previous, or for fewer"
+    )]
+    Detailed(u32),
     /// The time can't be asked for.
     #[error(transparent)]
     Period(#[from] PeriodError),
@@ -86,9 +114,10 @@ impl Request {
     /// # Errors
     /// The first thing that is wrong.
     pub fn question(&self, kept: Kept<'_>) -> Result<Question, RequestError> {
+        let zone = self.zone()?;
         let period = match (&self.last, &self.from, &self.to) {
             (None, Some(from), Some(to)) => {
-                period::between(seconds("from", from)?, seconds("to", to)?, kept)?
+                period::between(seconds("from", from, &zone)?, seconds("to", to, &zone)?, kept)?
             }
             (Some(_), None, None) | (None, None, None) => {
                 period::last(self.last.as_deref().unwrap_or("1h"), kept)?
@@ -98,21 +127,55 @@ impl Request {
                 return Err(RequestError::Half { missing: if from.is_none() { "from" } else { "to" } });
             }
         };
+        let filter = self.filter.as_deref().unwrap_or_default();
+        let wrong = |fault| RequestError::Filter { fault, filter: filter.to_owned() };
+        self.over(period, read(filter).map_err(wrong)?, kept)
+    }
+
+    /// The question over this time, with this filter and none of its own.
+    ///
+    /// # Errors
+    /// The first thing that is wrong besides these.
+    pub fn over(
+        &self,
+        period: Period,
+        filter: Option<Expr>,
+        kept: Kept<'_>,
+    ) -> Result<Question, RequestError> {
         let by = self.by.clone().unwrap_or_else(|| vec![Dimension::As, Dimension::Link]);
         let top = self.top.unwrap_or(10);
         rows(&by, top)?;
-        let filter = self.filter.as_deref().unwrap_or_default();
-        let wrong = |fault| RequestError::Filter { fault, filter: filter.to_owned() };
-        let filter = read(filter).map_err(wrong)?;
-        let scope = self.scope.unwrap_or_else(|| Scope::of(filter.as_ref()));
+        if top > MOST_DETAILED && (self.interval.is_some() || self.peaks || self.previous) {
+            return Err(RequestError::Detailed(top));
+        }
+        let detail = Detail {
+            other: self.other,
+            series: match &self.interval {
+                Some(interval) => Some(Interval::read(interval)?.slots(&period, &self.zone()?, kept)?),
+                None => None,
+            },
+            peaks: if self.peaks { kept.peaks(&period) } else { None },
+            previous: if self.previous { period.before(kept) } else { None },
+        };
         Ok(Question {
             by,
             period,
             top,
-            scope,
+            order: self.order.unwrap_or_default(),
+            scope: self.scope.unwrap_or_else(|| Scope::of(filter.as_ref())),
             observation: self.observation.unwrap_or(Counted::Ingress),
             filter,
+            detail,
         })
+    }
+
+    /// The zone that times are read in.
+    ///
+    /// # Errors
+    /// [`RequestError::Zone`].
+    pub fn zone(&self) -> Result<TimeZone, RequestError> {
+        let Some(name) = &self.zone else { return Ok(TimeZone::UTC) };
+        TimeZone::get(name).map_err(|_| RequestError::Zone(name.chars().take(40).collect()))
     }
 }
 
@@ -124,11 +187,7 @@ pub fn read(filter: &str) -> Result<Option<Expr>, Fault> {
     if filter.trim().is_empty() { Ok(None) } else { parse(filter, FIELDS).map(Some) }
 }
 
-/// Checks what rows are asked for.
-///
-/// # Errors
-/// [`RequestError::Dimensions`], [`RequestError::Top`].
-pub fn rows(by: &[Dimension], top: u32) -> Result<(), RequestError> {
+fn rows(by: &[Dimension], top: u32) -> Result<(), RequestError> {
     let twice = by.iter().enumerate().any(|(n, one)| by[..n].contains(one));
     if !(1..=DIMENSIONS).contains(&by.len()) || twice {
         let names: Vec<_> = by.iter().take(2 * DIMENSIONS).map(|one| one.name()).collect();
@@ -144,9 +203,19 @@ pub fn rows(by: &[Dimension], top: u32) -> Result<(), RequestError> {
     Ok(())
 }
 
-fn seconds(key: &'static str, text: &str) -> Result<u32, RequestError> {
+/// Seconds since the epoch of a time as it is written under this key.
+///
+/// # Errors
+/// [`RequestError::Time`].
+pub fn seconds(key: &'static str, text: &str, zone: &TimeZone) -> Result<u32, RequestError> {
     let wrong = || RequestError::Time { key, text: text.chars().take(40).collect() };
-    let time: Timestamp = text.parse().map_err(|_| wrong())?;
+    let time = match text.parse::<Timestamp>() {
+        Ok(time) => time,
+        Err(_) => {
+            let local: DateTime = text.parse().map_err(|_| wrong())?;
+            zone.to_timestamp(local).map_err(|_| wrong())?
+        }
+    };
     if time.subsec_nanosecond() != 0 {
         return Err(wrong());
     }
@@ -180,9 +249,28 @@ mod tests {
         let json = r#"{"from": "2026-09-21T10:00:00+02:00", "to": "2026-09-21T09:00:00Z", "by": ["neighbour"], "filter": "connectivity = ix"}"#;
         let question = asked(json).unwrap();
         assert_eq!(
-            (question.period.to, question.period.seconds, question.scope),
+            (question.period.window.to, question.period.seconds, question.scope),
             (1_789_981_200, 3600, Scope::All)
         );
+    }
+
+    #[test]
+    fn a_time_without_an_offset_is_the_zones() {
+        let json = r#"{"from": "2026-09-21T10:00", "to": "2026-09-21T11:00:00", "zone": "Europe/Berlin"}"#;
+        let window = asked(json).unwrap().period.window;
+        assert_eq!((window.from, window.to), (1_789_977_600, 1_789_981_200));
+    }
+
+    #[test]
+    fn more_than_sums_is_asked_from_tables_that_have_it() {
+        let json = r#"{"last": "24h", "interval": "1h", "peaks": true, "previous": true, "other": true}"#;
+        let Detail { other, series, peaks, previous } = asked(json).unwrap().detail;
+        let (series, peaks, previous) = (series.unwrap(), peaks.unwrap(), previous.unwrap());
+        assert_eq!((other, series.starts.len(), peaks.table.name), (true, 25, "links_5m"));
+        assert_eq!((previous.to - previous.from, previous.to), (86_400, peaks.from));
+        // Hours alone are kept of a time so long ago, and no five minutes.
+        let json = r#"{"from": "2025-01-01T00:00:00Z", "to": "2025-01-02T00:00:00Z", "peaks": true}"#;
+        assert!(asked(json).unwrap().detail.peaks.is_none());
     }
 
     #[test]
@@ -207,6 +295,10 @@ mod tests {
             r#"{"by": ["colour"]}"#,
             r#"{"filter": "conectivity = transit"}"#,
             r#"{"bye": []}"#,
+            r#"{"zone": "Europe/Bonn"}"#,
+            r#"{"interval": "7m"}"#,
+            r#"{"last": "7d", "interval": "1m"}"#,
+            r#"{"top": 201, "peaks": true}"#,
         ]
         .iter()
         .map(|json| format!("{json}\n  {}", asked(json).unwrap_err()))

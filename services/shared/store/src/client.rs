@@ -6,6 +6,7 @@
 use crate::config::{Config, ConfigError};
 use bytes::Bytes;
 use clickhouse::Compression;
+use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::time::{Duration, Instant};
 use thiserror::Error;
@@ -268,6 +269,15 @@ impl Store {
         &self,
         sql: &str,
         parameters: &[(&str, String)],
+    ) -> Result<Vec<T>, StoreError> {
+        self.query_bound(sql, parameters).await
+    }
+
+    /// The same with parameters that are more than text: ClickHouse reads those within an array in another way.
+    pub async fn query_bound<T: DeserializeOwned, V: Serialize>(
+        &self,
+        sql: &str,
+        parameters: &[(&str, V)],
     ) -> Result<Vec<T>, StoreError> {
         let mut query = self.statement(sql).with_setting("output_format_json_quote_64bit_integers", "0");
         for (name, value) in parameters {

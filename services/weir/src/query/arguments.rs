@@ -6,8 +6,8 @@ use clap::{Args, ValueEnum};
 use std::net::IpAddr;
 use weir_api::query::field::{Dimension, named};
 use weir_api::query::period::{self, Kept, Period};
-use weir_api::query::request::{read, rows};
-use weir_api::query::{Counted, Question, Scope};
+use weir_api::query::request::{Request, read, seconds};
+use weir_api::query::{Counted, Order, Question, Scope};
 use weir_filter::{Compare, Expr, Test, Value};
 use weir_schemas::Connectivity;
 
@@ -20,6 +20,17 @@ enum Which {
     All,
 }
 
+/// By what the top is chosen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Most {
+    /// Bytes in and out.
+    Both,
+    /// Bytes in.
+    In,
+    /// Bytes out.
+    Out,
+}
+
 /// How the answer is printed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Form {
@@ -27,6 +38,8 @@ pub enum Form {
     Table,
     /// For programs.
     Json,
+    /// For spreadsheets.
+    Csv,
 }
 
 /// The question on the command line.
@@ -38,15 +51,33 @@ pub struct Arguments {
     /// The last so much time, such as 30m, 24h or 7d. It ends two minutes ago, because flows come after they end.
     #[arg(long, default_value = "1h", conflicts_with = "from")]
     last: String,
-    /// Start, in seconds since the epoch; whole minutes.
+    /// Start, in whole minutes: such as 2026-11-27T08:00, or in seconds since the epoch.
     #[arg(long, requires = "to")]
-    from: Option<u32>,
-    /// End (not included), in seconds since the epoch; whole minutes.
+    from: Option<String>,
+    /// End, not included.
     #[arg(long, requires = "from")]
-    to: Option<u32>,
+    to: Option<String>,
+    /// Time zone in which times without an offset are read, and days begin, such as Europe/Berlin.
+    #[arg(long, default_value = "UTC")]
+    zone: String,
     /// How many rows.
     #[arg(long, default_value_t = 10)]
     top: u32,
+    /// By what the top is chosen.
+    #[arg(long, value_enum, default_value_t = Most::Both)]
+    order: Most,
+    /// Also what is not in the rows, as a row.
+    #[arg(long)]
+    other: bool,
+    /// Also the largest and the 95th of the slots of five minutes.
+    #[arg(long)]
+    peaks: bool,
+    /// Also as long a time before.
+    #[arg(long)]
+    previous: bool,
+    /// Also bytes in slots so long, such as 5m, 1h or 1d (auto: as long as a chart needs); for --format json and csv.
+    #[arg(long)]
+    interval: Option<String>,
     /// Which interfaces count: the boundary, unless the filter names a connectivity.
     #[arg(long, value_enum)]
     scope: Option<Which>,
@@ -98,29 +129,59 @@ impl Arguments {
         }
         let to = kept.now.next_multiple_of(60);
         let period = period::between(to - period::RECENT, to, kept)?;
-        Ok(Some(self.over(period)?))
+        Ok(Some(self.over(period, kept)?))
     }
 
     /// The question, if it makes sense.
     pub(super) fn question(&self, kept: Kept<'_>) -> Result<Question> {
-        let period = match (self.from, self.to) {
-            (Some(from), Some(to)) => period::between(from, to, kept).context("--from and --to")?,
+        let period = match (&self.from, &self.to) {
+            (Some(from), Some(to)) => {
+                let (from, to) = (self.seconds("from", from)?, self.seconds("to", to)?);
+                period::between(from, to, kept).context("--from and --to")?
+            }
             _ => period::last(&self.last, kept).context("--last")?,
         };
-        self.over(period)
+        self.over(period, kept)
     }
 
-    fn over(&self, period: Period) -> Result<Question> {
-        rows(&self.by, self.top)?;
-        let filter = self.filter()?;
+    fn seconds(&self, key: &'static str, text: &str) -> Result<u32> {
+        if let Ok(seconds) = text.parse() {
+            return Ok(seconds);
+        }
+        let zone = self.request().zone().context("--zone")?;
+        seconds(key, text, &zone).with_context(|| format!("--{key}"))
+    }
+
+    fn over(&self, period: Period, kept: Kept<'_>) -> Result<Question> {
+        Ok(self.request().over(period, self.filter()?, kept)?)
+    }
+
+    /// All but the time and the filter, which are written in other ways here.
+    fn request(&self) -> Request {
         let scope = match self.scope {
-            _ if self.connectivity.is_some() => Scope::All,
-            Some(Which::Boundary) => Scope::Boundary,
-            Some(Which::All) => Scope::All,
-            None => Scope::of(filter.as_ref()),
+            _ if self.connectivity.is_some() => Some(Scope::All),
+            Some(Which::Boundary) => Some(Scope::Boundary),
+            Some(Which::All) => Some(Scope::All),
+            None => None,
         };
-        let (by, observation) = (self.by.clone(), self.observation);
-        Ok(Question { by, period, top: self.top, scope, observation, filter })
+        let order = match self.order {
+            Most::Both => Order::Both,
+            Most::In => Order::In,
+            Most::Out => Order::Out,
+        };
+        Request {
+            zone: Some(self.zone.clone()),
+            by: Some(self.by.clone()),
+            top: Some(self.top),
+            order: Some(order),
+            other: self.other,
+            interval: self.interval.clone(),
+            peaks: self.peaks,
+            previous: self.previous,
+            scope,
+            observation: Some(self.observation),
+            ..Request::default()
+        }
     }
 
     /// All that is asked to hold.
@@ -181,8 +242,9 @@ mod tests {
         let kept = Kept { now, days: &days };
         let asked = |words: &[&str]| Line::parse_from(["weir"].iter().chain(words)).arguments;
         let recent = asked(&[]).until_now(kept).unwrap().unwrap().period;
-        assert!(recent.to >= now && recent.from < now - period::ALLOWANCE, "{recent:?}");
-        assert_eq!((recent.table.name, recent.incomplete), ("links_1m", period::ALLOWANCE));
+        let window = recent.window;
+        assert!(window.to >= now && window.from < now - period::ALLOWANCE, "{recent:?}");
+        assert_eq!((window.table.name, recent.incomplete), ("links_1m", period::ALLOWANCE));
         // Who names ends gets them.
         let named = asked(&["--from", "1789999980", "--to", "1790000040"]);
         assert!(named.until_now(kept).unwrap().is_none());
@@ -223,12 +285,25 @@ mod tests {
     }
 
     #[test]
+    fn times_are_seconds_or_written_in_a_zone() {
+        let written = ["--from", "2026-09-21T10:00", "--to", "2026-09-21T10:00Z", "--zone", "Europe/Berlin"];
+        let window = asked(&written).unwrap().period.window;
+        assert_eq!((window.from, window.to), (1_789_977_600, 1_789_984_800));
+        let seconds = asked(&["--from", "1789977600", "--to", "1789984800"]).unwrap().period.window;
+        assert_eq!((seconds.from, seconds.to), (window.from, window.to));
+    }
+
+    #[test]
     fn what_is_wrong_is_refused_with_its_place() {
         for (words, sentence) in [
             (&["--top", "0"][..], "top 0 is not between 1 and 10000"),
             (
                 &["--by", "as,as"],
                 "rows are grouped by one to 4 dimensions, each of them once, and not by as, as",
+            ),
+            (
+                &["--from", "soon", "--to", "0"],
+                "--from: 'soon' is no time that can be asked for: write it such as 2026-11-27T08:00:00Z",
             ),
             (&["--last", "24"], "--last: 24 is no time: write a number and m, h or d, such as 24h"),
             (

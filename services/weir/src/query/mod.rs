@@ -34,6 +34,7 @@ pub fn run(config: &Config, arguments: &Arguments) -> Result<()> {
     })?;
     let text = match arguments.format {
         Form::Json => serde_json::to_string_pretty(&answer)? + "\n",
+        Form::Csv => weir_api::csv(&answer)?,
         Form::Table => table::text(&question, &answer),
     };
     Ok(std::io::stdout().write_all(text.as_bytes())?)

@@ -1,7 +1,7 @@
 //! An answer as a table for people: aligned, with units, and with words where a number would mislead.
 
 use std::fmt::Write;
-use weir_api::query::period::ALLOWANCE;
+use weir_api::query::period::{ALLOWANCE, PEAK_SLOT};
 use weir_api::query::{Answer, NotIn, Question, Row, Scope};
 
 /// Exporters named in a sentence.
@@ -46,6 +46,20 @@ fn interval(row: &Row, seconds: f64) -> String {
     if below == above { format!("±{above} %") } else { format!("−{below} +{above} %") }
 }
 
+/// Largest and 95th slots; what rests on few samples is marked.
+fn peaks(row: &Row) -> [String; 4] {
+    let Some(peaks) = &row.peaks else { return [const { String::new() }; 4] };
+    [
+        (peaks.max_in, peaks.rough_max_in),
+        (peaks.max_out, peaks.rough_max_out),
+        (peaks.p95_in, peaks.rough_p95_in),
+        (peaks.p95_out, peaks.rough_p95_out),
+    ]
+    .map(|(bytes, rough)| {
+        format!("{}{}", rate(bytes as f64, f64::from(PEAK_SLOT)), if rough { " ~" } else { "" })
+    })
+}
+
 /// Exporters with bytes that are not in: the first few by name, and how many others.
 fn exporters<'a>(all: &[&'a NotIn], amount: impl Fn(&'a NotIn) -> String) -> String {
     let mut names: Vec<String> =
@@ -71,20 +85,35 @@ fn rows(answer: &Answer) -> String {
     let all = bytes(&answer.total).max(1.0);
     let mut heads = answer.by.clone();
     heads.extend(["in", "out", "share", "95 %"].map(str::to_owned));
+    if answer.peaks.is_some() {
+        heads.extend(["max in", "max out", "95th in", "95th out"].map(str::to_owned));
+    }
+    if answer.previous.is_some() {
+        heads.push("before".to_owned());
+    }
     let line = |keys: Vec<String>, row: &Row| {
         let mut cells = keys;
         cells.push(rate(row.bytes_in as f64, seconds));
         cells.push(rate(row.bytes_out as f64, seconds));
         cells.push(format!("{:.1} %", 100.0 * bytes(row) / all));
         cells.push(interval(row, seconds));
+        if answer.peaks.is_some() {
+            cells.extend(peaks(row));
+        }
+        if let Some(before) = &answer.previous {
+            cells.push(row.previous.as_ref().map_or_else(String::new, |previous| {
+                rate(previous.bytes_in as f64 + previous.bytes_out as f64, f64::from(before.to - before.from))
+            }));
+        }
         cells
     };
     let mut lines: Vec<Vec<String>> = answer.rows.iter().map(|row| line(row.keys.clone(), row)).collect();
-    let mut keys = vec![String::new(); answer.by.len()];
-    if let Some(first) = keys.first_mut() {
-        "total".clone_into(first);
+    let summed = [("other", answer.other.as_ref()), ("total", Some(&answer.total))];
+    for (word, row) in summed.into_iter().filter_map(|(word, row)| Some((word, row?))) {
+        let mut keys = vec![String::new(); answer.by.len()];
+        keys.iter_mut().take(1).for_each(|key| word.clone_into(key));
+        lines.push(line(keys, row));
     }
-    lines.push(line(keys, &answer.total));
     let width = |column: usize| {
         lines.iter().chain([&heads]).map(|cells| cells[column].chars().count()).max().unwrap_or(0)
     };
@@ -128,6 +157,14 @@ fn notes(out: &mut String, question: &Question, answer: &Answer) {
             out,
             "The last {} minutes are incomplete: flows come after they end.",
             answer.incomplete_seconds.div_ceil(60)
+        );
+    }
+    if let Some(slots) = &answer.peaks {
+        let _ = writeln!(
+            out,
+            "Max and 95th are of {} averages over {} minutes, those of no traffic too; ~: fewer than 400 samples, which makes them read too high.",
+            slots.slots,
+            slots.interval / 60
         );
     }
     if answer.total.bytes_late_rate > 0 {
@@ -175,9 +212,9 @@ fn notes(out: &mut String, question: &Question, answer: &Answer) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use weir_api::query::Counted;
     use weir_api::query::field::Dimension;
-    use weir_api::query::period::Period;
+    use weir_api::query::period::{Period, Window};
+    use weir_api::query::{Before, Counted, Detail, Order, PeakSlots, Peaks, Previous};
     use weir_schemas::rollup::ROLLUPS;
 
     fn row(keys: &[&str], bytes_in: u64, bytes_out: u64, (below, above): (f64, f64)) -> Row {
@@ -198,29 +235,27 @@ mod tests {
     }
 
     fn answer(rows: Vec<Row>, total: Row) -> (Question, Answer) {
-        let period =
-            Period { table: &ROLLUPS[2], from: 0, to: 3600, asked_from: 0, seconds: 3600, incomplete: 0 };
+        let window = Window { table: &ROLLUPS[2], from: 0, to: 3600 };
+        let period = Period { window, asked_from: 0, seconds: 3600, incomplete: 0 };
         let question = Question {
             by: vec![Dimension::As, Dimension::Link],
             period,
             top: 2,
+            order: Order::Both,
             scope: Scope::Boundary,
             observation: Counted::Ingress,
             filter: None,
+            detail: Detail::default(),
         };
         let answer = Answer {
             table: "links_1h",
-            from: 0,
             to: 3600,
-            asked_from: 0,
             seconds: 3600,
-            incomplete_seconds: 0,
             observation: "ingress",
             by: vec!["as".into(), "link".into()],
             rows,
             total,
-            unknown_rate: Vec::new(),
-            other_observation: Vec::new(),
+            ..Answer::default()
         };
         (question, answer)
     }
@@ -252,6 +287,28 @@ mod tests {
                 not_in("192.0.2.1", "egress", 0, 500),
                 not_in("edge3", "unknown", 10, 0),
             ],
+            ..answer
+        };
+        insta::assert_snapshot!(text(&question, &answer));
+    }
+
+    #[test]
+    fn what_else_is_asked_has_columns() {
+        let peaks =
+            |max_in, rough| Peaks { max_in, p95_in: max_in / 2, rough_p95_in: rough, ..Peaks::default() };
+        let with = |row: Row, max_in, rough| Row {
+            peaks: Some(peaks(max_in, rough)),
+            previous: Some(Previous { bytes_in: row.bytes_in / 2, ..Previous::default() }),
+            ..row
+        };
+        let first = with(row(&["AS174 Cogent", "LAN-IX"], 45_000_000, 0, (0.1, 0.1)), 9_000_000, true);
+        let total = with(row(&[], 90_000_000, 0, (0.1, 0.1)), 12_000_000, false);
+        let other = Row { peaks: None, ..with(row(&[], 45_000_000, 0, (0.2, 0.2)), 0, false) };
+        let (question, answer) = answer(vec![first], total);
+        let answer = Answer {
+            other: Some(other),
+            peaks: Some(PeakSlots { interval: 300, slots: 12, table: "links_5m" }),
+            previous: Some(Before { from: 0, to: 3600, table: "links_1h" }),
             ..answer
         };
         insta::assert_snapshot!(text(&question, &answer));

@@ -1,0 +1,308 @@
+//! A question is put to ClickHouse in several statements, and one answer is made of what they say.
+//!
+//! The top rows come first; what else is asked about them is asked by their keys. Each statement is read from the coarsest table that has
+//! exactly what it needs, so a total may come from hours where its series comes from minutes: their sums are the same flows.
+
+use super::field::Dimension;
+use super::measures::Sums;
+use super::period::PEAK_SLOT;
+use super::sql::{Of, Query, Statement};
+use super::{Answer, Before, Bytes, Detail, NotIn, PeakSlots, Peaks, Previous, Question, Row, Series};
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use thiserror::Error;
+use weir_store::{Store, StoreError};
+
+/// Samples in a slot below which it is rough (docs/counting.md, "95th percentile").
+const ROUGH: u64 = 400;
+
+/// Why there is no answer.
+#[derive(Debug, Error)]
+pub enum AskError {
+    /// ClickHouse does not answer, or refuses.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// A sum over everything is one row, always.
+    #[error("ClickHouse answered without a total")]
+    NoTotal,
+}
+
+type Result<T> = std::result::Result<T, AskError>;
+
+/// A row of the top.
+#[derive(Deserialize)]
+struct Top {
+    keys: Vec<String>,
+    asn: u32,
+    #[serde(flatten)]
+    sums: Sums,
+}
+
+/// What is asked about a row, which is named by its place from 1 on.
+#[derive(Deserialize)]
+struct About<T> {
+    row: u64,
+    #[serde(flatten)]
+    said: T,
+}
+
+/// Slot, bytes in, bytes out.
+#[derive(Deserialize)]
+struct InSlots {
+    slots: Vec<(u32, u64, u64)>,
+}
+
+/// Bytes of slots, and the samples that they rest on.
+#[derive(Default, Deserialize)]
+struct Largest {
+    max_in: (u64, u64),
+    max_out: (u64, u64),
+    p95_in: (u64, u64),
+    p95_out: (u64, u64),
+}
+
+/// Asks ClickHouse.
+///
+/// # Errors
+/// [`AskError::Store`], mostly.
+pub async fn ask(store: &Store, question: &Question) -> Result<Answer> {
+    let (period, detail) = (&question.period, &question.detail);
+    let (window, query) = (&period.window, Query::of(store.database(), question));
+    let (top, total, unknown_rate, other_observation) = tokio::try_join!(
+        rows::<Top>(store, query.top(window)),
+        rows::<About<Sums>>(store, query.sums(window, Of::Total)),
+        rows::<NotIn>(store, query.unknown_rate(window)),
+        rows::<NotIn>(store, query.other_observation(window)),
+    )?;
+    let total = total.into_iter().next().ok_or(AskError::NoTotal)?.said;
+    let mut answer = Answer {
+        table: window.table.name,
+        from: window.from,
+        to: window.to,
+        asked_from: period.asked_from,
+        seconds: period.seconds,
+        incomplete_seconds: period.incomplete,
+        observation: question.observation.word(),
+        by: question.by.iter().map(|dimension| dimension.name().to_owned()).collect(),
+        series: None,
+        peaks: None,
+        previous: None,
+        other: detail.other.then(|| total.without(top.iter().map(|row| &row.sums)).row(Vec::new())),
+        rows: top.iter().map(|row| row.sums.row(row.keys.clone())).collect(),
+        total: total.row(Vec::new()),
+        unknown_rate,
+        other_observation,
+    };
+    if detail.any() {
+        let found = Found { store, query: &query, top: &top, by_as: question.by.contains(&Dimension::As) };
+        let (series, peaks, previous) =
+            tokio::try_join!(found.series(detail), found.peaks(detail), found.previous(detail))?;
+        series.into_iter().for_each(|series| series.put(&mut answer));
+        peaks.into_iter().for_each(|peaks| peaks.put(&mut answer));
+        previous.into_iter().for_each(|previous| previous.put(&mut answer));
+    }
+    Ok(answer)
+}
+
+async fn rows<T: DeserializeOwned>(store: &Store, statement: Statement) -> Result<Vec<T>> {
+    let Statement { sql, parameters } = statement;
+    let parameters: Vec<_> = parameters.iter().map(|(name, value)| (name.as_str(), value)).collect();
+    Ok(store.query_bound(&sql, &parameters).await?)
+}
+
+/// Rows that are asked about again.
+struct Found<'a> {
+    store: &'a Store,
+    query: &'a Query<'a>,
+    top: &'a [Top],
+    by_as: bool,
+}
+
+impl Found<'_> {
+    /// What is said about the total, and about each row; of what nothing is said, nothing was found.
+    async fn about<T: DeserializeOwned>(
+        &self,
+        statement: impl Fn(Of<'_>) -> Statement,
+    ) -> Result<Said<Option<T>>> {
+        let total = rows::<About<T>>(self.store, statement(Of::Total));
+        let each = async {
+            if self.top.is_empty() {
+                return Ok(Vec::new());
+            }
+            let keys: Vec<_> = self.top.iter().map(|row| row.keys.clone()).collect();
+            let ases: Vec<_> = self.top.iter().filter(|_| self.by_as).map(|row| row.asn).collect();
+            rows::<About<T>>(self.store, statement(Of::Rows(&keys, &ases))).await
+        };
+        let (total, each) = tokio::try_join!(total, each)?;
+        let mut placed: Vec<Option<T>> = self.top.iter().map(|_| None).collect();
+        for About { row, said } in each {
+            let place = usize::try_from(row).ok().and_then(|row| placed.get_mut(row.checked_sub(1)?));
+            if let Some(place) = place {
+                *place = Some(said);
+            }
+        }
+        Ok(Said { total: total.into_iter().next().map(|one| one.said), rows: placed })
+    }
+
+    async fn series(&self, detail: &Detail) -> Result<Option<OverTime>> {
+        let Some(slots) = &detail.series else { return Ok(None) };
+        let said = self.about(|of| self.query.series(&slots.window, &slots.starts, of)).await?;
+        let of =
+            |found: Option<InSlots>| in_slots(&slots.starts, found.map_or_else(Vec::new, |one| one.slots));
+        let answered =
+            Series { interval: slots.interval, starts: slots.starts.clone(), table: slots.window.table.name };
+        Ok(Some(OverTime { answered, said: said.map(of) }))
+    }
+
+    async fn peaks(&self, detail: &Detail) -> Result<Option<Largests>> {
+        let Some(window) = &detail.peaks else { return Ok(None) };
+        let slots = (window.to - window.from) / PEAK_SLOT;
+        // Of n slots the n/20 largest are dropped, and the next is the 95th.
+        let said = self.about(|of| self.query.peaks(window, slots / 20 + 1, of)).await?;
+        let answered = PeakSlots { interval: PEAK_SLOT, slots, table: window.table.name };
+        Ok(Some(Largests { answered, said: said.map(Option::unwrap_or_default) }))
+    }
+
+    async fn previous(&self, detail: &Detail) -> Result<Option<Earlier>> {
+        let Some(window) = &detail.previous else { return Ok(None) };
+        let said = self.about(|of| self.query.sums(window, of)).await?;
+        let answered = Before { from: window.from, to: window.to, table: window.table.name };
+        Ok(Some(Earlier { answered, said: said.map(Option::unwrap_or_default) }))
+    }
+}
+
+/// What is said about the total and about rows.
+struct Said<T> {
+    total: T,
+    rows: Vec<T>,
+}
+
+impl<T> Said<Option<T>> {
+    fn map<R>(self, of: impl Fn(Option<T>) -> R) -> Said<R> {
+        Said { total: of(self.total), rows: self.rows.into_iter().map(of).collect() }
+    }
+}
+
+struct OverTime {
+    answered: Series,
+    said: Said<Bytes>,
+}
+
+impl OverTime {
+    fn put(self, answer: &mut Answer) {
+        if let Some(other) = &mut answer.other {
+            other.series = Some(rest(&self.said.total, &self.said.rows));
+        }
+        answer.total.series = Some(self.said.total);
+        for (row, bytes) in answer.rows.iter_mut().zip(self.said.rows) {
+            row.series = Some(bytes);
+        }
+        answer.series = Some(self.answered);
+    }
+}
+
+struct Largests {
+    answered: PeakSlots,
+    said: Said<Largest>,
+}
+
+impl Largests {
+    /// What is not in the rows has no peaks of its own: the rows' are of different slots.
+    fn put(self, answer: &mut Answer) {
+        answer.total.peaks = Some(self.said.total.peaks(&answer.total));
+        for (row, largest) in answer.rows.iter_mut().zip(self.said.rows) {
+            row.peaks = Some(largest.peaks(row));
+        }
+        answer.peaks = Some(self.answered);
+    }
+}
+
+impl Largest {
+    fn peaks(&self, row: &Row) -> Peaks {
+        // What is exact is never rough, however little it is.
+        let (sampled_in, sampled_out) =
+            (row.high_in > row.bytes_in as f64, row.high_out > row.bytes_out as f64);
+        let rough = |sampled: bool, samples: u64| sampled && samples < ROUGH;
+        Peaks {
+            max_in: self.max_in.0,
+            max_out: self.max_out.0,
+            p95_in: self.p95_in.0,
+            p95_out: self.p95_out.0,
+            rough_max_in: rough(sampled_in, self.max_in.1),
+            rough_max_out: rough(sampled_out, self.max_out.1),
+            rough_p95_in: rough(sampled_in, self.p95_in.1),
+            rough_p95_out: rough(sampled_out, self.p95_out.1),
+        }
+    }
+}
+
+struct Earlier {
+    answered: Before,
+    said: Said<Sums>,
+}
+
+impl Earlier {
+    fn put(self, answer: &mut Answer) {
+        let Said { total, rows } = self.said;
+        if let Some(other) = &mut answer.other {
+            other.previous = Some(total.without(&rows).into());
+        }
+        answer.total.previous = Some(total.into());
+        for (row, sums) in answer.rows.iter_mut().zip(rows) {
+            row.previous = Some(sums.into());
+        }
+        answer.previous = Some(self.answered);
+    }
+}
+
+impl From<Sums> for Previous {
+    fn from(sums: Sums) -> Self {
+        let Row { bytes_in, bytes_out, low_in, high_in, low_out, high_out, .. } = sums.row(Vec::new());
+        Self { bytes_in, bytes_out, low_in, high_in, low_out, high_out }
+    }
+}
+
+/// A number for each slot: nothing was found in those that are not there.
+fn in_slots(starts: &[u32], found: Vec<(u32, u64, u64)>) -> Bytes {
+    let mut all = Bytes { bytes_in: vec![0; starts.len()], bytes_out: vec![0; starts.len()] };
+    for (start, bytes_in, bytes_out) in found {
+        let Ok(place) = starts.binary_search(&start) else { continue };
+        all.bytes_in[place] = bytes_in;
+        all.bytes_out[place] = bytes_out;
+    }
+    all
+}
+
+/// What a total has besides its rows.
+fn rest(total: &Bytes, rows: &[Bytes]) -> Bytes {
+    let less = |of: fn(&Bytes) -> &Vec<u64>| {
+        let slots = of(total).iter().enumerate();
+        slots
+            .map(|(slot, all)| rows.iter().fold(*all, |left, row| left.saturating_sub(of(row)[slot])))
+            .collect()
+    };
+    Bytes { bytes_in: less(|bytes| &bytes.bytes_in), bytes_out: less(|bytes| &bytes.bytes_out) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn slots_without_traffic_are_zero_and_what_is_left_of_a_total_is_other() {
+        let row = in_slots(&[60, 120, 180], vec![(180, 3, 4), (60, 1, 2)]);
+        assert_eq!(row, Bytes { bytes_in: vec![1, 0, 3], bytes_out: vec![2, 0, 4] });
+        let total = Bytes { bytes_in: vec![5, 7, 3], bytes_out: vec![2, 0, 3] };
+        assert_eq!(rest(&total, &[row]), Bytes { bytes_in: vec![4, 7, 0], bytes_out: vec![0, 0, 0] });
+    }
+
+    #[test]
+    fn a_slot_is_rough_below_400_samples_and_never_where_nothing_is_sampled() {
+        let largest = Largest { max_in: (9, 400), p95_in: (8, 399), max_out: (7, 1), p95_out: (0, 0) };
+        let sampled = Row { bytes_in: 100, high_in: 110.0, bytes_out: 50, high_out: 50.0, ..Row::default() };
+        let peaks = largest.peaks(&sampled);
+        assert_eq!((peaks.rough_max_in, peaks.rough_p95_in), (false, true));
+        assert_eq!((peaks.rough_max_out, peaks.rough_p95_out), (false, false));
+        assert_eq!((peaks.max_in, peaks.p95_in, peaks.max_out, peaks.p95_out), (9, 8, 7, 0));
+    }
+}
