@@ -6,6 +6,7 @@
 
 mod body;
 mod config;
+pub mod exporters;
 mod guard;
 pub mod metrics;
 mod pipeline;
@@ -22,8 +23,8 @@ pub use sheet::text as csv;
 
 use axum::http::StatusCode;
 use guard::Guard;
+use query::AskError;
 use query::period::Kept;
-use query::{Answer, Question};
 use std::collections::BTreeMap;
 use std::future::IntoFuture;
 use std::net::SocketAddr;
@@ -76,11 +77,16 @@ impl Api {
     }
 
     /// Asks ClickHouse, when it is this question's turn. A statement goes on when whoever asked has gone, and so does its turn.
-    async fn ask(&self, question: Question) -> Result<Answer, Problem> {
-        let (turn, store) = (self.turn().await?, self.0.store.clone());
+    async fn ask<T, F>(&self, ask: impl FnOnce(Store) -> F) -> Result<T, Problem>
+    where
+        T: Send + 'static,
+        F: Future<Output = Result<T, AskError>> + Send + 'static,
+    {
+        let turn = self.turn().await?;
+        let asking = ask(self.0.store.clone());
         let asked = tokio::spawn(async move {
             let _turn = turn;
-            query::ask(&store, &question).await
+            asking.await
         });
         Ok(asked.await.map_err(|lost| Problem::defect(&lost))??)
     }

@@ -1,6 +1,7 @@
 //! The tree of paths. Each file is a path.
 
 mod columns;
+mod exporters;
 mod openapi;
 mod query;
 
@@ -45,7 +46,10 @@ impl Modify for Tokens {
 
 /// All paths, and the document that describes them.
 pub fn tree() -> (Router<Api>, utoipa::openapi::OpenApi) {
-    let v1 = OpenApiRouter::new().routes(routes!(query::post)).routes(routes!(columns::get));
+    let v1 = OpenApiRouter::new()
+        .routes(routes!(query::post))
+        .routes(routes!(columns::get))
+        .routes(routes!(exporters::get));
     let (router, document) =
         OpenApiRouter::with_openapi(Document::openapi()).nest("/api/v1", v1).split_for_parts();
     let served = get(openapi::get).with_state(document.to_json().unwrap_or_default().into());
