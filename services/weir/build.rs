@@ -7,13 +7,15 @@ use std::path::Path;
 use std::process::Command;
 
 /// The crates that the program is made of, and what else it is: `-dirty` is said anew when any of it changes.
-const CRATES: [&str; 10] = [
+const CRATES: [&str; 12] = [
     ".",
+    "../api",
     "../decoder",
     "../ingest",
     "../sink",
     "../shared/bus",
     "../shared/capture",
+    "../shared/filter",
     "../shared/runtime",
     "../shared/store",
     "../shared/wire",

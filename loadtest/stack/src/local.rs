@@ -474,7 +474,13 @@ fn configuration(options: &Options, bootstrap: Option<String>, library: &Path) -
             ]),
         ),
         ("ingest", table(vec![("ports", ports)])),
-        ("api", table(vec![("listen", text(format!("127.0.0.1:{api}")))])),
+        (
+            "api",
+            table(vec![
+                ("listen", text(format!("127.0.0.1:{api}"))),
+                ("tokens_file", path(&options.dir.join("tokens.toml"))),
+            ]),
+        ),
     ]
     .into_iter()
     .map(|(key, value)| (key.to_owned(), value))

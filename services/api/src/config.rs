@@ -3,13 +3,22 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::net::SocketAddr;
+use std::path::PathBuf;
 
 /// The API: questions over HTTP.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
-    /// Address and port to listen on: a loopback address, because nobody is asked for a token yet.
+    /// Address and port to listen on. On a loopback address nobody needs a token; on any other, such as `0.0.0.0:8480`, everybody does. What is
+    /// sent is not encrypted: let a proxy do that where others can listen in.
     pub listen: String,
+    /// Names under which it may be asked, beside `localhost` and addresses, such as `weir.example.net` of a proxy on this machine; empty: on
+    /// loopback none, elsewhere any. Who names one asks for tokens on loopback too.
+    pub hosts: Vec<String>,
+    /// Whether tokens are asked for on loopback too: behind a proxy that passes no names on, or where others use this machine.
+    pub require_token: bool,
+    /// File of the tokens' hashes, which `weir token` writes. A change counts at once, without a restart.
+    pub tokens_file: PathBuf,
     /// Most questions that are worked on at the same time; others wait their turn for a while.
     pub queries: usize,
     /// Seconds that ClickHouse may work on each statement of a question. Its user must be one who may change settings (readonly = 2, or 0).
@@ -20,7 +29,16 @@ pub struct Config {
 
 impl Default for Config {
     fn default() -> Self {
-        Self { listen: "127.0.0.1:8480".into(), queries: 4, query_timeout_s: 60, query_memory_bytes: 4 << 30 }
+        Self {
+            listen: "127.0.0.1:8480".into(),
+            hosts: Vec::new(),
+            require_token: false,
+            // Beside bus and engine of weir standalone: it lives as long as they do, and belongs to the same user.
+            tokens_file: ".weir/data/tokens.toml".into(),
+            queries: 4,
+            query_timeout_s: 60,
+            query_memory_bytes: 4 << 30,
+        }
     }
 }
 
@@ -31,13 +49,18 @@ impl Config {
     /// A sentence that begins with the key's path.
     pub fn validate(&self) -> Result<(), String> {
         let address = self.listen.parse::<SocketAddr>();
-        let address = address.map_err(|_| {
+        address.map_err(|_| {
             format!("api.listen: '{}' is no address and port, such as 127.0.0.1:8480", self.listen)
         })?;
-        if !address.ip().is_loopback() {
-            return Err(format!(
-                "api.listen: {address} is not loopback, and whoever gets there may ask anything"
-            ));
+        for (n, host) in self.hosts.iter().enumerate() {
+            let in_names = |letter: char| letter.is_ascii_alphanumeric() || "-._".contains(letter);
+            if host.is_empty() || !host.chars().all(in_names) {
+                let wanted = "is no name alone, such as weir.example.net, without scheme, port and path";
+                return Err(format!("api.hosts[{n}]: '{host}' {wanted}"));
+            }
+        }
+        if self.tokens_file.as_os_str().is_empty() {
+            return Err("api.tokens_file: must name a file".to_owned());
         }
         if !(1..=1000).contains(&self.queries) {
             return Err("api.queries: must be between 1 and 1000".to_owned());
@@ -50,6 +73,16 @@ impl Config {
         }
         Ok(())
     }
+
+    /// Whether it listens where this machine alone gets to.
+    pub(crate) fn is_on_loopback(&self) -> bool {
+        self.listen.parse::<SocketAddr>().is_ok_and(|address| address.ip().is_loopback())
+    }
+
+    /// Whether who asks needs a token.
+    pub fn asks_for_tokens(&self) -> bool {
+        self.require_token || !self.hosts.is_empty() || !self.is_on_loopback()
+    }
 }
 
 #[cfg(test)]
@@ -57,21 +90,42 @@ mod tests {
     use super::*;
 
     #[test]
-    fn addresses_that_others_reach_and_nonsense_are_refused_by_their_key() {
-        for (listen, sentence) in [
-            ("127.0.0.1:1", None),
-            ("[::1]:8480", None),
-            (
-                "0.0.0.0:8480",
-                Some("api.listen: 0.0.0.0:8480 is not loopback, and whoever gets there may ask anything"),
-            ),
-            ("localhost", Some("api.listen: 'localhost' is no address and port, such as 127.0.0.1:8480")),
-        ] {
-            let said = Config { listen: listen.into(), ..Config::default() }.validate().err();
-            assert_eq!(said.as_deref(), sentence);
+    fn nonsense_is_refused_by_its_key() {
+        let told = |config: Config| config.validate().unwrap_err();
+        for listen in ["127.0.0.1:1", "[::1]:8480", "0.0.0.0:8480"] {
+            Config { listen: listen.into(), ..Config::default() }.validate().unwrap();
         }
+        let listen = told(Config { listen: "localhost".into(), ..Config::default() });
+        assert_eq!(listen, "api.listen: 'localhost' is no address and port, such as 127.0.0.1:8480");
+        let hosts = |name: &str| Config { hosts: vec!["a.example".into(), name.into()], ..Config::default() };
+        hosts("Weir.Example.net").validate().unwrap();
+        for name in ["", "https://weir.example.net", "weir.example.net:443", "weir.example.net/", "*", "a b"]
+        {
+            let said = told(hosts(name));
+            assert!(said.starts_with(&format!("api.hosts[1]: '{name}' ")), "{said}");
+        }
+        assert!(
+            told(Config { tokens_file: PathBuf::new(), ..Config::default() })
+                .starts_with("api.tokens_file: ")
+        );
         for queries in [0, usize::MAX] {
-            assert!(Config { queries, ..Config::default() }.validate().is_err());
+            assert!(told(Config { queries, ..Config::default() }).starts_with("api.queries: "));
+        }
+    }
+
+    #[test]
+    fn who_is_reached_by_more_than_this_machine_asks_for_tokens() {
+        let (here, named) = (Config::default(), vec!["weir.example.net".to_owned()]);
+        let everywhere = Config { listen: "[::]:8480".into(), ..Config::default() };
+        for (config, asks) in [
+            (here.clone(), false),
+            (Config { listen: "[::1]:1".into(), ..here.clone() }, false),
+            (Config { require_token: true, ..here.clone() }, true),
+            (Config { hosts: named, ..here }, true),
+            (Config { require_token: false, ..everywhere.clone() }, true),
+            (Config { listen: "192.0.2.1:8480".into(), ..everywhere }, true),
+        ] {
+            assert_eq!(config.asks_for_tokens(), asks, "{config:?}");
         }
     }
 }

@@ -6,6 +6,7 @@
 
 mod body;
 mod config;
+pub mod exporters;
 mod guard;
 pub mod inventory;
 mod links;
@@ -15,6 +16,7 @@ mod problem;
 pub mod query;
 mod routes;
 mod sheet;
+pub mod tokens;
 
 pub use config::Config;
 pub use problem::Problem;
@@ -22,9 +24,10 @@ pub use routes::{Columns, tree};
 pub use sheet::text as csv;
 
 use axum::http::StatusCode;
+use guard::Guard;
 use inventory::Inventory;
+use query::AskError;
 use query::period::Kept;
-use query::{Answer, Question};
 use std::collections::BTreeMap;
 use std::future::IntoFuture;
 use std::net::SocketAddr;
@@ -82,11 +85,16 @@ impl Api {
     }
 
     /// Asks ClickHouse, when it is this question's turn. A statement goes on when whoever asked has gone, and so does its turn.
-    async fn ask(&self, question: Question) -> Result<Answer, Problem> {
-        let (turn, store) = (self.turn().await?, self.0.store.clone());
+    async fn ask<T, F>(&self, ask: impl FnOnce(Store) -> F) -> Result<T, Problem>
+    where
+        T: Send + 'static,
+        F: Future<Output = Result<T, AskError>> + Send + 'static,
+    {
+        let turn = self.turn().await?;
+        let asking = ask(self.0.store.clone());
         let asked = tokio::spawn(async move {
             let _turn = turn;
-            query::ask(&store, &question).await
+            asking.await
         });
         Ok(asked.await.map_err(|lost| Problem::defect(&lost))??)
     }
@@ -183,8 +191,12 @@ impl Bound {
         let days = store.config().retention_days.clone();
         let turns = Arc::new(Semaphore::new(self.config.queries));
         let store = store.limited(self.config.query_timeout_s, self.config.query_memory_bytes);
-        let router = pipeline::router(Api(Arc::new(Shared { store, days, turns, inventory })));
-        tracing::info!(%address, "the API answers");
+        let guard = Arc::new(Guard::new(&self.config));
+        let router =
+            pipeline::router(Api(Arc::new(Shared { store, days, turns, inventory })), Arc::clone(&guard));
+        let watched = stop.clone();
+        tokio::spawn(async move { guard.watch(watched).await });
+        tracing::info!(%address, tokens = self.config.asks_for_tokens(), "the API answers");
         ready.ready();
         let lingering = stop.clone();
         let serving = axum::serve(self.listener, router).with_graceful_shutdown(stop.cancelled_owned());

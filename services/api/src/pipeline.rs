@@ -1,7 +1,7 @@
 //! A request's whole way: who may ask, the path, the answer, the count.
 
 use crate::body::LARGEST;
-use crate::guard;
+use crate::guard::{Guard, guard};
 use crate::problem::Problem;
 use crate::routes::tree;
 use crate::{Api, metrics};
@@ -11,16 +11,17 @@ use axum::http::Method;
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
+use std::sync::Arc;
 use std::time::Instant;
 
 /// Everything that is served.
-pub(crate) fn router(api: Api) -> Router {
+pub(crate) fn router(api: Api, who: Arc<Guard>) -> Router {
     tree()
         .0
         .method_not_allowed_fallback(|| async { Problem::other_method() })
         .fallback_service(weir_web::router().layer(middleware::from_fn(a_page)))
         .layer(DefaultBodyLimit::max(LARGEST))
-        .layer(middleware::from_fn(guard::guard))
+        .layer(middleware::from_fn_with_state(who, guard))
         .route("/healthz", get(|| async { "ok\n" }))
         .layer(middleware::from_fn(counted))
         .with_state(api)

@@ -202,8 +202,9 @@ impl IntoResponse for Problem {
 }
 
 /// Every status that a route may answer with beside its own.
-const STATUSES: [(u16, &str); 9] = [
+const STATUSES: [(u16, &str); 10] = [
     (400, "The body is no JSON"),
+    (401, "Tokens are asked for, and none that is valid came"),
     (403, "Asked under a name, or by a page, that is not this machine's"),
     (408, "The body did not come in time"),
     (413, "The body is too large"),
@@ -214,14 +215,26 @@ const STATUSES: [(u16, &str); 9] = [
     (503, "ClickHouse does not answer or has no tables yet, or too many ask"),
 ];
 
+fn documented(statuses: impl Iterator<Item = (u16, &'static str)>) -> BTreeMap<String, RefOr<Documented>> {
+    let content = || ContentBuilder::new().schema(Some(Ref::from_schema_name(Problem::name()))).build();
+    let of = |(status, description): (u16, &str)| {
+        let response = ResponseBuilder::new().description(description).content(MEDIA_TYPE, content()).build();
+        (status.to_string(), RefOr::T(response))
+    };
+    statuses.map(of).collect()
+}
+
 impl IntoResponses for Problem {
     fn responses() -> BTreeMap<String, RefOr<Documented>> {
-        let content = || ContentBuilder::new().schema(Some(Ref::from_schema_name(Self::name()))).build();
-        let of = |(status, description): (u16, &str)| {
-            let response =
-                ResponseBuilder::new().description(description).content(MEDIA_TYPE, content()).build();
-            (status.to_string(), RefOr::T(response))
-        };
-        STATUSES.into_iter().map(of).collect()
+        documented(STATUSES.into_iter())
+    }
+}
+
+/// The problems of a route that takes no body and asks ClickHouse.
+pub(crate) struct WithoutBody;
+
+impl IntoResponses for WithoutBody {
+    fn responses() -> BTreeMap<String, RefOr<Documented>> {
+        documented(STATUSES.into_iter().filter(|(status, _)| ![400, 408, 413, 415].contains(status)))
     }
 }

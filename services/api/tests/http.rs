@@ -115,6 +115,8 @@ fn what_can_be_asked_for_is_told_and_can_be_asked_for(api: &Served, hour: i64) {
         let filter = format!("{} = {value}", field["name"].as_str().unwrap());
         assert_eq!(api.post(&json!({"filter": filter, "scope": "all"})).status, 200, "{filter}");
     }
+    let exporters = api.send("GET", "/api/v1/exporters", &[], "").json();
+    assert_eq!(exporters["exporters"][0]["address"], "192.0.2.1");
     assert_eq!(api.send("GET", "/healthz", &[], "").text, "ok\n");
     let page = api.send("GET", "/as/15169", &[], "");
     assert_eq!((page.status, page.kind.as_str()), (200, "text/html; charset=utf-8"), "{page:?}");
@@ -196,11 +198,12 @@ async fn what_takes_more_than_a_question_may_is_too_much_and_tables_that_are_not
 }
 
 fn a_store_that_is_away_is_said_to_be(api: &Served) {
-    let reply = api.post(&json!({}));
-    assert_eq!((reply.status, reply.retry.as_str()), (503, "5"));
-    let problem = reply.json();
-    assert_eq!(problem["type"], "urn:weir:problem:store-away");
-    assert!(!reply.text.contains("127.0.0.1"), "{}", reply.text);
+    for reply in [api.post(&json!({})), api.send("GET", "/api/v1/exporters", &[], "")] {
+        assert_eq!((reply.status, reply.retry.as_str()), (503, "5"));
+        let problem = reply.json();
+        assert_eq!(problem["type"], "urn:weir:problem:store-away");
+        assert!(!reply.text.contains("127.0.0.1"), "{}", reply.text);
+    }
 }
 
 #[test]

@@ -80,9 +80,9 @@ async fn what_a_person_says_of_a_link_holds_for_the_past_and_beats_rules_until_i
     engine::with(async |mut store, ending| {
         let hour = seen(&mut store).await;
         let folder = tempfile::tempdir().unwrap();
-        let bus = bus(&folder);
+        let bus = bus(folder.path());
         let stop = CancellationToken::new();
-        let specs = TopicSpec::all(&bus_config(&folder), bus.partitions());
+        let specs = TopicSpec::all(&bus_config(folder.path()), bus.partitions());
         let sink = tokio::spawn(weir_sink::run(
             weir_sink::Config { workers: 1, ..weir_sink::Config::default() },
             bus.clone(),

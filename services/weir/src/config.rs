@@ -69,6 +69,9 @@ pub fn run(what: Command, file: Option<&Path>, flags: &[String]) -> Result<()> {
             // What only the files can tell.
             weir_decoder::enrich::Enricher::new(&config.decoder.enrich)
                 .map_err(|error| anyhow!("{error}"))?;
+            if config.api.asks_for_tokens() {
+                weir_api::tokens::list(&config.api.tokens_file)?;
+            }
             "The configuration can be used.\n".to_owned()
         }
         Command::Print => toml::to_string_pretty(&load(file, flags)?)?,
@@ -130,7 +133,7 @@ mod tests {
             ("decoder.wire.templates=0", "decoder.wire.templates"),
             ("decoder.enrich.links=[{name='('}]", "decoder.enrich.links[0].name: "),
             ("sink.batch_rows=0", "sink.batch_rows: "),
-            ("api.listen='0.0.0.0:80'", "api.listen: "),
+            ("api.hosts=['http://a.example']", "api.hosts[0]: "),
             ("sink.batch_rowz=0", "sink.batch_rowz: there is no such key"),
         ] {
             let error = load(None, &[flag.to_owned()]).unwrap_err().to_string();

@@ -12,6 +12,7 @@ mod reach;
 mod redecode;
 mod services;
 mod standalone;
+mod token;
 mod walk;
 
 use anyhow::Result;
@@ -96,6 +97,11 @@ enum Command {
         #[command(subcommand)]
         request: deadletter::Request,
     },
+    /// Makes, lists and revokes the tokens that the API asks for where more than this machine reaches it.
+    Token {
+        #[command(subcommand)]
+        what: token::Command,
+    },
     /// Checks, prints or describes the configuration.
     Config {
         #[command(subcommand)]
@@ -139,6 +145,7 @@ fn run(arguments: Arguments) -> Result<()> {
         Command::Query(query) => query::run(&load()?, &query),
         Command::Redecode { bus, request } => reach::run(&load()?, bus, &reach::Task::Redecode(request)),
         Command::Deadletter { bus, request } => reach::run(&load()?, bus, &reach::Task::Deadletter(request)),
+        Command::Token { what } => token::run(&load()?, &what),
         Command::Config { what } => config::run(what, arguments.config.as_deref(), &arguments.set),
     }
 }

@@ -2,7 +2,8 @@
 #![allow(clippy::unwrap_used)]
 
 use std::net::{TcpListener, UdpSocket};
-use std::process::Command;
+use std::os::unix::fs::PermissionsExt;
+use std::process::{Command, Output};
 
 fn refused(arguments: &[&str]) -> String {
     let output = Command::new(env!("CARGO_BIN_EXE_weir")).args(arguments).output().unwrap();
@@ -121,6 +122,75 @@ fn a_question_that_makes_no_sense_is_refused_in_words() {
         let error = refused(arguments);
         assert!(error.contains(wanted), "{error}");
     }
+}
+
+/// `weir token …` with a file of tokens.
+fn token(file: &str, arguments: &[&str]) -> Output {
+    let key = format!("api.tokens_file='{file}'");
+    let mut command = Command::new(env!("CARGO_BIN_EXE_weir"));
+    command.args(["--set", &key, "token"]).args(arguments).output().unwrap()
+}
+
+#[test]
+fn a_token_is_all_that_is_printed_where_one_is_made_and_is_listed_until_it_is_revoked() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("tokens.toml");
+    let path = file.to_str().unwrap();
+    let made = token(path, &["create", "grafana", "--expires", "90d"]);
+    let (secret, said) = (String::from_utf8(made.stdout).unwrap(), String::from_utf8(made.stderr).unwrap());
+    let secret = secret.strip_suffix('\n').unwrap();
+    assert!(secret.starts_with("weir_") && secret.len() == 69 && made.status.success(), "{secret}");
+    assert!(said.starts_with("This is shown once. grafana asks with") && !said.contains(secret), "{said}");
+    assert!(!std::fs::read_to_string(&file).unwrap().contains(&secret[5..]));
+    assert!(token(path, &["create", "cron"]).status.success());
+    let listed = String::from_utf8(token(path, &["list"]).stdout).unwrap();
+    let lines: Vec<Vec<&str>> = listed.lines().map(|line| line.split_whitespace().collect()).collect();
+    assert_eq!(lines.iter().map(|line| line[0]).collect::<Vec<_>>(), ["name", "grafana", "cron"]);
+    assert_eq!(lines[2][2..], ["until", "it", "is", "revoked"]);
+    let revoked = token(path, &["revoke", "grafana"]);
+    assert!(revoked.status.success() && revoked.stdout.is_empty());
+    assert_eq!(String::from_utf8(token(path, &["list"]).stdout).unwrap().lines().count(), 2);
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    let key = format!("api.tokens_file='{path}'");
+    let mut lost = Command::new(env!("CARGO_BIN_EXE_weir"));
+    let lost = lost.args(["--set", &key, "token", "create", "lost"]).stdout(writer).output().unwrap();
+    assert!(!lost.status.success(), "a token that nobody has got was made");
+    assert!(!std::fs::read_to_string(&file).unwrap().contains("lost"));
+}
+
+#[test]
+fn what_cannot_be_done_with_tokens_is_said_with_the_mend() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("tokens.toml");
+    let path = file.to_str().unwrap();
+    assert!(token(path, &["create", "cron"]).status.success());
+    let key = format!("api.tokens_file='{path}'");
+    let refused_with = |arguments: &[&str]| refused(&[&["--set", &key, "token"], arguments].concat());
+    for (arguments, wanted) in [
+        (
+            &["create", "cron"][..],
+            "cron has a token already: take another name, or do weir token revoke cron first",
+        ),
+        (&["create", "two words"], "a token's name has 1 to 64 letters"),
+        (&["revoke", "corn"], "there is no token of corn; there are: cron"),
+    ] {
+        let error = refused_with(arguments);
+        assert!(error.contains(wanted), "{error}");
+    }
+    let soon = token(path, &["create", "noc", "--expires", "soon"]);
+    let said = String::from_utf8(soon.stderr).unwrap();
+    assert!(!soon.status.success() && said.contains("write a number and m, h or d, such as 90d"), "{said}");
+    std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o644)).unwrap();
+    for arguments in [&["create", "noc"][..], &["revoke", "cron"], &["list"]] {
+        let error = refused_with(arguments);
+        assert!(
+            error.contains(path) && error.contains("is open to others (mode 644): chmod o-rwx,g-w"),
+            "{error}"
+        );
+    }
+    let check = ["config", "check", "--set", &key, "--set", "api.listen='0.0.0.0:8480'"];
+    assert!(refused(&check).contains("api.tokens_file: "));
 }
 
 #[test]

@@ -56,6 +56,7 @@ impl Columns {
     operation_id = "columns",
     responses(
         (status = 200, description = "What there is", body = Columns),
+        (status = 401, description = "Tokens are asked for, and none that is valid came", body = Problem, content_type = MEDIA_TYPE),
         (status = 403, description = "Asked under a name, or by a page, that is not this machine's", body = Problem, content_type = MEDIA_TYPE),
     )
 )]

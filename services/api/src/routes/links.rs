@@ -4,7 +4,7 @@ use crate::Api;
 use crate::body::Body;
 use crate::links::said::{Said, Wrong, records};
 use crate::links::{Link, Links, SaidBy, store};
-use crate::problem::Problem;
+use crate::problem::{MEDIA_TYPE, Problem};
 use axum::Json;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
@@ -31,6 +31,7 @@ pub async fn get(State(api): State<Api>) -> Result<Json<Links>, Problem> {
     responses(
         (status = 200, description = "It is so", body = Link),
         (status = 202, description = "It is said, and what is asked does not know it yet", body = Link),
+        (status = 409, description = "Another link has its name, or one of its interfaces", body = Problem, content_type = MEDIA_TYPE),
         Problem,
     )
 )]
@@ -57,7 +58,7 @@ pub async fn put(
     responses(
         (status = 204, description = "It is taken back"),
         (status = 202, description = "It is said, and what is asked does not know it yet"),
-        (status = 404, description = "Nobody classified a link of this id", body = Problem, content_type = crate::problem::MEDIA_TYPE),
+        (status = 404, description = "Nobody classified a link of this id", body = Problem, content_type = MEDIA_TYPE),
         Problem,
     )
 )]
@@ -84,7 +85,7 @@ fn problem(fault: &Wrong) -> Problem {
 
 impl Api {
     async fn links(&self) -> Result<Links, Problem> {
-        let _turn = self.turn().await?;
-        Ok(store::all(self.store(), self.kept().now).await?)
+        let now = self.kept().now;
+        self.ask(move |asked| async move { Ok(store::all(&asked, now).await?) }).await
     }
 }

@@ -3,8 +3,8 @@
 use crate::Api;
 use crate::body::Body;
 use crate::problem::Problem;
-use crate::query::Answer;
 use crate::query::request::Request;
+use crate::query::{self, Answer};
 use crate::sheet::{self, CSV};
 use axum::Json;
 use axum::extract::State;
@@ -28,6 +28,6 @@ pub async fn post(
     Body(request): Body<Request>,
 ) -> Result<Response, Problem> {
     let question = request.question(api.kept())?;
-    let answer = api.ask(question).await?;
+    let answer = api.ask(|store| async move { query::ask(&store, &question).await }).await?;
     if sheet::wanted(&headers) { sheet::response(&answer) } else { Ok(Json(answer).into_response()) }
 }

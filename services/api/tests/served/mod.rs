@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, dead_code)]
 
 use serde_json::Value as Json;
+use std::path::Path;
 use std::sync::Arc;
 use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
@@ -12,7 +13,7 @@ use weir_runtime::Health;
 use weir_store::Store;
 
 /// A bus in a folder, with its topics.
-pub fn bus(folder: &TempDir) -> EmbeddedBus {
+pub fn bus(folder: &Path) -> EmbeddedBus {
     let config = bus_config(folder);
     let bus = EmbeddedBus::open(config.clone()).unwrap();
     for spec in TopicSpec::all(&config, bus.partitions()) {
@@ -21,8 +22,8 @@ pub fn bus(folder: &TempDir) -> EmbeddedBus {
     bus
 }
 
-pub fn bus_config(folder: &TempDir) -> weir_bus::Config {
-    let embedded = EmbeddedConfig { path: folder.path().to_owned(), ..EmbeddedConfig::default() };
+pub fn bus_config(folder: &Path) -> weir_bus::Config {
+    let embedded = EmbeddedConfig { path: folder.join("bus"), ..EmbeddedConfig::default() };
     weir_bus::Config { embedded, partitions: 2, ..weir_bus::Config::default() }
 }
 
@@ -41,7 +42,7 @@ impl Served {
 
     pub async fn with(config: Config, store: Store) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let bus = bus(&folder);
+        let bus = bus(folder.path());
         Self::on(config, store, &bus, folder).await
     }
 

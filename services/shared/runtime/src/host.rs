@@ -8,9 +8,15 @@ use std::net::IpAddr;
 
 /// Whether a request's host (with a port or without) is `localhost` or an address. A port may be that of a tunnel's other end.
 pub fn is_this_machine(host: &str) -> bool {
+    let name = name(host);
+    name.parse::<IpAddr>().is_ok() || name == "localhost"
+}
+
+/// The name or address in a request's host, without port and brackets, in lower case; empty where it is none.
+pub fn name(host: &str) -> String {
     let authority = host.parse::<Authority>().ok();
-    let name = authority.as_ref().map_or("", Authority::host).trim_start_matches('[').trim_end_matches(']');
-    name.parse::<IpAddr>().is_ok() || name.eq_ignore_ascii_case("localhost")
+    let name = authority.as_ref().map_or("", Authority::host);
+    name.trim_start_matches('[').trim_end_matches(']').to_ascii_lowercase()
 }
 
 #[cfg(test)]
@@ -26,6 +32,19 @@ mod tests {
         }
         for host in ["rebound.example.org:8123", "localhost.example.org", "127.0.0.1.example.org", ""] {
             assert!(!is_this_machine(host), "{host}");
+        }
+    }
+
+    #[test]
+    fn a_name_is_the_same_with_a_port_and_in_capitals() {
+        for (host, wanted) in [
+            ("Weir.Example.NET:443", "weir.example.net"),
+            ("[2001:DB8::1]:80", "2001:db8::1"),
+            ("192.0.2.1", "192.0.2.1"),
+            ("", ""),
+            ("a b", ""),
+        ] {
+            assert_eq!(name(host), wanted);
         }
     }
 }
