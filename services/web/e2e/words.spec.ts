@@ -79,4 +79,22 @@ test.describe('errors', () => {
     await answered(page);
     await expect(page.getByRole('alert')).toHaveCount(0);
   });
+
+  test('a server that asks for a token gets it, and nobody else does', async ({ page }) => {
+    const problem = { type: 'urn:weir:problem:token', title: 'Who asks needs a token', status: 401, detail: 'weir token create NAME makes one' };
+    await page.route('**/api/v1/query', (route) =>
+      route.request().headers()['authorization'] === 'Bearer right'
+        ? route.continue()
+        : route.fulfill({ status: 401, contentType: 'application/problem+json', json: problem }),
+    );
+    await page.goto('/?last=1h');
+    await page.getByLabel('Token').fill('wrong');
+    await page.getByLabel('Token').press('Enter');
+    await expect(page.getByText('Weir token create NAME makes one.')).toBeVisible();
+    await page.getByLabel('Token').fill(' right ');
+    await page.getByLabel('Token').press('Enter');
+    await settled(page);
+    await page.reload();
+    await settled(page);
+  });
 });

@@ -1,9 +1,17 @@
 // Questions to the API, and what may become of them: an answer, a problem in the API's words, or no word at all.
 import createClient from 'openapi-fetch';
 import type { paths } from './schema';
+import { authorization } from './token';
 import type { Answer, Problem, Request } from './types';
 
 const client = createClient<paths>({ baseUrl: location.origin });
+client.use({
+  onRequest({ request }) {
+    const token = authorization();
+    if (token !== null) request.headers.set('Authorization', token);
+    return request;
+  },
+});
 
 export type Failure = { kind: 'problem'; problem: Problem } | { kind: 'away' } | { kind: 'strange'; status: number };
 export type Outcome<T> = { ok: true; value: T } | { ok: false; failure: Failure };
