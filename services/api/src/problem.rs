@@ -139,6 +139,7 @@ impl From<AskError> for Problem {
     fn from(error: AskError) -> Self {
         // What ClickHouse says may hold names of its own machines; whoever runs Weir finds it in the log.
         tracing::warn!(%error, "a question has no answer");
+
         match &error {
             AskError::Store(error @ StoreError::Refused { .. }) if error.is_too_much() => Self::new(
                 StatusCode::UNPROCESSABLE_ENTITY,

@@ -80,10 +80,10 @@ fn named(answer: &Answer) -> impl Iterator<Item = (impl Iterator<Item = String>,
     rows.chain(other).map(|(keys, row)| (keys.into_iter(), row))
 }
 
-/// All of a row but its names and its series, in the order in which JSON has them; what lies within another has both names.
+/// All of a row but its names, number and series, in the order in which JSON has them; what lies within another has both names.
 fn amounts(row: &Row) -> Vec<(String, String)> {
     let Ok(Value::Object(all)) = serde_json::to_value(row) else { return Vec::new() };
-    let fields = all.into_iter().filter(|(name, _)| !matches!(name.as_str(), "keys" | "series"));
+    let fields = all.into_iter().filter(|(name, _)| !matches!(name.as_str(), "keys" | "asn" | "series"));
     let flat = fields.flat_map(|(name, value)| match value {
         Value::Object(inner) => {
             inner.into_iter().map(|(part, value)| (format!("{name}_{part}"), value.to_string())).collect()

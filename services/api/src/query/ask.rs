@@ -14,7 +14,7 @@ use thiserror::Error;
 use weir_store::{Store, StoreError};
 
 /// Samples in a slot below which it is rough (docs/counting.md, "95th percentile").
-const ROUGH: u64 = 400;
+pub(crate) const ROUGH: u64 = 400;
 
 /// Why there is no answer.
 #[derive(Debug, Error)]
@@ -75,6 +75,7 @@ pub async fn ask(store: &Store, question: &Question) -> Result<Answer> {
         rows::<NotIn>(store, query.other_observation(window)),
     )?;
     let total = total.into_iter().next().ok_or(AskError::NoTotal)?.said;
+    let by_as = question.by.contains(&Dimension::As);
     let mut answer = Answer {
         table: window.table.name,
         from: window.from,
@@ -88,13 +89,16 @@ pub async fn ask(store: &Store, question: &Question) -> Result<Answer> {
         peaks: None,
         previous: None,
         other: detail.other.then(|| total.without(top.iter().map(|row| &row.sums)).row(Vec::new())),
-        rows: top.iter().map(|row| row.sums.row(row.keys.clone())).collect(),
+        rows: top
+            .iter()
+            .map(|row| Row { asn: by_as.then_some(row.asn), ..row.sums.row(row.keys.clone()) })
+            .collect(),
         total: total.row(Vec::new()),
         unknown_rate,
         other_observation,
     };
     if detail.any() {
-        let found = Found { store, query: &query, top: &top, by_as: question.by.contains(&Dimension::As) };
+        let found = Found { store, query: &query, top: &top, by_as };
         let (series, peaks, previous) =
             tokio::try_join!(found.series(detail), found.peaks(detail), found.previous(detail))?;
         series.into_iter().for_each(|series| series.put(&mut answer));
@@ -104,7 +108,8 @@ pub async fn ask(store: &Store, question: &Question) -> Result<Answer> {
     Ok(answer)
 }
 
-async fn rows<T: DeserializeOwned>(store: &Store, statement: Statement) -> Result<Vec<T>> {
+/// The rows that a statement gives.
+pub(crate) async fn rows<T: DeserializeOwned>(store: &Store, statement: Statement) -> Result<Vec<T>> {
     let Statement { sql, parameters } = statement;
     let parameters: Vec<_> = parameters.iter().map(|(name, value)| (name.as_str(), value)).collect();
     Ok(store.query_bound(&sql, &parameters).await?)

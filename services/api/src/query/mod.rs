@@ -12,9 +12,10 @@ mod limits;
 mod measures;
 pub mod period;
 pub mod request;
-mod sql;
+pub(crate) mod sql;
 
 pub use ask::{AskError, ask};
+pub(crate) use ask::{ROUGH, rows};
 
 use field::Dimension;
 use interval::Slots;
@@ -134,6 +135,9 @@ impl Counted {
 pub struct Row {
     /// Values of the dimensions, in the order asked.
     pub keys: Vec<String>,
+    /// Number of the origin AS, where rows are grouped by it; 0: own or unknown.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub asn: Option<u32>,
     /// Bytes in.
     pub bytes_in: u64,
     /// Bytes out.

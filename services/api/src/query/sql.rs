@@ -138,7 +138,7 @@ impl<'q> Query<'q> {
 
     /// The largest slot and that of this rank, with the samples of each.
     pub fn peaks(&self, window: &Window, rank: u32, of: Of<'_>) -> Statement {
-        let slot = format!("intDiv(toUInt32(t.time) - {{from:UInt32}}, {PEAK_SLOT})");
+        let slot = format!("toUInt32(intDiv(toUInt32(t.time) - {{from:UInt32}}, {PEAK_SLOT}))");
         let sorted =
             |side| format!("arrayReverseSort(groupArray((bytes_{side}, samples_{side}))) AS slots_{side}");
         let inner = format!("SELECT row, {}, {}", sorted("in"), sorted("out"));
@@ -147,6 +147,45 @@ impl<'q> Query<'q> {
                      slots_in[{rank:UInt32}] AS p95_in, slots_out[{rank:UInt32}] AS p95_out";
         let slots = self.slots(window, &slot, of, "rate > 1000");
         slots.wrapped(&inner, "WHERE row > 0 GROUP BY row").wrapped(outer, "").with("rank", rank)
+    }
+
+    /// What is left of each provider's slots where rows are taken out of them, one at a time: the largest and that of a rank, with and without. A link
+    /// without a provider is one of its own.
+    pub fn without(&self, window: &Window, rank: u32, slots: u32, rows: Of<'_>) -> Statement {
+        const PROVIDER: &str = "if(l.provider = '', l.link, l.provider)";
+        let slot = format!("toUInt32(intDiv(toUInt32(t.time) - {{from:UInt32}}, {PEAK_SLOT}))");
+        let sides = ["in", "out"].map(|side| of_side(side, "rate > 1000")).join(", ");
+        let dense = |side| {
+            format!(
+                "groupArrayInsertAt(0, {slots})(bytes_{side}, slot) AS bytes_{side}, \
+                 groupArrayInsertAt(0, {slots})(samples_{side}, slot) AS samples_{side}"
+            )
+        };
+        let per_provider = |of: Of<'_>| {
+            let select = format!("{} AS row, {PROVIDER} AS provider, s.slot AS slot, {sides}", self.row(of));
+            let body = Body { which: OBSERVED, slot: Some(&slot), ases: of.ases() };
+            let slots = of.bound(self.statement(window, &select, &body, "GROUP BY row, provider, slot"));
+            let select = format!("SELECT row, provider, {}, {}", dense("in"), dense("out"));
+            slots.wrapped(&select, "WHERE row > 0 GROUP BY row, provider")
+        };
+        let (all, of_rows) = (per_provider(Of::Total), per_provider(rows));
+        let ranked = |side: &str| {
+            format!(
+                "arrayReverseSort(arrayZip(t.bytes_{side}, t.samples_{side})) AS all_{side}, \
+                 arrayReverseSort(arrayMap((t, m) -> t - least(t, m), t.bytes_{side}, m.bytes_{side})) AS left_{side}"
+            )
+        };
+        let sql = format!(
+            "SELECT row, provider, all_in[{{rank:UInt32}}] AS p95_in, all_out[{{rank:UInt32}}] AS p95_out, \
+             left_in[{{rank:UInt32}}] AS left_p95_in, left_out[{{rank:UInt32}}] AS left_p95_out, bytes_in, bytes_out \
+             FROM (SELECT m.row AS row, m.provider AS provider, arraySum(m.bytes_in) AS bytes_in, arraySum(m.bytes_out) AS bytes_out, \
+             {}, {} FROM ({}) AS m INNER JOIN ({}) AS t ON t.provider = m.provider) ORDER BY row, provider",
+            ranked("in"),
+            ranked("out"),
+            of_rows.sql,
+            all.sql
+        );
+        Statement { sql, ..of_rows }.with("rank", rank)
     }
 
     /// Bytes and samples in slots; samples are those of flows with such a rate.

@@ -1,5 +1,6 @@
 //! The tree of paths. Each file is a path.
 
+mod candidates;
 mod columns;
 mod exporters;
 mod links;
@@ -51,6 +52,7 @@ pub fn tree() -> (Router<Api>, utoipa::openapi::OpenApi) {
         .routes(routes!(query::post))
         .routes(routes!(columns::get))
         .routes(routes!(exporters::get))
+        .routes(routes!(candidates::get))
         .routes(routes!(links::get))
         .routes(routes!(links::put, links::delete));
     let (router, document) =

@@ -1,0 +1,31 @@
+//! `GET /api/v1/candidates`
+
+use crate::Api;
+use crate::candidates::{self, Asked, AskedError, Candidates};
+use crate::problem::Problem;
+use crate::query::request::read;
+use axum::Json;
+use axum::extract::rejection::QueryRejection;
+use axum::extract::{Query, State};
+
+/// Where to peer: ASes by what they cost on transit.
+#[utoipa::path(
+    get,
+    path = "/candidates",
+    operation_id = "candidates",
+    params(Asked),
+    responses((status = 200, description = "The ASes", body = Candidates), Problem)
+)]
+pub async fn get(
+    State(api): State<Api>,
+    asked: Result<Query<Asked>, QueryRejection>,
+) -> Result<Json<Candidates>, Problem> {
+    let Query(asked) = asked.map_err(|rejection| Problem::question("", rejection.body_text()))?;
+    let question = asked.question(api.kept()).map_err(|error| match error {
+        AskedError::Request(error) => Problem::from(error),
+        AskedError::NoSlots => Problem::question("/from", error.to_string()),
+    })?;
+    // It was read within the question already.
+    let filter = read(asked.filter.as_deref().unwrap_or_default()).unwrap_or_default();
+    Ok(Json(api.ask(|store| async move { candidates::ask(&store, &question, filter).await }).await?))
+}

@@ -1,0 +1,179 @@
+//! Where to peer, on the real engine: what is saved against percentiles that are worked out here, slot by slot.
+#![allow(clippy::unwrap_used)]
+
+mod engine;
+mod served;
+
+use serde_json::Value as Json;
+use served::Served;
+use std::collections::BTreeMap;
+use std::time::{SystemTime, UNIX_EPOCH};
+use weir_schemas::rollup::{LinkMemberRow, LinkRow, tables};
+use weir_schemas::value::Slot;
+use weir_schemas::{Connectivity, Direction, Ip, Observation, SamplingKind};
+use weir_store::Store;
+
+const EDGE: Ip = Ip::v4([192, 0, 2, 1]);
+const SLOTS: u32 = 288;
+/// Provider, and what interfaces 1 to 4 are for. Two links are of one provider: one bill.
+const LINKS: [(&str, &str, Connectivity); 4] = [
+    ("a1", "A", Connectivity::Transit),
+    ("a2", "A", Connectivity::Transit),
+    ("b \\ it's", "", Connectivity::Transit),
+    ("lan", "IX", Connectivity::Ix),
+];
+
+/// AS, interface, direction, slot, packets of 1000 bytes at 1 in 10.
+type Side = (u32, u32, Direction, u32, u64);
+
+fn sides() -> Vec<Side> {
+    let mut all = Vec::new();
+    for slot in 0..SLOTS {
+        let busy = slot % 12 < 6;
+        // Sends most, but never when it is busy: it saves little. The other one is what peaks are made of.
+        all.push((100, 1, Direction::In, slot, if busy { 50 } else { 980 }));
+        all.push((200, 2, Direction::In, slot, if busy { 1000 } else { 20 }));
+        all.push((200, 4, Direction::In, slot, 7));
+        all.push((300, 3, Direction::Out, slot, u64::from(slot % 7) * 40));
+        all.push((300, 3, Direction::In, slot, 30));
+        // Own or unknown is no AS to peer with, and is billed.
+        all.push((0, 1, Direction::In, slot, 11));
+    }
+    all
+}
+
+async fn fill(store: &mut Store, start: u32) {
+    let mut rows = Vec::new();
+    for (asn, if_index, direction, slot, packets) in sides() {
+        LinkRow {
+            time: Slot(start + slot * 300),
+            exporter: EDGE,
+            if_index,
+            direction,
+            observation: Observation::Ingress,
+            family: 4,
+            asn,
+            sampling_interval: 10_000,
+            sampling_kind: SamplingKind::Packet,
+            bytes: packets as i64 * 1000,
+            packets: packets as i64,
+            flows: 1,
+            q: i128::from(packets) * 1_000_000,
+            ..LinkRow::default()
+        }
+        .put_row(&mut rows);
+    }
+    let mut links = Vec::new();
+    for (if_index, (link, provider, connectivity)) in (1..).zip(LINKS) {
+        let row = LinkMemberRow {
+            exporter: EDGE,
+            if_index,
+            link,
+            provider,
+            connectivity,
+            version: 1,
+            ..LinkMemberRow::default()
+        };
+        LinkMemberRow { valid_to: Slot(u32::MAX), ..row }.put_row(&mut links);
+    }
+    for (name, rows) in [("links_5m", rows), ("links", links)] {
+        let table = tables().find(|table| table.name == name).unwrap();
+        store.insert(table, rows.into(), name).await.unwrap();
+    }
+}
+
+/// Of 288 slots 14 are dropped.
+fn p95(mut slots: Vec<u64>) -> u64 {
+    slots.sort_unstable_by(|a, b| b.cmp(a));
+    slots[14]
+}
+
+/// In and out of what is picked on these interfaces.
+fn percentiles(interfaces: &[u32], picked: impl Fn(u32) -> bool) -> [u64; 2] {
+    [Direction::In, Direction::Out].map(|direction| {
+        let mut slots = vec![0; SLOTS as usize];
+        for (_, _, _, slot, packets) in sides()
+            .iter()
+            .filter(|side| side.2 == direction && interfaces.contains(&side.1) && picked(side.0))
+        {
+            slots[*slot as usize] += packets * 10_000;
+        }
+        p95(slots)
+    })
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 3)]
+async fn ases_come_by_what_is_billed_less_without_them() {
+    engine::with(async |mut store, ending| {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs() as u32;
+        // No whole hour, so that five minutes are the coarsest.
+        let start = now / 3600 * 3600 - 2 * 86_400 + 300;
+        fill(&mut store, start).await;
+        let api = Served::over(store).await;
+        let time = |seconds: u32| jiff::Timestamp::from_second(seconds.into()).unwrap().to_string();
+        let path = format!("/api/v1/candidates?from={}&to={}", time(start), time(start + SLOTS * 300));
+        let reply = api.send("GET", &path, &[], "");
+        assert_eq!(reply.status, 200, "{}", reply.text);
+        let answer = reply.json();
+        assert_eq!((&answer["slots"], &answer["table"]), (&SLOTS.into(), &"links_5m".into()));
+        let candidates = answer["candidates"].as_array().unwrap();
+        let mut saved = BTreeMap::new();
+        for candidate in candidates {
+            let asn = candidate["asn"].as_u64().unwrap() as u32;
+            let mut sum = 0;
+            for transit in candidate["transits"].as_array().unwrap() {
+                let interfaces: &[u32] = if transit["provider"] == "A" { &[1, 2] } else { &[3] };
+                let [all, left] =
+                    [percentiles(interfaces, |_| true), percentiles(interfaces, |other| other != asn)];
+                let told = |key: &str| transit[key].as_u64().unwrap();
+                assert_eq!([told("p95_in"), told("p95_out")], all, "{transit}");
+                assert_eq!([told("left_p95_in"), told("left_p95_out")], left, "{transit}");
+                assert_eq!(told("saved"), all[0].max(all[1]) - left[0].max(left[1]), "{transit}");
+                sum += told("saved");
+            }
+            assert_eq!(candidate["saved"], sum);
+            saved.insert(asn, sum);
+        }
+        let order: Vec<_> = candidates.iter().map(|one| one["asn"].as_u64().unwrap()).collect();
+        assert_eq!(order, [300, 200, 100], "{saved:?}");
+        // It sends most of all, and peaks are made by another.
+        assert!(
+            saved[&100] < saved[&200]
+                && candidates[2]["bytes_in"].as_u64() > candidates[1]["bytes_in"].as_u64()
+        );
+        assert_eq!(
+            candidates[0]["transits"][0]["provider"], "b \\ it's",
+            "a link without a provider is billed alone"
+        );
+        let met: Vec<&Json> = candidates.iter().flat_map(|one| one["met"].as_array().unwrap()).collect();
+        assert_eq!(
+            (met.len(), &met[0]["link"], &met[0]["bytes_in"]),
+            (1, &"lan".into(), &(7 * 10_000 * u64::from(SLOTS)).into())
+        );
+        let [boundary, over] = ["bytes_boundary", "bytes_in"].map(|key| candidates[1][key].as_u64().unwrap());
+        assert_eq!(boundary - over, 7 * 10_000 * u64::from(SLOTS));
+
+        for (query, status, pointer) in [
+            ("last=4m", 422, "/from"),
+            ("top=0", 422, "/top"),
+            ("top=201", 422, "/top"),
+            ("last=1d&from=2026-01-01T00:00:00Z", 422, "/last"),
+            ("filter=exporter+%3D+%27edge%27+AND", 422, "/filter"),
+            ("lst=1d", 422, ""),
+            ("filter=exporter+%3D+%27%27%27", 422, "/filter"),
+        ] {
+            let reply = api.send("GET", &format!("/api/v1/candidates?{query}"), &[], "");
+            assert_eq!(
+                (reply.status, reply.json()["pointer"].as_str().unwrap()),
+                (status, pointer),
+                "{query}: {}",
+                reply.text
+            );
+        }
+        let none = api.send("GET", "/api/v1/candidates?last=1h&filter=exporter+%3D+nobody", &[], "");
+        assert_eq!((none.status, &none.json()["candidates"]), (200, &Json::Array(Vec::new())));
+        api.end().await;
+        ending.end().await;
+    })
+    .await;
+}
