@@ -28,25 +28,29 @@ stop() {
 trap stop INT TERM EXIT
 
 flags=(--databases)
-[ "$demo" = 0 ] || flags+=(--demo)
+# The past is written once; later starts go on where the last one ended.
+rate=60
+[ "$demo" = 0 ] || flags+=(--demo --history 24 --history-rate "$rate")
 [ -z "${WEIR_CONFIG:-}" ] || flags+=(--config "$WEIR_CONFIG")
 unset WEIR_CONFIG
 "$bin/weir-loadtest" stack up --standalone --dir "$dir" --detach "${flags[@]}"
 stack="$(sed -nE 's/^ *"pid": ([0-9]+),?$/\1/p' "$dir/stack.json" | head -n 1)"
 
 if [ "$demo" != 0 ]; then
-    "$bin/weir-loadtest" generate --stack "$dir" --demo --rate 2000 --ledger "$dir/ledger.json" >"$dir/generate.log" 2>&1 &
+    "$bin/weir-loadtest" generate --stack "$dir" --demo --rate "$rate" --ledger "$dir/ledger.json" >"$dir/generate.log" 2>&1 &
     generator=$!
 fi
 
+look="Look: http://127.0.0.1:8480/"
+[ "$demo" = 0 ] || look+=" (a day of generated traffic is decoded within a minute)"
 cat <<END
 
 Weir runs. Point routers at UDP ports 2055, 4739 or 6343 of this machine (any protocol on any port); it listens on loopback until you
 write ingest.addresses = ["0.0.0.0", "::"] into a file and start with WEIR_CONFIG=FILE make run.
 
-Look: http://127.0.0.1:8480/
+$look
 
-Ask, in another terminal (the last two minutes, in which flows still come, are left out: give it three minutes for a first full answer):
+Ask, in another terminal (the last two minutes, in which flows still come, are left out):
 
     $bin/weir --config $dir/weir.toml query                                  # top ASes by link
     $bin/weir --config $dir/weir.toml query --by provider,connectivity

@@ -7,6 +7,7 @@ pub mod encode;
 pub mod freshness;
 mod garbage;
 pub mod generate;
+pub mod history;
 pub mod ledger;
 pub mod network;
 pub mod pace;

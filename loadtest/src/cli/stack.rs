@@ -9,6 +9,9 @@ use std::path::{Path, PathBuf};
 use std::process::{ExitCode, Stdio};
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
+use weir_bus::EmbeddedConfig;
+use weir_loadtest::generate::now_ns;
+use weir_loadtest::history::{self, Past};
 use weir_stack::local::{Options, Ports};
 use weir_stack::{Description, Home, Local, Signal, kafka, scrape};
 
@@ -72,6 +75,12 @@ pub struct Up {
     /// Configure what the generated network's flows are enriched with: AS and country databases, names, links.
     #[arg(long)]
     demo: bool,
+    /// Give the generated network a past of so many hours, where nothing is there yet: as raw records, which are decoded when it starts.
+    #[arg(long, value_name = "HOURS", requires_all = ["standalone", "demo"])]
+    history: Option<u32>,
+    /// Flows a second of the past, in the busiest hour of the day.
+    #[arg(long, default_value_t = 60.0, requires = "history")]
+    history_rate: f64,
     /// Look ASes and countries up in the databases that scripts/fetch-asn.sh has fetched; --demo does so too.
     #[arg(long)]
     databases: bool,
@@ -137,6 +146,7 @@ impl Up {
         }
         let runtime = runtime()?;
         let stop = stop(&runtime, None)?;
+        self.begin()?;
         let mut stack = Local::up(self.options()?)?;
         let description = stack.description();
         print(format_args!(
@@ -152,6 +162,21 @@ impl Up {
         }
         stack.down()?;
         Ok(ExitCode::SUCCESS)
+    }
+
+    /// Writes the past, if one is asked for.
+    fn begin(&self) -> Result<()> {
+        let Some(hours) = self.history else { return Ok(()) };
+        let (world, to_ns) = (self.network.world()?, now_ns());
+        let from_ns = to_ns - i64::from(hours) * 3_600_000_000_000;
+        let past = Past { from_ns, to_ns, rate: self.history_rate, seed: self.network.seed };
+        let defaults = EmbeddedConfig::default();
+        let partitions = self.bus_partitions.unwrap_or(defaults.partitions);
+        let embedded = EmbeddedConfig { path: self.dir.join("bus"), partitions, ..defaults };
+        if let Some(flows) = history::begin(embedded, &world, &self.network.exporters(&world), &past)? {
+            print(format_args!("a past of {hours} hours was written: {flows} flows\n"))?;
+        }
+        Ok(())
     }
 
     /// Starts this command once more, without `--detach`, in a process group of its own. Who ends this one before all is ready ends that one, too.
