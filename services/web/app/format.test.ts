@@ -37,5 +37,6 @@ test('shares, ratios, bounds and changes say what they can and no more', () => {
   expect(plain(change(112, 100))).toBe('+12 %');
   expect(plain(change(98, 100))).toBe('−2.0 %');
   expect(plain(change(5000, 100))).toBe('× 50');
+  expect(plain(change(5_000_000, 1))).toBe('> × 1000');
   expect(change(1, 0)).toBe('new');
 });

@@ -62,6 +62,8 @@ export function bound(value: number, low: number, high: number): string {
 export function change(now: number, before: number): string {
   if (before === 0) return now === 0 ? '–' : 'new';
   const part = now / before - 1;
+  // Little was there before, as after a start: how many times that is says nothing.
+  if (part >= 999) return `>${NARROW}×${NARROW}1000`;
   if (part >= 9.995) return `×${NARROW}${Math.round(now / before).toString()}`;
   const value = Math.abs(part * 100);
   return `${part < 0 ? '−' : '+'}${value.toFixed(value < 9.95 ? 1 : 0)}${NARROW}%`;
