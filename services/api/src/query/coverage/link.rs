@@ -51,26 +51,26 @@ enum Kind {
     Short,
     /// About as long as every path has to carry.
     Middling,
-    /// Full ones and short ones in turns.
-    Talk,
+    /// Full ones, so many in 100, among short ones: where lengths differ most within a record, and Q is hardest to tell.
+    Talk(u64),
 }
 
 impl Kind {
     fn of(random: &mut Random) -> Self {
         match random.below(10) {
-            0..4 => Self::Bulk,
-            4..7 => Self::Short,
-            7 => Self::Middling,
-            _ => Self::Talk,
+            0..3 => Self::Bulk,
+            3..5 => Self::Short,
+            5 => Self::Middling,
+            _ => Self::Talk(5 + random.below(91)),
         }
     }
 
     fn length(self, random: &mut Random) -> u16 {
         let (from, to) = match self {
             Self::Bulk if random.below(100) < 92 => (1500, 1500),
-            Self::Talk if random.below(2) == 0 => (1500, 1500),
+            Self::Talk(full) if random.below(100) < full => (1500, 1500),
             Self::Bulk => (40, 1500),
-            Self::Short | Self::Talk => (40, 100),
+            Self::Short | Self::Talk(_) => (40, 100),
             Self::Middling => (512, 640),
         };
         (from + random.below(to - from + 1)) as u16
@@ -209,4 +209,24 @@ fn every_sampler_takes_one_in_so_many() {
         taken.len()
     });
     assert_eq!(each.sum::<usize>(), 1_000_000, "each packet is taken from one start");
+}
+
+#[test]
+fn a_flow_of_which_anything_is_sampled_is_sampled_several_times() {
+    let mut random = Random::new(9);
+    let mut taken = Vec::new();
+    for (packets, several) in [(1000, 1.5), (30_000, 2.5), (300_000, 3.0)] {
+        let (mut samples, mut records) = (0, 0);
+        for _ in 0..20 {
+            let link = Link::of(&mut random, 0.5, packets);
+            link.by_chance(&mut random, 100, &mut taken);
+            samples += taken.len();
+            let mut flows: Vec<_> = taken.iter().map(|place| link.packets[*place].flow).collect();
+            flows.sort_unstable();
+            flows.dedup();
+            records += flows.len();
+        }
+        let each = samples as f64 / records as f64;
+        assert!(each >= several, "{packets} packets: {each} samples a record");
+    }
 }
