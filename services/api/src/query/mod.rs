@@ -6,6 +6,8 @@
 
 mod ask;
 mod condition;
+#[cfg(test)]
+mod coverage;
 pub mod field;
 pub mod interval;
 mod limits;
