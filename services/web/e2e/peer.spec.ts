@@ -68,7 +68,7 @@ test('a name is text on the page and no formula in the CSV, and what few samples
   await settled(page);
   const first = page.locator('tbody tr').first();
   await expect(first).toContainText(name);
-  await expect(first).toContainText(/few samples, about 1\.00\u202fGbit\/s/);
+  await expect(first).toContainText(/few samples, about\s1\.00\sGbit\/s/);
   await page.getByRole('button', { name: /^Transits of AS/ }).first().click();
   await expect(page.getByText('then why does it still come over transit?')).toBeVisible();
   expect(await page.locator('main img').count()).toBe(0);
