@@ -2,6 +2,8 @@ import { svelte } from '@sveltejs/vite-plugin-svelte';
 import tailwindcss from '@tailwindcss/vite';
 import { defineConfig } from 'vitest/config';
 
+const api = process.env['WEIR_API'] ?? 'http://127.0.0.1:8480';
+
 export default defineConfig({
   plugins: [tailwindcss(), svelte()],
   build: {
@@ -12,7 +14,8 @@ export default defineConfig({
   },
   server: {
     // `npm run dev` asks the API of a `make run` beside it.
-    proxy: { '/api': { target: process.env['WEIR_API'] ?? 'http://127.0.0.1:8480', changeOrigin: true } },
+    // To it the page is its own: one of another origin gets no answer.
+    proxy: { '/api': { target: api, changeOrigin: true, headers: { origin: api } } },
   },
   test: { include: ['app/**/*.test.ts'] },
 });

@@ -30,6 +30,11 @@ export function bytes(amount: number): string {
   return bits(amount).replace('bit/s', 'B');
 }
 
+/** A count, with its thousands apart. */
+export function count(amount: number): string {
+  return amount.toFixed(0).replace(/\B(?=(\d{3})+$)/g, NARROW);
+}
+
 /** Bits a second of bytes over seconds. */
 export function rate(amount: number, seconds: number): number {
   return (amount * 8) / Math.max(seconds, 1);

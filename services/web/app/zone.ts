@@ -48,9 +48,14 @@ function dayAndYear(seconds: number, zone: Zone): string {
   return new Intl.DateTimeFormat('en-GB', format).format(seconds * 1000);
 }
 
+/** A moment. */
+export function stamp(seconds: number, zone: Zone): string {
+  return `${dayAndYear(seconds, zone)}, ${clock(seconds, zone)}`;
+}
+
 /** From when to when, with the day once where it is one. */
 export function span(from: number, to: number, zone: Zone): string {
-  const begins = `${dayAndYear(from, zone)}, ${clock(from, zone)}`;
+  const begins = stamp(from, zone);
   const sameDay = dayAndYear(from, zone) === dayAndYear(to, zone);
   return `${begins} – ${sameDay ? '' : `${dayAndYear(to, zone)}, `}${clock(to, zone)}`;
 }

@@ -25,6 +25,7 @@ test('with nothing classified the page says so, and shows all interfaces meanwhi
   });
   await page.goto('/?last=1h');
   await expect(page.getByRole('heading', { name: 'Nothing is classified yet' })).toBeVisible();
+  await expect(page.getByRole('link', { name: 'Say what the links are' })).toHaveAttribute('href', '/links');
   await page.getByRole('button', { name: 'Show all interfaces meanwhile' }).click();
   await expect(page).toHaveURL('/?last=1h&scope=all');
   await settled(page);

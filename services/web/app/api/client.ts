@@ -2,7 +2,7 @@
 import createClient from 'openapi-fetch';
 import type { paths } from './schema';
 import { authorization } from './token';
-import type { Answer, Problem, Request } from './types';
+import type { Answer, Candidates, CandidatesAsked, Exporters, Links, Problem, Request, Said } from './types';
 
 const client = createClient<paths>({ baseUrl: location.origin });
 client.use({
@@ -23,12 +23,13 @@ function isProblem(body: unknown): body is Problem {
 /** Waits for an answer of whatever kind; only an end by the signal is thrown on. */
 async function outcome<T>(
   asked: Promise<{ data?: unknown; error?: unknown; response: Response }>,
-  is: (data: unknown) => data is T,
+  read: (data: unknown, response: Response) => T | null,
   signal: AbortSignal,
 ): Promise<Outcome<T>> {
   try {
     const { data, error, response } = await asked;
-    if (is(data)) return { ok: true, value: data };
+    const value = response.ok ? read(data, response) : null;
+    if (value !== null) return { ok: true, value };
     if (isProblem(error)) return { ok: false, failure: { kind: 'problem', problem: error } };
     return { ok: false, failure: { kind: 'strange', status: response.status } };
   } catch (error) {
@@ -37,13 +38,44 @@ async function outcome<T>(
   }
 }
 
-const isAnswer = (data: unknown): data is Answer => typeof data === 'object' && data !== null && 'rows' in data;
-const isFile = (data: unknown): data is Blob => data instanceof Blob;
+/** An answer that has a list of this name is of the shape that the API describes. */
+function having<T>(list: keyof T & string): (data: unknown) => T | null {
+  const is = (data: unknown): data is T => typeof data === 'object' && data !== null && Array.isArray(Reflect.get(data, list));
+  return (data) => (is(data) ? data : null);
+}
+
+const file = (data: unknown): Blob | null => (data instanceof Blob ? data : null);
+
+/** What was said is said; whether questions know it by now is told by the status. */
+const known = (_: unknown, response: Response): { known: boolean } => ({ known: response.status !== 202 });
 
 export function ask(body: Request, signal: AbortSignal): Promise<Outcome<Answer>> {
-  return outcome(client.POST('/api/v1/query', { body, signal }), isAnswer, signal);
+  return outcome(client.POST('/api/v1/query', { body, signal }), having<Answer>('rows'), signal);
 }
 
 export function askForSheet(body: Request, signal: AbortSignal): Promise<Outcome<Blob>> {
-  return outcome(client.POST('/api/v1/query', { body, signal, headers: { Accept: 'text/csv' }, parseAs: 'blob' }), isFile, signal);
+  return outcome(client.POST('/api/v1/query', { body, signal, headers: { Accept: 'text/csv' }, parseAs: 'blob' }), file, signal);
+}
+
+export function links(signal: AbortSignal): Promise<Outcome<Links>> {
+  return outcome(client.GET('/api/v1/links', { signal }), having<Links>('links'), signal);
+}
+
+/** Saying something is never broken off. */
+const throughout = new AbortController().signal;
+
+export function classify(id: string, body: Said): Promise<Outcome<{ known: boolean }>> {
+  return outcome(client.PUT('/api/v1/links/{id}', { params: { path: { id } }, body }), known, throughout);
+}
+
+export function takeBack(id: string): Promise<Outcome<{ known: boolean }>> {
+  return outcome(client.DELETE('/api/v1/links/{id}', { params: { path: { id } }, parseAs: 'text' }), known, throughout);
+}
+
+export function candidates(query: CandidatesAsked, signal: AbortSignal): Promise<Outcome<Candidates>> {
+  return outcome(client.GET('/api/v1/candidates', { params: { query }, signal }), having<Candidates>('candidates'), signal);
+}
+
+export function exporters(signal: AbortSignal): Promise<Outcome<Exporters>> {
+  return outcome(client.GET('/api/v1/exporters', { signal }), having<Exporters>('exporters'), signal);
 }

@@ -1,0 +1,116 @@
+import type { Links } from '../app/api/types';
+import { aside, links, takeBack } from './aside';
+import { expect, settled, test } from './page';
+
+const traffic = (name: string) => `/?last=1h&connectivity=customer&filter=${encodeURIComponent(`link = "${name}"`)}`;
+
+test('a proposal is confirmed by one click, which changes the past, and is taken back', async ({ page, request }) => {
+  test.slow();
+  const { exporter, exporter_name, if_index, name } = await aside(request, 'e2e-confirmed', 0);
+  const before = new Set((await links(request)).links.map((link) => link.id));
+  try {
+    await page.goto('/links');
+    await settled(page);
+    const row = page.getByRole('table', { name: 'Interfaces on no link' }).getByRole('row').filter({ hasText: `${exporter_name} ${name}` });
+    await expect(row).toContainText('Proposal');
+    await expect(row).toContainText('because its description says customer.');
+    await row.getByRole('button', { name: 'Confirm' }).click();
+    await expect(page.getByRole('status')).toContainText(' is said');
+    await expect(row).toHaveCount(0);
+    const said = (await links(request)).links.find((link) => !before.has(link.id) && link.members.some((one) => one.exporter === exporter && one.if_index === if_index));
+    if (!said) throw new Error('nothing was said');
+    expect(said).toMatchObject({ said_by: 'person', connectivity: 'customer' });
+
+    await page.goto(traffic(said.name));
+    await settled(page);
+    await expect(page.locator('tfoot tr').last()).toContainText('bit/s');
+
+    await page.goto('/links');
+    await settled(page);
+    const link = page.getByRole('table', { name: 'Links' }).locator('tr').filter({ has: page.getByRole('rowheader', { name: said.name }), hasText: 'A person' });
+    await link.getByRole('button', { name: 'Take back' }).click();
+    await link.getByRole('button', { name: 'Yes, take it back' }).click();
+    await expect(page.getByRole('status')).toContainText('is taken back');
+    await page.goto(traffic(said.name));
+    await expect(page.getByRole('heading', { name: 'No traffic in this range with these filters' })).toBeVisible();
+  } finally {
+    const after = (await links(request)).links.filter((link) => link.said_by === 'person' && link.members.some((one) => one.exporter === exporter && one.if_index === if_index));
+    await takeBack(request, ...after.map((link) => link.id));
+  }
+});
+
+test('the address has which link is edited, and going back closes it', async ({ page }) => {
+  await page.goto('/links');
+  await settled(page);
+  await page.getByRole('button', { name: /^Edit / }).first().click();
+  await expect(page).toHaveURL(/edit=/);
+  const dialog = page.getByRole('dialog');
+  await expect(dialog.getByLabel('Name')).toBeFocused();
+  await page.keyboard.press('Escape');
+  await expect(dialog).toHaveCount(0);
+  await expect(page).toHaveURL('/links');
+});
+
+test.describe('errors', () => {
+  test.use({ expected: [/Failed to load resource/] });
+
+  test('what is refused is said at its field', async ({ page, request }) => {
+    const taken = await aside(request, 'e2e-taken', 1);
+    const free = await aside(request, 'e2e-free', 2);
+    const { exporter, if_index } = taken;
+    const data = { name: 'E2E taken', connectivity: 'customer', members: [{ exporter, if_index }] };
+    try {
+      expect((await request.put('/api/v1/links/e2e-taken', { data })).status()).toBe(200);
+      await page.goto(`/links?classify=${encodeURIComponent(`${free.exporter} ${String(free.if_index)}`)}`);
+      const dialog = page.getByRole('dialog');
+      await dialog.getByLabel('Name').fill('E2E refused');
+      await dialog.getByLabel('Add an interface').selectOption('By its address and index');
+      const second = dialog.getByRole('listitem').last();
+      await second.getByLabel("Exporter's address").fill(exporter);
+      await second.getByLabel('ifIndex').fill(String(if_index));
+      await dialog.getByRole('button', { name: 'Save' }).click();
+      await expect(second.getByRole('alert')).toContainText("is on the link 'E2E taken' at that time");
+      await second.getByRole('button', { name: 'Remove' }).click();
+      await dialog.getByLabel('Price').fill('0.12');
+      await dialog.getByRole('button', { name: 'Save' }).click();
+      await expect(dialog.getByLabel('Currency')).toHaveAttribute('aria-invalid', 'true');
+      await expect(dialog.getByRole('alert')).toContainText('ISO 4217');
+      await dialog.getByLabel('Capacity').fill('much');
+      await dialog.getByRole('button', { name: 'Save' }).click();
+      await expect(dialog.getByRole('alert')).toContainText('Write a speed such as 100G');
+      expect((await links(request)).links.some((link) => link.name === 'E2E refused')).toBe(false);
+    } finally {
+      await takeBack(request, 'e2e-taken', 'e2e-free');
+    }
+  });
+
+  test('an API that does not answer is asked again', async ({ page }) => {
+    await page.route('**/api/v1/links', (route) => route.abort());
+    await page.goto('/links');
+    await expect(page.getByRole('alert')).toContainText('Weir does not answer');
+    await page.unrouteAll();
+    await page.getByRole('button', { name: 'Try again' }).click();
+    await settled(page);
+  });
+});
+
+test('what routers say is text, and with nothing seen the page says what to do', async ({ page }) => {
+  const hostile = '<img src=x onerror="document.title=1">=1+1';
+  let nothing = false;
+  await page.route('**/api/v1/links', async (route) => {
+    const response = await route.fetch();
+    const { links: all } = (await response.json()) as Links;
+    const interfaceOf = { exporter: '192.0.2.1', exporter_name: hostile, if_index: 1, name: hostile, description: hostile, speed: 0 };
+    const proposal = { connectivity: 'transit', provider: hostile, neighbour_as: 0, because: hostile };
+    const some: Links = { links: all.map((link) => ({ ...link, provider: hostile })), unclassified: [{ ...interfaceOf, bytes_in: 1, bytes_out: 1, ases: 1, proposal }] };
+    await route.fulfill({ response, json: nothing ? { links: [], unclassified: [] } : some });
+  });
+  await page.goto('/links');
+  await settled(page);
+  await expect(page.getByRole('table', { name: 'Interfaces on no link' })).toContainText(hostile);
+  expect(await page.locator('main img').count()).toBe(0);
+  await expect(page).toHaveTitle('Weir: links');
+  nothing = true;
+  await page.reload();
+  await expect(page.getByRole('heading', { name: 'No interface has been seen yet' })).toBeVisible();
+});
