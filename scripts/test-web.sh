@@ -21,9 +21,9 @@ stop() {
 }
 trap stop INT TERM EXIT
 
-# Answers end two minutes ago, so traffic begins first.
+# Answers end two minutes ago: a past is there at once, and live traffic goes on behind it.
 up=1
-"$bin/weir-loadtest" stack up --standalone --demo --databases --free-ports --dir "$dir/stack" --detach
+"$bin/weir-loadtest" stack up --standalone --demo --history 6 --databases --free-ports --dir "$dir/stack" --detach
 "$bin/weir-loadtest" generate --stack "$dir/stack" --demo --rate 1000 --ledger "$dir/ledger.json" >"$dir/generate.log" 2>&1 &
 generator=$!
 
