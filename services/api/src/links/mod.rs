@@ -6,7 +6,7 @@ pub(crate) mod said;
 pub(crate) mod store;
 
 use proposal::Proposal;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use weir_schemas::Connectivity;
 
@@ -70,7 +70,7 @@ pub struct Member {
 }
 
 /// An interface as last known.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, ToSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Interface {
     /// Address that its exporter sends from.
     pub exporter: String,

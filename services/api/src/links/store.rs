@@ -12,12 +12,8 @@ const MOST: usize = 1000;
 
 #[derive(Deserialize)]
 struct MemberRow {
-    exporter: String,
-    exporter_name: String,
-    if_index: u32,
-    name: String,
-    description: String,
-    speed: u64,
+    #[serde(flatten)]
+    interface: Interface,
     valid_from: u32,
     valid_to: u32,
     id: String,
@@ -33,12 +29,8 @@ struct MemberRow {
 
 #[derive(Deserialize)]
 struct SeenRow {
-    exporter: String,
-    exporter_name: String,
-    if_index: u32,
-    name: String,
-    description: String,
-    speed: u64,
+    #[serde(flatten)]
+    interface: Interface,
     bytes_in: u64,
     bytes_out: u64,
     ases: u64,
@@ -77,15 +69,7 @@ pub async fn links(store: &Store) -> Result<Vec<Link>, StoreError> {
         .await?;
     let mut links: BTreeMap<(String, String), Link> = BTreeMap::new();
     for row in rows {
-        let interface = Interface {
-            exporter: row.exporter,
-            exporter_name: row.exporter_name,
-            if_index: row.if_index,
-            name: row.name,
-            description: row.description,
-            speed: row.speed,
-        };
-        let member = Member { interface, valid_from: row.valid_from, valid_to: row.valid_to };
+        let member = Member { interface: row.interface, valid_from: row.valid_from, valid_to: row.valid_to };
         let said_by = if row.id.is_empty() { SaidBy::Rule } else { SaidBy::Person };
         let link = links.entry((row.link.clone(), row.id.clone())).or_insert_with(|| Link {
             id: if row.id.is_empty() { row.link.clone() } else { row.id },
@@ -135,17 +119,10 @@ pub async fn unclassified(store: &Store, now: u32) -> Result<Vec<Unclassified>, 
         )
         .await?;
     let told = |row: SeenRow| {
-        let evidence =
-            Evidence { name: &row.name, description: &row.description, ases: row.ases, largest: row.largest };
+        let Interface { name, description, .. } = &row.interface;
+        let evidence = Evidence { name, description, ases: row.ases, largest: row.largest };
         let proposal = proposal(evidence);
-        let interface = Interface {
-            exporter: row.exporter,
-            exporter_name: row.exporter_name,
-            if_index: row.if_index,
-            name: row.name,
-            description: row.description,
-            speed: row.speed,
-        };
+        let interface = row.interface;
         Unclassified { interface, bytes_in: row.bytes_in, bytes_out: row.bytes_out, ases: row.ases, proposal }
     };
     Ok(rows.into_iter().map(told).collect())
