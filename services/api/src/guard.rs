@@ -85,10 +85,14 @@ impl Guard {
     }
 }
 
+/// Whether it is below the API, whatever is there: what is not has the files of the pages.
+pub(crate) fn is_of_api(path: &str) -> bool {
+    path == "/api" || path.starts_with("/api/")
+}
+
 /// What has no route of its own are the files of the pages.
 fn is_guarded(request: &Request) -> bool {
-    let path = request.uri().path();
-    request.extensions().get::<MatchedPath>().is_some() || path == "/api" || path.starts_with("/api/")
+    request.extensions().get::<MatchedPath>().is_some() || is_of_api(request.uri().path())
 }
 
 /// The token that came, if one did (RFC 6750, section 2.1). Of several none is meant.

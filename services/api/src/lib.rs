@@ -12,6 +12,7 @@ mod guard;
 pub mod inventory;
 mod links;
 pub mod metrics;
+mod pieces;
 mod pipeline;
 mod problem;
 pub mod query;

@@ -1,7 +1,7 @@
 //! A request's whole way: who may ask, the path, the answer, the count.
 
 use crate::body::LARGEST;
-use crate::guard::{Guard, guard};
+use crate::guard::{Guard, guard, is_of_api};
 use crate::problem::Problem;
 use crate::routes::tree;
 use crate::{Api, metrics};
@@ -29,10 +29,12 @@ pub(crate) fn router(api: Api, who: Arc<Guard>) -> Router {
 
 /// Of what is no path of the API, that which is read is a page.
 async fn a_page(request: Request, next: Next) -> Response {
-    let path = request.uri().path();
-    let of_api = path == "/api" || path.starts_with("/api/");
     let read = matches!(*request.method(), Method::GET | Method::HEAD);
-    if of_api || !read { Problem::nothing_here().into_response() } else { next.run(request).await }
+    if is_of_api(request.uri().path()) || !read {
+        Problem::nothing_here().into_response()
+    } else {
+        next.run(request).await
+    }
 }
 
 async fn counted(request: Request, next: Next) -> Response {

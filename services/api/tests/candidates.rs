@@ -4,13 +4,14 @@
 mod engine;
 mod served;
 
+use engine::{put, side};
 use serde_json::Value as Json;
 use served::Served;
 use std::collections::BTreeMap;
 use std::time::{SystemTime, UNIX_EPOCH};
-use weir_schemas::rollup::{LinkMemberRow, LinkRow, tables};
+use weir_schemas::rollup::LinkMemberRow;
 use weir_schemas::value::Slot;
-use weir_schemas::{Connectivity, Direction, Ip, Observation, SamplingKind};
+use weir_schemas::{Connectivity, Direction, Ip};
 use weir_store::Store;
 
 const EDGE: Ip = Ip::v4([192, 0, 2, 1]);
@@ -45,23 +46,7 @@ fn sides() -> Vec<Side> {
 async fn fill(store: &mut Store, start: u32) {
     let mut rows = Vec::new();
     for (asn, if_index, direction, slot, packets) in sides() {
-        LinkRow {
-            time: Slot(start + slot * 300),
-            exporter: EDGE,
-            if_index,
-            direction,
-            observation: Observation::Ingress,
-            family: 4,
-            asn,
-            sampling_interval: 10_000,
-            sampling_kind: SamplingKind::Packet,
-            bytes: packets as i64 * 1000,
-            packets: packets as i64,
-            flows: 1,
-            q: i128::from(packets) * 1_000_000,
-            ..LinkRow::default()
-        }
-        .put_row(&mut rows);
+        side(EDGE, start + slot * 300, asn, if_index, direction, packets).put_row(&mut rows);
     }
     let mut links = Vec::new();
     for (if_index, (link, provider, connectivity)) in (1..).zip(LINKS) {
@@ -77,8 +62,7 @@ async fn fill(store: &mut Store, start: u32) {
         LinkMemberRow { valid_to: Slot(u32::MAX), ..row }.put_row(&mut links);
     }
     for (name, rows) in [("links_5m", rows), ("links", links)] {
-        let table = tables().find(|table| table.name == name).unwrap();
-        store.insert(table, rows.into(), name).await.unwrap();
+        put(store, name, rows).await;
     }
 }
 

@@ -3,15 +3,16 @@
 
 mod engine;
 
+use engine::{put, side};
 use std::collections::BTreeMap;
 use std::time::{SystemTime, UNIX_EPOCH};
 use weir_api::query::field::Dimension;
 use weir_api::query::period::Kept;
 use weir_api::query::request::Request;
 use weir_api::query::{Answer, Order, Row, ask};
-use weir_schemas::rollup::{AsRow, LinkMemberRow, LinkRow, tables};
+use weir_schemas::rollup::{AsRow, LinkMemberRow};
 use weir_schemas::value::Slot;
-use weir_schemas::{Connectivity, Direction, Ip, Observation, SamplingKind};
+use weir_schemas::{Connectivity, Direction, Ip};
 use weir_store::Store;
 
 /// Names that a router or a database could make up.
@@ -47,7 +48,7 @@ impl Case {
         for (table, slot) in [("links_1m", 60), ("links_5m", 300), ("links_1h", 3600)] {
             let mut rows = Vec::new();
             for (asn, if_index, direction, minute, packets) in &sides {
-                side(base + minute * 60 / slot * slot, *asn, *if_index, *direction, *packets)
+                side(EXPORTER, base + minute * 60 / slot * slot, *asn, *if_index, *direction, *packets)
                     .put_row(&mut rows);
             }
             put(&mut store, table, rows).await;
@@ -96,30 +97,6 @@ impl Case {
 }
 
 const EXPORTER: Ip = Ip::v4([192, 0, 2, 1]);
-
-fn side(time: u32, asn: u32, if_index: u32, direction: Direction, packets: u64) -> LinkRow<'static> {
-    LinkRow {
-        time: Slot(time),
-        exporter: EXPORTER,
-        if_index,
-        direction,
-        observation: Observation::Ingress,
-        family: 4,
-        asn,
-        sampling_interval: 10_000,
-        sampling_kind: SamplingKind::Packet,
-        bytes: packets as i64 * 1000,
-        packets: packets as i64,
-        flows: 1,
-        q: i128::from(packets) * 1_000_000,
-        ..LinkRow::default()
-    }
-}
-
-async fn put(store: &mut Store, name: &str, rows: Vec<u8>) {
-    let table = tables().find(|table| table.name == name).unwrap();
-    store.insert(table, rows.into(), name).await.unwrap();
-}
 
 fn number(row: &Row) -> u32 {
     row.keys[0].trim_start_matches("AS").split(' ').next().unwrap().parse().unwrap()

@@ -3,9 +3,10 @@
 
 mod engine;
 
+use engine::put;
 use std::time::{SystemTime, UNIX_EPOCH};
 use weir_api::exporters::{Exporter, ask};
-use weir_schemas::rollup::{ExporterRow, FLOWS, InterfaceRow, LinkRow, RateRow, tables};
+use weir_schemas::rollup::{ExporterRow, FLOWS, InterfaceRow, LinkRow, RateRow};
 use weir_schemas::value::{Slot, Time};
 use weir_schemas::{Batch, Direction, Flow, FlowKind, Ip, Observation, Protocol, RateSource, SamplingKind};
 use weir_store::Store;
@@ -16,11 +17,6 @@ const HOSTILE: &str = "it's \\ \"quoted\"\t; DROP TABLE weir.flows -- {x:String}
 const EDGE: Ip = Ip::v4([192, 0, 2, 1]);
 const SWITCH: Ip = Ip::v4([192, 0, 2, 2]);
 const GONE: Ip = Ip::v4([192, 0, 2, 3]);
-
-async fn put(store: &mut Store, name: &str, rows: Vec<u8>) {
-    let table = tables().find(|table| table.name == name).unwrap();
-    store.insert(table, rows.into(), name).await.unwrap();
-}
 
 async fn flows(store: &mut Store, exporter: Ip, flows: &[Flow<'_>]) {
     let (batch, mut rows) = (Batch { exporter, ..Batch::default() }, Vec::new());

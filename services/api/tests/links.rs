@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 use weir_api::Config;
 use weir_bus::{Bus, TopicSpec};
 use weir_runtime::Health;
-use weir_schemas::rollup::{ExporterRow, InterfaceRow, LinkMemberRow, LinkRow, tables};
+use weir_schemas::rollup::{ExporterRow, InterfaceRow, LinkMemberRow, LinkRow};
 use weir_schemas::value::Slot;
 use weir_schemas::{Connectivity, Direction, Ip, Observation, SamplingKind};
 use weir_store::Store;
@@ -68,8 +68,7 @@ async fn seen(store: &mut Store) -> u32 {
     for (name, rows) in
         [("links_1h", sides), ("links", links), ("interfaces", interfaces), ("exporters", exporters)]
     {
-        let table = tables().find(|table| table.name == name).unwrap();
-        store.insert(table, rows.into(), name).await.unwrap();
+        engine::put(store, name, rows).await;
     }
     hour
 }

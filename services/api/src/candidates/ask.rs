@@ -35,22 +35,19 @@ fn both(filter: Option<Expr>, tests: impl IntoIterator<Item = Option<Expr>>) -> 
 }
 
 /// The same question, about transit. What is own or unknown is billed as all else is, and may be one of the rows: it is no AS to peer with.
-pub(super) fn over_transit(question: Question) -> Question {
+fn over_transit(question: Question) -> Question {
     let transit = test("connectivity", Compare::Equal, vec![Value::Word("transit")]);
     Question { filter: both(question.filter, [transit]), top: question.top + 1, ..question }
 }
 
-/// Asks ClickHouse. `asked` is the filter of who asks, without transit.
-pub(crate) async fn ask(
-    store: &Store,
-    question: &Question,
-    asked: Option<Expr>,
-) -> Result<Candidates, AskError> {
+/// Asks ClickHouse.
+pub(crate) async fn ask(store: &Store, asked: Question) -> Result<Candidates, AskError> {
+    let question = over_transit(asked.clone());
     let window = question.detail.peaks.unwrap_or(question.period.window);
     let sums = Question { detail: Detail { peaks: None, ..question.detail.clone() }, ..question.clone() };
     let mut over = put(store, &sums).await?;
     over.rows.retain(|row| row.asn != Some(0));
-    over.rows.truncate(question.top as usize - 1);
+    over.rows.truncate(asked.top as usize);
     let ases: Vec<u32> = over.rows.iter().filter_map(|row| row.asn).collect();
     let mut all = Candidates {
         from: over.from,
@@ -65,7 +62,7 @@ pub(crate) async fn ask(
         return Ok(all);
     }
     let keys: Vec<_> = over.rows.iter().map(|row| row.keys.clone()).collect();
-    let query = Query::of(store.database(), question);
+    let query = Query::of(store.database(), &question);
     let without = query.without(&window, all.slots / 20 + 1, all.slots, Of::Rows(&keys, &ases));
     let of_these = test("as", Compare::In, ases.iter().map(|asn| Value::Number(u64::from(*asn))).collect());
     let met = test("connectivity", Compare::In, vec![Value::Word("ix"), Value::Word("pni")]);
@@ -73,7 +70,7 @@ pub(crate) async fn ask(
         by: by.to_vec(),
         top,
         scope,
-        filter: both(asked.clone(), tests),
+        filter: both(asked.filter.clone(), tests),
         detail: Detail::default(),
         ..question.clone()
     };
@@ -96,8 +93,7 @@ fn candidates(rows: Vec<Row>, without: Vec<Without>, boundary: &Answer, met: Ans
         boundary.rows.iter().map(|row| (row.asn, row.bytes_in.saturating_add(row.bytes_out))).collect();
     let mut links: BTreeMap<_, Vec<Met>> = BTreeMap::new();
     for Row { asn, keys, bytes_in, bytes_out, .. } in met.rows {
-        let mut keys = keys.into_iter().skip(1);
-        let (link, connectivity) = (keys.next().unwrap_or_default(), keys.next().unwrap_or_default());
+        let Ok([_, link, connectivity]) = <[String; 3]>::try_from(keys) else { continue };
         links.entry(asn).or_default().push(Met { link, connectivity, bytes_in, bytes_out });
     }
     let candidate = |(n, row): (usize, Row)| {

@@ -47,7 +47,7 @@ pub enum AskedError {
 }
 
 impl Asked {
-    /// The question about transit.
+    /// The question, of ASes, which [`ask`] asks about transit.
     ///
     /// # Errors
     /// [`AskedError`].
@@ -74,7 +74,7 @@ impl Asked {
         if question.detail.peaks.is_none() {
             return Err(AskedError::NoSlots);
         }
-        Ok(ask::over_transit(question))
+        Ok(question)
     }
 }
 

@@ -3,18 +3,18 @@
 //! Protocols and rates are in flows alone, of which an hour is read: a day of them is more than a page may wait for. Where packets were
 //! observed is in the rollups.
 
-/// As people write it, and as answers name an exporter.
-const ADDRESS: &str = "replaceRegexpOne(IPv6NumToString(exporter), '^::ffff:', '') AS address";
+use crate::pieces::{address, narrow};
 
-/// A wide sum as 64 bits.
-fn narrow(sum: &str) -> String {
-    format!("toUInt64(least(greatest({sum}, toInt256(0)), toInt256(18446744073709551615)))")
+/// As answers name an exporter.
+fn named() -> String {
+    format!("{} AS address", address("exporter"))
 }
 
 /// Names, and how many interfaces are known.
 pub(super) fn known(database: &str) -> String {
+    let named = named();
     format!(
-        "SELECT {ADDRESS}, max(known) AS name, sum(interface) AS interfaces FROM (\
+        "SELECT {named}, max(known) AS name, sum(interface) AS interfaces FROM (\
          SELECT exporter, name AS known, 0 AS interface FROM {database}.exporters FINAL UNION ALL \
          SELECT exporter, '' AS known, 1 AS interface FROM {database}.interfaces FINAL) \
          GROUP BY exporter ORDER BY exporter LIMIT 10000"
@@ -27,8 +27,9 @@ pub(super) fn hour(database: &str) -> String {
     let kept = "f.flow_kind != 'discard'";
     let bytes = narrow(&format!("intDiv(sumIf({scaled}, {kept}), 1000)"));
     let unknown = narrow(&format!("sumIf(toInt256(ifNull(f.bytes, 0)), {kept} AND f.sampling_interval = 0)"));
+    let named = named();
     format!(
-        "SELECT {ADDRESS}, toString(f.protocol) AS protocol, toString(f.observation) AS observation, \
+        "SELECT {named}, toString(f.protocol) AS protocol, toString(f.observation) AS observation, \
          toUInt32(toUnixTimestamp(max(f.received))) AS last, count() AS flows, \
          countIf(bitTest(f.flags, 2)) AS observation_assumed, {bytes} AS bytes, {unknown} AS bytes_unknown_rate \
          FROM {database}.flows AS f WHERE f.received >= toDateTime64({{from:UInt32}}, 9, 'UTC') \
@@ -38,8 +39,9 @@ pub(super) fn hour(database: &str) -> String {
 
 /// The rates that flows were scaled by since.
 pub(super) fn applied(database: &str) -> String {
+    let named = named();
     format!(
-        "SELECT {ADDRESS}, toString(f.rate_source) AS source, f.sampling_interval / 1000 AS interval, \
+        "SELECT {named}, toString(f.rate_source) AS source, f.sampling_interval / 1000 AS interval, \
          toString(f.sampling_kind) AS sampling, count() AS flows \
          FROM {database}.flows AS f WHERE f.received >= toDateTime64({{from:UInt32}}, 9, 'UTC') \
          GROUP BY exporter, f.rate_source, f.sampling_interval, f.sampling_kind \
@@ -59,8 +61,9 @@ pub(super) fn day(database: &str) -> String {
         "1",
     ]
     .map(sum);
+    let named = named();
     format!(
-        "SELECT {ADDRESS}, o.if_index AS if_index, i.name AS name, i.description AS description, \
+        "SELECT {named}, o.if_index AS if_index, i.name AS name, i.description AS description, \
          o.ingress AS ingress, o.egress AS egress, o.elsewhere AS elsewhere, o.unknown AS unknown, \
          o.last AS last, o.families AS families, o.seen AS seen \
          FROM (SELECT s.exporter AS exporter, s.if_index AS if_index, {ingress} AS ingress, {egress} AS egress, {elsewhere} AS elsewhere, \
@@ -77,8 +80,9 @@ pub(super) fn day(database: &str) -> String {
 
 /// The rates that are in force as announced.
 pub(super) fn announced(database: &str) -> String {
+    let named = named();
     format!(
-        "SELECT {ADDRESS}, r.observation_domain AS observation_domain, toString(r.rate_source) AS source, r.scope AS scope, \
+        "SELECT {named}, r.observation_domain AS observation_domain, toString(r.rate_source) AS source, r.scope AS scope, \
          argMax(r.sampling_interval, r.valid_from) / 1000 AS interval, toString(argMax(r.sampling_kind, r.valid_from)) AS sampling, \
          toUInt32(toUnixTimestamp(max(r.valid_from))) AS since \
          FROM {database}.rates AS r FINAL GROUP BY exporter, r.observation_domain, r.rate_source, r.scope \
@@ -88,8 +92,9 @@ pub(super) fn announced(database: &str) -> String {
 
 /// When each was last seen since, to the hour.
 pub(super) fn last(database: &str) -> String {
+    let named = named();
     format!(
-        "SELECT {ADDRESS}, toUnixTimestamp(max(s.time)) AS last FROM {database}.links_1h AS s \
+        "SELECT {named}, toUnixTimestamp(max(s.time)) AS last FROM {database}.links_1h AS s \
          WHERE s.time >= toDateTime({{from:UInt32}}, 'UTC') GROUP BY exporter HAVING sum(s.flows) > 0 LIMIT 10000"
     )
 }

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use thiserror::Error;
 use utoipa::ToSchema;
-use weir_filter::nearest;
+use weir_filter::meant;
 use weir_schemas::inventory::{Classified, Member as MemberRecord, Record};
 use weir_schemas::{Connectivity, Ip};
 
@@ -98,8 +98,7 @@ impl Said {
         let known = connectivity(&self.connectivity).filter(|kind| *kind != Connectivity::Unknown);
         if known.is_none() {
             let words = &Connectivity::WORDS[1..];
-            let guess = nearest(&self.connectivity, words.iter().copied());
-            let guess = guess.map(|guess| format!("; did you mean {guess}?")).unwrap_or_default();
+            let guess = meant(&self.connectivity, words.iter().copied());
             let detail = format!("'{}' is none of {}{guess}", short(&self.connectivity), words.join(", "));
             return Err(wrong("/connectivity", detail));
         }

@@ -3,6 +3,7 @@
 use super::members::members;
 use super::proposal::{Evidence, proposal};
 use super::{Interface, Link, Links, Member, SaidBy, Unclassified};
+use crate::pieces::{address, narrow};
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use weir_store::{Store, StoreError};
@@ -38,10 +39,12 @@ struct SeenRow {
 }
 
 /// What an interface is called, joined to `x`, which has its exporter and index.
-fn named(database: &str) -> (&'static str, String) {
-    let select = "replaceRegexpOne(IPv6NumToString(x.exporter), '^::ffff:', '') AS exporter, \
-                  if(e.name = '', replaceRegexpOne(IPv6NumToString(x.exporter), '^::ffff:', ''), e.name) AS exporter_name, \
-                  x.if_index AS if_index, i.name AS name, i.description AS description, i.speed AS speed";
+fn named(database: &str) -> (String, String) {
+    let address = address("x.exporter");
+    let select = format!(
+        "{address} AS exporter, if(e.name = '', {address}, e.name) AS exporter_name, \
+         x.if_index AS if_index, i.name AS name, i.description AS description, i.speed AS speed"
+    );
     let joins = format!(
         "LEFT JOIN (SELECT exporter, name FROM {database}.exporters FINAL) AS e ON e.exporter = x.exporter \
          LEFT JOIN (SELECT exporter, if_index, name, description, speed FROM {database}.interfaces FINAL) AS i \
@@ -95,10 +98,8 @@ pub async fn unclassified(store: &Store, now: u32) -> Result<Vec<Unclassified>, 
     let (select, joins) = named(database);
     let bytes = |side| {
         let scaled = "toInt256(bytes) * toInt256(sampling_interval)";
-        format!(
-            "toUInt64(least(greatest(intDiv(sumIf({scaled}, direction = '{side}'), 1000), toInt256(0)), \
-             toInt256(18446744073709551615))) AS bytes_{side}"
-        )
+        let sum = narrow(&format!("intDiv(sumIf({scaled}, direction = '{side}'), 1000)"));
+        format!("{sum} AS bytes_{side}")
     };
     let rows: Vec<SeenRow> = store
         .query(

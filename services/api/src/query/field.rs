@@ -6,7 +6,7 @@
 use serde::de::Error;
 use serde::{Deserialize, Deserializer, Serialize};
 use utoipa::ToSchema;
-use weir_filter::{Field, Kind, nearest};
+use weir_filter::{Field, Kind, meant};
 use weir_schemas::Connectivity;
 
 /// The exporter's name, else its address as people write it.
@@ -54,8 +54,7 @@ impl<'de> Deserialize<'de> for Dimension {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let name = String::deserialize(deserializer)?;
         Self::ALL.iter().copied().find(|one| one.name() == name).ok_or_else(|| {
-            let guess = nearest(&name, Self::ALL.iter().map(|one| one.name()));
-            let guess = guess.map(|guess| format!("; did you mean {guess}?")).unwrap_or_default();
+            let guess = meant(&name, Self::ALL.iter().map(|one| one.name()));
             let name: String = name.chars().take(40).collect();
             D::Error::custom(format!("there is no dimension {name}{guess}"))
         })

@@ -4,6 +4,7 @@
 //! is N in thousandths: as announced with the flows, else the first that was announced later, else 0.
 
 use super::{Row, limits};
+use crate::pieces::narrow;
 use serde::Deserialize;
 
 /// Sums of a group, as they are asked for.
@@ -31,11 +32,6 @@ pub struct Sums {
     pub bytes_late_rate: u64,
     pub bytes_unknown_rate_in: u64,
     pub bytes_unknown_rate_out: u64,
-}
-
-/// A wide sum as 64 bits.
-pub fn narrow(sum: &str) -> String {
-    format!("toUInt64(least(greatest({sum}, toInt256(0)), toInt256(18446744073709551615)))")
 }
 
 /// Amounts times the interval, which is in thousandths.

@@ -8,10 +8,11 @@
 
 use super::condition::condition;
 use super::field::{Dimension, EXPORTER, NEIGHBOUR, column};
-use super::measures::{all, narrow, of_side, scaled};
+use super::measures::{all, of_side, scaled};
 use super::period::{PEAK_SLOT, Window};
 use super::{Question, Scope};
 use crate::links::members::members;
+use crate::pieces::narrow;
 use serde::Serialize;
 use std::fmt::Write;
 

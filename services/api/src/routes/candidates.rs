@@ -3,7 +3,6 @@
 use crate::Api;
 use crate::candidates::{self, Asked, AskedError, Candidates};
 use crate::problem::Problem;
-use crate::query::request::read;
 use axum::Json;
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Query, State};
@@ -25,7 +24,5 @@ pub async fn get(
         AskedError::Request(error) => Problem::from(error),
         AskedError::NoSlots => Problem::question("/from", error.to_string()),
     })?;
-    // It was read within the question already.
-    let filter = read(asked.filter.as_deref().unwrap_or_default()).unwrap_or_default();
-    Ok(Json(api.ask(|store| async move { candidates::ask(&store, &question, filter).await }).await?))
+    Ok(Json(api.ask(|store| async move { candidates::ask(&store, question).await }).await?))
 }

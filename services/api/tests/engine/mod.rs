@@ -1,7 +1,10 @@
 //! The ClickHouse engine in the test's process, with Weir's tables: one a process.
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, dead_code)]
 
 use tokio_util::sync::CancellationToken;
+use weir_schemas::rollup::{LinkRow, tables};
+use weir_schemas::value::Slot;
+use weir_schemas::{Direction, Ip, Observation, SamplingKind};
 use weir_stack::Home;
 use weir_store::engine::{Engine, EngineError, serve};
 use weir_store::{EngineConfig, Store};
@@ -32,5 +35,38 @@ impl Ending {
     pub async fn end(self) {
         self.stop.cancel();
         self.serving.await.unwrap().unwrap();
+    }
+}
+
+/// Stores rows of a table.
+pub async fn put(store: &mut Store, name: &str, rows: Vec<u8>) {
+    let table = tables().find(|table| table.name == name).unwrap();
+    store.insert(table, rows.into(), name).await.unwrap();
+}
+
+/// A side of a flow: packets of 1000 bytes at 1 in 10, observed on ingress.
+pub fn side(
+    exporter: Ip,
+    time: u32,
+    asn: u32,
+    if_index: u32,
+    direction: Direction,
+    packets: u64,
+) -> LinkRow<'static> {
+    LinkRow {
+        time: Slot(time),
+        exporter,
+        if_index,
+        direction,
+        observation: Observation::Ingress,
+        family: 4,
+        asn,
+        sampling_interval: 10_000,
+        sampling_kind: SamplingKind::Packet,
+        bytes: packets as i64 * 1000,
+        packets: packets as i64,
+        flows: 1,
+        q: i128::from(packets) * 1_000_000,
+        ..LinkRow::default()
     }
 }

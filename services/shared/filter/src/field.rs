@@ -112,6 +112,11 @@ fn country(text: &str) -> Option<[u8; 2]> {
     letters.iter().all(u8::is_ascii_alphabetic).then(|| letters.map(|letter| letter.to_ascii_uppercase()))
 }
 
+/// What is said of such a word behind what is wrong; nothing where there is none.
+pub fn meant<'w>(text: &str, words: impl Iterator<Item = &'w str>) -> String {
+    nearest(text, words).map(|word| format!("; did you mean {word}?")).unwrap_or_default()
+}
+
 /// The word that this one is a slip of the fingers away from, if any is.
 pub fn nearest<'w>(text: &str, words: impl Iterator<Item = &'w str>) -> Option<&'w str> {
     // Nobody mistypes words this long, and the comparison costs the product of both lengths.

@@ -17,7 +17,7 @@ mod parse;
 
 pub use expr::{Compare, Expr, Test, Value};
 pub use fault::Fault;
-pub use field::{Field, Kind, nearest};
+pub use field::{Field, Kind, meant, nearest};
 pub use parse::parse;
 
 /// Bytes that a filter has at most.
