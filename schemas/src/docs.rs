@@ -42,8 +42,12 @@ pub fn columns_markdown() -> String {
     for (bit, word, doc) in flag::ALL {
         let _ = writeln!(out, "| {} | `{word}` | {doc} |", bit.trailing_zeros());
     }
-    let shapes =
-        [(Shape::Links, "Sides by AS"), (Shape::Pairs, "AS pairs"), (Shape::Prefixes, "Sides by prefix")];
+    let shapes = [
+        (Shape::Links, "Sides by AS"),
+        (Shape::Interfaces, "Sides by interface"),
+        (Shape::Pairs, "AS pairs"),
+        (Shape::Prefixes, "Sides by prefix"),
+    ];
     for (shape, title) in shapes {
         let tables: Vec<_> = ROLLUPS.iter().filter(|table| table.shape == shape).collect();
         let names: Vec<_> = tables.iter().map(|table| format!("`{}`", table.name)).collect();

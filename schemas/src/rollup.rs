@@ -62,6 +62,26 @@ rollup! {
 }
 
 rollup! {
+    /// A side of flows on an interface, whatever its AS: what a link carries in all.
+    pub struct InterfaceSumRow {
+        #[doc = "Start of the slot."]
+        time: Slot, None, Time;
+        #[doc = "Transport source address of the datagrams."]
+        exporter: Ip, None, Dimension;
+        #[doc = "Interface index; 0: not known."]
+        if_index: u32, None, Dimension;
+        #[doc = "Side: in by the input interface, out by the output interface."]
+        direction: Direction, None, Dimension;
+        #[doc = "Where the packets were observed."]
+        observation: Observation, None, Dimension;
+        #[doc = "Address family: 4, 6, or 0 where it is not IP."]
+        family: u8, None, Dimension;
+        #[doc = "Neighbour AS on that side; 0: unknown."]
+        neighbour_as: u32, None, Dimension;
+    }
+}
+
+rollup! {
     /// Flows between two ASes through a pair of interfaces.
     pub struct PairRow {
         #[doc = "Start of the slot."]
@@ -264,12 +284,23 @@ pub enum Shape {
     Flows,
     /// Sides by AS.
     Links,
+    /// Sides, whatever their AS.
+    Interfaces,
     /// AS pairs.
     Pairs,
     /// Sides by prefix.
     Prefixes,
     /// The latest row of each key counts.
     Latest,
+}
+
+/// Which rows lie next to each other, and are read together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Lie {
+    /// Those of a slot: for a short time of all ASes.
+    ByTime,
+    /// Those of an AS within this many seconds, of which a partition is made up: for a long time of few ASes. All of a time is read from longer slots.
+    ByAs(u32),
 }
 
 /// A table of the store: all that its DDL, its writer and the choice of a table for a query need.
@@ -287,29 +318,60 @@ pub struct Table {
     pub partition_by: &'static str,
     /// Order of its rows.
     pub order_by: &'static str,
+    /// How rows of a shape lie together.
+    pub lie: Lie,
     /// Expression of the time that retention counts from; empty: kept always.
     pub age: &'static str,
     /// Days kept unless configured otherwise; 0: always.
     pub days: u32,
 }
 
-const LINKS: &str = "time, exporter, if_index, direction, observation, family, asn, neighbour_as, sampling_interval, sampling_kind";
 const PAIRS: &str = "time, exporter, in_if, out_if, observation, family, src_as, dst_as, src_country, dst_country, protocol_class, sampling_interval, sampling_kind";
-const PREFIXES: &str = "time, exporter, if_index, direction, observation, family, prefix, prefix_len, asn, sampling_interval, sampling_kind";
+const INTERFACES: &str = "time, exporter, if_index, direction, observation, family, neighbour_as, sampling_interval, sampling_kind";
 const DAY: &str = "toYYYYMMDD(time)";
 const MONTH: &str = "toYYYYMM(time)";
+/// Rows of a day lie by AS.
+pub const A_DAY: Lie = Lie::ByAs(86_400);
 
-const fn rollup(name: &'static str, shape: Shape, slot: u32, partition_by: &'static str, days: u32) -> Table {
-    let (columns, order_by) = match shape {
-        Shape::Pairs => (PairRow::COLUMNS, PAIRS),
-        Shape::Prefixes => (PrefixRow::COLUMNS, PREFIXES),
-        _ => (LinkRow::COLUMNS, LINKS),
+/// A key of sides, by AS, with what is before and behind it.
+macro_rules! by_as {
+    (links $before:literal $behind:literal) => {
+        concat!(
+            $before,
+            "asn, exporter, if_index, direction, observation, family, neighbour_as, sampling_interval, sampling_kind",
+            $behind
+        )
     };
-    Table { name, shape, slot, columns, partition_by, order_by, age: "time", days }
+    (prefixes $before:literal $behind:literal) => {
+        concat!(
+            $before,
+            "asn, prefix, prefix_len, exporter, if_index, direction, observation, family, sampling_interval, sampling_kind",
+            $behind
+        )
+    };
+}
+
+const fn rollup(
+    name: &'static str,
+    shape: Shape,
+    slot: u32,
+    (partition_by, lie): (&'static str, Lie),
+    days: u32,
+) -> Table {
+    let (columns, order_by) = match (shape, lie) {
+        (Shape::Interfaces, _) => (InterfaceSumRow::COLUMNS, INTERFACES),
+        (Shape::Pairs, _) => (PairRow::COLUMNS, PAIRS),
+        (Shape::Prefixes, _) => (PrefixRow::COLUMNS, by_as!(prefixes "toDate(time), " ", time")),
+        (_, Lie::ByTime) => (LinkRow::COLUMNS, by_as!(links "time, " "")),
+        (_, A_DAY) => (LinkRow::COLUMNS, by_as!(links "toDate(time), " ", time")),
+        (_, Lie::ByAs(_)) => (LinkRow::COLUMNS, by_as!(links "" ", time")),
+    };
+    Table { name, shape, slot, columns, partition_by, order_by, lie, age: "time", days }
 }
 
 const fn latest(name: &'static str, columns: &'static [Column], order_by: &'static str) -> Table {
-    Table { name, shape: Shape::Latest, slot: 0, columns, partition_by: "", order_by, age: "", days: 0 }
+    let (shape, lie) = (Shape::Latest, Lie::ByTime);
+    Table { name, shape, slot: 0, columns, partition_by: "", order_by, lie, age: "", days: 0 }
 }
 
 /// Flows as they are.
@@ -320,18 +382,21 @@ pub const FLOWS: Table = Table {
     columns: crate::columns::Flow::COLUMNS,
     partition_by: "toYYYYMMDD(received)",
     order_by: "toStartOfFiveMinutes(received), exporter, in_if, out_if, received",
+    lie: Lie::ByTime,
     age: "toDateTime(received)",
     days: 14,
 };
 
 /// The rollups, in the order in which the sink writes them.
 pub const ROLLUPS: &[Table] = &[
-    rollup("links_1m", Shape::Links, 60, DAY, 35),
-    rollup("links_5m", Shape::Links, 300, MONTH, 400),
-    rollup("links_1h", Shape::Links, 3600, MONTH, 1830),
-    rollup("pairs_5m", Shape::Pairs, 300, DAY, 14),
-    rollup("pairs_1h", Shape::Pairs, 3600, MONTH, 400),
-    rollup("prefixes_1h", Shape::Prefixes, 3600, MONTH, 400),
+    rollup("links_1m", Shape::Links, 60, (DAY, Lie::ByTime), 35),
+    rollup("links_5m", Shape::Links, 300, (MONTH, A_DAY), 400),
+    rollup("links_1h", Shape::Links, 3600, (MONTH, A_DAY), 1830),
+    rollup("links_1d", Shape::Links, 86_400, (MONTH, Lie::ByAs(u32::MAX)), 1830),
+    rollup("interfaces_5m", Shape::Interfaces, 300, (MONTH, Lie::ByTime), 400),
+    rollup("pairs_5m", Shape::Pairs, 300, (DAY, Lie::ByTime), 14),
+    rollup("pairs_1h", Shape::Pairs, 3600, (MONTH, Lie::ByTime), 400),
+    rollup("prefixes_1h", Shape::Prefixes, 3600, (MONTH, A_DAY), 400),
 ];
 
 /// Tables that queries join.

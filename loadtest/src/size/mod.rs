@@ -190,6 +190,7 @@ impl Costs {
     fn rows(&self, shape: Shape, flows: f64) -> Result<f64> {
         let name = match shape {
             Shape::Links => "links",
+            Shape::Interfaces => "interfaces",
             Shape::Pairs => "pairs",
             Shape::Prefixes | Shape::Flows | Shape::Latest => "prefixes",
         };

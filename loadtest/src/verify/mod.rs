@@ -140,7 +140,7 @@ struct Asking<'a> {
     store: &'a Store,
     from: i64,
     to: i64,
-    /// Rollups are compared from there on.
+    /// Rollups are compared from there on, or from the start of a slot that it lies in.
     since: i64,
 }
 
@@ -179,8 +179,8 @@ impl<'a> Asking<'a> {
     fn new(store: &'a Store, ledger: &Ledger) -> Self {
         const HOUR: i64 = 3_600_000_000_000;
         // Clocks of one machine: what was received lies between the first datagram and a little after the last. A flow is spread over no more
-        // than the two hours before it was received, and the longest slot is an hour.
-        let since = (ledger.started_ns - 3 * HOUR).div_euclid(HOUR) * HOUR;
+        // than the two hours before it was received.
+        let since = ledger.started_ns - 3 * HOUR;
         Self { store, from: ledger.started_ns, to: ledger.ended_ns + 5_000_000_000, since }
     }
 
@@ -510,7 +510,7 @@ async fn groups<'l>(asking: &Asking<'_>, ledger: &'l Ledger, most: u64) -> Resul
     }
     let mut counts = HashMap::new();
     for some in ledger.exporters.chunks(NAMED) {
-        let parameters = [("exporters", list(some.iter())), ("since", asking.since.to_string())];
+        let parameters = [("exporters", list(some.iter())), ("since", sql::first(asking.since).to_string())];
         let rows: Vec<Of<Count>> =
             asking.store.query(&sql::count_by_exporter(asking.store.database()), &parameters).await?;
         counts.extend(rows.into_iter().map(|row| (row.address, row.of.count)));
@@ -580,7 +580,7 @@ async fn compare_rollup(asking: &Asking<'_>, rollup: &sql::Rollup, groups: &[Str
         examples: Vec::new(),
     };
     for group in groups {
-        let parameters = [("exporters", group.clone()), ("since", asking.since.to_string())];
+        let parameters = [("exporters", group.clone()), ("since", rollup.first(asking.since).to_string())];
         let rows: Vec<Check> = asking.store.query(&rollup.check(database), &parameters).await?;
         for row in rows {
             out.keys += row.keys;

@@ -10,6 +10,7 @@ use crate::tag;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Shape {
     Links,
+    Interfaces,
     Pairs,
     Prefixes,
 }
@@ -24,10 +25,12 @@ pub struct Rollup {
 }
 
 /// All of them.
-pub const ROLLUPS: [Rollup; 6] = [
+pub const ROLLUPS: [Rollup; 8] = [
     Rollup { table: "links_1m", shape: Shape::Links, slot_s: 60 },
     Rollup { table: "links_5m", shape: Shape::Links, slot_s: 300 },
     Rollup { table: "links_1h", shape: Shape::Links, slot_s: 3600 },
+    Rollup { table: "links_1d", shape: Shape::Links, slot_s: 86_400 },
+    Rollup { table: "interfaces_5m", shape: Shape::Interfaces, slot_s: 300 },
     Rollup { table: "pairs_5m", shape: Shape::Pairs, slot_s: 300 },
     Rollup { table: "pairs_1h", shape: Shape::Pairs, slot_s: 3600 },
     Rollup { table: "prefixes_1h", shape: Shape::Prefixes, slot_s: 3600 },
@@ -47,7 +50,7 @@ pub fn count(database: &str) -> String {
 }
 
 /// Flows that end in slots that are compared. Rollups are kept for longer than flows, so they are held against each other from a while before
-/// the run on, and from the same border of all slots.
+/// the run on, and from a border of their slots.
 const RECENT: &str = "spread_end >= fromUnixTimestamp64Nano({since:Int64})";
 
 /// Rows of each exporter, of whatever run, of which rollups are compared.
@@ -180,6 +183,16 @@ impl Shape {
                 ("sampling_interval", "sampling_interval"),
                 ("toInt8(sampling_kind)", "toInt8(sampling_kind)"),
             ],
+            Self::Interfaces => &[
+                ("exporter", "exporter"),
+                ("if(side = 1, in_if, out_if)", "if_index"),
+                ("toInt8(side)", "toInt8(direction)"),
+                ("toInt8(observation)", "toInt8(observation)"),
+                ("family", "family"),
+                ("if(side = 1, src_neighbour_as, dst_neighbour_as)", "neighbour_as"),
+                ("sampling_interval", "sampling_interval"),
+                ("toInt8(sampling_kind)", "toInt8(sampling_kind)"),
+            ],
             Self::Pairs => &[
                 ("exporter", "exporter"),
                 ("in_if", "in_if"),
@@ -221,7 +234,23 @@ impl Shape {
     }
 }
 
+/// The start of the slot of so many seconds that a time lies in, ns since the epoch.
+fn start_of_slot(time_ns: i64, slot_s: u32) -> i64 {
+    let slot = i64::from(slot_s) * 1_000_000_000;
+    time_ns.div_euclid(slot) * slot
+}
+
+/// From when on flows are read where each rollup is compared from about this time on, ns since the epoch.
+pub fn first(since: i64) -> i64 {
+    ROLLUPS.iter().map(|rollup| rollup.first(since)).min().unwrap_or(since)
+}
+
 impl Rollup {
+    /// From when on it is compared, where that is to be from about this time on, ns since the epoch.
+    pub fn first(&self, since: i64) -> i64 {
+        start_of_slot(since, self.slot_s)
+    }
+
     /// Rows of the rollup and rows that it should have, key by key: each measure as expected less stored.
     fn difference(&self, database: &str) -> String {
         let keys = self.shape.keys();

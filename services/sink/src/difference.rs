@@ -7,7 +7,7 @@
 use crate::rollup::Rollup;
 use ahash::AHashMap;
 use weir_schemas::from_row::{RowError, RowReader};
-use weir_schemas::rollup::{LinkRow, PairRow, PrefixRow, Shape, Table};
+use weir_schemas::rollup::{InterfaceSumRow, LinkRow, PairRow, PrefixRow, Shape, Table};
 
 /// Bytes of each measure at the end of a row.
 fn widths(table: &Table) -> Vec<usize> {
@@ -23,6 +23,7 @@ fn measure(bytes: &[u8]) -> i128 {
 /// Moves to the end of a row.
 fn skip(table: &Table, input: &mut RowReader<'_>) -> Result<(), RowError> {
     match table.shape {
+        Shape::Interfaces => InterfaceSumRow::get_row(input).map(drop),
         Shape::Pairs => PairRow::get_row(input).map(drop),
         Shape::Prefixes => PrefixRow::get_row(input).map(drop),
         _ => LinkRow::get_row(input).map(drop),

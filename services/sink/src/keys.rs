@@ -6,7 +6,7 @@
 use crate::sums::Sums;
 use ahash::AHashMap;
 use std::hash::{Hash, Hasher};
-use weir_schemas::rollup::{LinkRow, PairRow, PrefixRow};
+use weir_schemas::rollup::{InterfaceSumRow, LinkRow, PairRow, PrefixRow};
 use weir_schemas::value::Slot;
 use weir_schemas::{Country, Direction, Ip, Observation, ProtocolClass, SamplingKind};
 
@@ -103,6 +103,14 @@ pub(crate) struct LinkKey {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct InterfaceKey {
+    pub context: u32,
+    pub if_index: u32,
+    pub direction: Direction,
+    pub neighbour_as: u32,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct PairKey {
     pub context: u32,
     pub in_if: u32,
@@ -131,6 +139,14 @@ impl Hash for LinkKey {
     fn hash<H: Hasher>(&self, state: &mut H) {
         let side = self.context << 2 | self.direction as u32;
         state.write_u128(join([side, self.if_index, self.asn, self.neighbour_as]));
+    }
+}
+
+impl Hash for InterfaceKey {
+    #[inline]
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        let side = self.context << 2 | self.direction as u32;
+        state.write_u128(join([side, self.if_index, self.neighbour_as]));
     }
 }
 
@@ -197,20 +213,44 @@ macro_rules! put_row {
     }};
 }
 
+impl From<&LinkKey> for InterfaceKey {
+    fn from(of: &LinkKey) -> Self {
+        let LinkKey { context, if_index, direction, neighbour_as, asn: _ } = *of;
+        Self { context, if_index, direction, neighbour_as }
+    }
+}
+
 impl Key for LinkKey {
     type Order = (u64, u64, u64);
 
     fn order(&self, ranks: &[Rank]) -> Self::Order {
         let rank = &ranks[self.context as usize];
         (
-            join([rank.exporter, self.if_index]) as u64,
-            join([seen(self.direction, rank), self.asn]) as u64,
+            join([self.asn, rank.exporter]) as u64,
+            join([self.if_index, seen(self.direction, rank)]) as u64,
             join([self.neighbour_as, rank.sampling]) as u64,
         )
     }
 
     fn put_row(&self, contexts: &Contexts, time: u32, sums: &Sums, out: &mut Vec<u8>) {
         put_row!(LinkRow, contexts, time, sums, out, self, if_index direction asn neighbour_as);
+    }
+}
+
+impl Key for InterfaceKey {
+    type Order = (u64, u64, u32);
+
+    fn order(&self, ranks: &[Rank]) -> Self::Order {
+        let rank = &ranks[self.context as usize];
+        (
+            join([rank.exporter, self.if_index]) as u64,
+            join([seen(self.direction, rank), self.neighbour_as]) as u64,
+            rank.sampling,
+        )
+    }
+
+    fn put_row(&self, contexts: &Contexts, time: u32, sums: &Sums, out: &mut Vec<u8>) {
+        put_row!(InterfaceSumRow, contexts, time, sums, out, self, if_index direction neighbour_as);
     }
 }
 
@@ -235,15 +275,15 @@ impl Key for PairKey {
 }
 
 impl Key for PrefixKey {
-    type Order = (u64, u32, u128, u64, u32);
+    type Order = (u32, u128, u64, u64, u32);
 
     fn order(&self, ranks: &[Rank]) -> Self::Order {
         let rank = &ranks[self.context as usize];
         (
-            join([rank.exporter, self.if_index]) as u64,
-            seen(self.direction, rank),
+            self.asn,
             u128::from_be_bytes(self.prefix.0),
-            join([self.prefix_len.into(), self.asn]) as u64,
+            join([self.prefix_len.into(), rank.exporter]) as u64,
+            join([self.if_index, seen(self.direction, rank)]) as u64,
             rank.sampling,
         )
     }

@@ -1,9 +1,9 @@
 //! The rollup rows of a batch: sides, pairs and prefixes, aggregated while its flows pass.
 //!
-//! Only the shortest slot of each shape is aggregated per flow; longer ones are sums of it, exactly (see [`spread`](crate::spread)).
-//! Rows leave sorted by key, so that the same batch always makes the same bytes (docs/exactly-once.md, rule 9).
+//! Only the shortest slot of each shape is aggregated per flow; longer ones are sums of it, exactly (see [`spread`](crate::spread)), and sides
+//! by interface are sums of those by AS. Rows leave sorted by key, so that the same batch always makes the same bytes (docs/exactly-once.md, rule 9).
 
-use crate::keys::{Context, Contexts, Key, LinkKey, PairKey, PrefixKey};
+use crate::keys::{Context, Contexts, InterfaceKey, Key, LinkKey, PairKey, PrefixKey};
 use crate::spread::Amounts;
 use crate::sums::{Added, Sorted, Table};
 use weir_schemas::rollup::{ROLLUPS, Shape, Table as Rows};
@@ -15,6 +15,8 @@ use weir_schemas::{Direction, Flow, FlowKind, Ip, ProtocolClass, SamplingKind};
 pub struct Rollup {
     contexts: Contexts,
     links: Table<LinkKey, 60>,
+    /// Made of `links` when the batch ends.
+    interfaces: Table<InterfaceKey, 300>,
     pairs: Table<PairKey, 300>,
     prefixes: Table<PrefixKey, 3600>,
 }
@@ -166,7 +168,7 @@ impl Rollup {
 
     /// Bytes of the room that it has for rows, taken or not.
     pub(crate) fn room(&self) -> usize {
-        self.links.room() + self.pairs.room() + self.prefixes.room()
+        self.links.room() + self.interfaces.room() + self.pairs.room() + self.prefixes.room()
     }
 
     /// The rows of every rollup table, sorted, in RowBinary, in so many pieces, of which some may be empty. A row's piece follows from
@@ -177,12 +179,17 @@ impl Rollup {
 
     /// The same; it is empty then, and keeps room for as much again.
     pub(crate) fn drain(&mut self, pieces: usize) -> Vec<(&'static Rows, Vec<Vec<u8>>)> {
-        let Self { contexts, links, pairs, prefixes } = self;
+        let Self { contexts, links, interfaces, pairs, prefixes } = self;
         let contexts = std::mem::take(contexts);
         let ranks = contexts.ranks();
         let mut out = Vec::with_capacity(ROLLUPS.len());
         let of = |wanted| move |table: &&Rows| table.shape == wanted;
-        write(links.sorted(&ranks), of(Shape::Links), &contexts, pieces, &mut out);
+        let links = links.sorted(&ranks);
+        for (key, time, sums) in links.sums() {
+            interfaces.add_sums(key.into(), time, sums);
+        }
+        write(links, of(Shape::Links), &contexts, pieces, &mut out);
+        write(interfaces.sorted(&ranks), of(Shape::Interfaces), &contexts, pieces, &mut out);
         write(pairs.sorted(&ranks), of(Shape::Pairs), &contexts, pieces, &mut out);
         write(prefixes.sorted(&ranks), of(Shape::Prefixes), &contexts, pieces, &mut out);
         out
@@ -199,7 +206,7 @@ fn write<K: Key>(
 ) {
     for table in ROLLUPS.iter().filter(wanted) {
         sums.lengthen(table.slot);
-        out.push((table, sums.rows(contexts, pieces)));
+        out.push((table, sums.rows(contexts, table.lie, pieces)));
     }
 }
 
@@ -208,6 +215,8 @@ mod tests {
     use super::*;
     use crate::sums::Sums;
     use weir_schemas::Time;
+    use weir_schemas::from_row::RowReader;
+    use weir_schemas::rollup::{InterfaceSumRow, Lie, LinkRow, PairRow, PrefixRow};
 
     fn flow() -> Flow<'static> {
         Flow {
@@ -303,11 +312,92 @@ mod tests {
         );
     }
 
+    /// What rows are sorted by, in the words of their tables.
+    fn places(table: &Rows, rows: &[u8]) -> Vec<(u32, u32, (Ip, u8), (Ip, u32), [u32; 4], u32)> {
+        let mut input = RowReader::new(rows);
+        let mut places = Vec::new();
+        while !input.is_empty() {
+            let (time, within, far, interface, side) = match table.shape {
+                Shape::Links => {
+                    let row = LinkRow::get_row(&mut input).unwrap();
+                    let side =
+                        [row.direction as u32, row.observation as u32, row.family.into(), row.neighbour_as];
+                    (row.time.0, row.asn, (Ip::default(), 0), (row.exporter, row.if_index), side)
+                }
+                Shape::Interfaces => {
+                    let row = InterfaceSumRow::get_row(&mut input).unwrap();
+                    let side =
+                        [row.direction as u32, row.observation as u32, row.family.into(), row.neighbour_as];
+                    (row.time.0, 0, (Ip::default(), 0), (row.exporter, row.if_index), side)
+                }
+                Shape::Prefixes => {
+                    let row = PrefixRow::get_row(&mut input).unwrap();
+                    let side = [row.direction as u32, row.observation as u32, row.family.into(), 0];
+                    (row.time.0, row.asn, (row.prefix, row.prefix_len), (row.exporter, row.if_index), side)
+                }
+                _ => {
+                    let row = PairRow::get_row(&mut input).unwrap();
+                    let rest = [row.out_if, row.observation as u32, row.src_as, row.dst_as];
+                    (row.time.0, 0, (Ip::default(), 0), (row.exporter, row.in_if), rest)
+                }
+            };
+            let (first, last) = match table.lie {
+                Lie::ByTime => (time, 0),
+                Lie::ByAs(seconds) => (time / seconds, time),
+            };
+            places.push((first, within, far, interface, side, last));
+        }
+        places
+    }
+
+    #[test]
+    fn rows_lie_in_the_order_of_their_tables_so_that_no_insert_sorts_them() {
+        let mut rollup = Rollup::default();
+        for n in 0..600_u32 {
+            let later = i64::from(n % 7) * 9_000 * 1_000_000_000;
+            let flow = Flow {
+                src_as: n * 7 % 31,
+                src_addr: Ip::v4([192, 0, (n % 5) as u8, 1]),
+                in_if: n % 3,
+                spread_start: Time(flow().spread_start.0 + later),
+                spread_end: Time(flow().spread_end.0 + later),
+                ..flow()
+            };
+            rollup.add(Ip::v4([10, 0, 0, (n % 4) as u8]), &flow);
+        }
+        for (table, rows) in rollup.finish(1) {
+            let places = places(table, &rows[0]);
+            assert!(places.len() > 20 && places.is_sorted(), "{}: {places:?}", table.name);
+        }
+    }
+
+    #[test]
+    fn sides_by_interface_are_sums_of_those_by_as() {
+        let mut rollup = Rollup::default();
+        for n in 0..40_u32 {
+            rollup.add(Ip::default(), &Flow { src_as: n, dst_neighbour_as: n % 2, ..flow() });
+        }
+        let all = rollup.finish(1);
+        let (_, rows) = all.iter().find(|(table, _)| table.shape == Shape::Interfaces).unwrap();
+        let mut input = RowReader::new(&rows[0]);
+        let mut seen = Vec::new();
+        while !input.is_empty() {
+            let row = InterfaceSumRow::get_row(&mut input).unwrap();
+            seen.push((row.if_index, row.neighbour_as, row.time.0 % 3600, row.bytes, row.flows));
+        }
+        // 40 flows of 1000 bytes from the 30th second on, over 100 seconds, all within one slot; those that leave have two neighbours.
+        let slot = 1_800_000_000 % 3600;
+        assert_eq!(seen, [(1, 0, slot, 40_000, 40), (2, 0, slot, 20_000, 20), (2, 1, slot, 20_000, 20)]);
+    }
+
     #[test]
     fn pieces_are_the_whole_together_and_each_row_is_in_the_same_one_whatever_else_is_there() {
         let rows = |sources: std::ops::Range<u32>, pieces| {
             let mut rollup = Rollup::default();
-            sources.for_each(|n| rollup.add(Ip::default(), &Flow { src_as: n, dst_as: n, ..flow() }));
+            for n in sources {
+                let flow = Flow { src_as: n, dst_as: n, src_neighbour_as: n, dst_neighbour_as: n, ..flow() };
+                rollup.add(Ip::default(), &flow);
+            }
             rollup.finish(pieces)
         };
         let part = rows(40..300, 3);

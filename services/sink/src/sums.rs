@@ -1,11 +1,12 @@
 //! Sums by key and slot: a look-up finds the key, and at it hangs a chain of slots.
 //!
 //! Flows come about in the order of time, so the newest slot is the head of its chain, and what is wanted is there or next to it. What
-//! leaves is sorted by time and then by key, whatever order it came in (docs/exactly-once.md, rule 9).
+//! leaves is sorted as its table is, whatever order it came in (docs/exactly-once.md, rule 9).
 
 use crate::keys::{Contexts, Key, Rank};
 use crate::spread::{Amounts, slot_of, spread};
 use ahash::AHashMap;
+use weir_schemas::rollup::Lie;
 
 /// What a rollup row sums.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -77,6 +78,17 @@ impl<K: Key, const SLOT: u32> Table<K, SLOT> {
                 heads.iter().for_each(|head| at(*head, links, time).add(share, u64::from(is_end)));
             });
         }
+    }
+
+    /// Adds sums of a slot of other lengths, which lies within one of these.
+    pub fn add_sums(&mut self, key: K, time: u32, sums: &Sums) {
+        let Self { heads, links, .. } = self;
+        let time = time / SLOT * SLOT;
+        let head = *heads.entry(key).or_insert_with(|| {
+            links.push(Link { time, next: NONE, sums: Sums::default() });
+            links.len() as u32 - 1
+        });
+        at(head, links, time).add(&sums.amounts, sums.flows);
     }
 
     /// Rows that it has.
@@ -170,30 +182,39 @@ impl<K: Key> Sorted<'_, K> {
         }
     }
 
-    /// The rows, by time and key, in RowBinary, in so many pieces. A row's piece follows from its time and key alone: it is the same one
+    /// Each key with its slots, the newest first.
+    pub fn sums(&self) -> impl Iterator<Item = (&K, u32, &Sums)> {
+        self.keys.iter().flat_map(|(key, head)| {
+            let slots = std::iter::successors(self.links.get(*head as usize), |link| {
+                self.links.get(link.next as usize)
+            });
+            slots.map(move |link| (key, link.time, &link.sums))
+        })
+    }
+
+    /// The rows, lying as they should, in RowBinary, in so many pieces. A row's piece follows from its time and key alone: it is the same one
     /// whatever else was summed.
-    pub fn rows(&self, contexts: &Contexts, pieces: usize) -> Vec<Vec<u8>> {
-        let mut order: Vec<(u32, &K, u32)> = Vec::with_capacity(self.links.len());
-        for (key, head) in &self.keys {
-            let mut here = *head;
-            while let Some(link) = self.links.get(here as usize) {
-                order.push((link.time, key, here));
-                here = link.next;
+    pub fn rows(&self, contexts: &Contexts, lie: Lie, pieces: usize) -> Vec<Vec<u8>> {
+        let mut order: Vec<_> = self.sums().collect();
+        // Stable: keys are in order, and of a key the slots, once they are turned round.
+        match lie {
+            Lie::ByTime => order.sort_by_key(|(_, time, _)| *time),
+            Lie::ByAs(seconds) => {
+                order.chunk_by_mut(|(a, ..), (b, ..)| std::ptr::eq(*a, *b)).for_each(<[_]>::reverse);
+                order.sort_by_key(|(_, time, _)| time / seconds);
             }
         }
-        // Stable, and keys are in order.
-        order.sort_by_key(|(time, ..)| *time);
         let room = order.len() * 160 / pieces;
         let mut out: Vec<Vec<u8>> = (0..pieces).map(|_| Vec::with_capacity(room)).collect();
         let mut unsummed = Vec::new();
-        for (time, key, link) in order {
+        for (key, time, sums) in order {
             let mut piece = 0;
             if pieces > 1 {
                 unsummed.clear();
                 key.put_row(contexts, time, &Sums::default(), &mut unsummed);
                 piece = crc32fast::hash(&unsummed) as usize % pieces;
             }
-            key.put_row(contexts, time, &self.links[link as usize].sums, &mut out[piece]);
+            key.put_row(contexts, time, sums, &mut out[piece]);
         }
         out
     }
