@@ -11,6 +11,7 @@ pub mod history;
 pub mod ledger;
 pub mod network;
 pub mod pace;
+pub mod questions;
 pub mod raw;
 pub mod report;
 pub mod run;

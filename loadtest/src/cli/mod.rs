@@ -1,5 +1,6 @@
 //! The command line: what each subcommand takes.
 
+mod questions;
 mod run;
 mod size;
 mod stack;
@@ -45,6 +46,8 @@ enum Command {
     Run(Box<run::Run>),
     /// Says how large an installation has to be, computed from what load tests measured.
     Size(size::Size),
+    /// Times the questions of the API's pages on a stack that was filled before, cold and warm.
+    Questions(questions::Questions),
     /// Lists the load tests that come with this program.
     Scenarios,
     /// Starts, ends and shows Kafka, the engine and the services on this machine.
@@ -197,6 +200,7 @@ impl Arguments {
             }
             Command::Run(run) => run.run(),
             Command::Size(size) => size.run(),
+            Command::Questions(questions) => questions.run(),
             Command::Scenarios => run::list(),
             Command::Stack(command) => command.run(),
         }

@@ -368,6 +368,11 @@ pub fn children(pid: u32) -> Vec<u32> {
         .collect()
 }
 
+/// Seconds of CPU that a process has used, without its children.
+pub fn cpu_s(pid: u32) -> Option<f64> {
+    Stat::read(Path::new(&format!("/proc/{pid}/stat"))).map(|stat| stat.cpu_s)
+}
+
 struct Stat {
     name: String,
     /// Its own: what its children used stands elsewhere.

@@ -11,6 +11,7 @@ pub mod ports;
 mod process;
 pub mod scrape;
 mod service;
+pub mod sides;
 
 pub use home::Home;
 pub use kafka::Kafka;

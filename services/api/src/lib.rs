@@ -4,6 +4,7 @@
 //! bound parameter of its SQL; no time is averaged over of which data were dropped (docs/counting.md is the law of the numbers); and what is wrong
 //! with a question is answered in words with its place, never with a status of the server's own fault.
 
+mod asked;
 mod body;
 mod candidates;
 mod config;
@@ -25,6 +26,7 @@ pub use problem::Problem;
 pub use routes::{Columns, tree};
 pub use sheet::text as csv;
 
+use asked::Asked;
 use axum::http::StatusCode;
 use guard::Guard;
 use inventory::Inventory;
@@ -86,19 +88,15 @@ impl Api {
         Kept { now: u32::try_from(now).unwrap_or(u32::MAX), days: &self.0.days }
     }
 
-    /// Asks ClickHouse, when it is this question's turn. A statement goes on when whoever asked has gone, and so does its turn.
+    /// Asks ClickHouse, when it is this question's turn. Its statements end when whoever asked goes away.
     async fn ask<T, F>(&self, ask: impl FnOnce(Store) -> F) -> Result<T, Problem>
     where
-        T: Send + 'static,
-        F: Future<Output = Result<T, AskError>> + Send + 'static,
+        F: Future<Output = Result<T, AskError>>,
     {
-        let turn = self.turn().await?;
-        let asking = ask(self.0.store.clone());
-        let asked = tokio::spawn(async move {
-            let _turn = turn;
-            asking.await
-        });
-        Ok(asked.await.map_err(|lost| Problem::defect(&lost))??)
+        let asked = Asked::begin(&self.0.store, self.turn().await?);
+        let answer = ask(asked.store()).await;
+        asked.answered();
+        Ok(answer?)
     }
 
     fn store(&self) -> &Store {
@@ -130,25 +128,12 @@ impl Api {
     }
 
     /// Waits until a question may be worked on.
-    async fn turn(&self) -> Result<Turn, Problem> {
+    async fn turn(&self) -> Result<OwnedSemaphorePermit, Problem> {
         let waited = tokio::time::timeout(TURN, Arc::clone(&self.0.turns).acquire_owned()).await;
-        let permit = waited.ok().and_then(Result::ok).ok_or_else(|| {
+        waited.ok().and_then(Result::ok).ok_or_else(|| {
             let detail = "others are asked already, as many as api.queries allows; ask again in a while";
             Problem::new(StatusCode::SERVICE_UNAVAILABLE, "urn:weir:problem:busy", "Too many ask", detail)
-        })?;
-        ::metrics::gauge!(metrics::QUERIES).increment(1);
-        Ok(Turn { _permit: permit })
-    }
-}
-
-/// A question that is worked on.
-struct Turn {
-    _permit: OwnedSemaphorePermit,
-}
-
-impl Drop for Turn {
-    fn drop(&mut self) {
-        ::metrics::gauge!(metrics::QUERIES).decrement(1);
+        })
     }
 }
 

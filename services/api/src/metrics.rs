@@ -9,6 +9,9 @@ pub const SECONDS: &str = "weir_api_request_seconds";
 /// Questions that are worked on.
 pub const QUERIES: &str = "weir_api_queries";
 
+/// Questions that nobody waited for until they were answered.
+pub const ABANDONED: &str = "weir_api_abandoned_total";
+
 /// Requests that were refused before they were looked at.
 pub const REFUSED: &str = "weir_api_refused_total";
 /// Tokens that are valid.
@@ -25,6 +28,11 @@ pub fn describe() {
         "Time from a request's head to the head of its answer, by path."
     );
     describe_gauge!(QUERIES, Unit::Count, "Questions that are worked on.");
+    describe_counter!(
+        ABANDONED,
+        Unit::Count,
+        "Questions whose client went away before they were answered; their statements were ended."
+    );
     describe_counter!(
         REFUSED,
         Unit::Count,

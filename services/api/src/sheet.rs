@@ -126,7 +126,7 @@ mod tests {
         answer.rows = vec![row];
         let beside = text(&answer).unwrap();
         let starts = vec![1_790_000_000, 1_790_000_060];
-        answer.series = Some(Series { interval: 60, starts, table: "links_1m" });
+        answer.series = Some(Series { interval: 60, starts, tables: vec!["links_1m"] });
         answer.rows[0].series = Some(Bytes { bytes_in: vec![1, 2], bytes_out: vec![3, 4] });
         insta::assert_snapshot!(beside + "\n" + &text(&answer).unwrap());
     }

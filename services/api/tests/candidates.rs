@@ -4,8 +4,8 @@
 mod engine;
 mod served;
 
-use engine::{put, side};
-use serde_json::Value as Json;
+use engine::{put, put_sides, side};
+use serde_json::{Value as Json, json};
 use served::Served;
 use std::collections::BTreeMap;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -44,10 +44,13 @@ fn sides() -> Vec<Side> {
 }
 
 async fn fill(store: &mut Store, start: u32) {
-    let mut rows = Vec::new();
-    for (asn, if_index, direction, slot, packets) in sides() {
-        side(EDGE, start + slot * 300, asn, if_index, direction, packets).put_row(&mut rows);
-    }
+    let rows: Vec<_> = sides()
+        .into_iter()
+        .map(|(asn, if_index, direction, slot, packets)| {
+            side(EDGE, start + slot * 300, asn, if_index, direction, packets)
+        })
+        .collect();
+    put_sides(store, &rows).await;
     let mut links = Vec::new();
     for (if_index, (link, provider, connectivity)) in (1..).zip(LINKS) {
         let row = LinkMemberRow {
@@ -61,9 +64,7 @@ async fn fill(store: &mut Store, start: u32) {
         };
         LinkMemberRow { valid_to: Slot(u32::MAX), ..row }.put_row(&mut links);
     }
-    for (name, rows) in [("links_5m", rows), ("links", links)] {
-        put(store, name, rows).await;
-    }
+    put(store, "links", links).await;
 }
 
 /// Of 288 slots 14 are dropped.
@@ -90,7 +91,6 @@ fn percentiles(interfaces: &[u32], picked: impl Fn(u32) -> bool) -> [u64; 2] {
 async fn ases_come_by_what_is_billed_less_without_them() {
     engine::with(async |mut store, ending| {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs() as u32;
-        // No whole hour, so that five minutes are the coarsest.
         let start = now / 3600 * 3600 - 2 * 86_400 + 300;
         fill(&mut store, start).await;
         let api = Served::over(store).await;
@@ -99,7 +99,7 @@ async fn ases_come_by_what_is_billed_less_without_them() {
         let reply = api.send("GET", &path, &[], "");
         assert_eq!(reply.status, 200, "{}", reply.text);
         let answer = reply.json();
-        assert_eq!((&answer["slots"], &answer["table"]), (&SLOTS.into(), &"links_5m".into()));
+        assert_eq!((&answer["slots"], &answer["tables"]), (&SLOTS.into(), &json!(["links_5m"])));
         let candidates = answer["candidates"].as_array().unwrap();
         let mut saved = BTreeMap::new();
         for candidate in candidates {

@@ -3,7 +3,7 @@
 
 mod engine;
 
-use engine::put;
+use engine::{put, put_sides};
 use std::time::{SystemTime, UNIX_EPOCH};
 use weir_api::exporters::{Exporter, ask};
 use weir_schemas::rollup::{ExporterRow, FLOWS, InterfaceRow, LinkRow, RateRow};
@@ -82,9 +82,9 @@ async fn fill(store: &mut Store, now: u32) {
         LinkRow { if_index: 3, flows: -5, asn: 1, ..side },
         LinkRow { exporter: GONE, time: Slot(side.time.0 - 10 * 86_400), ..side },
     ] {
-        side.put_row(&mut rows);
+        rows.push(side);
     }
-    put(store, "links_1h", rows).await;
+    put_sides(store, &rows).await;
 
     let mut rows = Vec::new();
     for (exporter, name, version) in [(EDGE, "before", 1), (EDGE, HOSTILE, 2), (GONE, "gone", 1)] {

@@ -26,7 +26,7 @@ async fn seen(store: &mut Store) -> u32 {
     let (mut sides, mut links, mut interfaces, mut exporters) =
         (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     for (if_index, asn, bytes) in [(1, 174, 1000), (2, 3320, 3000), (2, 1299, 500), (3, 15_169, 200)] {
-        LinkRow {
+        sides.push(LinkRow {
             time: Slot(hour),
             exporter: EDGE,
             if_index,
@@ -40,8 +40,7 @@ async fn seen(store: &mut Store) -> u32 {
             packets: 1,
             flows: 1,
             ..LinkRow::default()
-        }
-        .put_row(&mut sides);
+        });
     }
     LinkMemberRow {
         exporter: EDGE,
@@ -65,9 +64,8 @@ async fn seen(store: &mut Store) -> u32 {
     .put_row(&mut interfaces);
     ExporterRow { exporter: EDGE, name: "edge1", version: 1, ..ExporterRow::default() }
         .put_row(&mut exporters);
-    for (name, rows) in
-        [("links_1h", sides), ("links", links), ("interfaces", interfaces), ("exporters", exporters)]
-    {
+    engine::put_sides(store, &sides).await;
+    for (name, rows) in [("links", links), ("interfaces", interfaces), ("exporters", exporters)] {
         engine::put(store, name, rows).await;
     }
     hour

@@ -4,7 +4,7 @@ use super::{Candidate, Candidates, Met, OverTransit};
 use crate::query::field::{Dimension, named};
 use crate::query::period::PEAK_SLOT;
 use crate::query::sql::{Of, Query};
-use crate::query::{Answer, AskError, Detail, Question, ROUGH, Row, Scope, ask as put, rows};
+use crate::query::{Answer, AskError, Detail, Question, ROUGH, Row, Scope, ask as put, changes, rows};
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use weir_filter::{Compare, Expr, Test, Value};
@@ -54,16 +54,18 @@ pub(crate) async fn ask(store: &Store, asked: Question) -> Result<Candidates, As
         to: over.to,
         seconds: over.seconds,
         slots: (window.to - window.from) / PEAK_SLOT,
-        table: window.table.name,
+        tables: Vec::new(),
         previous_seconds: over.previous.as_ref().map_or(0, |before| before.to - before.from),
         candidates: Vec::new(),
     };
     if ases.is_empty() {
         return Ok(all);
     }
-    let keys: Vec<_> = over.rows.iter().map(|row| row.keys.clone()).collect();
-    let query = Query::of(store.database(), &question);
+    let keys: Vec<_> = ases.iter().map(|asn| vec![asn.to_string()]).collect();
+    let changes = changes(store, &question).await?;
+    let query = Query::of(store.database(), &question, &changes);
     let without = query.without(&window, all.slots / 20 + 1, all.slots, Of::Rows(&keys, &ases));
+    all.tables.clone_from(&without.tables);
     let of_these = test("as", Compare::In, ases.iter().map(|asn| Value::Number(u64::from(*asn))).collect());
     let met = test("connectivity", Compare::In, vec![Value::Word("ix"), Value::Word("pni")]);
     let elsewhere = |by: &[Dimension], top, scope, tests: Vec<Option<Expr>>| Question {

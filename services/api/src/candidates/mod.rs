@@ -89,8 +89,8 @@ pub struct Candidates {
     pub seconds: u32,
     /// Slots of five minutes, those of no traffic too.
     pub slots: u32,
-    /// Table that they were read from.
-    pub table: &'static str,
+    /// Tables that the slots of ASes were read from.
+    pub tables: Vec<&'static str>,
     /// Seconds of the time before, where a table has all of it; else 0.
     pub previous_seconds: u32,
     /// ASes, those that cost most first.

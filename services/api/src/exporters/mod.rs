@@ -33,7 +33,7 @@ pub struct Exporter {
     /// Its name now; empty: none.
     pub name: String,
     /// When it last sent something that is stored as a flow, seconds since the epoch: to the second within the last hour, else the start of the
-    /// hour in which its last flow ended; absent: not within the last 35 days.
+    /// five minutes in which its last flow ended; absent: not within the last 35 days.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub last_seen: Option<u32>,
     /// What was received of it in the last hour.

@@ -69,7 +69,7 @@ pub(super) fn day(database: &str) -> String {
          FROM (SELECT s.exporter AS exporter, s.if_index AS if_index, {ingress} AS ingress, {egress} AS egress, {elsewhere} AS elsewhere, \
          {unknown} AS unknown, {all} AS every, toUnixTimestamp(max(s.time)) AS last, groupUniqArray(s.family) AS families, \
          countIf(s.if_index != 0) OVER (PARTITION BY s.exporter) AS seen \
-         FROM {database}.links_1h AS s WHERE s.time >= toStartOfHour(toDateTime({{from:UInt32}}, 'UTC')) \
+         FROM {database}.interfaces_5m AS s WHERE s.time >= toStartOfHour(toDateTime({{from:UInt32}}, 'UTC')) \
          GROUP BY s.exporter, s.if_index HAVING every > 0 \
          ORDER BY every DESC, if_index LIMIT 500 BY exporter LIMIT 100000) AS o \
          LEFT JOIN (SELECT exporter, if_index, name, description FROM {database}.interfaces FINAL) AS i \
@@ -90,11 +90,11 @@ pub(super) fn announced(database: &str) -> String {
     )
 }
 
-/// When each was last seen since, to the hour.
+/// When each was last seen since, to five minutes.
 pub(super) fn last(database: &str) -> String {
     let named = named();
     format!(
-        "SELECT {named}, toUnixTimestamp(max(s.time)) AS last FROM {database}.links_1h AS s \
+        "SELECT {named}, toUnixTimestamp(max(s.time)) AS last FROM {database}.interfaces_5m AS s \
          WHERE s.time >= toDateTime({{from:UInt32}}, 'UTC') GROUP BY exporter HAVING sum(s.flows) > 0 LIMIT 10000"
     )
 }

@@ -107,7 +107,8 @@ pub async fn unclassified(store: &Store, now: u32) -> Result<Vec<Unclassified>, 
                 "SELECT {select}, x.bytes_in AS bytes_in, x.bytes_out AS bytes_out, x.ases AS ases, x.largest AS largest \
                  FROM (SELECT exporter, if_index, {}, {}, uniqExactIf(asn, asn != 0) AS ases, \
                  argMaxIf(asn, bytes, asn != 0) AS largest \
-                 FROM {database}.links_1h WHERE time >= toDateTime({{from:UInt32}}, 'UTC') AND if_index != 0 \
+                 FROM {database}.links_1h WHERE time >= toDateTime({{from:UInt32}}, 'UTC') \
+                 AND toDate(time) >= toDate(toDateTime({{from:UInt32}}, 'UTC')) AND if_index != 0 \
                  GROUP BY exporter, if_index) AS x {joins} \
                  WHERE (x.exporter, x.if_index) NOT IN (SELECT exporter, if_index FROM ({}) WHERE link != '' \
                  AND valid_from <= toDateTime({{now:UInt32}}, 'UTC') AND valid_to > toDateTime({{now:UInt32}}, 'UTC')) \

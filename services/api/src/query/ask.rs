@@ -1,15 +1,19 @@
 //! A question is put to ClickHouse in several statements, and one answer is made of what they say.
 //!
-//! The top rows come first; what else is asked about them is asked by their keys. Each statement is read from the coarsest table that has
-//! exactly what it needs, so a total may come from hours where its series comes from minutes: their sums are the same flows.
+//! What changes within its time comes first, then the top rows, and what else is asked about them is asked by their keys. Each statement is read
+//! where it has fewest rows (`reading.rs`), so a total may come from hours where its series comes from minutes: their sums are the same flows.
 
+use super::changes::Changes;
 use super::field::Dimension;
 use super::measures::Sums;
 use super::period::PEAK_SLOT;
-use super::sql::{Of, Query, Statement};
-use super::{Answer, Before, Bytes, Detail, NotIn, PeakSlots, Peaks, Previous, Question, Row, Series};
+use super::sql::{Of, Query, Statement, Value};
+use super::{
+    Answer, Before, Bytes, Counted, Detail, NotIn, PeakSlots, Peaks, Previous, Question, Row, Series,
+};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
+use std::collections::{BTreeMap, BTreeSet};
 use thiserror::Error;
 use weir_store::{Store, StoreError};
 
@@ -67,17 +71,27 @@ struct Largest {
 /// [`AskError::Store`], mostly.
 pub async fn ask(store: &Store, question: &Question) -> Result<Answer> {
     let (period, detail) = (&question.period, &question.detail);
-    let (window, query) = (&period.window, Query::of(store.database(), question));
-    let (top, total, unknown_rate, other_observation) = tokio::try_join!(
-        rows::<Top>(store, query.top(window)),
+    let (window, changes) = (&period.window, changes(store, question).await?);
+    let query = Query::of(store.database(), question, &changes);
+    let of_top = query.top(window);
+    let tables = of_top.tables.clone();
+    let (top, total, observed) = tokio::try_join!(
+        rows::<Top>(store, of_top),
         rows::<About<Sums>>(store, query.sums(window, Of::Total)),
-        rows::<NotIn>(store, query.unknown_rate(window)),
-        rows::<NotIn>(store, query.other_observation(window)),
+        rows::<NotIn>(store, query.by_observation(window)),
     )?;
     let total = total.into_iter().next().ok_or(AskError::NoTotal)?.said;
     let by_as = question.by.contains(&Dimension::As);
+    let found = Found { store, query: &query, top: &top, by_as };
+    let (names, series, peaks, previous) = tokio::try_join!(
+        names(store, &question.by, &top),
+        found.series(detail),
+        found.peaks(detail),
+        found.previous(detail)
+    )?;
+    let (unknown_rate, other_observation) = not_in(observed, question.observation);
     let mut answer = Answer {
-        table: window.table.name,
+        tables,
         from: window.from,
         to: window.to,
         asked_from: period.asked_from,
@@ -91,26 +105,62 @@ pub async fn ask(store: &Store, question: &Question) -> Result<Answer> {
         other: detail.other.then(|| total.without(top.iter().map(|row| &row.sums)).row(Vec::new())),
         rows: top
             .iter()
-            .map(|row| Row { asn: by_as.then_some(row.asn), ..row.sums.row(row.keys.clone()) })
+            .map(|row| {
+                let keys = question.by.iter().zip(&row.keys).map(|(by, key)| by.label(key, &names)).collect();
+                Row { asn: by_as.then_some(row.asn), ..row.sums.row(keys) }
+            })
             .collect(),
         total: total.row(Vec::new()),
         unknown_rate,
         other_observation,
     };
-    if detail.any() {
-        let found = Found { store, query: &query, top: &top, by_as };
-        let (series, peaks, previous) =
-            tokio::try_join!(found.series(detail), found.peaks(detail), found.previous(detail))?;
-        series.into_iter().for_each(|series| series.put(&mut answer));
-        peaks.into_iter().for_each(|peaks| peaks.put(&mut answer));
-        previous.into_iter().for_each(|previous| previous.put(&mut answer));
-    }
+    series.into_iter().for_each(|series| series.put(&mut answer));
+    peaks.into_iter().for_each(|peaks| peaks.put(&mut answer));
+    previous.into_iter().for_each(|previous| previous.put(&mut answer));
     Ok(answer)
+}
+
+/// What changes in the time of a question, and in the time before it.
+pub(crate) async fn changes(store: &Store, question: &Question) -> Result<Changes> {
+    let from = question.detail.previous.map_or(question.period.window.from, |previous| previous.from);
+    let all = rows(store, Changes::behind(store.database(), from)).await?;
+    Ok(all.into_iter().next().unwrap_or_default())
+}
+
+#[derive(Deserialize)]
+struct Named {
+    asn: u32,
+    name: String,
+}
+
+/// Names of the ASes that rows are by.
+async fn names(store: &Store, by: &[Dimension], top: &[Top]) -> Result<BTreeMap<u32, String>> {
+    let keys = top.iter().flat_map(|row| by.iter().zip(&row.keys));
+    let ases: BTreeSet<u32> =
+        keys.filter(|(by, _)| by.is_as()).filter_map(|(_, key)| key.parse().ok()).collect();
+    if ases.is_empty() {
+        return Ok(BTreeMap::new());
+    }
+    let sql =
+        format!("SELECT asn, name FROM {}.asns FINAL WHERE asn IN {{ases:Array(UInt32)}}", store.database());
+    let ases = Value::Numbers(ases.into_iter().collect());
+    let named = rows::<Named>(store, Statement::of(sql, [("ases", ases)])).await?;
+    Ok(named.into_iter().map(|Named { asn, name }| (asn, name)).collect())
+}
+
+/// Bytes of unknown rate among the records that count, and bytes of the records that don't because of where they were observed.
+fn not_in(observed: Vec<NotIn>, counted: Counted) -> (Vec<NotIn>, Vec<NotIn>) {
+    let (counting, other): (Vec<_>, Vec<_>) =
+        observed.into_iter().partition(|one| one.observation == counted.word());
+    let mut unknown: Vec<_> = counting.into_iter().filter(|one| one.bytes_unknown_rate > 0).collect();
+    unknown.iter_mut().for_each(|one| one.bytes = 0);
+    unknown.sort_by_key(|one| std::cmp::Reverse(one.bytes_unknown_rate));
+    (unknown, other)
 }
 
 /// The rows that a statement gives.
 pub(crate) async fn rows<T: DeserializeOwned>(store: &Store, statement: Statement) -> Result<Vec<T>> {
-    let Statement { sql, parameters } = statement;
+    let Statement { sql, parameters, .. } = statement;
     let parameters: Vec<_> = parameters.iter().map(|(name, value)| (name.as_str(), value)).collect();
     Ok(store.query_bound(&sql, &parameters).await?)
 }
@@ -129,16 +179,14 @@ impl Found<'_> {
         &self,
         statement: impl Fn(Of<'_>) -> Statement,
     ) -> Result<Said<Option<T>>> {
-        let total = rows::<About<T>>(self.store, statement(Of::Total));
+        let keys: Vec<_> = self.top.iter().map(|row| row.keys.clone()).collect();
+        let ases: Vec<_> = self.top.iter().filter(|_| self.by_as).map(|row| row.asn).collect();
+        let of_rows = statement(Of::Rows(&keys, &ases));
+        let tables = of_rows.tables.clone();
         let each = async {
-            if self.top.is_empty() {
-                return Ok(Vec::new());
-            }
-            let keys: Vec<_> = self.top.iter().map(|row| row.keys.clone()).collect();
-            let ases: Vec<_> = self.top.iter().filter(|_| self.by_as).map(|row| row.asn).collect();
-            rows::<About<T>>(self.store, statement(Of::Rows(&keys, &ases))).await
+            if keys.is_empty() { Ok(Vec::new()) } else { rows::<About<T>>(self.store, of_rows).await }
         };
-        let (total, each) = tokio::try_join!(total, each)?;
+        let (total, each) = tokio::try_join!(rows::<About<T>>(self.store, statement(Of::Total)), each)?;
         let mut placed: Vec<Option<T>> = self.top.iter().map(|_| None).collect();
         for About { row, said } in each {
             let place = usize::try_from(row).ok().and_then(|row| placed.get_mut(row.checked_sub(1)?));
@@ -146,7 +194,7 @@ impl Found<'_> {
                 *place = Some(said);
             }
         }
-        Ok(Said { total: total.into_iter().next().map(|one| one.said), rows: placed })
+        Ok(Said { tables, total: total.into_iter().next().map(|one| one.said), rows: placed })
     }
 
     async fn series(&self, detail: &Detail) -> Result<Option<OverTime>> {
@@ -154,8 +202,8 @@ impl Found<'_> {
         let said = self.about(|of| self.query.series(&slots.window, &slots.starts, of)).await?;
         let of =
             |found: Option<InSlots>| in_slots(&slots.starts, found.map_or_else(Vec::new, |one| one.slots));
-        let answered =
-            Series { interval: slots.interval, starts: slots.starts.clone(), table: slots.window.table.name };
+        let tables = said.tables.clone();
+        let answered = Series { interval: slots.interval, starts: slots.starts.clone(), tables };
         Ok(Some(OverTime { answered, said: said.map(of) }))
     }
 
@@ -164,27 +212,29 @@ impl Found<'_> {
         let slots = (window.to - window.from) / PEAK_SLOT;
         // Of n slots the n/20 largest are dropped, and the next is the 95th.
         let said = self.about(|of| self.query.peaks(window, slots / 20 + 1, of)).await?;
-        let answered = PeakSlots { interval: PEAK_SLOT, slots, table: window.table.name };
+        let answered = PeakSlots { interval: PEAK_SLOT, slots, tables: said.tables.clone() };
         Ok(Some(Largests { answered, said: said.map(Option::unwrap_or_default) }))
     }
 
     async fn previous(&self, detail: &Detail) -> Result<Option<Earlier>> {
         let Some(window) = &detail.previous else { return Ok(None) };
         let said = self.about(|of| self.query.sums(window, of)).await?;
-        let answered = Before { from: window.from, to: window.to, table: window.table.name };
+        let answered = Before { from: window.from, to: window.to, tables: said.tables.clone() };
         Ok(Some(Earlier { answered, said: said.map(Option::unwrap_or_default) }))
     }
 }
 
 /// What is said about the total and about rows.
 struct Said<T> {
+    /// Tables that rows' were read from.
+    tables: Vec<&'static str>,
     total: T,
     rows: Vec<T>,
 }
 
 impl<T> Said<Option<T>> {
     fn map<R>(self, of: impl Fn(Option<T>) -> R) -> Said<R> {
-        Said { total: of(self.total), rows: self.rows.into_iter().map(of).collect() }
+        Said { tables: self.tables, total: of(self.total), rows: self.rows.into_iter().map(of).collect() }
     }
 }
 
@@ -248,7 +298,7 @@ struct Earlier {
 
 impl Earlier {
     fn put(self, answer: &mut Answer) {
-        let Said { total, rows } = self.said;
+        let Said { total, rows, .. } = self.said;
         if let Some(other) = &mut answer.other {
             other.previous = Some(total.without(&rows).into());
         }

@@ -1,10 +1,11 @@
 //! What a side of flows can be told apart by: what it is grouped by, and what filters name.
 //!
 //! Each is a line of a table, with the SQL of its value. Aliases in it are those of `sql.rs`: `s` the side, `l` its link, `e` its exporter, `i`
-//! its interface, `n` its AS, `m` its neighbour AS.
+//! its interface. ASes get their names when the rows are found.
 
 use serde::de::Error;
 use serde::{Deserialize, Deserializer, Serialize};
+use std::collections::BTreeMap;
 use utoipa::ToSchema;
 use weir_filter::{Field, Kind, meant};
 use weir_schemas::Connectivity;
@@ -62,18 +63,30 @@ impl<'de> Deserialize<'de> for Dimension {
 }
 
 impl Dimension {
-    /// What its rows are called.
+    /// Whether its rows are told apart by the number of an AS.
+    pub(super) fn is_as(self) -> bool {
+        matches!(self, Self::As | Self::Neighbour)
+    }
+
+    /// What a row is called.
+    pub(super) fn label(self, key: &str, names: &BTreeMap<u32, String>) -> String {
+        match (self, key) {
+            (Self::As, "0") => "own or unknown".to_owned(),
+            (Self::Neighbour, "0") => "unknown".to_owned(),
+            (Self::As | Self::Neighbour, number) => {
+                let name =
+                    number.parse().ok().and_then(|asn: u32| names.get(&asn)).map_or("", String::as_str);
+                format!("AS{number} {name}").trim_end().to_owned()
+            }
+            _ => key.to_owned(),
+        }
+    }
+
+    /// What its rows are told apart by: an AS by its number.
     pub(super) fn expression(self) -> String {
         match self {
-            Self::As => {
-                "if(s.asn = 0, 'own or unknown', trimRight(concat('AS', toString(s.asn), ' ', n.name)))"
-                    .to_owned()
-            }
-            Self::Neighbour => {
-                format!(
-                    "if({NEIGHBOUR} = 0, 'unknown', trimRight(concat('AS', toString({NEIGHBOUR}), ' ', m.name)))"
-                )
-            }
+            Self::As => "toString(s.asn)".to_owned(),
+            Self::Neighbour => format!("toString({NEIGHBOUR})"),
             Self::Link => "if(l.link = '', 'not classified', l.link)".to_owned(),
             Self::Provider => "if(l.provider = '', 'no provider', l.provider)".to_owned(),
             Self::Connectivity => "toString(l.connectivity)".to_owned(),
@@ -94,33 +107,50 @@ pub(super) struct Column {
     pub sql: &'static str,
     /// Whether it picks sides: then a flow of which it picks both is two.
     pub of_side: bool,
+    /// What it is read from.
+    pub of: Source,
 }
 
+/// What a field's value is read from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Source {
+    /// The tables of sides alone.
+    Stored,
+    /// The link of an interface alone.
+    Link,
+    /// More than that.
+    Joined,
+}
+
+/// The columns of links that fields are read from, and what they are of an interface that is on none.
+pub(super) const UNCLASSIFIED: &[(&str, &str)] =
+    &[("l.link", "''"), ("l.provider", "''"), ("l.connectivity", "'unknown'")];
+
 macro_rules! fields {
-    ($( $name:literal $kind:expr, $of_side:literal, $sql:expr, $doc:literal; )*) => {
+    ($( $name:literal $kind:expr, $of_side:literal, $source:ident, $sql:expr, $doc:literal; )*) => {
         /// What filters name.
         pub static FIELDS: &[Field] = &[$( Field { name: $name, kind: $kind, doc: $doc } ),*];
 
         /// By their place in [`FIELDS`].
-        const COLUMNS: &[Column] = &[$( Column { sql: $sql, of_side: $of_side } ),*];
+        const COLUMNS: &[Column] = &[$( Column { sql: $sql, of_side: $of_side, of: Source::$source } ),*];
     };
 }
 
 const LARGEST: u64 = u32::MAX as u64;
 
 fields! {
-    "as" Kind::Asn, true, "s.asn", "Origin AS: in: the source's, out: the destination's; 0: own or unknown.";
-    "neighbour" Kind::Asn, true, NEIGHBOUR, "Neighbour AS; 0: unknown.";
-    "link" Kind::Text, true, "l.link", "Link, by its name now; empty: not classified.";
-    "provider" Kind::Text, true, "l.provider", "Provider of the link, by its name now; empty: none.";
-    "connectivity" Kind::Word(Connectivity::WORDS), true, "toString(l.connectivity)", "What the link is for, as classified now.";
-    "direction" Kind::Word(&["in", "out"]), true, "toString(s.direction)", "In: it came in by the interface; out: it left by it.";
-    "exporter" Kind::Text, false, EXPORTER, "Exporter, by its name now, or by its address where it has none.";
-    "exporter_address" Kind::Address, false, "s.exporter", "Address that the exporter sends from.";
-    "interface" Kind::Text, true, "i.name", "Interface, by its name now.";
-    "interface_description" Kind::Text, true, "i.description", "Interface, by its description now.";
-    "if_index" Kind::Number(LARGEST), true, "s.if_index", "Index of the interface; 0: not known.";
-    "family" Kind::Number(6), false, "s.family", "Address family: 4, 6, or 0 where it is not IP.";
+    "as" Kind::Asn, true, Stored, "s.asn", "Origin AS: in: the source's, out: the destination's; 0: own or unknown.";
+    "neighbour" Kind::Asn, true, Joined, NEIGHBOUR, "Neighbour AS; 0: unknown.";
+    "link" Kind::Text, true, Link, "l.link", "Link, by its name now; empty: not classified.";
+    "provider" Kind::Text, true, Link, "l.provider", "Provider of the link, by its name now; empty: none.";
+    "connectivity" Kind::Word(Connectivity::WORDS), true, Link, "toString(l.connectivity)", "What the link is for, as classified now.";
+    "direction" Kind::Word(&["in", "out"]), true, Stored, "toString(s.direction)", "In: it came in by the interface; out: it left by it.";
+    "exporter" Kind::Text, false, Joined, EXPORTER, "Exporter, by its name now, or by its address where it has none.";
+    "exporter_address" Kind::Address, false, Stored, "s.exporter", "Address that the exporter sends from.";
+    "interface" Kind::Text, true, Joined, "i.name", "Interface, by its name now.";
+    "interface_description" Kind::Text, true, Joined, "i.description", "Interface, by its description now.";
+    "if_index" Kind::Number(LARGEST), true, Stored, "s.if_index", "Index of the interface; 0: not known.";
+    "family" Kind::Number(6), false, Stored, "s.family", "Address family: 4, 6, or 0 where it is not IP.";
 }
 
 /// What belongs to a field of [`FIELDS`].

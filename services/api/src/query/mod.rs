@@ -5,6 +5,7 @@
 //! records that were observed elsewhere.
 
 mod ask;
+mod changes;
 mod condition;
 #[cfg(test)]
 mod coverage;
@@ -13,15 +14,17 @@ pub mod interval;
 mod limits;
 mod measures;
 pub mod period;
+pub mod reading;
 pub mod request;
 pub(crate) mod sql;
 
 pub use ask::{AskError, ask};
-pub(crate) use ask::{ROUGH, rows};
+pub(crate) use ask::{ROUGH, changes, rows};
 
 use field::Dimension;
 use interval::Slots;
 use period::{Period, Window};
+use reading::Tables;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use weir_filter::Expr;
@@ -31,7 +34,7 @@ use weir_filter::Expr;
 pub struct Question {
     /// What to group by.
     pub by: Vec<Dimension>,
-    /// From when to when, and from which table.
+    /// From when to when.
     pub period: Period,
     /// How many rows.
     pub top: u32,
@@ -45,6 +48,8 @@ pub struct Question {
     pub filter: Option<Expr>,
     /// What else is asked about the rows.
     pub detail: Detail,
+    /// Where it can be read.
+    pub tables: Tables,
 }
 
 /// What is asked about rows, besides their sums.
@@ -54,7 +59,7 @@ pub struct Detail {
     pub other: bool,
     /// Their bytes over time.
     pub series: Option<Slots>,
-    /// Their largest and 95th slots, and where these are read.
+    /// Their largest and 95th slots, of this time.
     pub peaks: Option<Window>,
     /// The time before.
     pub previous: Option<Window>,
@@ -241,8 +246,8 @@ pub struct NotIn {
 /// The answer.
 #[derive(Clone, Debug, Default, Serialize, ToSchema)]
 pub struct Answer {
-    /// Table that rows and total were read from.
-    pub table: &'static str,
+    /// Tables that rows were read from, each for the part of the time of which it has fewest rows.
+    pub tables: Vec<&'static str>,
     /// Start, seconds since the epoch.
     pub from: u32,
     /// End, not included.
@@ -286,8 +291,8 @@ pub struct Series {
     pub interval: u32,
     /// Where they begin, seconds since the epoch.
     pub starts: Vec<u32>,
-    /// Table that they were read from.
-    pub table: &'static str,
+    /// Tables that rows' were read from.
+    pub tables: Vec<&'static str>,
 }
 
 /// Slots of the peaks.
@@ -297,8 +302,8 @@ pub struct PeakSlots {
     pub interval: u32,
     /// How many there are, from the start of the answer's time on, those of no traffic too.
     pub slots: u32,
-    /// Table that they were read from.
-    pub table: &'static str,
+    /// Tables that rows' were read from.
+    pub tables: Vec<&'static str>,
 }
 
 /// The time before.
@@ -308,6 +313,6 @@ pub struct Before {
     pub from: u32,
     /// End, not included.
     pub to: u32,
-    /// Table that it was read from.
-    pub table: &'static str,
+    /// Tables that rows' sums were read from.
+    pub tables: Vec<&'static str>,
 }

@@ -1,7 +1,8 @@
-//! From when to when an answer is, and from which table it is read.
+//! From when to when an answer is.
 //!
-//! What must stay true: no time is averaged over of which the table read has dropped rows, and ends that are moved are told.
+//! What must stay true: no time is averaged over of which tables have dropped rows, and ends that are moved are told.
 
+use super::reading::Tables;
 use jiff::Timestamp;
 use std::collections::BTreeMap;
 use thiserror::Error;
@@ -71,12 +72,10 @@ const LONG: u32 = 6 * 3600;
 /// Seconds of the slots whose largest and 95th are given (docs/counting.md, "95th percentile").
 pub const PEAK_SLOT: u32 = 300;
 
-/// A time in a table.
-#[derive(Clone, Copy, Debug)]
+/// A time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Window {
-    /// Table that is read.
-    pub table: &'static Table,
-    /// Start, seconds since the epoch, on a border of the table's slots.
+    /// Start, seconds since the epoch, a whole minute.
     pub from: u32,
     /// End, not included.
     pub to: u32,
@@ -85,7 +84,7 @@ pub struct Window {
 /// What time an answer covers.
 #[derive(Clone, Copy, Debug)]
 pub struct Period {
-    /// Where it is read.
+    /// From when to when it is.
     pub window: Window,
     /// Start as asked: before `from` where no table that fits keeps it.
     pub asked_from: u32,
@@ -110,7 +109,7 @@ impl Period {
         self.window.from.saturating_add(self.seconds).min(self.window.to)
     }
 
-    /// As long a time before it, as far as it has come: where one table has all of it.
+    /// As long a time before it, as far as it has come: where tables have all of it.
     pub fn before(&self, kept: Kept<'_>) -> Option<Window> {
         let Window { from, to, .. } = self.window;
         let begins = from.checked_sub(to - from)?;
@@ -126,7 +125,7 @@ impl Kept<'_> {
     }
 
     /// The first slot of which nothing is dropped yet.
-    fn from(&self, table: &Table) -> u32 {
+    pub(super) fn from(&self, table: &Table) -> u32 {
         match self.days(table) {
             0 => 0,
             days => {
@@ -136,29 +135,26 @@ impl Kept<'_> {
         }
     }
 
-    /// The coarsest table with all of a time, in slots between which all of these borders lie.
+    /// A time, if tables have all of it in slots between which all of these borders lie.
     pub fn window(&self, from: u32, to: u32, borders: &[u32]) -> Option<Window> {
-        let fits = |table: &&Table| {
-            [from, to].iter().chain(borders).all(|border| border.is_multiple_of(table.slot))
-                && self.from(table) <= from
-        };
-        let table = tables().filter(fits).max_by_key(|table| table.slot)?;
-        Some(Window { table, from, to })
+        let window = Window { from, to };
+        Tables::of(*self).parts(window, true, borders, &[]).map(|_| window)
     }
 
-    /// Where the whole slots of [`PEAK_SLOT`] of a time are read, if there are any and a table still has them.
+    /// The whole slots of [`PEAK_SLOT`] of a time, if there are any and tables still have them.
     pub fn peaks(&self, period: &Period) -> Option<Window> {
         let from = period.window.from;
         let whole = (period.end() - from) / PEAK_SLOT * PEAK_SLOT;
         // Slots begin with the time, and a border behind the first one is a border of each.
-        self.window(from, from + whole, &[from + PEAK_SLOT]).filter(|_| whole > 0)
+        self.window(from, from + whole, &[from, from + PEAK_SLOT]).filter(|_| whole > 0)
     }
 
-    fn period(&self, table: &'static Table, (from, to): (u32, u32), asked_from: u32) -> Period {
+    fn period(&self, window: Window, asked_from: u32) -> Period {
+        let Window { from, to } = window;
         let end = to.min(self.now);
         let complete = self.now.saturating_sub(ALLOWANCE);
         Period {
-            window: Window { table, from, to },
+            window,
             asked_from,
             seconds: end.saturating_sub(from).max(1),
             incomplete: end.saturating_sub(complete.max(from)),
@@ -205,20 +201,22 @@ pub fn between(from: u32, to: u32, kept: Kept<'_>) -> Result<Period> {
         return Err(PeriodError::Ahead { from, now: kept.now });
     }
     if let Some(window) = kept.window(from, to, &[]) {
-        return Ok(kept.period(window.table, (from, to), from));
+        return Ok(kept.period(window, from));
     }
-    let fitting =
-        || tables().filter(|table| from.is_multiple_of(table.slot) && to.is_multiple_of(table.slot));
-    let table = fitting().min_by_key(|table| kept.from(table)).unwrap_or(FINEST);
+    // What can't be read from its very start may be from a slot's start on.
+    let begins = tables().filter_map(|table| kept.from(table).max(from).checked_next_multiple_of(table.slot));
+    let window = begins.filter(|begins| *begins < to).filter_map(|begins| kept.window(begins, to, &[]));
+    if let Some(window) = window.min_by_key(|window| window.from) {
+        return Ok(kept.period(window, from));
+    }
+    let fitting = tables().filter(|table| from.is_multiple_of(table.slot) && to.is_multiple_of(table.slot));
+    let table = fitting.min_by_key(|table| kept.from(table)).unwrap_or(FINEST);
     let begins = kept.from(table);
     let fits_more = tables().filter(|other| kept.from(other) < begins).min_by_key(|other| other.slot);
     let advice = fits_more
         .map(|other| format!("; ends on whole {} minutes reach back further", other.slot / 60))
         .unwrap_or_default();
-    if begins >= to {
-        return Err(PeriodError::Gone { to, table: table.name, begins, advice });
-    }
-    Ok(kept.period(table, (begins, to), from))
+    Err(PeriodError::Gone { to, table: table.name, begins, advice })
 }
 
 /// Seconds of `30m`, `24h`, `7d`.
@@ -248,62 +246,42 @@ mod tests {
     }
 
     #[test]
-    fn the_last_days_come_from_the_finest_table_that_still_has_them() {
+    fn the_last_days_begin_and_end_with_slots_of_tables_that_have_them() {
         for (text, slot, seconds) in
-            [("1h", 60, 3600), ("34d", 60, 34 * DAY), ("35d", 300, 35 * DAY), ("90d", 300, 90 * DAY)]
+            [("1h", 60, 3600), ("34d", 300, 34 * DAY), ("35d", 300, 35 * DAY), ("90d", 300, 90 * DAY)]
         {
-            let period = of_last(text);
-            // A coarser table whose slots happen to fit answers the same.
-            assert!(period.window.table.slot >= slot, "{text}: {}", period.window.table.name);
-            assert!(
-                period.window.from.is_multiple_of(period.window.table.slot)
-                    && period.window.to.is_multiple_of(period.window.table.slot)
-            );
-            assert_eq!((period.seconds, period.asked_from), (seconds, period.window.from), "{text}");
-            assert!(
-                NOW - period.window.from < period.window.table.days * DAY,
-                "{text}: {}",
-                period.window.table.name
-            );
+            let Period { window, seconds: covered, asked_from, .. } = of_last(text);
+            assert!(window.from.is_multiple_of(slot) && window.to.is_multiple_of(slot), "{text}");
+            assert!(NOW - window.to < ALLOWANCE + slot, "{text}");
+            assert_eq!((covered, asked_from), (seconds, window.from), "{text}");
         }
-        assert_eq!(of_last("500d").window.table.name, "links_1h");
-        assert_eq!(of_last("50000m").window.table.name, "links_5m");
+        assert!(of_last("500d").window.to.is_multiple_of(3600));
         assert_eq!(of_last("60001m").seconds, 60_005 / 5 * 300, "snapped outwards");
     }
 
     #[test]
     fn configured_retention_is_what_counts() {
         let days = BTreeMap::from([("links_1m".to_owned(), 1), ("links_5m".to_owned(), 0)]);
-        assert_eq!(last("1501m", kept(&days)).unwrap().window.table.name, "links_5m");
         let period = last("9000d", kept(&days)).unwrap();
-        assert_eq!((period.window.table.name, period.seconds), ("links_5m", 9000 * DAY));
-        let from = NOW / 60 * 60 - 90 * DAY;
-        assert_eq!(between(from / 300 * 300, NOW / 300 * 300, kept(&days)).unwrap().window.table.slot, 300);
+        assert_eq!((period.window.to % 300, period.seconds), (0, 9000 * DAY));
+        let minute = NOW / 300 * 300 - 3 * DAY + 60;
+        let moved = between(minute, NOW / 300 * 300, kept(&days)).unwrap();
+        assert_eq!((moved.asked_from, moved.window.from), (minute, minute + 240), "minutes of then are gone");
     }
 
     #[test]
     fn ends_beyond_what_is_kept_are_cut_or_refused_never_averaged_over() {
         let no = BTreeMap::new();
         let to = NOW / 60 * 60 - 60 * 7;
-        let from = to - 90 * DAY - 60;
+        let from = (to - 90 * DAY) / 300 * 300 - 60;
         let cut = between(from, to, kept(&no)).unwrap();
-        assert_eq!((cut.window.table.name, cut.asked_from), ("links_1m", from));
-        assert_eq!(cut.window.from, (NOW - 35 * DAY).next_multiple_of(60));
+        assert_eq!((cut.window.from, cut.asked_from), (from + 60, from));
         assert_eq!(cut.seconds, cut.window.to - cut.window.from);
         let error = between(from, from + 60, kept(&no)).unwrap_err().to_string();
         assert!(error.ends_with("; ends on whole 5 minutes reach back further"), "{error}");
         let years = of_last("4000d");
-        assert!(years.window.from > years.asked_from && years.window.table.name == "links_1h");
-    }
-
-    #[test]
-    fn the_coarsest_table_that_answers_exactly_is_read() {
-        let no = BTreeMap::new();
-        let hour = NOW / 3600 * 3600 - 7200;
-        let of = |from, to| between(from, to, kept(&no)).unwrap().window.table.name;
-        assert_eq!(of(hour, hour + 3600), "links_1h");
-        assert_eq!(of(hour, hour + 3900), "links_5m");
-        assert_eq!(of(hour + 60, hour + 3600), "links_1m");
+        assert_eq!(years.window.from, (NOW - 1830 * DAY).next_multiple_of(3600));
+        assert!(years.window.from > years.asked_from);
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use super::field::{Dimension, FIELDS};
 use super::interval::{Interval, IntervalError};
 use super::period::{self, Kept, Period, PeriodError};
+use super::reading::Tables;
 use super::{Counted, Detail, Order, Question, Scope};
 use jiff::Timestamp;
 use jiff::civil::DateTime;
@@ -166,6 +167,7 @@ impl Request {
             observation: self.observation.unwrap_or(Counted::Ingress),
             filter,
             detail,
+            tables: Tables::of(kept),
         })
     }
 
@@ -266,7 +268,7 @@ mod tests {
         let json = r#"{"last": "24h", "interval": "1h", "peaks": true, "previous": true, "other": true}"#;
         let Detail { other, series, peaks, previous } = asked(json).unwrap().detail;
         let (series, peaks, previous) = (series.unwrap(), peaks.unwrap(), previous.unwrap());
-        assert_eq!((other, series.starts.len(), peaks.table.name), (true, 25, "links_5m"));
+        assert_eq!((other, series.starts.len(), peaks), (true, 25, series.window));
         assert_eq!((previous.to - previous.from, previous.to), (86_400, peaks.from));
         // Hours alone are kept of a time so long ago, and no five minutes.
         let json = r#"{"from": "2025-01-01T00:00:00Z", "to": "2025-01-02T00:00:00Z", "peaks": true}"#;

@@ -3,18 +3,23 @@
 //! Links, names and late rates are joined here, when asked, never frozen into rows (docs/counting.md). Rows may be negative: what a window
 //! was decoded to wrongly is taken back by rows of its own, and keys of which nothing is left are no rows of the answer.
 //!
-//! A table is summed up before anything is joined: by what the statement names, and by the spans of time in which what is joined stays as it
-//! is. So a join meets a row for each interface and AS, and not one for each of their slots.
+//! Tables are summed up before anything is joined: by what the statement names, and by the spans of time in which what is joined stays as it
+//! is. So a join meets a row for each interface and AS, and not one for each of their slots. What a filter says of the columns of tables alone is
+//! tested where they are read.
 
+use super::changes::{Changes, late_rates};
 use super::condition::condition;
-use super::field::{Dimension, EXPORTER, NEIGHBOUR, column};
+use super::field::{Dimension, EXPORTER, Source, UNCLASSIFIED, column};
 use super::measures::{all, of_side, scaled};
 use super::period::{PEAK_SLOT, Window};
+use super::reading::{self, Part};
 use super::{Question, Scope};
 use crate::links::members::members;
 use crate::pieces::narrow;
 use serde::Serialize;
 use std::fmt::Write;
+use weir_filter::Expr;
+use weir_schemas::rollup::A_DAY;
 
 /// What is left of a key that was taken back is nothing.
 const SOMETHING: &str = "sum(s.flows) != 0 OR sum(s.packets) != 0 OR sum(s.bytes) != 0";
@@ -25,6 +30,8 @@ const OBSERVED: &str = "t.observation = {observation:String}";
 pub struct Statement {
     /// It.
     pub sql: String,
+    /// Tables that it reads.
+    pub tables: Vec<&'static str>,
     /// Names and values.
     pub parameters: Vec<(String, Value)>,
 }
@@ -51,6 +58,12 @@ pub enum Of<'a> {
 }
 
 impl Statement {
+    /// One of these values alone.
+    pub fn of(sql: String, parameters: impl IntoIterator<Item = (&'static str, Value)>) -> Self {
+        let parameters = parameters.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
+        Self { sql, tables: Vec::new(), parameters }
+    }
+
     fn with(self, name: &str, value: impl ToString) -> Self {
         self.bound(name, Value::One(value.to_string()))
     }
@@ -93,16 +106,41 @@ fn names(sql: &str, name: &str) -> bool {
 pub struct Query<'q> {
     database: &'q str,
     question: &'q Question,
-    filter: Option<String>,
+    changes: &'q Changes,
+    /// Of the filter, what is tested of tables' own columns, of links alone, and of more than that.
+    stored: Vec<String>,
+    links: Vec<String>,
+    joined: Vec<String>,
     parameters: Vec<(String, String)>,
+}
+
+/// What all have to be true of.
+fn conjuncts(filter: &Expr) -> Vec<&Expr> {
+    match filter {
+        Expr::All(all) => all.iter().flat_map(conjuncts).collect(),
+        other => vec![other],
+    }
 }
 
 impl<'q> Query<'q> {
     /// Of a question to this database.
-    pub fn of(database: &'q str, question: &'q Question) -> Self {
+    pub fn of(database: &'q str, question: &'q Question, changes: &'q Changes) -> Self {
         let mut parameters = vec![("observation".to_owned(), question.observation.word().to_owned())];
-        let filter = question.filter.as_ref().map(|filter| condition(filter, &mut parameters));
-        Self { database, question, filter, parameters }
+        let (mut stored, mut links, mut joined) = (Vec::new(), Vec::new(), Vec::new());
+        for part in question.filter.iter().flat_map(conjuncts) {
+            let all = |source| {
+                part.tests().iter().all(|test| column(test.field).is_some_and(|column| column.of == source))
+            };
+            let condition = condition(part, &mut parameters);
+            if all(Source::Stored) {
+                stored.push(condition.replace("s.", "t."));
+            } else if all(Source::Link) {
+                links.push(condition);
+            } else {
+                joined.push(condition);
+            }
+        }
+        Self { database, question, changes, stored, links, joined, parameters }
     }
 
     /// The top rows.
@@ -114,7 +152,7 @@ impl<'q> Query<'q> {
         let rest =
             format!("GROUP BY keys HAVING {SOMETHING} ORDER BY {order} DESC, keys LIMIT {{top:UInt32}}");
         let body = Body { which: OBSERVED, ..Body::default() };
-        self.statement(window, &select, &body, &rest).with("top", self.question.top)
+        self.statement(window, &[], &select, &body, &rest).with("top", self.question.top)
     }
 
     /// All sums of these rows over a time.
@@ -123,13 +161,13 @@ impl<'q> Query<'q> {
         let body = Body { which: OBSERVED, ases: of.ases(), ..Body::default() };
         // A sum over nothing is a row as well, where it is not by anything.
         let rest = if matches!(of, Of::Total) { "" } else { "GROUP BY row HAVING row > 0" };
-        of.bound(self.statement(window, &select, &body, rest))
+        of.bound(self.statement(window, &[], &select, &body, rest))
     }
 
     /// Bytes in and out in slots that begin at these times.
     pub fn series(&self, window: &Window, starts: &[u32], of: Of<'_>) -> Statement {
         let slot = "roundDown(toUInt32(t.time), {starts:Array(UInt32)})";
-        let slots = self.slots(window, slot, of, "rate > 0");
+        let slots = self.slots(window, starts.get(1..).unwrap_or_default(), slot, of, "rate > 0");
         let wrapped = slots.wrapped(
             "SELECT row, groupArray((slot, bytes_in, bytes_out)) AS slots",
             "WHERE row > 0 GROUP BY row",
@@ -146,7 +184,7 @@ impl<'q> Query<'q> {
         // Slots of nothing are no rows, and a rank behind the last one is theirs: the default of an array is zero.
         let outer = "SELECT row, slots_in[1] AS max_in, slots_out[1] AS max_out, \
                      slots_in[{rank:UInt32}] AS p95_in, slots_out[{rank:UInt32}] AS p95_out";
-        let slots = self.slots(window, &slot, of, "rate > 1000");
+        let slots = self.slots(window, &peaks_between(window), &slot, of, "rate > 1000");
         slots.wrapped(&inner, "WHERE row > 0 GROUP BY row").wrapped(outer, "").with("rank", rank)
     }
 
@@ -164,8 +202,11 @@ impl<'q> Query<'q> {
         };
         let per_provider = |of: Of<'_>| {
             let select = format!("{} AS row, {PROVIDER} AS provider, s.slot AS slot, {sides}", self.row(of));
-            let body = Body { which: OBSERVED, slot: Some(&slot), ases: of.ases() };
-            let slots = of.bound(self.statement(window, &select, &body, "GROUP BY row, provider, slot"));
+            let second = matches!(of, Of::Rows(..));
+            let body = Body { which: OBSERVED, slot: Some(&slot), ases: of.ases(), second };
+            let borders = peaks_between(window);
+            let slots =
+                of.bound(self.statement(window, &borders, &select, &body, "GROUP BY row, provider, slot"));
             let select = format!("SELECT row, provider, {}, {}", dense("in"), dense("out"));
             slots.wrapped(&select, "WHERE row > 0 GROUP BY row, provider")
         };
@@ -186,156 +227,260 @@ impl<'q> Query<'q> {
             of_rows.sql,
             all.sql
         );
-        Statement { sql, ..of_rows }.with("rank", rank)
+        let mut both = Statement { sql, ..of_rows };
+        for (name, value) in all.parameters {
+            if both.parameters.iter().all(|(other, _)| *other != name) {
+                both.parameters.push((name, value));
+            }
+        }
+        both.with("rank", rank)
     }
 
     /// Bytes and samples in slots; samples are those of flows with such a rate.
-    fn slots(&self, window: &Window, slot: &str, of: Of<'_>, sampled: &str) -> Statement {
+    fn slots(&self, window: &Window, borders: &[u32], slot: &str, of: Of<'_>, sampled: &str) -> Statement {
         let sides = ["in", "out"].map(|side| of_side(side, sampled)).join(", ");
         let select = format!("{} AS row, s.slot AS slot, {sides}", self.row(of));
-        let body = Body { which: OBSERVED, slot: Some(slot), ases: of.ases() };
-        of.bound(self.statement(window, &select, &body, "GROUP BY row, slot"))
+        let body = Body { which: OBSERVED, slot: Some(slot), ases: of.ases(), second: false };
+        of.bound(self.statement(window, borders, &select, &body, "GROUP BY row, slot"))
     }
 
-    /// Bytes of unknown rate among the records that count.
-    pub fn unknown_rate(&self, window: &Window) -> Statement {
-        self.not_in(window, OBSERVED, "rate = 0")
-    }
-
-    /// Bytes of the records that don't count because of where they were observed.
-    pub fn other_observation(&self, window: &Window) -> Statement {
-        self.not_in(window, &format!("NOT ({OBSERVED})"), "1")
-    }
-
-    /// Bytes that are not in, by exporter. Where nothing picks sides, every flow has both, and one of them stands for it.
-    fn not_in(&self, window: &Window, which: &str, counted: &str) -> Statement {
+    /// Bytes by exporter and where they were observed, those of unknown rate apart. Where nothing picks sides, every flow has both, and one of them
+    /// stands for it.
+    pub fn by_observation(&self, window: &Window) -> Statement {
         let mut tests = self.question.filter.iter().flat_map(|filter| filter.tests());
         let picks_sides = self.question.scope == Scope::Boundary
             || tests.any(|test| column(test.field).is_none_or(|column| column.of_side));
-        let side = if picks_sides { "1" } else { "t.direction = 'in'" };
+        let which = if picks_sides { "1" } else { "t.direction = 'in'" };
         let select = format!(
             "{EXPORTER} AS exporter, toString(s.observation) AS observation, {} AS bytes, {} AS bytes_unknown_rate",
-            narrow(&scaled("s.bytes", counted)),
+            narrow(&scaled("s.bytes", "1")),
             narrow("sumIf(toInt256(s.bytes), rate = 0)"),
         );
-        let which = format!("{side} AND {which}");
         let rest = "GROUP BY exporter, observation HAVING bytes + bytes_unknown_rate > 0 \
                     ORDER BY bytes DESC, bytes_unknown_rate DESC, exporter";
-        self.statement(window, &select, &Body { which: &which, ..Body::default() }, rest)
+        self.statement(window, &[], &select, &Body { which, ..Body::default() }, rest)
     }
 
     fn row(&self, of: Of<'_>) -> String {
         match of {
             Of::Total => "1".to_owned(),
+            // Numbers are compared sooner than texts.
+            Of::Rows(_, [_, ..]) if self.question.by == [Dimension::As] => {
+                "toUInt64(indexOf({ases:Array(UInt32)}, s.asn))".to_owned()
+            }
             Of::Rows(..) => format!("indexOf({{rows:Array(Array(String))}}, [{}])", keys(&self.question.by)),
         }
     }
 
-    fn statement(&self, window: &Window, select: &str, body: &Body<'_>, rest: &str) -> Statement {
-        let mut conditions: Vec<_> = self.filter.iter().cloned().collect();
-        if self.question.scope == Scope::Boundary {
-            conditions.push("l.connectivity IN ('transit', 'ix', 'pni')".to_owned());
+    /// A test of tables' rows: whether this is so of their link all the time, or, of an interface that is on none, what is so `otherwise`.
+    fn of_link(&self, test: &str, otherwise: &str) -> String {
+        let members = |test: &str| {
+            format!(
+                "(SELECT exporter, if_index FROM ({}) AS l WHERE l.valid_from <= toDateTime({{from:UInt32}}, 'UTC') \
+                 AND l.valid_to > toDateTime({{from:UInt32}}, 'UTC') AND {test})",
+                members(self.database)
+            )
+        };
+        let among = format!("(t.exporter, t.if_index) IN {}", members(test));
+        if otherwise == "0" {
+            return among;
+        }
+        format!("({among} OR ({otherwise} AND (t.exporter, t.if_index) NOT IN {}))", members("1"))
+    }
+
+    fn statement(
+        &self,
+        window: &Window,
+        borders: &[u32],
+        select: &str,
+        body: &Body<'_>,
+        rest: &str,
+    ) -> Statement {
+        let changing = self.changes.links(window);
+        let boundary = self.question.scope == Scope::Boundary;
+        let (mut tested, mut conditions) = (self.stored.clone(), self.joined.clone());
+        if changing.is_empty() {
+            // Nothing changes, so it follows from the interface which rows count, and nothing needs to be joined to them.
+            tested.extend(boundary.then(|| self.of_link(BOUNDARY, "0")));
+            tested.extend(self.links.iter().map(|test| {
+                let replaced = |test: String, (column, value): &(&str, &str)| test.replace(column, value);
+                self.of_link(test, &UNCLASSIFIED.iter().fold(test.clone(), replaced))
+            }));
+        } else {
+            conditions.extend(self.links.iter().cloned());
+            conditions.extend(boundary.then(|| BOUNDARY.to_owned()));
         }
         let condition = if conditions.is_empty() { "1".to_owned() } else { conditions.join(" AND ") };
-        let sql = body.sql(self.database, window.table.name, select, &condition);
+        let tested: String = tested.iter().map(|test| format!(" AND {test}")).collect();
+        let by_as = body.ases
+            || [select, &condition].iter().any(|sql| names(sql, "s.asn"))
+            || names(&tested, "t.asn");
+        let parts = self.question.tables.read(*window, by_as, borders, changing);
+        let spans = self.changes.spans(window);
+        let read = Read {
+            parts: &parts,
+            tested: &tested,
+            spanned: !spans.is_empty(),
+            late: self.changes.late_rates(window),
+        };
+        let sql = body.sql(self.database, &read, select, &condition);
         let shared = self.parameters.iter().map(|(name, value)| (name.clone(), Value::One(value.clone())));
-        Statement { sql: format!("SELECT {select} {sql} {rest}"), parameters: shared.collect() }
-            .with("from", window.from)
-            .with("to", window.to)
+        let sql = format!("SELECT {select} {sql} {rest}");
+        let statement = Statement { sql, tables: reading::names(&parts), parameters: shared.collect() };
+        let statement = statement.with("from", window.from).bound("spans", Value::Numbers(spans));
+        let [begin, end] = body.ends();
+        parts.iter().enumerate().fold(statement, |statement, (n, part)| {
+            statement.with(&format!("{begin}{n}"), part.from).with(&format!("{end}{n}"), part.to)
+        })
     }
+}
+
+/// The border of the network, where nothing is counted twice.
+const BOUNDARY: &str = "l.connectivity IN ('transit', 'ix', 'pni')";
+
+/// Borders that lie between the slots whose largest are looked for.
+fn peaks_between(window: &Window) -> [u32; 2] {
+    [window.from, window.from + PEAK_SLOT]
 }
 
 /// What is read and what is joined to it.
 #[derive(Default)]
 struct Body<'a> {
-    /// Which rows of the table count.
+    /// Which rows of the tables count.
     which: &'a str,
     /// What slots they are told apart by.
     slot: Option<&'a str>,
     /// Whether only some ASes are read.
     ases: bool,
+    /// Whether it stands beside another one in the same statement.
+    second: bool,
+}
+
+/// Where it is read.
+struct Read<'a> {
+    parts: &'a [Part],
+    /// What else is tested of rows.
+    tested: &'a str,
+    /// Whether what is joined changes within the time.
+    spanned: bool,
+    /// Whether a rate that was announced late may be the one of some of it.
+    late: bool,
 }
 
 /// Columns of a side that are keys only where a statement names them.
-const PRUNED: &[&str] = &["asn", "neighbour_as", "family", "observation"];
+const PRUNED: &[&str] = &["asn", "neighbour_as", "family", "observation", "exporter", "if_index"];
+/// Those of them by which something is joined, besides late rates.
+const BY_INTERFACE: &[&str] = &["exporter", "if_index"];
+/// Measures, summed up in as many bits as they may need.
+const SUMMED: &[(&str, &str)] = &[
+    ("bytes", "sum(toInt128(t.bytes)) AS bytes"),
+    ("packets", "sum(toInt128(t.packets)) AS packets"),
+    ("flows", "sum(toInt128(t.flows)) AS flows"),
+    ("q", "sum(toFloat64(t.q)) AS q"),
+];
 
 impl Body<'_> {
-    fn sql(&self, database: &str, table: &str, select: &str, condition: &str) -> String {
+    /// What the ends of the parts that it reads are called.
+    fn ends(&self) -> [&'static str; 2] {
+        if self.second { ["second_begin", "second_end"] } else { ["begin", "end"] }
+    }
+
+    fn sql(&self, database: &str, read: &Read<'_>, select: &str, condition: &str) -> String {
         let named = |what: &str| names(select, what) || names(condition, what);
-        let mut by =
-            "t.exporter AS exporter, t.if_index AS if_index, t.direction AS direction, t.sampling_interval AS sampling_interval, \
-             t.sampling_kind AS sampling_kind"
-                .to_owned();
-        for column in PRUNED.iter().filter(|column| named(&format!("s.{column}"))) {
-            let _ = write!(by, ", t.{column} AS {column}");
-        }
-        if let Some(slot) = self.slot {
-            let _ = write!(by, ", {slot} AS slot");
-        }
-        let ases = if self.ases { " AND t.asn IN {ases:Array(UInt32)}" } else { "" };
-        let (members, late, which) = (members(database), late_rates(database), self.which);
         let joins: String = [
             ("i.", format!("LEFT JOIN (SELECT exporter, if_index, name, description FROM {database}.interfaces FINAL) AS i \
                             ON i.exporter = s.exporter AND i.if_index = s.if_index ")),
             ("e.", format!("LEFT JOIN (SELECT exporter, name FROM {database}.exporters FINAL) AS e ON e.exporter = s.exporter ")),
-            ("n.", format!("LEFT JOIN (SELECT asn, name FROM {database}.asns FINAL) AS n ON n.asn = s.asn ")),
-            ("m.", format!("LEFT JOIN (SELECT asn, name FROM {database}.asns FINAL) AS m ON m.asn = {NEIGHBOUR} ")),
+            ("l.", format!("LEFT JOIN ({}) AS l ON l.exporter = s.exporter AND l.if_index = s.if_index \
+                            AND s.span >= l.valid_from AND s.span < l.valid_to ", members(database))),
         ]
         .into_iter()
         .filter_map(|(alias, join)| named(alias).then_some(join))
         .collect();
         // A slot in which the first rate was announced counts as before it: its flows without a rate are those that came earlier.
-        format!(
-            "FROM (SELECT {by}, toDateTime(roundDown(toUInt32(t.time), ({spans})), 'UTC') AS span, \
-             sum(toInt128(t.bytes)) AS bytes, sum(toInt128(t.packets)) AS packets, sum(toInt128(t.flows)) AS flows, \
-             sum(toFloat64(t.q)) AS q \
-             FROM {database}.{table} AS t \
-             WHERE t.time >= toDateTime({{from:UInt32}}, 'UTC') AND t.time < toDateTime({{to:UInt32}}, 'UTC') AND {which}{ases} \
-             GROUP BY ALL) AS s \
-             LEFT JOIN ({members}) AS l ON l.exporter = s.exporter AND l.if_index = s.if_index \
-             AND s.span >= l.valid_from AND s.span < l.valid_to \
-             {joins}LEFT JOIN ({late}) AS r ON r.exporter = s.exporter \
-             ARRAY JOIN [multiIf(s.sampling_interval > 0, s.sampling_interval, s.span <= r.since, r.late, 0)] AS rate \
-             WHERE {condition}",
-            spans = spans(&members, &late),
-        )
+        let (late, rate) = if read.late {
+            let late = format!("LEFT JOIN ({}) AS r ON r.exporter = s.exporter", late_rates(database));
+            (late, "multiIf(s.sampling_interval > 0, s.sampling_interval, s.span <= r.since, r.late, 0)")
+        } else {
+            (String::new(), "s.sampling_interval")
+        };
+        let sums = self.sums(database, read, !joins.is_empty(), &named);
+        format!("FROM ({sums}) AS s {joins}{late} ARRAY JOIN [{rate}] AS rate WHERE {condition}")
     }
-}
 
-/// Starts of the spans of time in which links and late rates stay as they are.
-fn spans(members: &str, late: &str) -> String {
-    format!(
-        "SELECT arraySort(groupUniqArray(at)) FROM (SELECT toUInt32({{from:UInt32}}) AS at \
-         UNION ALL SELECT arrayJoin([toUInt32(valid_from), toUInt32(valid_to)]) FROM ({members}) \
-         UNION ALL SELECT toUInt32(toUnixTimestamp(since) + 1) FROM ({late})) \
-         WHERE at >= {{from:UInt32}} AND at < {{to:UInt32}}"
-    )
-}
-
-/// The rate that an exporter announced first, from its options data: for what came before, and only where it can't be another's.
-/// That is where one source was announced, for all of the exporter, in one observation domain, and not merely inferred. Whole flows
-/// that were sampled are left out, because the squares of the flows before were not kept as theirs.
-fn late_rates(database: &str) -> String {
-    let announced = "rate_source != 'inferred'";
-    format!(
-        "SELECT exporter, argMinIf(sampling_interval, valid_from, {announced}) AS late, minIf(valid_from, {announced}) AS since \
-         FROM {database}.rates FINAL GROUP BY exporter \
-         HAVING uniqExactIf((rate_source, scope), {announced}) = 1 AND uniqExact(observation_domain) = 1 \
-         AND countIf(rate_source NOT IN ('inferred', 'header', 'system', 'domain', 'sampler')) = 0 \
-         AND argMinIf(sampling_kind, valid_from, {announced}) != 'flow'"
-    )
+    /// The sums of each table that is read.
+    fn sums(&self, database: &str, read: &Read<'_>, joined: bool, named: &impl Fn(&str) -> bool) -> String {
+        let span =
+            if read.spanned { "roundDown(toUInt32(t.time), {spans:Array(UInt32)})" } else { "{from:UInt32}" };
+        let mut columns =
+            "t.direction AS direction, t.sampling_interval AS sampling_interval, t.sampling_kind AS sampling_kind".to_owned();
+        let named = |column: &&str| named(&format!("s.{column}"));
+        let by_interface = |column: &&str| joined && BY_INTERFACE.contains(column);
+        for column in PRUNED.iter().filter(|column| named(column) || by_interface(column)) {
+            let _ = write!(columns, ", t.{column} AS {column}");
+        }
+        let _ = match (joined, read.late) {
+            (true, _) => write!(columns, ", toDateTime({span}, 'UTC') AS span"),
+            // What has a rate needs no other, whoever exported it, and when.
+            (false, true) if named(&"exporter") => {
+                write!(
+                    columns,
+                    ", toDateTime(if(t.sampling_interval = 0, {span}, {{from:UInt32}}), 'UTC') AS span"
+                )
+            }
+            (false, true) => write!(
+                columns,
+                ", if(t.sampling_interval = 0, t.exporter, toIPv6('::')) AS exporter, \
+                 toDateTime(if(t.sampling_interval = 0, {span}, {{from:UInt32}}), 'UTC') AS span"
+            ),
+            (false, false) => Ok(()),
+        };
+        if let Some(slot) = self.slot {
+            let _ = write!(columns, ", {slot} AS slot");
+        }
+        for (_, sum) in SUMMED.iter().filter(|(column, _)| named(column)) {
+            let _ = write!(columns, ", {sum}");
+        }
+        let ases = if self.ases { " AND t.asn IN {ases:Array(UInt32)}" } else { "" };
+        let of_table = |table: &str| {
+            let parts = read.parts.iter().enumerate().filter(|(_, part)| part.table.name == table);
+            let [begin, end] = self.ends();
+            let within = parts.map(|(n, part)| {
+                let ends = [begin, end].map(|end| format!("toDateTime({{{end}{n}:UInt32}}, 'UTC')"));
+                let mut within = format!("t.time >= {} AND t.time < {}", ends[0], ends[1]);
+                if part.table.lie == A_DAY {
+                    // ClickHouse does not find days by the time itself, which lies behind the AS.
+                    let _ = write!(
+                        within,
+                        " AND toDate(t.time) >= toDate({}) AND toDate(t.time) <= toDate({})",
+                        ends[0], ends[1]
+                    );
+                }
+                within
+            });
+            let within = within.collect::<Vec<_>>().join(" OR ");
+            let Read { tested, .. } = read;
+            let which = self.which;
+            format!(
+                "SELECT {columns} FROM {database}.{table} AS t WHERE ({within}) AND {which}{ases}{tested} GROUP BY ALL"
+            )
+        };
+        reading::names(read.parts).into_iter().map(of_table).collect::<Vec<_>>().join(" UNION ALL ")
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::query::field::FIELDS;
-    use crate::query::period::Period;
+    use crate::query::period::{Kept, Period};
+    use crate::query::reading::Tables;
     use crate::query::{Counted, Detail, Order};
+    use std::collections::BTreeMap;
     use weir_filter::parse;
-    use weir_schemas::rollup::ROLLUPS;
 
-    const WINDOW: Window = Window { table: &ROLLUPS[0], from: 60, to: 120 };
+    const WINDOW: Window = Window { from: 60, to: 120 };
+    static NONE: Changes = Changes::none();
 
     fn question(filter: &str) -> Question {
         let period = Period { window: WINDOW, asked_from: 60, seconds: 60, incomplete: 0 };
@@ -349,6 +494,7 @@ mod tests {
             observation: Counted::Ingress,
             filter,
             detail: Detail::default(),
+            tables: Tables::of(Kept { now: 240, days: &BTreeMap::new() }),
         }
     }
 
@@ -361,7 +507,7 @@ mod tests {
             .flat_map(|of| {
                 [query.sums(&WINDOW, of), query.series(&WINDOW, &[60], of), query.peaks(&WINDOW, 1, of)]
             })
-            .chain([query.top(&WINDOW), query.unknown_rate(&WINDOW), query.other_observation(&WINDOW)])
+            .chain([query.top(&WINDOW), query.by_observation(&WINDOW), query.without(&WINDOW, 1, 1, some)])
             .collect()
     }
 
@@ -369,8 +515,8 @@ mod tests {
     fn no_value_of_a_question_is_part_of_its_sql() {
         let hostile = "'; DROP TABLE weir.flows --";
         let question = question(&format!("provider = \"{hostile}\" OR NOT exporter IN (\"{hostile}\", a)"));
-        let query = Query::of("weir", &question);
-        for Statement { sql, parameters } in all(&query) {
+        let query = Query::of("weir", &question, &NONE);
+        for Statement { sql, parameters, .. } in all(&query) {
             assert!(!sql.contains("DROP"), "{sql}");
             assert!(sql.contains("l.provider = {f1:String}"), "{sql}");
             assert_eq!(
@@ -394,10 +540,14 @@ mod tests {
         ]
         .map(|filter| {
             let question = question(filter);
-            let query = Query::of("weir", &question);
+            let query = Query::of("weir", &question, &NONE);
             let values: Vec<_> =
                 query.parameters[1..].iter().map(|(name, value)| format!("  {name} = {value}\n")).collect();
-            format!("{filter}\n  {}\n{}", query.filter.unwrap(), values.concat())
+            format!(
+                "{filter}\n  {}\n{}",
+                [&query.stored[..], &query.links, &query.joined].concat().join(" AND "),
+                values.concat()
+            )
         });
         insta::assert_snapshot!(shown.join("\n"));
     }
@@ -411,24 +561,23 @@ mod tests {
             ("direction = in", false),
         ] {
             let question = question(filter);
-            let sql = Query::of("weir", &question).unknown_rate(&WINDOW).sql;
-            assert_eq!(sql.contains("t.direction = 'in' AND t.observation"), once, "{filter}: {sql}");
+            let sql = Query::of("weir", &question, &NONE).by_observation(&WINDOW).sql;
+            assert_eq!(sql.contains("AND t.direction = 'in'"), once, "{filter}: {sql}");
         }
     }
 
     #[test]
     fn a_statement_reads_and_joins_what_it_names_and_no_more() {
         let question = question("provider = a");
-        let query = Query::of("weir", &question);
+        let query = Query::of("weir", &question, &NONE);
         let total = query.sums(&WINDOW, Of::Total).sql;
         for absent in ["t.asn", "t.family", "weir.asns", "weir.interfaces", "weir.exporters"] {
             assert!(!total.contains(absent), "{absent}: {total}");
         }
         let top = query.top(&WINDOW).sql;
-        assert!(
-            top.contains("t.asn AS asn") && top.contains("weir.asns") && !top.contains("weir.exporters"),
-            "{top}"
-        );
+        assert!(top.contains("t.asn AS asn") && !top.contains("weir.exporters"), "{top}");
+        let peaks = query.peaks(&WINDOW, 1, Of::Total).sql;
+        assert!(peaks.contains("sum(toInt128(t.packets))") && !peaks.contains("t.q"), "{peaks}");
         assert!(names("a(n.name)", "n.") && !names("l.cn.x", "n.") && !names("in.x", "n."));
     }
 }

@@ -6,6 +6,7 @@ use weir_schemas::rollup::{LinkRow, tables};
 use weir_schemas::value::Slot;
 use weir_schemas::{Direction, Ip, Observation, SamplingKind};
 use weir_stack::Home;
+use weir_stack::sides::rolled_up;
 use weir_store::engine::{Engine, EngineError, serve};
 use weir_store::{EngineConfig, Store};
 
@@ -42,6 +43,13 @@ impl Ending {
 pub async fn put(store: &mut Store, name: &str, rows: Vec<u8>) {
     let table = tables().find(|table| table.name == name).unwrap();
     store.insert(table, rows.into(), name).await.unwrap();
+}
+
+/// Stores sides of flows in all tables that have them.
+pub async fn put_sides(store: &mut Store, sides: &[LinkRow<'_>]) {
+    for (table, rows) in rolled_up(sides) {
+        store.insert(table, rows.into(), table.name).await.unwrap();
+    }
 }
 
 /// A side of a flow: packets of 1000 bytes at 1 in 10, observed on ingress.

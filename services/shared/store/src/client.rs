@@ -180,6 +180,21 @@ impl Store {
         self
     }
 
+    /// The same, for statements that can be [ended](Self::end) together. The label is ClickHouse's `log_comment`.
+    pub fn labelled(mut self, label: &str) -> Self {
+        self.client = self.client.with_setting("log_comment", label);
+        self
+    }
+
+    /// Ends statements of this label that are being worked on; it does not wait until they have.
+    ///
+    /// # Errors
+    /// Where ClickHouse does not answer, or lets this user end nothing.
+    pub async fn end(&self, label: &str) -> Result<(), StoreError> {
+        let statement = "KILL QUERY WHERE Settings['log_comment'] = {label:String} ASYNC";
+        self.within(statement, self.statement(statement).param("label", label).execute()).await
+    }
+
     /// The database of Weir's tables.
     pub fn database(&self) -> &str {
         &self.config.database

@@ -12,8 +12,8 @@ function row(key: string, bytes_in: number[], bytes_out: number[]): Row {
 
 function answer(rows: Row[], other?: Row): Answer {
   return {
-    table: 'links_1m', from: 0, to: 150, asked_from: 0, seconds: 90, incomplete_seconds: 0, observation: 'ingress', by: ['as'], rows,
-    total: row('', [], []), unknown_rate: [], other_observation: [], series: { interval: 60, starts: [0, 60, 120], table: 'links_1m' }, ...(other ? { other } : {}),
+    tables: ['links_1m'], from: 0, to: 150, asked_from: 0, seconds: 90, incomplete_seconds: 0, observation: 'ingress', by: ['as'], rows,
+    total: row('', [], []), unknown_rate: [], other_observation: [], series: { interval: 60, starts: [0, 60, 120], tables: ['links_1m'] }, ...(other ? { other } : {}),
   };
 }
 

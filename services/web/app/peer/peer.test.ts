@@ -9,7 +9,7 @@ const one = (asn: number, saved: number, bytes: number, before?: number): Candid
   asn, name: `AS${String(asn)} One`, saved, ...sums(bytes), bytes_boundary: bytes * 2, met: [], transits: [{ provider: 'T', bytes_in: 0, bytes_out: 0, p95_in: 0, p95_out: 0, left_p95_in: 0, left_p95_out: 0, saved, rough: true }],
   ...(before === undefined ? {} : { previous: sums(before) }),
 });
-const all = (...candidates: Candidate[]): Candidates => ({ from: 0, to: 600, seconds: 600, slots: 2, table: 'links_5m', previous_seconds: 600, candidates });
+const all = (...candidates: Candidate[]): Candidates => ({ from: 0, to: 600, seconds: 600, slots: 2, tables: ['links_5m'], previous_seconds: 600, candidates });
 
 test('every state is read as it was written, and what makes no sense is as usual', () => {
   const states: State[] = [

@@ -143,13 +143,13 @@ fn notes(out: &mut String, question: &Question, answer: &Answer) {
         "\nAverages over {} minutes, scaled by the sampling rate, of records observed on {}, from {}.",
         answer.seconds / 60,
         answer.observation,
-        answer.table
+        answer.tables.join(", ")
     );
     if answer.asked_from < answer.from {
         let _ = writeln!(
             out,
-            "Asked was from {}; {} keeps data from {} on, and what is shown begins there.",
-            answer.asked_from, answer.table, answer.from
+            "Asked was from {}; what is still kept is from {} on, and what is shown begins there.",
+            answer.asked_from, answer.from
         );
     }
     if answer.incomplete_seconds > 0 {
@@ -212,10 +212,11 @@ fn notes(out: &mut String, question: &Question, answer: &Answer) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::collections::BTreeMap;
     use weir_api::query::field::Dimension;
-    use weir_api::query::period::{Period, Window};
+    use weir_api::query::period::{Kept, Period, Window};
+    use weir_api::query::reading::Tables;
     use weir_api::query::{Before, Counted, Detail, Order, PeakSlots, Peaks, Previous};
-    use weir_schemas::rollup::ROLLUPS;
 
     fn row(keys: &[&str], bytes_in: u64, bytes_out: u64, (below, above): (f64, f64)) -> Row {
         Row {
@@ -235,7 +236,7 @@ mod tests {
     }
 
     fn answer(rows: Vec<Row>, total: Row) -> (Question, Answer) {
-        let window = Window { table: &ROLLUPS[2], from: 0, to: 3600 };
+        let window = Window { from: 0, to: 3600 };
         let period = Period { window, asked_from: 0, seconds: 3600, incomplete: 0 };
         let question = Question {
             by: vec![Dimension::As, Dimension::Link],
@@ -246,9 +247,10 @@ mod tests {
             observation: Counted::Ingress,
             filter: None,
             detail: Detail::default(),
+            tables: Tables::of(Kept { now: 3600, days: &BTreeMap::new() }),
         };
         let answer = Answer {
-            table: "links_1h",
+            tables: vec!["links_1h"],
             to: 3600,
             seconds: 3600,
             observation: "ingress",
@@ -307,8 +309,8 @@ mod tests {
         let (question, answer) = answer(vec![first], total);
         let answer = Answer {
             other: Some(other),
-            peaks: Some(PeakSlots { interval: 300, slots: 12, table: "links_5m" }),
-            previous: Some(Before { from: 0, to: 3600, table: "links_1h" }),
+            peaks: Some(PeakSlots { interval: 300, slots: 12, tables: vec!["links_5m"] }),
+            previous: Some(Before { from: 0, to: 3600, tables: vec!["links_1h"] }),
             ..answer
         };
         insta::assert_snapshot!(text(&question, &answer));

@@ -1,0 +1,209 @@
+//! Which tables a time is read from: days where whole days lie in it, hours at their ends, minutes at the ends of those.
+//!
+//! What must stay true: parts lie side by side and cover the time once; none is read from a table that has dropped it; and a slot in which a
+//! link changes is read from shorter ones, as long as there are any, so that what is joined to it holds for all of it.
+
+use super::period::{Kept, Window};
+use weir_schemas::rollup::{ROLLUPS, Shape, Table};
+
+/// The tables of sides, and the first slot that each still has.
+#[derive(Clone, Debug)]
+pub struct Tables(Vec<(&'static Table, u32)>);
+
+/// A part of a time and the table that it is read from.
+#[derive(Clone, Copy, Debug)]
+pub struct Part {
+    /// Table.
+    pub table: &'static Table,
+    /// Start, seconds since the epoch, on a border of its slots.
+    pub from: u32,
+    /// End, not included.
+    pub to: u32,
+}
+
+impl Tables {
+    /// As configured and by now.
+    pub fn of(kept: Kept<'_>) -> Self {
+        let sides = ROLLUPS.iter().filter(|table| matches!(table.shape, Shape::Links | Shape::Interfaces));
+        let mut all: Vec<_> = sides.map(|table| (table, kept.from(table))).collect();
+        // Sides whatever their AS are far fewer than those of all ASes, in slots of any length.
+        all.sort_by_key(|(table, _)| (table.shape == Shape::Links, std::cmp::Reverse(table.slot)));
+        Self(all)
+    }
+
+    /// Where a time is read of which it is known that tables have it; else its minutes, as far as they are there.
+    pub fn read(&self, window: Window, by_as: bool, borders: &[u32], changes: &[u32]) -> Vec<Part> {
+        let minutes = || vec![Part { table: &ROLLUPS[0], from: window.from, to: window.to }];
+        self.parts(window, by_as, borders, changes).unwrap_or_else(minutes)
+    }
+
+    /// Where a time is read: each part where it has fewest rows. `borders` are those that lie between slots; at `changes` links change.
+    /// Nothing where the tables don't have all of it.
+    pub fn parts(&self, window: Window, by_as: bool, borders: &[u32], changes: &[u32]) -> Option<Vec<Part>> {
+        let of_slots = |table: &Table| borders.iter().all(|border| border.is_multiple_of(table.slot));
+        let fitting: Vec<_> = self
+            .0
+            .iter()
+            .filter(|(table, _)| of_slots(table) && !(by_as && table.shape == Shape::Interfaces))
+            .collect();
+        let (mut parts, mut gaps) = (Vec::new(), vec![(window.from, window.to)]);
+        // What only tables with longer slots still have is joined to what held when each began.
+        for changes in [changes, &[]] {
+            for (table, first) in &fitting {
+                let left = std::mem::take(&mut gaps);
+                for gap in left {
+                    let whole = whole(gap, table.slot, *first, changes);
+                    gaps.extend(between(gap, &whole));
+                    parts.extend(whole.into_iter().map(|(from, to)| Part { table, from, to }));
+                }
+            }
+        }
+        parts.sort_by_key(|part| part.from);
+        gaps.is_empty().then_some(parts)
+    }
+}
+
+/// The runs of whole slots of a time from `first` on, without those in which something changes.
+fn whole((from, to): (u32, u32), slot: u32, first: u32, changes: &[u32]) -> Vec<(u32, u32)> {
+    let Some(mut begin) = from.max(first).checked_next_multiple_of(slot) else { return Vec::new() };
+    let end = to / slot * slot;
+    let mut runs = Vec::new();
+    for change in changes.iter().filter(|change| !change.is_multiple_of(slot)) {
+        let changing = change / slot * slot;
+        if (begin..end).contains(&changing) {
+            runs.push((begin, changing));
+            begin = changing + slot;
+        }
+    }
+    runs.push((begin, end));
+    runs.retain(|(from, to)| from < to);
+    runs
+}
+
+/// What lies in a time beside runs of it.
+fn between((from, to): (u32, u32), runs: &[(u32, u32)]) -> Vec<(u32, u32)> {
+    let begins = [from].into_iter().chain(runs.iter().map(|(_, to)| *to));
+    let ends = runs.iter().map(|(from, _)| *from).chain([to]);
+    begins.zip(ends).filter(|(from, to)| from < to).collect()
+}
+
+/// Names of tables, each once, in the order in which they are read first.
+pub fn names(parts: &[Part]) -> Vec<&'static str> {
+    let mut names = Vec::new();
+    for Part { table, .. } in parts {
+        if !names.contains(&table.name) {
+            names.push(table.name);
+        }
+    }
+    names
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use std::collections::BTreeMap;
+
+    const DAY: u32 = 86_400;
+    /// No border of any slot.
+    const NOW: u32 = 20_717 * DAY + 50_000 + 77;
+    const MIDNIGHT: u32 = 20_717 * DAY;
+
+    fn tables() -> Tables {
+        Tables::of(Kept { now: NOW, days: &BTreeMap::new() })
+    }
+
+    fn shown(from: u32, to: u32, by_as: bool, borders: &[u32], changes: &[u32]) -> Vec<(&'static str, u32)> {
+        let parts = tables().parts(Window { from, to }, by_as, borders, changes).unwrap();
+        parts.into_iter().map(|part| (part.table.name, part.to - part.from)).collect()
+    }
+
+    #[test]
+    fn whole_days_are_read_as_days_and_their_ends_in_shorter_slots() {
+        let (from, to) = (MIDNIGHT - 3 * DAY + 7200 + 360, MIDNIGHT + 3600 + 60);
+        assert_eq!(
+            shown(from, to, true, &[], &[]),
+            [
+                ("links_1m", 240),
+                ("links_5m", 3000),
+                ("links_1h", 21 * 3600),
+                ("links_1d", 2 * DAY),
+                ("links_1h", 3600),
+                ("links_1m", 60)
+            ]
+        );
+        let inner = to - from - 240 - 60;
+        let all = [("links_1m", 240), ("interfaces_5m", inner), ("links_1m", 60)];
+        assert_eq!(shown(from, to, false, &[], &[]), all, "whatever the AS");
+    }
+
+    #[test]
+    fn borders_lie_between_slots() {
+        let hours: Vec<_> = (1..48).map(|hour| MIDNIGHT - 2 * DAY + hour * 3600).collect();
+        assert_eq!(shown(MIDNIGHT - 2 * DAY, MIDNIGHT, true, &hours, &[]), [("links_1h", 2 * DAY)]);
+        let minute = MIDNIGHT - 60;
+        assert_eq!(shown(minute - 600, minute, true, &[minute - 300], &[]), [("links_1m", 600)]);
+    }
+
+    #[test]
+    fn a_slot_in_which_a_link_changes_is_read_in_shorter_ones() {
+        let change = MIDNIGHT - DAY + 3600 + 90;
+        let parts = shown(MIDNIGHT - 2 * DAY, MIDNIGHT, true, &[], &[change, MIDNIGHT - DAY]);
+        assert_eq!(
+            parts,
+            [
+                ("links_1d", DAY),
+                ("links_1h", 3600),
+                ("links_1m", 60),
+                // The minute itself: nothing is shorter.
+                ("links_1m", 60),
+                ("links_1m", 180),
+                ("links_5m", 3300),
+                ("links_1h", 22 * 3600)
+            ]
+        );
+        // Long ago there are hours alone.
+        let then = MIDNIGHT - 1000 * DAY;
+        assert_eq!(
+            shown(then, then + 7200, true, &[], &[then + 60]),
+            [("links_1h", 3600), ("links_1h", 3600)]
+        );
+    }
+
+    #[test]
+    fn what_no_table_has_any_more_is_nothing() {
+        let then = MIDNIGHT - 1000 * DAY;
+        assert!(tables().parts(Window { from: then, to: then + 60 }, true, &[], &[]).is_none());
+        assert!(tables().parts(Window { from: then, to: then + 7200 }, true, &[then + 300], &[]).is_none());
+    }
+
+    proptest! {
+        #[test]
+        fn parts_cover_a_time_once_whatever_changes(
+            begin in 0..100_u32 * 1440,
+            minutes in 1..40_u32 * 1440,
+            by_as: bool,
+            changes in prop::collection::vec(0..NOW, 0..5),
+            near in prop::collection::vec(0..100_u32 * DAY, 0..9),
+        ) {
+            let from = MIDNIGHT - 100 * DAY + begin * 60;
+            let to = (from + minutes * 60).min(MIDNIGHT);
+            prop_assume!(from < to);
+            let mut changes: Vec<_> = changes.into_iter().chain(near.iter().map(|at| MIDNIGHT - at)).collect();
+            changes.sort_unstable();
+            changes.dedup();
+            if let Some(parts) = tables().parts(Window { from, to }, by_as, &[], &changes) {
+                let mut at = from;
+                for part in &parts {
+                    let slot = part.table.slot;
+                    prop_assert_eq!(part.from, at);
+                    prop_assert!(part.from.is_multiple_of(slot) && part.to.is_multiple_of(slot) && part.from < part.to);
+                    at = part.to;
+                }
+                prop_assert_eq!(at, to);
+            } else {
+                prop_assert!(from < NOW - 35 * DAY, "minutes are kept");
+            }
+        }
+    }
+}

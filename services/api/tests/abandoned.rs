@@ -1,0 +1,66 @@
+//! What becomes of a question whose client goes away: ClickHouse works on it no longer.
+#![allow(clippy::unwrap_used)]
+
+mod engine;
+mod served;
+
+use engine::{put_sides, side};
+use serde::Deserialize;
+use served::Served;
+use std::io::Write;
+use std::net::TcpStream;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use weir_schemas::{Direction, Ip};
+use weir_store::Store;
+
+#[derive(Deserialize)]
+struct Count {
+    n: u64,
+}
+
+/// Statements of the API that are being worked on.
+async fn working(store: &Store) -> u64 {
+    let sql =
+        "SELECT count() AS n FROM system.processes WHERE startsWith(Settings['log_comment'], 'weir-api-')";
+    store.query::<Count>(sql, &[]).await.unwrap()[0].n
+}
+
+async fn until(what: &str, mut so: impl AsyncFnMut() -> bool) {
+    let begun = Instant::now();
+    while !so().await {
+        assert!(begun.elapsed() < Duration::from_secs(30), "{what}");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 3)]
+async fn statements_end_when_nobody_waits_for_their_answer() {
+    engine::with(async |mut store, ending| {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs() as u32;
+        let hour = now / 3600 * 3600 - 3600;
+        put_sides(&mut store, &[side(Ip::v4([192, 0, 2, 1]), hour, 174, 1, Direction::In, 100)]).await;
+        // A table that takes days to be read.
+        for sql in [
+            "RENAME TABLE weir.interfaces_5m TO weir.one",
+            "CREATE VIEW weir.interfaces_5m AS SELECT t.* FROM numbers(1000000000000000) AS n CROSS JOIN weir.one AS t",
+        ] {
+            store.execute(sql).await.unwrap();
+        }
+        let api = Served::over(store.clone()).await;
+        let body = r#"{"last":"3h","by":["exporter"],"scope":"all"}"#;
+        let address = api.base.trim_start_matches("http://");
+        let mut client = TcpStream::connect(address).unwrap();
+        write!(
+            client,
+            "POST /api/v1/query HTTP/1.1\r\nHost: {}\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
+            address,
+            body.len()
+        )
+        .unwrap();
+        until("the question is being worked on", async || working(&store).await > 0).await;
+        drop(client);
+        until("its statements have ended", async || working(&store).await == 0).await;
+        ending.end().await;
+    })
+    .await;
+}
