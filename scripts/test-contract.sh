@@ -10,4 +10,4 @@ demo_up 1
 # What it keeps between runs goes with the rest.
 cd "$dir"
 "$WEIR_HOME/contract/bin/schemathesis" run "$api/api/v1/openapi.json" --checks all --exclude-checks positive_data_acceptance \
-    --seed 6 --max-time 60 --max-examples 60 --continue-on-failure --generation-database none --no-color
+    --seed 6 --max-time 45 --max-examples 60 --continue-on-failure --generation-database none --no-color

@@ -160,7 +160,7 @@ fn records_that_wait_for_their_template_are_not_counted_and_nothing_is_missing_b
     let mut send = |payload: &[u8]| router.from(5000, payload, &mut out);
     send(&datagram(Sent(Protocol::Ipfix, 100, 3)));
     send(&datagram(Sent(Protocol::Ipfix, 103, 3)));
-    let mut template = ipfix(7, &[set(2, &template(256, &[f(1, 4)]))]);
+    let mut template = ipfix(7, &[set(2, template(256, &[f(1, 4)]))]);
     template[8..12].copy_from_slice(&106_u32.to_be_bytes());
     send(&template);
     for number in [106, 109, 115] {
