@@ -38,4 +38,4 @@ bench: setup build ## Benchmarks
 
 clean: ## Removes what was built and fetched, and all data of `make run`, stored flows too
 	rm -rf services/web/{node_modules,dist}
-	rm -rf "$(TARGET)" "$(WEIR_HOME)"/{kafka,engine,asn,geo,python,data}
+	rm -rf "$(TARGET)" "$(WEIR_HOME)"/{kafka,engine,asn,geo,python,contract,data}

@@ -20,5 +20,7 @@ failed=0
 cargo test --profile checked --locked --workspace --no-fail-fast || failed=1
 step "test of the pages"
 scripts/test-web.sh || failed=1
+step "test of the API's document"
+scripts/test-contract.sh || failed=1
 step "done"
 exit $failed

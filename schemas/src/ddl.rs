@@ -36,10 +36,11 @@ pub struct Migration {
 pub const MIGRATIONS: &[Migration] = &[
     Migration { number: 1, name: "tables", sql: include_str!("../clickhouse/0001_tables.sql") },
     Migration { number: 2, name: "classified", sql: include_str!("../clickhouse/0002_classified.sql") },
+    Migration { number: 3, name: "quality", sql: include_str!("../clickhouse/0003_quality.sql") },
 ];
 
 /// Tables that came after the first migration, with the migration that makes them.
-const LATER: &[(&str, u32)] = &[("classified", 2)];
+const LATER: &[(&str, u32)] = &[("classified", 2), ("arrivals", 3), ("sessions", 3), ("faults", 3)];
 
 /// `CREATE TABLE` of one table. `{replacing}`, `{summing}` and `{plain}` stand for the engine's family, `{on_cluster}` for the cluster.
 pub fn create_table(table: &Table) -> String {

@@ -4,6 +4,7 @@
 //! version, small and readable, because people look at it and volumes are low. A tombstone takes the word back.
 
 use crate::enums::{Connectivity, RateSource, SamplingKind};
+use crate::quality::Quality;
 use crate::value::Ip;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
@@ -68,6 +69,8 @@ pub enum Record {
         /// Receive time (ns) from which it applies.
         valid_from: i64,
     },
+    /// How well its telemetry arrives.
+    Quality(Quality),
 }
 
 /// A link as a person classified it.
@@ -158,6 +161,8 @@ impl Record {
                 key.push(*source as u8);
                 key.extend_from_slice(&scope.to_be_bytes());
             }
+            // Sums: the topic keeps the last, the store all of them.
+            Self::Quality(_) => key.push(b'q'),
         }
         key
     }

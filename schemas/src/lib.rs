@@ -14,6 +14,7 @@ pub mod frame;
 pub mod from_row;
 pub mod inventory;
 pub mod native;
+pub mod quality;
 mod record;
 pub mod rollup;
 mod room;

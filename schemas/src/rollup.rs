@@ -5,6 +5,7 @@
 //! window was decoded to wrongly can be taken back by rows that are added like any others: a sum over all rows of a key is never negative.
 
 use crate::enums::*;
+use crate::quality::{ArrivalRow, FaultRow, SessionRow};
 use crate::record::{Column, Role, record};
 use crate::value::{Country, Ip, Slot, Time};
 
@@ -374,6 +375,11 @@ const fn latest(name: &'static str, columns: &'static [Column], order_by: &'stat
     Table { name, shape, slot: 0, columns, partition_by: "", order_by, lie, age: "", days: 0 }
 }
 
+/// What was told minute by minute, as often as it was told.
+const fn told(name: &'static str, columns: &'static [Column], order_by: &'static str) -> Table {
+    Table { partition_by: DAY, age: "time", days: 35, ..latest(name, columns, order_by) }
+}
+
 /// Flows as they are.
 pub const FLOWS: Table = Table {
     name: "flows",
@@ -399,7 +405,7 @@ pub const ROLLUPS: &[Table] = &[
     rollup("prefixes_1h", Shape::Prefixes, 3600, (MONTH, A_DAY), 400),
 ];
 
-/// Tables that queries join.
+/// Tables that queries join, and those of how well telemetry arrives.
 pub const JOINED: &[Table] = &[
     latest("exporters", ExporterRow::COLUMNS, "exporter"),
     latest("interfaces", InterfaceRow::COLUMNS, "exporter, if_index"),
@@ -407,6 +413,13 @@ pub const JOINED: &[Table] = &[
     latest("classified", ClassifiedRow::COLUMNS, "exporter, link_id, if_index, valid_from"),
     latest("rates", RateRow::COLUMNS, "exporter, observation_domain, rate_source, scope, valid_from"),
     latest("asns", AsRow::COLUMNS, "asn"),
+    told("arrivals", ArrivalRow::COLUMNS, "exporter, since, time"),
+    told(
+        "sessions",
+        SessionRow::COLUMNS,
+        "exporter, protocol, observation_domain, source_port, agent, unit, since, time",
+    ),
+    told("faults", FaultRow::COLUMNS, "exporter, reason, since, time"),
 ];
 
 /// What became of windows that were decoded again.

@@ -93,9 +93,32 @@ fn amounts(row: &Row) -> Vec<(String, String)> {
     flat.collect()
 }
 
-/// What a spreadsheet takes for a formula begins with a quote here, by which it knows text (OWASP, CSV Injection).
+/// What a spreadsheet takes for the begin of a formula.
+const FORMULA: [char; 8] = ['=', '+', '-', '@', '＝', '＋', '－', '＠'];
+/// What some spreadsheet, somewhere, ends a cell at, whatever this file ends them at.
+const CELL: [char; 6] = [',', ';', '|', '\t', '\r', '\n'];
+
+/// Wherever a spreadsheet could take what follows for a formula a quote stands, by which it knows text (OWASP, CSV Injection).
 fn harmless(name: &str) -> String {
-    if name.starts_with(['=', '+', '-', '@', '\t', '\r']) { format!("'{name}") } else { name.to_owned() }
+    let mut text = String::with_capacity(name.len() + 1);
+    if name.starts_with(['\t', '\r']) {
+        text.push('\'');
+    }
+    let mut cell = Some(text.len());
+    for character in name.chars() {
+        if let Some(begin) = cell
+            && FORMULA.contains(&character)
+        {
+            text.insert(begin, '\'');
+        }
+        text.push(character);
+        if CELL.contains(&character) {
+            cell = Some(text.len());
+        } else if !character.is_whitespace() {
+            cell = None;
+        }
+    }
+    text
 }
 
 #[cfg(test)]
@@ -140,6 +163,10 @@ mod tests {
             "-1",
             "@SUM(A1)",
             "\t=1",
+            " =1",
+            "Transit; =1, -1",
+            "edge-1 a=b",
+            "＝1",
             "a, \"b\"\nc",
             "AS1 Söhne",
         ];

@@ -5,7 +5,8 @@ mod engine;
 
 use engine::{put, put_sides};
 use std::time::{SystemTime, UNIX_EPOCH};
-use weir_api::exporters::{Exporter, ask};
+use weir_api::exporters::{Exporter, Severity, ask};
+use weir_schemas::quality::{ArrivalRow, FaultRow, SessionRow};
 use weir_schemas::rollup::{ExporterRow, FLOWS, InterfaceRow, LinkRow, RateRow};
 use weir_schemas::value::{Slot, Time};
 use weir_schemas::{Batch, Direction, Flow, FlowKind, Ip, Observation, Protocol, RateSource, SamplingKind};
@@ -119,6 +120,65 @@ async fn fill(store: &mut Store, now: u32) {
     rate.put_row(&mut rows);
     RateRow { sampling_interval: 100_500, valid_from: received(now - 4000), ..rate }.put_row(&mut rows);
     put(store, "rates", rows).await;
+    told(store, now).await;
+}
+
+/// What two decoders told, one after the other: the first has counted since long before the hour.
+async fn told(store: &mut Store, now: u32) {
+    let minute = now / 60 * 60;
+    let (first, second) = (received(now - 9000), received(now - 1000));
+    let (mut arrivals, mut sessions, mut faults) = (Vec::new(), Vec::new(), Vec::new());
+    for (since, ago, datagrams, arrived, missing, restarts) in [
+        (first, 7200, 40, 400, 1, 7),
+        (first, 3600, 100, 1000, 10, 7),
+        (first, 1800, 200, 2000, 15, 8),
+        (second, 600, 50, 500, 5, 0),
+    ] {
+        let time = Slot(minute - ago);
+        let parked_sets = u64::from(ago == 600);
+        ArrivalRow {
+            exporter: EDGE,
+            since,
+            time,
+            datagrams,
+            templates: 4,
+            parked_sets,
+            version: 1,
+            ..ArrivalRow::default()
+        }
+        .put_row(&mut arrivals);
+        SessionRow {
+            exporter: EDGE,
+            protocol: Protocol::Ipfix,
+            observation_domain: 5,
+            source_port: 50_000,
+            unit: "records",
+            since,
+            time,
+            received: arrived,
+            missing,
+            restarts,
+            version: 1,
+            ..SessionRow::default()
+        }
+        .put_row(&mut sessions);
+    }
+    for (ago, letters) in [(7200, 3), (3600, 5), (1800, 5)] {
+        let time = Slot(minute - ago);
+        FaultRow {
+            exporter: EDGE,
+            reason: "truncated",
+            since: first,
+            time,
+            letters,
+            version: 1,
+            ..FaultRow::default()
+        }
+        .put_row(&mut faults);
+    }
+    for (name, rows) in [("arrivals", arrivals), ("sessions", sessions), ("faults", faults)] {
+        put(store, name, rows).await;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 3)]
@@ -145,9 +205,12 @@ async fn of_each_exporter_what_is_stored_is_told_and_nothing_else() {
             address: "192.0.2.3".into(),
             name: "gone".into(),
             last_seen: Some(day),
+            diagnoses: gone.diagnoses.clone(),
             ..Exporter::default()
         };
         assert_eq!(gone, &expected);
+        let [silent] = &gone.diagnoses[..] else { panic!("{gone:?}") };
+        assert_eq!((silent.code, silent.says.as_str()), ("silent", "its last flow came 10 days ago"));
         ending.end().await;
         assert!(ask(&store, now).await.is_err());
     })
@@ -178,4 +241,38 @@ fn the_border_router_has_all(edge: &Exporter, now: u32) {
         .collect();
     assert_eq!(observed, [(2, HOSTILE, [0, 1, 3, 4]), (1, "et-0/0/1", [5, 0, 0, 0])]);
     assert_eq!(edge.observed[0].description, "to X");
+    what_was_told_of_it_is_summed_over_decoders(edge, now / 60 * 60);
+}
+
+fn what_was_told_of_it_is_summed_over_decoders(edge: &Exporter, minute: u32) {
+    let arrivals = edge.arrivals.as_ref().unwrap();
+    assert_eq!((arrivals.at, arrivals.datagrams), (minute - 540, 100 + 50));
+    assert_eq!((arrivals.templates, arrivals.parked_sets), (4, 1));
+    let [session] = &edge.sessions[..] else { panic!("{edge:?}") };
+    assert_eq!(
+        (session.protocol.as_str(), session.observation_domain, session.source_port),
+        ("ipfix", 5, 50_000)
+    );
+    assert_eq!((session.received, session.missing, session.restarts), (1000 + 500, 5 + 5, 1));
+    let [fault] = &edge.faults[..] else { panic!("{edge:?}") };
+    assert_eq!((fault.reason.as_str(), fault.letters, fault.last), ("truncated", 5, minute - 3600));
+    let found: Vec<_> = edge.diagnoses.iter().map(|one| (one.code, one.severity)).collect();
+    assert_eq!(
+        found,
+        [
+            ("rate_unknown", Severity::Error),
+            ("template_missing", Severity::Error),
+            ("undecoded", Severity::Warning),
+            ("lost_few", Severity::Warning),
+            ("egress_missing", Severity::Warning),
+            ("ingress_missing", Severity::Warning),
+            ("unclassified", Severity::Warning),
+            ("observation_unknown", Severity::Note),
+            ("restarted", Severity::Note),
+        ]
+    );
+    assert_eq!(
+        edge.diagnoses[3].says,
+        "0.7 % of what it sent in the last hour did not arrive: 10 of 1510 records, by the sequence numbers of domain 5, port 50000"
+    );
 }

@@ -157,6 +157,13 @@ fn interfaces_on_no_link_come_with_what_they_could_be(api: &Served) {
     let link = &all["links"][0];
     assert_eq!((&link["id"], &link["said_by"]), (&json!("by rule"), &json!("rule")));
     assert_eq!(link["members"][0]["valid_to"], u32::MAX);
+    assert_eq!(link["complete_in"]["says"], "in is complete: sampled on ingress here");
+    // Interfaces 2 and 3 are observed on ingress.
+    let out = "out is complete: not sampled on egress here, but all other interfaces are on ingress";
+    assert_eq!(
+        (&link["complete_out"]["says"], &link["complete_out"]["complete"]),
+        (&json!(out), &json!(true))
+    );
 }
 
 fn transit(members: &Json) -> Json {

@@ -9,6 +9,7 @@ pub mod enrich;
 pub mod metrics;
 pub mod partition;
 pub mod pipeline;
+mod quality;
 pub mod replay;
 mod restore;
 

@@ -7,6 +7,7 @@
 use crate::config::Config;
 use crate::enrich::database::Databases;
 use crate::enrich::{Enricher, Known};
+use crate::quality::Arrivals;
 use ahash::{AHashMap, HashMap};
 use std::collections::BTreeMap;
 use weir_schemas::avro::{self, BatchWriter, FINGERPRINT_HEADER};
@@ -72,6 +73,7 @@ struct Source {
     wire: Exporter,
     known: Known,
     batch: BatchWriter,
+    arrivals: Arrivals,
     /// When it last sent, by the receive time of its datagrams, ns; 0: not since the restore.
     seen: i64,
 }
@@ -243,12 +245,15 @@ impl Partition {
     ) {
         let Self { number, sources, budget, published, message, clock, .. } = self;
         let is_new = !sources.contains_key(&exporter);
-        let Source { wire, known, batch, seen } = source(sources, &exporter, shared);
+        let Source { wire, known, batch, arrivals, seen } = source(sources, &exporter, shared);
         *clock = (*clock).max(datagram.received);
         *seen = *clock;
         let mut inventory = Inventory { published, now: datagram.received.unsigned_abs(), emit };
         if is_new {
             inventory.all(&exporter, known);
+        }
+        if let Some(told) = arrivals.count(datagram.received, wire) {
+            inventory.write(&exporter, told);
         }
         let context = Context { exporter, raw_offset: offset.unsigned_abs(), frame_index };
         let mut collector = Collector {
@@ -260,6 +265,7 @@ impl Partition {
             },
             known,
             batch,
+            dead: &mut arrivals.dead,
             shared,
             tally,
             inventory,
@@ -476,6 +482,8 @@ struct Collector<'a, 's, E> {
     header: Batch<'static>,
     known: &'a mut Known,
     batch: &'a mut BatchWriter,
+    /// The exporter's dead letters by reason.
+    dead: &'a mut BTreeMap<&'static str, u64>,
     shared: &'a Shared<'s>,
     tally: &'a mut Tally,
     inventory: Inventory<'a, E>,
@@ -519,6 +527,7 @@ impl<E: Emit> Output for Collector<'_, '_, E> {
             observation_domain: fault.observation_domain,
         };
         *self.tally.dead.entry(reason).or_default() += 1;
+        *self.dead.entry(reason).or_default() += 1;
         let value = deadletter::write(&about, fault.bytes);
         let headers: &[(&str, &[u8])] = &[("weir-reason", reason.as_bytes())];
         self.inventory.emit.emit(To::DeadLetter, &self.header.exporter.0, Some(&value), headers);

@@ -12,6 +12,7 @@ use weir_decoder::enrich::{Enricher, database::Databases};
 use weir_decoder::partition::{Emit, Partition, RawRecord, Shared, Tally, To};
 use weir_schemas::avro::read_batch;
 use weir_schemas::inventory::{Entry, Record};
+use weir_schemas::quality::Quality;
 use weir_schemas::{Connectivity, Ip, deadletter};
 
 const EXPORTER: [u8; 16] = Ip::v4([192, 0, 2, 9]).0;
@@ -313,4 +314,48 @@ proptest! {
         prop_assert_eq!(next.partition.dump(), bench.partition.dump());
         prop_assert!(next.topics.0.is_empty(), "a take-over without a change writes nothing: {:?}", next.topics.0);
     }
+}
+
+#[test]
+fn how_well_telemetry_arrives_is_told_once_a_minute_as_sums_and_another_decoder_begins_its_own() {
+    let minute = |n: i64| NOW + n * 60_000_000_000;
+    let numbered = |number: u32, packets: &[u64]| {
+        let mut message = data(256, packets);
+        message[8..12].copy_from_slice(&number.to_be_bytes());
+        message
+    };
+    let told = |bench: &Bench| {
+        let entries =
+            bench.topics.of(To::Inventory).map(|(key, value)| Entry::read(key, value.unwrap()).unwrap().1);
+        entries
+            .filter_map(|entry| match entry.record {
+                Record::Quality(quality) => Some(quality),
+                _ => None,
+            })
+            .collect::<Vec<_>>()
+    };
+    let mut bench = Bench::new(Config::default());
+    // Two of the records are missing.
+    let first = [template(256), numbered(0, &[1, 2]), numbered(4, &[3]), vec![0, 1, 2]];
+    bench.feed(&EXPORTER, &frame_at(minute(0), &first));
+    bench.feed(&EXPORTER, &frame_at(minute(1) - 1, &[numbered(5, &[4])]));
+    assert_eq!(told(&bench), []);
+    bench.feed(&EXPORTER, &frame_at(minute(1), &[numbered(6, &[5])]));
+    bench.feed(&EXPORTER, &frame_at(minute(3), &[numbered(7, &[6])]));
+    let [one, two] = &told(&bench)[..] else { panic!("{:?}", told(&bench)) };
+    assert_eq!((one.since, i64::from(one.time), one.datagrams), (minute(0), minute(0) / 1_000_000_000, 5));
+    assert_eq!((one.templates, one.dead.get("unsupported_version")), (1, Some(&1)));
+    let counted = |quality: &Quality| {
+        quality.sessions.iter().map(|one| (one.by_records, one.received, one.missing)).collect::<Vec<_>>()
+    };
+    assert_eq!(counted(one), [(true, 4, 2)]);
+    assert_eq!((two.since, i64::from(two.time), two.datagrams), (minute(0), minute(1) / 1_000_000_000, 6));
+    assert_eq!(counted(two), [(true, 5, 2)]);
+
+    let mut next = bench.taken_over(Config::default());
+    // What came meanwhile is nobody's loss.
+    next.feed(&EXPORTER, &frame_at(minute(4), &[numbered(1000, &[1])]));
+    next.feed(&EXPORTER, &frame_at(minute(5), &[numbered(1001, &[1])]));
+    let [anew] = &told(&next)[..] else { panic!("{:?}", told(&next)) };
+    assert_eq!((anew.since, anew.datagrams, counted(anew)), (minute(4), 1, vec![(true, 1, 0)]));
 }

@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 use weir_schemas::inventory::{Classified, Entry, InventoryError, Member, Record};
+use weir_schemas::quality::{ArrivalRow, FaultRow, Quality, SessionRow};
 use weir_schemas::rollup::{ClassifiedRow, ExporterRow, InterfaceRow, JOINED, LinkMemberRow, RateRow, Table};
 use weir_schemas::value::Slot;
 use weir_schemas::{Ip, Time};
@@ -85,6 +86,7 @@ impl Rows {
                 };
                 row.put_row(self.table("rates"));
             }
+            Record::Quality(quality) => self.quality(exporter, quality, version),
         }
     }
 
@@ -111,6 +113,46 @@ impl Rows {
                 ..ClassifiedRow::default()
             }
             .put_row(self.table("classified"));
+        }
+    }
+
+    fn quality(&mut self, exporter: Ip, quality: &Quality, version: u64) {
+        let (since, time) = (Time(quality.since), Slot(quality.time));
+        ArrivalRow {
+            exporter,
+            since,
+            time,
+            datagrams: quality.datagrams,
+            templates: quality.templates,
+            parked_sets: quality.parked_sets,
+            parked_bytes: quality.parked_bytes,
+            version,
+            ..ArrivalRow::default()
+        }
+        .put_row(self.table("arrivals"));
+        for session in &quality.sessions {
+            SessionRow {
+                exporter,
+                protocol: session.protocol,
+                observation_domain: session.observation_domain,
+                source_port: session.source_port.into(),
+                agent: &session.agent,
+                unit: if session.by_records { "records" } else { "datagrams" },
+                since,
+                time,
+                received: session.received,
+                missing: session.missing,
+                late: session.late,
+                repeated: session.repeated,
+                restarts: session.restarts,
+                version,
+                ..SessionRow::default()
+            }
+            .put_row(self.table("sessions"));
+        }
+        for (reason, letters) in &quality.dead {
+            FaultRow { exporter, reason, since, time, letters: *letters, version, ..FaultRow::default() }
+                .put_row(self.table("faults"));
         }
     }
 
@@ -142,6 +184,7 @@ impl Rows {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use weir_schemas::quality::Session;
     use weir_schemas::{Connectivity, RateSource, SamplingKind};
 
     #[test]
@@ -173,6 +216,11 @@ mod tests {
                 sampling: SamplingKind::Packet,
                 valid_from: 5,
             },
+            Record::Quality(Quality {
+                dead: [("truncated".to_owned(), 1)].into(),
+                sessions: vec![Session::default()],
+                ..Quality::default()
+            }),
         ];
         let mut rows = Rows::default();
         for record in records {
@@ -181,9 +229,11 @@ mod tests {
         }
         rows.add(b"key", None).unwrap();
         assert!(rows.add(b"key", Some(b"{}")).is_err());
-        assert_eq!(rows.len(), 6);
+        assert_eq!(rows.len(), 7);
         let names: Vec<_> = rows.take().into_iter().map(|(table, _)| table.name).collect();
-        assert_eq!(names, ["classified", "exporters", "interfaces", "links", "rates"]);
+        let all =
+            ["arrivals", "classified", "exporters", "faults", "interfaces", "links", "rates", "sessions"];
+        assert_eq!(names, all);
         assert!(rows.is_empty());
     }
 }

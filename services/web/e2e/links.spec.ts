@@ -51,6 +51,31 @@ test('the address has which link is edited, and going back closes it', async ({ 
   await expect(page).toHaveURL('/links');
 });
 
+test('a link unfolds to what of it is counted, in words, and to the ASes with most traffic over it', async ({ page, request }) => {
+  const { links: all } = await links(request);
+  const one = all.find((link) => link.connectivity === 'transit');
+  // Generated traffic is sampled everywhere.
+  expect(one?.complete_in?.says).toBe('in is complete: sampled on ingress here');
+  if (!one?.complete_out) throw new Error('nothing is said of what goes out by the transit');
+  const says = 'out is incomplete: no egress sampling here, and core interfaces et-0/0/3, et-0/0/7 are not sampled on ingress';
+  await page.route('**/api/v1/links', async (route) => {
+    const response = await route.fetch();
+    const answer = (await response.json()) as Links;
+    for (const link of answer.links) if (link.id === one.id) link.complete_out = { complete: false, says, missing: [] };
+    await route.fulfill({ response, json: answer });
+  });
+  await page.goto('/links');
+  await settled(page);
+  const row = page.getByRole('table', { name: 'Links' }).locator('> tbody > tr').filter({ has: page.getByRole('rowheader', { name: one.name }) }).first();
+  await expect(row).toContainText('out incomplete');
+  await row.getByRole('button', { name: `More of ${one.name}` }).click();
+  await expect(page.getByText(`O${says.slice(1)}.`)).toBeVisible();
+  await expect(page.getByText('In is complete: sampled on ingress here.')).toBeVisible();
+  const ases = page.getByRole('table', { name: /^Top ASes of the last 24 hours/ });
+  await expect(ases.getByRole('rowheader').first()).toContainText(/^AS\d+/);
+  await expect(ases).toContainText('bit/s');
+});
+
 test.describe('errors', () => {
   test.use({ expected: [/Failed to load resource/] });
 

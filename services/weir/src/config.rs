@@ -100,17 +100,54 @@ mod tests {
         committed("configuration.md", &weir_runtime::config::markdown::<Config>());
     }
 
-    #[test]
-    fn the_documented_metrics_are_those_declared() {
-        let sections: &[(&str, fn())] = &[
+    fn metrics() -> String {
+        weir_runtime::metrics_doc::markdown(&[
             ("ingest", weir_ingest::metrics::describe),
             ("decoder", weir_decoder::metrics::describe),
             ("sink", weir_sink::metrics::describe),
             ("bus", weir_bus::metrics::describe),
             ("store and engine", weir_store::metrics::describe),
             ("API", weir_api::metrics::describe),
-        ];
-        committed("metrics.md", &weir_runtime::metrics_doc::markdown(sections));
+        ])
+    }
+
+    #[test]
+    fn the_documented_metrics_are_those_declared() {
+        committed("metrics.md", &metrics());
+    }
+
+    /// What every query of the dashboard asks for: metrics that are declared, counters by their rate and histograms by their buckets.
+    #[test]
+    fn the_dashboard_asks_for_metrics_that_are_declared_as_their_kind_is_asked_for() {
+        let markdown = metrics();
+        let kinds: std::collections::BTreeMap<_, _> = markdown
+            .lines()
+            .filter_map(|line| {
+                let mut cells = line.strip_prefix("| `")?.split(" | ");
+                Some((cells.next()?.trim_end_matches('`'), cells.next()?))
+            })
+            .collect();
+        let dashboard: serde_json::Value =
+            serde_json::from_str(include_str!("../../../docs/grafana/weir.json")).unwrap();
+        let panels = dashboard["panels"].as_array().unwrap();
+        let targets = panels.iter().filter_map(|panel| panel["targets"].as_array()).flatten();
+        let queries: Vec<_> = targets.map(|target| target["expr"].as_str().unwrap()).collect();
+        assert!(queries.len() > 40, "{queries:?}");
+        for query in queries {
+            let starts: Vec<_> = query.match_indices("weir_").map(|(at, _)| at).collect();
+            assert!(!starts.is_empty(), "{query}");
+            for at in starts {
+                let (before, rest) = query.split_at(at);
+                let end = rest.find(|c: char| !c.is_ascii_alphanumeric() && c != '_').unwrap_or(rest.len());
+                let by_time = before.ends_with("rate(") || before.ends_with("increase(");
+                let asked = match rest[..end].strip_suffix("_bucket") {
+                    Some(name) => (name, "histogram", true),
+                    None if by_time => (&rest[..end], "counter", true),
+                    None => (&rest[..end], "gauge", false),
+                };
+                assert_eq!((kinds.get(asked.0).copied(), by_time), (Some(asked.1), asked.2), "{query}");
+            }
+        }
     }
 
     #[test]

@@ -3,16 +3,27 @@
 //! What must stay true: what is told is what was found, without a guess; bytes of unknown rate are told apart; and an answer stays small enough to
 //! read, whatever spoofed addresses, interfaces and rates there are: what is left out is counted.
 
+mod diagnoses;
+mod found;
+mod mend;
+mod quality;
 mod sql;
+mod words;
 
+pub use diagnoses::{Diagnosis, Severity};
+pub use mend::Mend;
+pub use quality::{Arrivals, Fault, Session};
+
+use crate::links::store::unclassified;
 use crate::query::AskError;
+use found::{Day, Found, Last, Of, told};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use utoipa::ToSchema;
-use weir_store::Store;
+use weir_store::{Store, StoreError};
 
-/// Exporters in an answer.
-const MOST: usize = 2000;
+const HOUR: u32 = 3600;
+const DAY: u32 = 24 * HOUR;
 
 /// All exporters that are known or sent something within a day.
 #[derive(Debug, Default, PartialEq, Serialize, ToSchema)]
@@ -50,6 +61,35 @@ pub struct Exporter {
     pub interfaces_seen: u64,
     /// The 500 with most flows of these, and where packets were observed.
     pub observed: Vec<Observed>,
+    /// Interfaces that had traffic within a day and are on no link.
+    pub unclassified: u64,
+    /// What its flows of the last hour say of it.
+    pub hour: Sums,
+    /// What a decoder holds of it; absent: none told anything within the last hour.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub arrivals: Option<Arrivals>,
+    /// What came and what is missing, the 64 ports and observation domains with most that is missing first.
+    pub sessions: Vec<Session>,
+    /// What could not be decoded.
+    pub faults: Vec<Fault>,
+    /// What is amiss, or could be, and what mends it; what matters most first.
+    pub diagnoses: Vec<Diagnosis>,
+}
+
+/// What flows say of their exporter.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, ToSchema)]
+pub struct Sums {
+    /// Flow records, unscaled.
+    pub flows: u64,
+    /// Those of them that came without an AS number of either side.
+    pub without_as: u64,
+    /// Those of them that began or ended when they cannot have.
+    pub times_implausible: u64,
+    /// Duration of which 99 of 100 flows last no longer, seconds: about the active timeout, where flows last.
+    pub flow_seconds: u32,
+    /// How far its clock is ahead of this machine's, seconds: the median; absent: it sends no time.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub clock_offset: Option<i64>,
 }
 
 /// Flows of one protocol and observation.
@@ -118,49 +158,15 @@ pub struct Observed {
     pub unknown: u64,
 }
 
-/// Something about an exporter.
-#[derive(Debug, Deserialize)]
-struct Of<T> {
-    address: String,
-    #[serde(flatten)]
-    what: T,
-}
-
-#[derive(Debug, Default, Deserialize)]
-struct Known {
-    name: String,
-    interfaces: u64,
-}
-
-#[derive(Debug, Default, Deserialize)]
-struct Hour {
-    last: u32,
-    #[serde(flatten)]
-    received: Received,
-}
-
-#[derive(Debug, Default, Deserialize)]
-struct Day {
-    last: u32,
-    seen: u64,
-    families: Vec<u8>,
-    #[serde(flatten)]
-    observed: Observed,
-}
-
-#[derive(Debug, Deserialize)]
-struct Last {
-    last: u32,
-}
-
-/// What the statements found.
-#[derive(Debug, Default)]
-struct Found {
-    known: Vec<Of<Known>>,
-    hour: Vec<Of<Hour>>,
-    applied: Vec<Of<Applied>>,
-    day: Vec<Of<Day>>,
-    announced: Vec<Of<Announced>>,
+/// Where packets were observed within a day up to now, by exporter.
+pub(crate) async fn observed(store: &Store, now: u32) -> Result<BTreeMap<String, Vec<Observed>>, StoreError> {
+    let from = [("from", now.saturating_sub(DAY).to_string())];
+    let rows: Vec<Of<Day>> = store.query(&sql::day(store.database()), &from).await?;
+    let mut all: BTreeMap<String, Vec<Observed>> = BTreeMap::new();
+    for Of { address, what } in rows {
+        all.entry(address).or_default().push(what.observed);
+    }
+    Ok(all)
 }
 
 /// Asks ClickHouse.
@@ -170,17 +176,25 @@ struct Found {
 pub async fn ask(store: &Store, now: u32) -> Result<Exporters, AskError> {
     let database = store.database();
     let from = |seconds: u32| [("from", now.saturating_sub(seconds).to_string())];
-    let (hour, day) = (from(3600), from(86_400));
+    let (hour, day) = (from(HOUR), from(DAY));
     let found = Found {
         known: store.query(&sql::known(database), &[]).await?,
         hour: store.query(&sql::hour(database), &hour).await?,
         applied: store.query(&sql::applied(database), &hour).await?,
         day: store.query(&sql::day(database), &day).await?,
         announced: store.query(&sql::announced(database), &[]).await?,
+        arrivals: store.query(&quality::arrivals(database), &hour).await?,
+        sessions: store.query(&quality::sessions(database), &hour).await?,
+        faults: store.query(&quality::faults(database), &day).await?,
     };
     let mut all = found.exporters();
+    for one in unclassified(store, now).await? {
+        if let Some(exporter) = all.get_mut(&one.interface.exporter) {
+            exporter.unclassified += 1;
+        }
+    }
     if all.values().any(|exporter| exporter.last_seen.is_none()) {
-        let last: Vec<Of<Last>> = store.query(&sql::last(database), &from(35 * 86_400)).await?;
+        let last: Vec<Of<Last>> = store.query(&sql::last(database), &from(35 * DAY)).await?;
         for Of { address, what: Last { last } } in last {
             if let Some(exporter) = all.get_mut(&address) {
                 exporter.last_seen.get_or_insert(last);
@@ -188,109 +202,4 @@ pub async fn ask(store: &Store, now: u32) -> Result<Exporters, AskError> {
         }
     }
     Ok(told(now, all))
-}
-
-impl Found {
-    /// Each exporter that anything was found of.
-    fn exporters(self) -> BTreeMap<String, Exporter> {
-        let mut all = BTreeMap::new();
-        for Of { address, what: Known { name, interfaces } } in self.known {
-            let exporter = of(&mut all, address);
-            (exporter.name, exporter.interfaces) = (name, interfaces);
-        }
-        for Of { address, what: Hour { last, received } } in self.hour {
-            let exporter = of(&mut all, address);
-            exporter.last_seen = exporter.last_seen.max(Some(last));
-            exporter.last_hour.push(received);
-        }
-        for Of { address, what } in self.applied {
-            of(&mut all, address).applied.push(what);
-        }
-        for Of { address, what: Day { last, seen, families, observed } } in self.day {
-            let exporter = of(&mut all, address);
-            // What the last hour says is to the second.
-            if exporter.last_hour.is_empty() {
-                exporter.last_seen = exporter.last_seen.max(Some(last));
-            }
-            exporter.interfaces_seen = seen;
-            exporter.families.extend(families);
-            exporter.observed.push(observed);
-        }
-        for Of { address, what } in self.announced {
-            of(&mut all, address).announced.push(what);
-        }
-        all
-    }
-}
-
-fn of(all: &mut BTreeMap<String, Exporter>, address: String) -> &mut Exporter {
-    all.entry(address)
-        .or_insert_with_key(|address| Exporter { address: address.clone(), ..Exporter::default() })
-}
-
-fn told(at: u32, all: BTreeMap<String, Exporter>) -> Exporters {
-    let mut exporters: Vec<_> = all.into_values().collect();
-    let flows = |exporter: &Exporter| exporter.last_hour.iter().map(|hour| hour.flows).sum::<u64>();
-    // Stable: of as many flows by address.
-    exporters.sort_by_key(|exporter| std::cmp::Reverse(flows(exporter)));
-    let left_out = exporters.len().saturating_sub(MOST);
-    exporters.truncate(MOST);
-    Exporters { at, exporters, left_out }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn hour(address: &str, flows: u64, last: u32) -> Of<Hour> {
-        let received = Received { flows, ..Received::default() };
-        Of { address: address.into(), what: Hour { last, received } }
-    }
-
-    fn day(address: &str, if_index: u32, last: u32, families: &[u8]) -> Of<Day> {
-        let observed = Observed { if_index, ..Observed::default() };
-        Of { address: address.into(), what: Day { last, seen: 2, families: families.into(), observed } }
-    }
-
-    #[test]
-    fn who_is_known_and_who_sends_are_one_list_and_the_finest_time_is_the_last_seen() {
-        let known = |address: &str, name: &str| Of {
-            address: address.into(),
-            what: Known { name: name.into(), interfaces: 3 },
-        };
-        let found = Found {
-            known: vec![known("192.0.2.1", "edge1"), known("192.0.2.9", "gone")],
-            hour: vec![hour("192.0.2.1", 1, 7300), hour("192.0.2.1", 1, 7200), hour("192.0.2.2", 9, 7250)],
-            day: vec![
-                day("192.0.2.1", 1, 10_800, &[4]),
-                day("192.0.2.1", 2, 10_800, &[6, 4]),
-                day("2001:db8::1", 1, 3600, &[6]),
-            ],
-            ..Found::default()
-        };
-        let told = told(7400, found.exporters());
-        let of = |one: &Exporter| (one.address.clone(), one.name.clone(), one.last_seen);
-        let seen: Vec<_> = told.exporters.iter().map(of).collect();
-        let one = |address: &str, name: &str, last| (address.to_owned(), name.to_owned(), last);
-        assert_eq!(
-            seen,
-            [
-                one("192.0.2.2", "", Some(7250)),
-                one("192.0.2.1", "edge1", Some(7300)),
-                one("192.0.2.9", "gone", None),
-                one("2001:db8::1", "", Some(3600)),
-            ]
-        );
-        let edge = &told.exporters[1];
-        assert_eq!((edge.last_hour.len(), edge.observed.len(), edge.interfaces_seen), (2, 2, 2));
-        assert_eq!(Vec::from_iter(&edge.families), [&4, &6]);
-    }
-
-    #[test]
-    fn however_many_exporters_there_are_the_answer_stays_small_and_has_those_that_send() {
-        let hour = (0..MOST + 5).map(|n| hour(&format!("192.0.2.{n:05}"), n as u64, 0)).collect();
-        let told = told(0, Found { hour, ..Found::default() }.exporters());
-        assert_eq!((told.exporters.len(), told.left_out), (MOST, 5));
-        assert_eq!(told.exporters[0].last_hour[0].flows, MOST as u64 + 4);
-    }
 }

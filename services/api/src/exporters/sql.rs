@@ -6,7 +6,7 @@
 use crate::pieces::{address, narrow};
 
 /// As answers name an exporter.
-fn named() -> String {
+pub(super) fn named() -> String {
     format!("{} AS address", address("exporter"))
 }
 
@@ -28,8 +28,17 @@ pub(super) fn hour(database: &str) -> String {
     let bytes = narrow(&format!("intDiv(sumIf({scaled}, {kept}), 1000)"));
     let unknown = narrow(&format!("sumIf(toInt256(ifNull(f.bytes, 0)), {kept} AND f.sampling_interval = 0)"));
     let named = named();
+    let without_as = "countIf(f.src_as_exported = 0 AND f.dst_as_exported = 0)";
+    let lasts = "toUnixTimestamp(f.flow_end) - toUnixTimestamp(f.flow_start)";
+    let whole =
+        "f.flow_start > toDateTime64(0, 9, 'UTC') AND f.flow_end >= f.flow_start AND NOT bitTest(f.flags, 0)";
+    let flow_seconds = format!("toUInt32(ifNotFinite(quantileIf(0.99)({lasts}, {whole}), 0))");
+    let clocked = "f.exported > toDateTime64(0, 9, 'UTC')";
+    let offset = "toInt64(toUnixTimestamp(f.exported)) - toInt64(toUnixTimestamp(f.received))";
     format!(
-        "SELECT {named}, toString(f.protocol) AS protocol, toString(f.observation) AS observation, \
+        "SELECT {named}, {without_as} AS without_as, countIf(bitTest(f.flags, 0)) AS times_implausible, {flow_seconds} AS flow_seconds, \
+         countIf({clocked}) AS clocked, toInt64(ifNotFinite(medianIf({offset}, {clocked}), 0)) AS clock_offset, \
+         toString(f.protocol) AS protocol, toString(f.observation) AS observation, \
          toUInt32(toUnixTimestamp(max(f.received))) AS last, count() AS flows, \
          countIf(bitTest(f.flags, 2)) AS observation_assumed, {bytes} AS bytes, {unknown} AS bytes_unknown_rate \
          FROM {database}.flows AS f WHERE f.received >= toDateTime64({{from:UInt32}}, 9, 'UTC') \

@@ -1,10 +1,12 @@
 //! Links: what a network pays for or peers over, as people and rules say it, and what interfaces on no link could be.
 
+pub(crate) mod complete;
 pub(crate) mod members;
 pub(crate) mod proposal;
 pub(crate) mod said;
 pub(crate) mod store;
 
+use complete::Complete;
 use proposal::Proposal;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -44,6 +46,12 @@ pub struct Link {
     pub said_by: SaidBy,
     /// Interfaces that are or were on it.
     pub members: Vec<Member>,
+    /// Whether all that comes in by it is counted, by where packets were observed within a day; absent: nothing was seen on it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub complete_in: Option<Complete>,
+    /// The same of what goes out by it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub complete_out: Option<Complete>,
 }
 
 /// Who says what a link is.

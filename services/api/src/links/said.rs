@@ -19,12 +19,20 @@ const MOST: usize = 500;
 /// A link as a person says it.
 #[derive(Clone, Debug, Default, Serialize, Deserialize, ToSchema)]
 #[serde(default, deny_unknown_fields)]
+#[schema(example = json!({
+    "name": "Transit A Frankfurt", "provider": "Example Carrier", "connectivity": "transit", "neighbour_as": 64500,
+    "capacity": 100_000_000_000_u64, "commit_rate": 10_000_000_000_u64, "price": 120, "currency": "EUR",
+    "members": [{"exporter": "192.0.2.1", "if_index": 517}]
+}))]
 pub struct Said {
     /// Name; no other link has it.
+    #[schema(min_length = 1, max_length = 100)]
     pub name: String,
     /// Provider.
+    #[schema(max_length = 100)]
     pub provider: String,
     /// What it is for: `transit`, `ix`, `pni`, `customer` or `core`.
+    #[schema(pattern = "^(transit|ix|pni|customer|core)$")]
     pub connectivity: String,
     /// AS at the other end; 0: unknown or many.
     pub neighbour_as: u32,
@@ -35,8 +43,10 @@ pub struct Said {
     /// Price of a Mbit/s for a month, in thousandths of the currency's unit; 0: unknown, or free.
     pub price: u64,
     /// Currency of the price (ISO 4217).
+    #[schema(pattern = "^([A-Z]{3})?$")]
     pub currency: String,
     /// Interfaces that are or were on it.
+    #[schema(min_items = 1, max_items = 500)]
     pub members: Vec<SaidMember>,
 }
 
@@ -47,6 +57,7 @@ pub struct SaidMember {
     /// Address that its exporter sends from.
     pub exporter: String,
     /// Index.
+    #[schema(minimum = 1)]
     pub if_index: u32,
     /// From when on, in whole minutes (RFC 3339); without it, always.
     #[serde(default)]
@@ -142,6 +153,7 @@ impl Said {
             currency: self.currency.clone(),
             said_by: SaidBy::Person,
             members,
+            ..Link::default()
         })
     }
 

@@ -1,8 +1,10 @@
 //! Links as the store has them.
 
+use super::complete;
 use super::members::members;
 use super::proposal::{Evidence, proposal};
 use super::{Interface, Link, Links, Member, SaidBy, Unclassified};
+use crate::exporters;
 use crate::pieces::{address, narrow};
 use serde::Deserialize;
 use std::collections::BTreeMap;
@@ -85,7 +87,7 @@ pub async fn links(store: &Store) -> Result<Vec<Link>, StoreError> {
             price: row.price,
             currency: row.currency,
             said_by,
-            members: Vec::new(),
+            ..Link::default()
         });
         link.members.push(member);
     }
@@ -130,10 +132,13 @@ pub async fn unclassified(store: &Store, now: u32) -> Result<Vec<Unclassified>, 
     Ok(rows.into_iter().map(told).collect())
 }
 
-/// Both.
+/// Both, and how much of each link is counted.
 pub async fn all(store: &Store, now: u32) -> Result<Links, StoreError> {
-    let (links, unclassified) = tokio::try_join!(links(store), unclassified(store, now))?;
-    Ok(Links { links, unclassified })
+    let (links, unclassified, seen) =
+        tokio::try_join!(links(store), unclassified(store, now), exporters::observed(store, now))?;
+    let mut all = Links { links, unclassified };
+    complete::say(&mut all, &seen, now);
+    Ok(all)
 }
 
 /// The latest version of what was said of a link, and how many exporters it was said for.

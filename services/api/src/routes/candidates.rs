@@ -2,7 +2,7 @@
 
 use crate::Api;
 use crate::candidates::{self, Asked, AskedError, Candidates};
-use crate::problem::Problem;
+use crate::problem::{Problem, WithoutBody};
 use axum::Json;
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Query, State};
@@ -13,7 +13,7 @@ use axum::extract::{Query, State};
     path = "/candidates",
     operation_id = "candidates",
     params(Asked),
-    responses((status = 200, description = "The ASes", body = Candidates), Problem)
+    responses((status = 200, description = "The ASes", body = Candidates), WithoutBody)
 )]
 pub async fn get(
     State(api): State<Api>,

@@ -4,7 +4,7 @@ use crate::Api;
 use crate::body::Body;
 use crate::links::said::{Said, Wrong, records};
 use crate::links::{Link, Links, SaidBy, store};
-use crate::problem::{MEDIA_TYPE, Problem};
+use crate::problem::{MEDIA_TYPE, Problem, WithoutBody};
 use axum::Json;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
@@ -15,7 +15,7 @@ use axum::response::{IntoResponse, Response};
     get,
     path = "/links",
     operation_id = "links",
-    responses((status = 200, description = "What there is", body = Links), Problem)
+    responses((status = 200, description = "What there is", body = Links), WithoutBody)
 )]
 pub async fn get(State(api): State<Api>) -> Result<Json<Links>, Problem> {
     Ok(Json(api.links().await?))
@@ -29,7 +29,9 @@ pub async fn get(State(api): State<Api>) -> Result<Json<Links>, Problem> {
     params(("id" = String, Path, description = "What the link is called for good; a new one makes a new link", max_length = 100)),
     request_body = Said,
     responses(
-        (status = 200, description = "It is so", body = Link),
+        (status = 200, description = "It is so", body = Link, links(
+            ("take it back" = (operation_id = "declassify", parameters(("id" = "$response.body#/id"))))
+        )),
         (status = 202, description = "It is said, and what is asked does not know it yet", body = Link),
         (status = 409, description = "Another link has its name, or one of its interfaces", body = Problem, content_type = MEDIA_TYPE),
         Problem,
@@ -59,7 +61,7 @@ pub async fn put(
         (status = 204, description = "It is taken back"),
         (status = 202, description = "It is said, and what is asked does not know it yet"),
         (status = 404, description = "Nobody classified a link of this id", body = Problem, content_type = MEDIA_TYPE),
-        Problem,
+        WithoutBody,
     )
 )]
 pub async fn delete(State(api): State<Api>, Path(id): Path<String>) -> Result<StatusCode, Problem> {

@@ -16,7 +16,7 @@ use axum::response::{IntoResponse, Response};
     post,
     path = "/query",
     operation_id = "query",
-    request_body = Request,
+    request_body(content = Request, example = json!({"last": "1h", "by": ["as", "link"], "filter": "connectivity = transit", "top": 10})),
     responses(
         (status = 200, description = "The answer", content((Answer = "application/json"), (String = CSV))),
         Problem,

@@ -6,6 +6,7 @@ use crate::options::{Budget, Options};
 use crate::output::{Context, Counts, Interface, Output, Reason};
 use crate::parked::Parked;
 use crate::rates::Entry;
+use crate::sequence::{Seen, Sequences, Session};
 use crate::sflow;
 use crate::state::{self, Key, StateError};
 use crate::template::{Defined, Definition, Refused, Templates};
@@ -23,6 +24,7 @@ pub struct Exporter {
     pub(crate) high_water: i64,
     /// Where an AS path stays while its flow is given out.
     pub(crate) path: sflow::Path,
+    sequences: Sequences,
 }
 
 impl Exporter {
@@ -72,7 +74,11 @@ impl Exporter {
                 call.dead(Reason::Truncated, sentence);
             }
         }
-        call.counts
+        let counts = call.counts;
+        if let Some(seen) = Seen::of(&call) {
+            self.sequences.see(&seen);
+        }
+        counts
     }
 
     /// Gives up what waits longer than `options` allow, by the exporter's own latest receive time. [`decode`](Self::decode) does
@@ -121,6 +127,16 @@ impl Exporter {
             domain: 0,
             record_index: 0,
         }
+    }
+
+    /// What came and what is missing of each of its sessions. This is no state that is kept: after a restore it begins anew.
+    pub fn sessions(&self) -> &[Session] {
+        self.sequences.all()
+    }
+
+    /// Templates that are known, those of options included.
+    pub fn known_templates(&self) -> usize {
+        self.templates.all().count()
     }
 
     /// Sets that wait for their template, and the bytes that they take of the budget.

@@ -1,5 +1,6 @@
 // Questions to the API, and what may become of them: an answer, a problem in the API's words, or no word at all.
 import createClient from 'openapi-fetch';
+import type { Document } from '../reference/document';
 import type { paths } from './schema';
 import { authorization } from './token';
 import type { Answer, Candidates, CandidatesAsked, Exporters, Links, Problem, Request, Said } from './types';
@@ -74,6 +75,17 @@ export function takeBack(id: string): Promise<Outcome<{ known: boolean }>> {
 
 export function candidates(query: CandidatesAsked, signal: AbortSignal): Promise<Outcome<Candidates>> {
   return outcome(client.GET('/api/v1/candidates', { params: { query }, signal }), having<Candidates>('candidates'), signal);
+}
+
+/** The API's own description, which is no part of itself. */
+export async function description(signal: AbortSignal): Promise<Outcome<Document>> {
+  const token = authorization();
+  const asked = fetch('/api/v1/openapi.json', { signal, headers: token === null ? {} : { Authorization: token } }).then(async (response) => {
+    const body: unknown = await response.json();
+    return response.ok ? { data: body, response } : { error: body, response };
+  });
+  const is = (data: unknown): data is Document => typeof data === 'object' && data !== null && 'paths' in data;
+  return outcome(asked, (data) => (is(data) ? data : null), signal);
 }
 
 export function exporters(signal: AbortSignal): Promise<Outcome<Exporters>> {

@@ -19,3 +19,4 @@ export type Candidate = Schemas['Candidate'];
 export type CandidatesAsked = NonNullable<operations['candidates']['parameters']['query']>;
 export type Exporters = Schemas['Exporters'];
 export type Exporter = Schemas['Exporter'];
+export type Diagnosis = Schemas['Diagnosis'];

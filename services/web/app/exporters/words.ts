@@ -1,6 +1,6 @@
 // What is known of exporters, in words.
 import type { Exporter } from '../api/types';
-import { count } from '../format';
+import { count, percent } from '../format';
 
 const NARROW = '\u202f';
 
@@ -48,6 +48,12 @@ export function ago(seconds: number): string {
     if (seconds >= 2 * length) return `${String(Math.floor(seconds / length))}${NARROW}${unit} ago`;
   }
   return `${String(Math.max(Math.floor(seconds), 0))}${NARROW}s ago`;
+}
+
+/** The part of what it sent that did not arrive; of several ports and domains, and of what they count, the worst. */
+export function lost(one: Exporter): string {
+  const parts = one.sessions.filter(({ received, missing }) => received + missing > 0).map(({ received, missing }) => missing / (received + missing));
+  return parts.length === 0 ? '–' : percent(Math.max(...parts));
 }
 
 export function title(one: Exporter): string {

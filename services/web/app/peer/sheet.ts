@@ -7,9 +7,9 @@ const HEADS = [
   'previous_bytes_in', 'previous_bytes_out', 'met_at', 'transits', 'note',
 ];
 
-/** Text in a cell: what a spreadsheet would take for a formula begins with an apostrophe. */
+/** Text in a cell: wherever some spreadsheet could take what follows for a formula, also where it ends cells at other signs, an apostrophe stands. */
 export function text(of: string): string {
-  const safe = /^[\s]*[=+\-@]|^[\t\r\n]/.test(of) ? `'${of}` : of;
+  const safe = of.replace(/^[\t\r]/, "'$&").replace(/(^|[,;|\t\r\n])(?=\s*[=+\-@＝＋－＠])/g, "$1'");
   return /[",\r\n]/.test(safe) ? `"${safe.replaceAll('"', '""')}"` : safe;
 }
 

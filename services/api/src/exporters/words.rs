@@ -1,0 +1,45 @@
+//! Numbers and interfaces as sentences about exporters say them.
+
+use super::Observed;
+
+/// Interfaces that a sentence names.
+const NAMED: usize = 4;
+
+/// A part of all, above 0.
+pub(super) fn percent(part: f64) -> String {
+    if part < 0.0005 { "less than 0.1 %".to_owned() } else { format!("{:.1} %", part * 100.0) }
+}
+
+/// Interfaces by name, the first few of them; none where there are none.
+pub(super) fn named<'a>(all: impl Iterator<Item = &'a Observed>) -> Option<String> {
+    let all: Vec<_> = all.collect();
+    let name = |one: &&Observed| match one.name.as_str() {
+        "" => format!("ifIndex {}", one.if_index),
+        name => name.to_owned(),
+    };
+    let names: Vec<_> = all.iter().take(NAMED).map(name).collect();
+    let more = all.len().saturating_sub(NAMED);
+    let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+    (!all.is_empty()).then(|| names.join(", ") + &more)
+}
+
+/// Bytes, as people say them.
+pub(super) fn amount(bytes: u64) -> String {
+    let steps = ["B", "kB", "MB", "GB", "TB", "PB"];
+    let step = (bytes.max(1).ilog10() as usize / 3).min(steps.len() - 1);
+    if step == 0 {
+        format!("{bytes} B")
+    } else {
+        format!("{:.1} {}", bytes as f64 / 1000_f64.powi(step as i32), steps[step])
+    }
+}
+
+/// Seconds, as people say them.
+pub(super) fn span(seconds: u64) -> String {
+    for (unit, length) in [("days", 86_400), ("hours", 3600), ("minutes", 60)] {
+        if seconds >= 2 * length {
+            return format!("{} {unit}", seconds / length);
+        }
+    }
+    format!("{seconds} seconds")
+}
