@@ -55,8 +55,8 @@ async fn filled(mut store: Store) -> (Store, u32) {
 async fn asked(store: &Store, hour: u32, request: Request) -> Answer {
     let time = |seconds: u32| Some(jiff::Timestamp::from_second(seconds.into()).unwrap().to_string());
     let request = Request { from: time(hour), to: time(hour + 3600), ..request };
-    let kept = Kept { now: hour + 7200, days: &BTreeMap::new() };
-    ask(store, &request.question(kept).unwrap()).await.unwrap()
+    let days = BTreeMap::new();
+    ask(store, &request.question(Kept::new(hour + 7200, &days)).unwrap()).await.unwrap()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
