@@ -85,7 +85,7 @@ impl Api {
     fn kept(&self) -> Kept<'_> {
         // A clock before 1970 or after 2106 makes every time one that can't be asked for, and says so.
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
-        Kept { now: u32::try_from(now).unwrap_or(u32::MAX), days: &self.0.days }
+        Kept::new(u32::try_from(now).unwrap_or(u32::MAX), &self.0.days)
     }
 
     /// Asks ClickHouse, when it is this question's turn. Its statements end when whoever asked goes away.

@@ -122,7 +122,7 @@ impl From<RequestError> for Problem {
             RequestError::Top(_) | RequestError::Detailed(_) => wrong("/top"),
             RequestError::Zone(_) => wrong("/zone"),
             RequestError::Interval(_) => wrong("/interval"),
-            RequestError::Dimensions(_) => wrong("/by"),
+            RequestError::Dimensions(_) | RequestError::Apart => wrong("/by"),
             RequestError::Both => wrong("/last"),
             RequestError::Half { missing: key } | RequestError::Time { key, .. } => wrong(&format!("/{key}")),
             RequestError::Period(PeriodError::Duration(_)) => wrong("/last"),

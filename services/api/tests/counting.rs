@@ -56,8 +56,7 @@ async fn asked(store: &Store, hour: u32, request: Request) -> Answer {
     let time = |seconds: u32| Some(jiff::Timestamp::from_second(seconds.into()).unwrap().to_string());
     let request = Request { from: time(hour), to: time(hour + 3600), ..request };
     let days = BTreeMap::new();
-    let kept = Kept { now: hour + 7200, days: &days };
-    ask(store, &request.question(kept).unwrap()).await.unwrap()
+    ask(store, &request.question(Kept::new(hour + 7200, &days)).unwrap()).await.unwrap()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

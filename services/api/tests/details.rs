@@ -81,7 +81,7 @@ impl Case {
         let time = |seconds: u32| Some(jiff::Timestamp::from_second(seconds.into()).unwrap().to_string());
         let request = Request { from: time(self.start), to: time(self.start + 7200), ..request };
         let days = BTreeMap::new();
-        let kept = Kept { now: self.start + 4 * 3600, days: &days };
+        let kept = Kept::new(self.start + 4 * 3600, &days);
         ask(&self.store, &request.question(kept).unwrap()).await.unwrap()
     }
 

@@ -7,8 +7,9 @@ use serde::de::Error;
 use serde::{Deserialize, Deserializer, Serialize};
 use std::collections::BTreeMap;
 use utoipa::ToSchema;
-use weir_filter::{Field, Kind, meant};
+use weir_filter::{Expr, Field, Kind, meant};
 use weir_schemas::Connectivity;
+use weir_schemas::rollup::Shape;
 
 /// The exporter's name, else its address as people write it.
 pub(super) const EXPORTER: &str =
@@ -49,6 +50,9 @@ dimensions! {
     #[doc = "Exporter."] Exporter = "exporter";
     #[doc = "Interface."] Interface = "interface";
     #[doc = "Address family."] Family = "family";
+    #[doc = "AS at the other end: in: the destination's, out: the source's. Kept for five minutes and hours."] OtherAs = "other_as";
+    #[doc = "Country of the AS's end: in: of the source, out: of the destination. Kept for five minutes and hours."] Country = "country";
+    #[doc = "Prefix of the AS's end, as exported, else /24 or /48. Kept for hours."] Prefix = "prefix";
 }
 
 impl<'de> Deserialize<'de> for Dimension {
@@ -65,15 +69,15 @@ impl<'de> Deserialize<'de> for Dimension {
 impl Dimension {
     /// Whether its rows are told apart by the number of an AS.
     pub(super) fn is_as(self) -> bool {
-        matches!(self, Self::As | Self::Neighbour)
+        matches!(self, Self::As | Self::Neighbour | Self::OtherAs)
     }
 
     /// What a row is called.
     pub(super) fn label(self, key: &str, names: &BTreeMap<u32, String>) -> String {
         match (self, key) {
-            (Self::As, "0") => "own or unknown".to_owned(),
+            (Self::As | Self::OtherAs, "0") => "own or unknown".to_owned(),
             (Self::Neighbour, "0") => "unknown".to_owned(),
-            (Self::As | Self::Neighbour, number) => {
+            (Self::As | Self::Neighbour | Self::OtherAs, number) => {
                 let name =
                     number.parse().ok().and_then(|asn: u32| names.get(&asn)).map_or("", String::as_str);
                 format!("AS{number} {name}").trim_end().to_owned()
@@ -97,6 +101,13 @@ impl Dimension {
                 )
             }
             Self::Family => "if(s.family = 0, 'not IP', concat('IPv', toString(s.family)))".to_owned(),
+            Self::OtherAs => "toString(s.other_as)".to_owned(),
+            Self::Country => "if(s.country = '', 'unknown', toString(s.country))".to_owned(),
+            Self::Prefix => {
+                "if(s.prefix_len = 0, 'not IP', concat(replaceRegexpOne(IPv6NumToString(s.prefix), '^::ffff:', ''), \
+                 '/', toString(s.prefix_len)))"
+                    .to_owned()
+            }
         }
     }
 }
@@ -151,6 +162,8 @@ fields! {
     "interface_description" Kind::Text, true, Joined, "i.description", "Interface, by its description now.";
     "if_index" Kind::Number(LARGEST), true, Stored, "s.if_index", "Index of the interface; 0: not known.";
     "family" Kind::Number(6), false, Stored, "s.family", "Address family: 4, 6, or 0 where it is not IP.";
+    "other_as" Kind::Asn, true, Stored, "s.other_as", "AS at the other end; 0: own or unknown. Kept for five minutes and hours.";
+    "country" Kind::Country, true, Stored, "toString(s.country)", "Country of the AS's end. Kept for five minutes and hours.";
 }
 
 /// What belongs to a field of [`FIELDS`].
@@ -161,4 +174,60 @@ pub(super) fn column(field: &Field) -> Option<&'static Column> {
 /// A field of [`FIELDS`].
 pub fn named(name: &str) -> Option<&'static Field> {
     FIELDS.iter().find(|field| field.name == name)
+}
+
+/// What sides have to be told apart by, of which not every table knows all.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Need {
+    /// Nothing but their interfaces.
+    Interfaces,
+    /// Their ASes.
+    #[default]
+    Ases,
+    /// The other end, or the country, of flows.
+    Pairs,
+    /// Their prefixes.
+    Prefixes,
+}
+
+impl Need {
+    /// Columns that only some tables have, and the tables that have them.
+    const COLUMNS: &[(&str, Self)] = &[
+        ("asn", Self::Ases),
+        ("other_as", Self::Pairs),
+        ("country", Self::Pairs),
+        ("prefix", Self::Prefixes),
+    ];
+
+    /// What is needed where these columns of sides are named.
+    pub(super) fn of(named: impl Fn(&str) -> bool) -> Self {
+        let all = Self::COLUMNS.iter().filter(|(column, _)| named(column)).map(|(_, need)| *need);
+        all.max_by_key(|need| *need as u8).unwrap_or(Self::Interfaces)
+    }
+
+    /// What rows by these need, and a filter; nothing where no table has all of it.
+    pub fn whole(by: &[Dimension], filter: Option<&Expr>) -> Option<Self> {
+        let fields = filter.map(Expr::tests).unwrap_or_default();
+        let names: Vec<&str> =
+            by.iter().map(|one| one.name()).chain(fields.iter().map(|test| test.field.name)).collect();
+        let has = |name: &str| names.contains(&name);
+        let (pairs, prefixes) = (has("other_as") || has("country"), has("prefix"));
+        match (pairs, prefixes) {
+            (true, true) => None,
+            _ if (pairs || prefixes) && has("neighbour") => None,
+            (true, false) => Some(Self::Pairs),
+            (false, true) => Some(Self::Prefixes),
+            _ => Some(Self::Ases),
+        }
+    }
+
+    /// Shapes of the tables that have it, those with fewest rows first.
+    pub(super) fn shapes(self) -> &'static [Shape] {
+        match self {
+            Self::Interfaces => &[Shape::Interfaces, Shape::Links],
+            Self::Ases => &[Shape::Links],
+            Self::Pairs => &[Shape::Pairs],
+            Self::Prefixes => &[Shape::Prefixes],
+        }
+    }
 }

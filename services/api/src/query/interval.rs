@@ -133,6 +133,7 @@ fn written(seconds: u32) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::query::field::Need;
     use crate::query::period::{between, last};
     use crate::query::reading::{Tables, names};
     use std::collections::BTreeMap;
@@ -142,15 +143,15 @@ mod tests {
 
     fn asked(interval: &str, from: u32, to: u32, zone: &str) -> Result<Slots, IntervalError> {
         let days = BTreeMap::new();
-        let kept = Kept { now: NOW, days: &days };
+        let kept = Kept::new(NOW, &days);
         let zone = TimeZone::get(zone).unwrap();
         Interval::read(interval)?.slots(&between(from, to, kept).unwrap(), &zone, kept)
     }
 
     /// The tables that it is read from.
     fn read(slots: &Slots) -> Vec<&'static str> {
-        let tables = Tables::of(Kept { now: NOW, days: &BTreeMap::new() });
-        names(&tables.parts(slots.window, true, &slots.starts[1..], &[]).unwrap())
+        let tables = Tables::of(Kept::new(NOW, &BTreeMap::new()));
+        names(&tables.parts(slots.window, Need::Ases, &slots.starts[1..], &[]).unwrap())
     }
 
     #[test]
@@ -179,7 +180,7 @@ mod tests {
     #[test]
     fn a_chart_has_enough_slots_and_no_more() {
         let days = BTreeMap::new();
-        let kept = Kept { now: NOW, days: &days };
+        let kept = Kept::new(NOW, &days);
         for (time, interval) in
             [("1h", 60), ("24h", 300), ("7d", 3600), ("30d", 10_800), ("300d", DAY), ("600d", DAY)]
         {

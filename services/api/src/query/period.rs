@@ -2,11 +2,12 @@
 //!
 //! What must stay true: no time is averaged over of which tables have dropped rows, and ends that are moved are told.
 
+use super::field::Need;
 use super::reading::Tables;
 use jiff::Timestamp;
 use std::collections::BTreeMap;
 use thiserror::Error;
-use weir_schemas::rollup::{ROLLUPS, Shape, Table};
+use weir_schemas::rollup::{ROLLUPS, Table};
 
 /// Seconds before now at which `--last` ends. Flows come after they end: by an active time-out of a minute, which is what is
 /// recommended, and by the way through the bus. A router with a longer one is complete later.
@@ -53,6 +54,12 @@ pub enum PeriodError {
         begins: u32,
         /// Which ends reach back further, if any.
         advice: String,
+    },
+    /// What is asked for is kept in longer slots.
+    #[error("what is asked for is kept in slots of {minutes} minutes: from and to must lie on their borders")]
+    Slots {
+        /// Of the shortest ones.
+        minutes: u32,
     },
     /// No number and unit.
     #[error("{0} is no time: write a number and m, h or d, such as 24h")]
@@ -101,6 +108,8 @@ pub struct Kept<'a> {
     pub now: u32,
     /// Days kept as configured, by table.
     pub days: &'a BTreeMap<String, u32>,
+    /// Which tables are meant: those that have all of it.
+    pub need: Need,
 }
 
 impl Period {
@@ -118,7 +127,12 @@ impl Period {
     }
 }
 
-impl Kept<'_> {
+impl<'a> Kept<'a> {
+    /// Those of tables by AS.
+    pub fn new(now: u32, days: &'a BTreeMap<String, u32>) -> Self {
+        Self { now, days, need: Need::Ases }
+    }
+
     /// Days that a table keeps; 0: always.
     pub fn days(&self, table: &Table) -> u32 {
         self.days.get(table.name).copied().unwrap_or(table.days)
@@ -138,7 +152,7 @@ impl Kept<'_> {
     /// A time, if tables have all of it in slots between which all of these borders lie.
     pub fn window(&self, from: u32, to: u32, borders: &[u32]) -> Option<Window> {
         let window = Window { from, to };
-        Tables::of(*self).parts(window, true, borders, &[]).map(|_| window)
+        Tables::of(*self).parts(window, self.need, borders, &[]).map(|_| window)
     }
 
     /// The whole slots of [`PEAK_SLOT`] of a time, if there are any and tables still have them.
@@ -165,8 +179,8 @@ impl Kept<'_> {
 /// All of its slots begin and end on minutes, as every question does.
 const FINEST: &Table = &ROLLUPS[0];
 
-fn tables() -> impl Iterator<Item = &'static Table> {
-    ROLLUPS.iter().filter(|table| table.shape == Shape::Links)
+fn tables(need: Need) -> impl Iterator<Item = &'static Table> {
+    ROLLUPS.iter().filter(move |table| need.shapes().contains(&table.shape))
 }
 
 /// The last so much time, in slots of the finest table that still has all of it.
@@ -179,7 +193,7 @@ pub fn last(text: &str, kept: Kept<'_>) -> Result<Period> {
         let to = kept.now.saturating_sub(ALLOWANCE) / slot * slot;
         (to.saturating_sub(seconds.div_ceil(slot).saturating_mul(slot)), to)
     };
-    let mut by_slot: Vec<_> = tables().collect();
+    let mut by_slot: Vec<_> = tables(kept.need).collect();
     by_slot.sort_by_key(|table| table.slot);
     let finest = by_slot.iter().find(|table| snapped(table).0 >= kept.from(table));
     // Where no table has all of it, the one that has most says from when on.
@@ -204,15 +218,21 @@ pub fn between(from: u32, to: u32, kept: Kept<'_>) -> Result<Period> {
         return Ok(kept.period(window, from));
     }
     // What can't be read from its very start may be from a slot's start on.
-    let begins = tables().filter_map(|table| kept.from(table).max(from).checked_next_multiple_of(table.slot));
+    let begins =
+        tables(kept.need).filter_map(|table| kept.from(table).max(from).checked_next_multiple_of(table.slot));
     let window = begins.filter(|begins| *begins < to).filter_map(|begins| kept.window(begins, to, &[]));
     if let Some(window) = window.min_by_key(|window| window.from) {
         return Ok(kept.period(window, from));
     }
-    let fitting = tables().filter(|table| from.is_multiple_of(table.slot) && to.is_multiple_of(table.slot));
-    let table = fitting.min_by_key(|table| kept.from(table)).unwrap_or(FINEST);
+    let fitting =
+        tables(kept.need).filter(|table| from.is_multiple_of(table.slot) && to.is_multiple_of(table.slot));
+    let Some(table) = fitting.min_by_key(|table| kept.from(table)) else {
+        let shortest = tables(kept.need).map(|table| table.slot).min().unwrap_or(FINEST.slot);
+        return Err(PeriodError::Slots { minutes: shortest / 60 });
+    };
     let begins = kept.from(table);
-    let fits_more = tables().filter(|other| kept.from(other) < begins).min_by_key(|other| other.slot);
+    let fits_more =
+        tables(kept.need).filter(|other| kept.from(other) < begins).min_by_key(|other| other.slot);
     let advice = fits_more
         .map(|other| format!("; ends on whole {} minutes reach back further", other.slot / 60))
         .unwrap_or_default();
@@ -238,7 +258,7 @@ mod tests {
     const DAY: u32 = 86_400;
 
     fn kept(days: &BTreeMap<String, u32>) -> Kept<'_> {
-        Kept { now: NOW, days }
+        Kept::new(NOW, days)
     }
 
     fn of_last(text: &str) -> Period {

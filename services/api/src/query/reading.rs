@@ -3,10 +3,11 @@
 //! What must stay true: parts lie side by side and cover the time once; none is read from a table that has dropped it; and a slot in which a
 //! link changes is read from shorter ones, as long as there are any, so that what is joined to it holds for all of it.
 
+use super::field::Need;
 use super::period::{Kept, Window};
-use weir_schemas::rollup::{ROLLUPS, Shape, Table};
+use weir_schemas::rollup::{ROLLUPS, Table};
 
-/// The tables of sides, and the first slot that each still has.
+/// All rollups, and the first slot that each still has.
 #[derive(Clone, Debug)]
 pub struct Tables(Vec<(&'static Table, u32)>);
 
@@ -24,28 +25,29 @@ pub struct Part {
 impl Tables {
     /// As configured and by now.
     pub fn of(kept: Kept<'_>) -> Self {
-        let sides = ROLLUPS.iter().filter(|table| matches!(table.shape, Shape::Links | Shape::Interfaces));
-        let mut all: Vec<_> = sides.map(|table| (table, kept.from(table))).collect();
-        // Sides whatever their AS are far fewer than those of all ASes, in slots of any length.
-        all.sort_by_key(|(table, _)| (table.shape == Shape::Links, std::cmp::Reverse(table.slot)));
+        let mut all: Vec<_> = ROLLUPS.iter().map(|table| (table, kept.from(table))).collect();
+        all.sort_by_key(|(table, _)| std::cmp::Reverse(table.slot));
         Self(all)
     }
 
-    /// Where a time is read of which it is known that tables have it; else its minutes, as far as they are there.
-    pub fn read(&self, window: Window, by_as: bool, borders: &[u32], changes: &[u32]) -> Vec<Part> {
-        let minutes = || vec![Part { table: &ROLLUPS[0], from: window.from, to: window.to }];
-        self.parts(window, by_as, borders, changes).unwrap_or_else(minutes)
+    /// Where a time is read of which it is known that tables have it; else its shortest slots, as far as they are there.
+    pub fn read(&self, window: Window, need: Need, borders: &[u32], changes: &[u32]) -> Vec<Part> {
+        let shapes = need.shapes();
+        let finest =
+            || ROLLUPS.iter().filter(|table| shapes.contains(&table.shape)).min_by_key(|table| table.slot);
+        let whole =
+            || finest().map(|table| Part { table, from: window.from, to: window.to }).into_iter().collect();
+        self.parts(window, need, borders, changes).unwrap_or_else(whole)
     }
 
     /// Where a time is read: each part where it has fewest rows. `borders` are those that lie between slots; at `changes` links change.
     /// Nothing where the tables don't have all of it.
-    pub fn parts(&self, window: Window, by_as: bool, borders: &[u32], changes: &[u32]) -> Option<Vec<Part>> {
+    pub fn parts(&self, window: Window, need: Need, borders: &[u32], changes: &[u32]) -> Option<Vec<Part>> {
         let of_slots = |table: &Table| borders.iter().all(|border| border.is_multiple_of(table.slot));
-        let fitting: Vec<_> = self
-            .0
-            .iter()
-            .filter(|(table, _)| of_slots(table) && !(by_as && table.shape == Shape::Interfaces))
-            .collect();
+        // Of the shapes that will do the first has fewest rows, in slots of any length.
+        let of_shape =
+            |shape| self.0.iter().filter(move |(table, _)| table.shape == shape && of_slots(table));
+        let fitting: Vec<_> = need.shapes().iter().flat_map(|shape| of_shape(*shape)).collect();
         let (mut parts, mut gaps) = (Vec::new(), vec![(window.from, window.to)]);
         // What only tables with longer slots still have is joined to what held when each began.
         for changes in [changes, &[]] {
@@ -110,11 +112,11 @@ mod tests {
     const MIDNIGHT: u32 = 20_717 * DAY;
 
     fn tables() -> Tables {
-        Tables::of(Kept { now: NOW, days: &BTreeMap::new() })
+        Tables::of(Kept::new(NOW, &BTreeMap::new()))
     }
 
-    fn shown(from: u32, to: u32, by_as: bool, borders: &[u32], changes: &[u32]) -> Vec<(&'static str, u32)> {
-        let parts = tables().parts(Window { from, to }, by_as, borders, changes).unwrap();
+    fn shown(from: u32, to: u32, need: Need, borders: &[u32], changes: &[u32]) -> Vec<(&'static str, u32)> {
+        let parts = tables().parts(Window { from, to }, need, borders, changes).unwrap();
         parts.into_iter().map(|part| (part.table.name, part.to - part.from)).collect()
     }
 
@@ -122,7 +124,7 @@ mod tests {
     fn whole_days_are_read_as_days_and_their_ends_in_shorter_slots() {
         let (from, to) = (MIDNIGHT - 3 * DAY + 7200 + 360, MIDNIGHT + 3600 + 60);
         assert_eq!(
-            shown(from, to, true, &[], &[]),
+            shown(from, to, Need::Ases, &[], &[]),
             [
                 ("links_1m", 240),
                 ("links_5m", 3000),
@@ -134,21 +136,25 @@ mod tests {
         );
         let inner = to - from - 240 - 60;
         let all = [("links_1m", 240), ("interfaces_5m", inner), ("links_1m", 60)];
-        assert_eq!(shown(from, to, false, &[], &[]), all, "whatever the AS");
+        assert_eq!(shown(from, to, Need::Interfaces, &[], &[]), all, "whatever the AS");
+        let (from, to) = (MIDNIGHT - 7200 - 300, MIDNIGHT + 7200);
+        assert_eq!(shown(from, to, Need::Pairs, &[], &[]), [("pairs_5m", 300), ("pairs_1h", 14_400)]);
+        assert_eq!(shown(from + 300, to, Need::Prefixes, &[], &[]), [("prefixes_1h", 14_400)]);
+        assert!(tables().parts(Window { from, to }, Need::Prefixes, &[], &[]).is_none());
     }
 
     #[test]
     fn borders_lie_between_slots() {
         let hours: Vec<_> = (1..48).map(|hour| MIDNIGHT - 2 * DAY + hour * 3600).collect();
-        assert_eq!(shown(MIDNIGHT - 2 * DAY, MIDNIGHT, true, &hours, &[]), [("links_1h", 2 * DAY)]);
+        assert_eq!(shown(MIDNIGHT - 2 * DAY, MIDNIGHT, Need::Ases, &hours, &[]), [("links_1h", 2 * DAY)]);
         let minute = MIDNIGHT - 60;
-        assert_eq!(shown(minute - 600, minute, true, &[minute - 300], &[]), [("links_1m", 600)]);
+        assert_eq!(shown(minute - 600, minute, Need::Ases, &[minute - 300], &[]), [("links_1m", 600)]);
     }
 
     #[test]
     fn a_slot_in_which_a_link_changes_is_read_in_shorter_ones() {
         let change = MIDNIGHT - DAY + 3600 + 90;
-        let parts = shown(MIDNIGHT - 2 * DAY, MIDNIGHT, true, &[], &[change, MIDNIGHT - DAY]);
+        let parts = shown(MIDNIGHT - 2 * DAY, MIDNIGHT, Need::Ases, &[], &[change, MIDNIGHT - DAY]);
         assert_eq!(
             parts,
             [
@@ -165,7 +171,7 @@ mod tests {
         // Long ago there are hours alone.
         let then = MIDNIGHT - 1000 * DAY;
         assert_eq!(
-            shown(then, then + 7200, true, &[], &[then + 60]),
+            shown(then, then + 7200, Need::Ases, &[], &[then + 60]),
             [("links_1h", 3600), ("links_1h", 3600)]
         );
     }
@@ -173,8 +179,10 @@ mod tests {
     #[test]
     fn what_no_table_has_any_more_is_nothing() {
         let then = MIDNIGHT - 1000 * DAY;
-        assert!(tables().parts(Window { from: then, to: then + 60 }, true, &[], &[]).is_none());
-        assert!(tables().parts(Window { from: then, to: then + 7200 }, true, &[then + 300], &[]).is_none());
+        assert!(tables().parts(Window { from: then, to: then + 60 }, Need::Ases, &[], &[]).is_none());
+        assert!(
+            tables().parts(Window { from: then, to: then + 7200 }, Need::Ases, &[then + 300], &[]).is_none()
+        );
     }
 
     proptest! {
@@ -182,7 +190,7 @@ mod tests {
         fn parts_cover_a_time_once_whatever_changes(
             begin in 0..100_u32 * 1440,
             minutes in 1..40_u32 * 1440,
-            by_as: bool,
+            by_interface: bool,
             changes in prop::collection::vec(0..NOW, 0..5),
             near in prop::collection::vec(0..100_u32 * DAY, 0..9),
         ) {
@@ -192,7 +200,7 @@ mod tests {
             let mut changes: Vec<_> = changes.into_iter().chain(near.iter().map(|at| MIDNIGHT - at)).collect();
             changes.sort_unstable();
             changes.dedup();
-            if let Some(parts) = tables().parts(Window { from, to }, by_as, &[], &changes) {
+            if let Some(parts) = tables().parts(Window { from, to }, if by_interface { Need::Interfaces } else { Need::Ases }, &[], &changes) {
                 let mut at = from;
                 for part in &parts {
                     let slot = part.table.slot;

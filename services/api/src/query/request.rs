@@ -1,6 +1,6 @@
 //! A question as it comes over HTTP, and what it is made into.
 
-use super::field::{Dimension, FIELDS};
+use super::field::{Dimension, FIELDS, Need};
 use super::interval::{Interval, IntervalError};
 use super::period::{self, Kept, Period, PeriodError};
 use super::reading::Tables;
@@ -99,6 +99,11 @@ pub enum RequestError {
     /// Too few or too many dimensions.
     #[error("rows are grouped by one to {DIMENSIONS} dimensions, each of them once, and not by {0}")]
     Dimensions(String),
+    /// No table has all of it.
+    #[error(
+        "prefix, neighbour, and other_as with country are kept in different tables: ask for one of the three at a time"
+    )]
+    Apart,
     /// The filter can't be read.
     #[error("{fault}")]
     Filter {
@@ -115,6 +120,10 @@ impl Request {
     /// # Errors
     /// The first thing that is wrong.
     pub fn question(&self, kept: Kept<'_>) -> Result<Question, RequestError> {
+        let filter = self.filter.as_deref().unwrap_or_default();
+        let wrong = |fault| RequestError::Filter { fault, filter: filter.to_owned() };
+        let filter = read(filter).map_err(wrong)?;
+        let kept = Kept { need: self.need(filter.as_ref())?, ..kept };
         let zone = self.zone()?;
         let period = match (&self.last, &self.from, &self.to) {
             (None, Some(from), Some(to)) => {
@@ -128,9 +137,15 @@ impl Request {
                 return Err(RequestError::Half { missing: if from.is_none() { "from" } else { "to" } });
             }
         };
-        let filter = self.filter.as_deref().unwrap_or_default();
-        let wrong = |fault| RequestError::Filter { fault, filter: filter.to_owned() };
-        self.over(period, read(filter).map_err(wrong)?, kept)
+        self.over(period, filter, kept)
+    }
+
+    fn by(&self) -> &[Dimension] {
+        self.by.as_deref().unwrap_or(&[Dimension::As, Dimension::Link])
+    }
+
+    fn need(&self, filter: Option<&Expr>) -> Result<Need, RequestError> {
+        Need::whole(self.by(), filter).ok_or(RequestError::Apart)
     }
 
     /// The question over this time, with this filter and none of its own.
@@ -143,7 +158,8 @@ impl Request {
         filter: Option<Expr>,
         kept: Kept<'_>,
     ) -> Result<Question, RequestError> {
-        let by = self.by.clone().unwrap_or_else(|| vec![Dimension::As, Dimension::Link]);
+        let kept = Kept { need: self.need(filter.as_ref())?, ..kept };
+        let by = self.by().to_vec();
         let top = self.top.unwrap_or(10);
         rows(&by, top)?;
         if top > MOST_DETAILED && (self.interval.is_some() || self.peaks || self.previous) {
@@ -233,7 +249,7 @@ mod tests {
         let request: Request = serde_json::from_str(json).map_err(|error| error.to_string())?;
         let days = BTreeMap::new();
         // 2026-09-21T14:13:20Z
-        request.question(Kept { now: 1_790_000_000, days: &days }).map_err(|error| error.to_string())
+        request.question(Kept::new(1_790_000_000, &days)).map_err(|error| error.to_string())
     }
 
     #[test]
@@ -276,6 +292,17 @@ mod tests {
     }
 
     #[test]
+    fn what_is_kept_in_longer_slots_is_asked_for_in_them() {
+        let of = |json: &str| {
+            let question = asked(json).unwrap();
+            (question.period.window.from % 3600, question.period.seconds, question.detail.peaks.is_some())
+        };
+        assert_eq!(of(r#"{"by": ["prefix"], "last": "90m", "peaks": true}"#), (0, 7200, false));
+        assert_eq!(of(r#"{"by": ["as", "other_as"], "last": "1h", "peaks": true}"#).1, 3600);
+        assert!(of(r#"{"filter": "country = DE", "last": "24h", "peaks": true}"#).2);
+    }
+
+    #[test]
     fn what_makes_no_sense_is_said() {
         let many = format!("{{\"by\": [{}]}}", ["\"as\""; 5].join(","));
         let shown: Vec<_> = [
@@ -301,6 +328,10 @@ mod tests {
             r#"{"interval": "7m"}"#,
             r#"{"last": "7d", "interval": "1m"}"#,
             r#"{"top": 201, "peaks": true}"#,
+            r#"{"by": ["prefix", "country"]}"#,
+            r#"{"by": ["prefix"], "filter": "neighbour = 174"}"#,
+            r#"{"by": ["prefix"], "from": "2026-09-21T08:00:00Z", "to": "2026-09-21T09:30:00Z"}"#,
+            r#"{"by": ["prefix"], "interval": "5m", "last": "6h"}"#,
         ]
         .iter()
         .map(|json| format!("{json}\n  {}", asked(json).unwrap_err()))

@@ -9,7 +9,7 @@
 
 use super::changes::{Changes, late_rates};
 use super::condition::condition;
-use super::field::{Dimension, EXPORTER, Source, UNCLASSIFIED, column};
+use super::field::{Dimension, EXPORTER, Need, Source, UNCLASSIFIED, column};
 use super::measures::{all, of_side, scaled};
 use super::period::{PEAK_SLOT, Window};
 use super::reading::{self, Part};
@@ -19,7 +19,7 @@ use crate::pieces::narrow;
 use serde::Serialize;
 use std::fmt::Write;
 use weir_filter::Expr;
-use weir_schemas::rollup::A_DAY;
+use weir_schemas::rollup::{A_DAY, Shape, Table};
 
 /// What is left of a key that was taken back is nothing.
 const SOMETHING: &str = "sum(s.flows) != 0 OR sum(s.packets) != 0 OR sum(s.bytes) != 0";
@@ -312,10 +312,14 @@ impl<'q> Query<'q> {
         }
         let condition = if conditions.is_empty() { "1".to_owned() } else { conditions.join(" AND ") };
         let tested: String = tested.iter().map(|test| format!(" AND {test}")).collect();
-        let by_as = body.ases
-            || [select, &condition].iter().any(|sql| names(sql, "s.asn"))
-            || names(&tested, "t.asn");
-        let parts = self.question.tables.read(*window, by_as, borders, changing);
+        let need = Need::of(|column| {
+            let (side, stored) = (format!("s.{column}"), format!("t.{column}"));
+            (body.ases && column == "asn")
+                || names(select, &side)
+                || names(&condition, &side)
+                || names(&tested, &stored)
+        });
+        let parts = self.question.tables.read(*window, need, borders, changing);
         let spans = self.changes.spans(window);
         let read = Read {
             parts: &parts,
@@ -337,6 +341,19 @@ impl<'q> Query<'q> {
 
 /// The border of the network, where nothing is counted twice.
 const BOUNDARY: &str = "l.connectivity IN ('transit', 'ix', 'pni')";
+
+/// A table's rows as sides: a row of two ASes is both of its flows' sides.
+fn sides(database: &str, table: &Table) -> String {
+    if table.shape != Shape::Pairs {
+        return format!("{database}.{}", table.name);
+    }
+    format!(
+        "(SELECT time, exporter, observation, family, sampling_interval, sampling_kind, bytes, packets, flows, q, side.1 AS direction, \
+         side.2 AS if_index, side.3 AS asn, side.4 AS other_as, side.5 AS country FROM {database}.{} \
+         ARRAY JOIN [('in', in_if, src_as, dst_as, src_country), ('out', out_if, dst_as, src_as, dst_country)] AS side)",
+        table.name
+    )
+}
 
 /// Borders that lie between the slots whose largest are looked for.
 fn peaks_between(window: &Window) -> [u32; 2] {
@@ -368,7 +385,18 @@ struct Read<'a> {
 }
 
 /// Columns of a side that are keys only where a statement names them.
-const PRUNED: &[&str] = &["asn", "neighbour_as", "family", "observation", "exporter", "if_index"];
+const PRUNED: &[&str] = &[
+    "asn",
+    "neighbour_as",
+    "family",
+    "observation",
+    "exporter",
+    "if_index",
+    "other_as",
+    "country",
+    "prefix",
+    "prefix_len",
+];
 /// Those of them by which something is joined, besides late rates.
 const BY_INTERFACE: &[&str] = &["exporter", "if_index"];
 /// Measures, summed up in as many bits as they may need.
@@ -442,8 +470,9 @@ impl Body<'_> {
             let _ = write!(columns, ", {sum}");
         }
         let ases = if self.ases { " AND t.asn IN {ases:Array(UInt32)}" } else { "" };
-        let of_table = |table: &str| {
-            let parts = read.parts.iter().enumerate().filter(|(_, part)| part.table.name == table);
+        let of_table = |table: &Table| {
+            let parts = read.parts.iter().enumerate().filter(|(_, part)| part.table.name == table.name);
+            let sides = sides(database, table);
             let [begin, end] = self.ends();
             let within = parts.map(|(n, part)| {
                 let ends = [begin, end].map(|end| format!("toDateTime({{{end}{n}:UInt32}}, 'UTC')"));
@@ -462,10 +491,16 @@ impl Body<'_> {
             let Read { tested, .. } = read;
             let which = self.which;
             format!(
-                "SELECT {columns} FROM {database}.{table} AS t WHERE ({within}) AND {which}{ases}{tested} GROUP BY ALL"
+                "SELECT {columns} FROM {sides} AS t WHERE ({within}) AND {which}{ases}{tested} GROUP BY ALL"
             )
         };
-        reading::names(read.parts).into_iter().map(of_table).collect::<Vec<_>>().join(" UNION ALL ")
+        let mut tables: Vec<&Table> = Vec::new();
+        for Part { table, .. } in read.parts {
+            if tables.iter().all(|other| other.name != table.name) {
+                tables.push(table);
+            }
+        }
+        tables.into_iter().map(of_table).collect::<Vec<_>>().join(" UNION ALL ")
     }
 }
 
@@ -494,7 +529,7 @@ mod tests {
             observation: Counted::Ingress,
             filter,
             detail: Detail::default(),
-            tables: Tables::of(Kept { now: 240, days: &BTreeMap::new() }),
+            tables: Tables::of(Kept::new(240, &BTreeMap::new())),
         }
     }
 

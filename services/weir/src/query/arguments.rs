@@ -233,13 +233,13 @@ mod tests {
     fn asked(words: &[&str]) -> Result<Question> {
         let days = BTreeMap::new();
         let line = Line::try_parse_from(["weir"].iter().chain(words))?;
-        line.arguments.question(Kept { now: 1_790_000_000, days: &days })
+        line.arguments.question(Kept::new(1_790_000_000, &days))
     }
 
     #[test]
     fn where_nothing_is_complete_yet_the_minutes_up_to_now_are_asked_for() {
         let (now, days) = (1_790_000_000 + 77, BTreeMap::new());
-        let kept = Kept { now, days: &days };
+        let kept = Kept::new(now, &days);
         let asked = |words: &[&str]| Line::parse_from(["weir"].iter().chain(words)).arguments;
         let recent = asked(&[]).until_now(kept).unwrap().unwrap().period;
         let window = recent.window;

@@ -18,7 +18,7 @@ use weir_store::Store;
 pub fn run(config: &Config, arguments: &Arguments) -> Result<()> {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).context("the clock is before 1970")?.as_secs();
     let now = u32::try_from(now).context("the clock is after 2106")?;
-    let kept = Kept { now, days: &config.clickhouse.retention_days };
+    let kept = Kept::new(now, &config.clickhouse.retention_days);
     let question = arguments.question(kept)?;
     let store = Store::new(&config.clickhouse)?;
     let runtime =

@@ -247,7 +247,7 @@ mod tests {
             observation: Counted::Ingress,
             filter: None,
             detail: Detail::default(),
-            tables: Tables::of(Kept { now: 3600, days: &BTreeMap::new() }),
+            tables: Tables::of(Kept::new(3600, &BTreeMap::new())),
         };
         let answer = Answer {
             tables: vec!["links_1h"],
