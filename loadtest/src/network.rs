@@ -1,8 +1,11 @@
 //! A network that could be: edge routers with transit, exchange, private peering, customer and core interfaces, each router
 //! exporting in a manner of its own, with the habits that make collectors err.
 
+use crate::configuration;
 use crate::world::World;
-use std::fmt::Write;
+use rand::Rng;
+use rand::rngs::StdRng;
+use std::collections::HashMap;
 use std::net::Ipv4Addr;
 
 /// How an exporter exports.
@@ -19,6 +22,11 @@ pub enum Protocol {
 }
 
 impl Protocol {
+    /// Whether options data tells interface names and descriptions.
+    pub fn tells_interfaces(self) -> bool {
+        matches!(self, Self::NetflowV9 | Self::Ipfix)
+    }
+
     /// The port that it is usually sent to.
     pub fn port(self) -> u16 {
         match self {
@@ -58,13 +66,36 @@ pub enum Purpose {
     Transit,
     /// Internet exchange.
     Ix,
-    /// Private interconnect with the AS of this rank.
-    Pni(usize),
+    /// Private interconnect with one AS.
+    Pni,
     /// Paying customer.
     Customer,
     /// Inside the network.
     Core,
 }
+
+/// What an exporter's records say of ASes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ExportsAs {
+    /// The origin ASes.
+    Origin,
+    /// 0, as where routes lack them in the forwarding table.
+    Zero,
+    /// Nothing: there are no such fields.
+    Nothing,
+}
+
+/// What traffic with an AS is like.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Habit {
+    /// Interfaces that it goes over, by their place in the list, and the share of each.
+    pub over: Vec<(usize, f64)>,
+    /// Share of flows that come in.
+    pub inbound: f64,
+}
+
+/// Share of flows that come in, of ASes without a habit of their own.
+pub(crate) const INBOUND: f64 = 0.75;
 
 /// An interface.
 #[derive(Clone, Debug)]
@@ -77,7 +108,9 @@ pub struct Interface {
     pub description: String,
     /// What it is for.
     pub purpose: Purpose,
-    /// Name that the link rules give its link.
+    /// Speed in bit/s that the configuration tells; 0: none.
+    pub speed: u64,
+    /// Name that the link rules give its link; empty: they fit none.
     pub link: String,
     /// AS at the other end; 0: many, or one's own.
     pub neighbour: u32,
@@ -100,14 +133,22 @@ pub struct Exporter {
     pub rate_after: u64,
     /// Data datagrams that it sends before its templates.
     pub templates_after: u64,
-    /// Whether its records have origin ASes.
-    pub exports_as: bool,
+    /// What its records say of ASes.
+    pub exports_as: ExportsAs,
+    /// Whether it samples on egress as well: then half of its records are of that, and tell the same traffic once more.
+    pub egress: bool,
     /// Whether its frames carry a VLAN tag (sFlow), and samples are in expanded form.
     pub tagged: bool,
+    /// Share of its flows that are as large as any: the smaller it is, the larger these are.
+    pub rarest: f64,
     /// Its share of all traffic, relative to others'.
     pub weight: f64,
     /// Its interfaces.
     pub interfaces: Vec<Interface>,
+    /// Places of the interfaces that lead to all ASes without a habit, each to the same share of them.
+    pub rest: Vec<usize>,
+    /// Traffic with ASes, by their rank, that is like no other's.
+    pub habits: HashMap<usize, Habit>,
 }
 
 /// Providers of transit: name and AS.
@@ -121,18 +162,21 @@ pub fn network(world: &World, count: usize, first: Ipv4Addr) -> Vec<Exporter> {
 
 fn exporter(world: &World, n: usize, address: Ipv4Addr) -> Exporter {
     use Announces::{Always, InRecord, Never, Sampler, Selector};
+    use ExportsAs::{Nothing, Origin};
     use Protocol::{Ipfix, NetflowV5, NetflowV9, Sflow};
     // Protocol, announcement, interval, rate after, templates after, AS exported, tagged.
     let (protocol, announces, interval, rate_after, templates_after, exports_as, tagged) = match n % 8 {
-        0 => (Ipfix, Selector, 1000, 0, 0, true, false),
-        1 => (NetflowV9, Sampler, 2000, 0, 0, true, false),
-        2 => (Sflow, Always, 4096, 0, 0, true, false),
-        3 => (NetflowV5, Always, 100, 0, 0, true, false),
-        4 => (Ipfix, Sampler, 500, 150, 0, false, false),
-        5 => (NetflowV9, Never, 0, 0, 0, true, false),
-        6 => (Sflow, Always, 512, 0, 0, true, true),
-        _ => (Ipfix, InRecord, 64, 0, 30, false, false),
+        0 => (Ipfix, Selector, 1000, 0, 0, Origin, false),
+        1 => (NetflowV9, Sampler, 2000, 0, 0, Origin, false),
+        2 => (Sflow, Always, 4096, 0, 0, Origin, false),
+        3 => (NetflowV5, Always, 100, 0, 0, Origin, false),
+        4 => (Ipfix, Sampler, 500, 150, 0, Nothing, false),
+        5 => (NetflowV9, Never, 0, 0, 0, Origin, false),
+        6 => (Sflow, Always, 512, 0, 0, Origin, true),
+        _ => (Ipfix, InRecord, 64, 0, 30, Nothing, false),
     };
+    let (interfaces, habits) = interfaces(world, n, protocol);
+    let outside = |one: &Interface| matches!(one.purpose, Purpose::Transit | Purpose::Ix);
     Exporter {
         address,
         name: format!("edge{}.example.net", n + 1),
@@ -142,14 +186,18 @@ fn exporter(world: &World, n: usize, address: Ipv4Addr) -> Exporter {
         rate_after,
         templates_after,
         exports_as,
+        egress: false,
         tagged,
+        rarest: 1e-4,
         weight: (1.0 + (n % 8) as f64).powf(-0.6),
-        interfaces: interfaces(world, n),
+        rest: (0..interfaces.len()).filter(|at| outside(&interfaces[*at])).collect(),
+        interfaces,
+        habits,
     }
 }
 
-fn interfaces(world: &World, n: usize) -> Vec<Interface> {
-    let mut all = Vec::new();
+fn interfaces(world: &World, n: usize, protocol: Protocol) -> (Vec<Interface>, HashMap<usize, Habit>) {
+    let (mut all, mut habits) = (Vec::new(), HashMap::new());
     let mut add = |purpose, description: String, link: String, neighbour| {
         let slot = all.len() as u32;
         all.push(Interface {
@@ -161,9 +209,11 @@ fn interfaces(world: &World, n: usize) -> Vec<Interface> {
             },
             description,
             purpose,
+            speed: if protocol.tells_interfaces() { 0 } else { 100_000_000_000 },
             link,
             neighbour,
         });
+        slot as usize
     };
     for (at, (provider, asn)) in TRANSIT.iter().enumerate() {
         if n % 2 == at || n.is_multiple_of(3) {
@@ -180,7 +230,8 @@ fn interfaces(world: &World, n: usize) -> Vec<Interface> {
     for (at, rank) in ranks.into_iter().enumerate() {
         if let Some(peer) = world.ases().get(rank).filter(|_| at == 0 || rank != ranks[0]) {
             let description = format!("PNI: {} AS{}", peer.name, peer.number);
-            add(Purpose::Pni(rank), description, format!("PNI {}", peer.name), peer.number);
+            let place = add(Purpose::Pni, description, format!("PNI {}", peer.name), peer.number);
+            habits.insert(rank, Habit { over: vec![(place, 1.0)], inbound: INBOUND });
         }
     }
     let customer = ["Example School", "Example Hospital", "Example Bank"][n % 3];
@@ -188,29 +239,33 @@ fn interfaces(world: &World, n: usize) -> Vec<Interface> {
     for core in 1..=2 {
         add(Purpose::Core, format!("Core: core{core}"), format!("Core core{core}"), 0);
     }
-    all
+    (all, habits)
 }
 
 impl Exporter {
-    /// The interface towards an AS: a private interconnect, else an exchange or a transit, always the same.
-    pub fn towards(&self, rank: usize) -> &Interface {
-        let pni = self.interfaces.iter().find(|one| one.purpose == Purpose::Pni(rank));
-        let outside: Vec<&Interface> = self
-            .interfaces
-            .iter()
-            .filter(|one| matches!(one.purpose, Purpose::Transit | Purpose::Ix))
-            .collect();
-        pni.unwrap_or_else(|| outside[(rank * 7 + rank / 11) % outside.len()])
+    /// The interface towards an AS, and the share of its flows that come in. Chance decides where it goes over several.
+    pub fn towards(&self, rank: usize, random: &mut StdRng) -> (&Interface, f64) {
+        let Some(Habit { over, inbound }) = self.habits.get(&rank) else {
+            return (&self.interfaces[self.rest[(rank * 7 + rank / 11) % self.rest.len()]], INBOUND);
+        };
+        let mut left = match over.len() {
+            1 => 0.0,
+            _ => random.random_range(0.0..over.iter().map(|(_, share)| share).sum()),
+        };
+        let taken = over.iter().find(|(_, share)| {
+            left -= share;
+            left < 0.0
+        });
+        (&self.interfaces[taken.map_or(over[0].0, |(place, _)| *place)], *inbound)
     }
 
-    /// Interfaces towards customers and the core.
-    pub fn inside(&self) -> impl Iterator<Item = &Interface> {
-        self.interfaces.iter().filter(|one| matches!(one.purpose, Purpose::Customer | Purpose::Core))
-    }
-
-    /// Whether options data tells interface names and descriptions.
-    pub fn tells_interfaces(&self) -> bool {
-        matches!(self.protocol, Protocol::NetflowV9 | Protocol::Ipfix)
+    /// Interfaces inside that what goes over `outside` comes from or goes to: what crosses the core is a customer's.
+    pub fn inside<'e>(&'e self, outside: &'e Interface) -> impl Iterator<Item = &'e Interface> {
+        self.interfaces.iter().filter(move |one| match one.purpose {
+            Purpose::Customer => true,
+            Purpose::Core => outside.purpose != Purpose::Core,
+            Purpose::Transit | Purpose::Ix | Purpose::Pni => false,
+        })
     }
 }
 
@@ -253,43 +308,22 @@ connectivity = 'core'
 
 /// Configuration for the decoder that names exporters, interfaces that options data does not tell, and links.
 pub fn links_toml(exporters: &[Exporter]) -> String {
-    let mut out = RULES.to_owned();
-    let quoted = |text: &str| toml::Value::String(text.to_owned()).to_string();
-    for exporter in exporters {
-        let _ = write!(
-            out,
-            "\n[[decoder.enrich.exporters]]\naddress = '{}'\nname = {}\n",
-            exporter.address,
-            quoted(&exporter.name)
-        );
-        if exporter.tells_interfaces() {
-            continue;
-        }
-        for one in &exporter.interfaces {
-            let _ = write!(
-                out,
-                "[[decoder.enrich.exporters.interfaces]]\nindex = {}\nname = {}\ndescription = {}\nspeed = 100000000000\n",
-                one.index,
-                quoted(&one.name),
-                quoted(&one.description)
-            );
-        }
-    }
-    out
+    configuration::toml(RULES, exporters)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use rand::SeedableRng;
 
     #[test]
     fn every_exporter_reaches_every_as_over_one_link_and_has_a_core() {
-        let world = World::synthetic(1);
+        let (world, mut random) = (World::synthetic(1), StdRng::seed_from_u64(1));
         for exporter in network(&world, 24, Ipv4Addr::new(127, 64, 0, 1)) {
-            assert!(exporter.inside().count() >= 3, "{exporter:?}");
             for rank in 0..world.ases().len() {
-                let one = exporter.towards(rank);
-                assert!(matches!(one.purpose, Purpose::Transit | Purpose::Ix | Purpose::Pni(_)));
+                let (one, _) = exporter.towards(rank, &mut random);
+                assert!(matches!(one.purpose, Purpose::Transit | Purpose::Ix | Purpose::Pni));
+                assert!(exporter.inside(one).count() >= 3, "{exporter:?}");
             }
             let mut indexes: Vec<_> = exporter.interfaces.iter().map(|one| one.index).collect();
             indexes.dedup();
