@@ -9,12 +9,14 @@ use serde::Deserialize;
 use serde_json::Value as Json;
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
+use std::path::Path;
 use std::time::{Duration, Instant};
 use support::alone;
 use weir_bus::EmbeddedConfig;
 use weir_loadtest::demo;
 use weir_loadtest::generate::now_ns;
 use weir_loadtest::history::{self, Past};
+use weir_loadtest::network::Exporter;
 use weir_loadtest::world::World;
 use weir_stack::{Home, Local, local, scrape};
 use weir_store::Store;
@@ -142,5 +144,42 @@ fn the_demo_shows_a_peering_to_discover_every_kind_of_link_and_what_its_routers_
             assert_eq!(link.map(|link| &link["name"]), Some(&Json::from(one.link.as_str())), "{one:?}");
         }
     }
+
+    import(&stack, dir.path(), &exporters);
     stack.down().unwrap();
+}
+
+/// What AS-Stats knows of the interfaces that are on no link is shown first, then said, and said once.
+fn import(stack: &Local, dir: &Path, exporters: &[Exporter]) {
+    let (file, mut text) =
+        (dir.join("knownlinks"), "# Router\tifIndex\ttag\tdescription\tcolour\n".to_owned());
+    for exporter in exporters {
+        for one in exporter.interfaces.iter().filter(|one| one.link.is_empty()) {
+            let tag = if one.neighbour == 0 { "school" } else { "apple" };
+            text += &format!("{}\t{}\t{tag}\tLink of {tag}\t5EA631\n", exporter.name, one.index);
+        }
+    }
+    std::fs::write(&file, text).unwrap();
+    let maps: Vec<String> = exporters.iter().map(|one| format!("{}={}", one.name, one.address)).collect();
+    let mut arguments = vec!["as-stats", "knownlinks", file.to_str().unwrap()];
+    arguments.extend(["--connectivity", "pni=apple", "--connectivity", "customer=."]);
+    arguments.extend(maps.iter().flat_map(|map| ["--exporter-map", map]));
+    let imported = |arguments: &[&str]| String::from_utf8(stack.weir("import", arguments).unwrap()).unwrap();
+    let said = || {
+        let links = ask(stack, "/api/v1/links");
+        let links = links["links"].as_array().unwrap().iter().filter(|link| link["said_by"] == "person");
+        links
+            .map(|link| format!("{} {} {}", link["id"], link["name"], link["connectivity"]))
+            .collect::<Vec<_>>()
+    };
+    let shown = imported(&arguments);
+    assert_eq!(said(), Vec::<String>::new(), "{shown}");
+    arguments.push("--apply");
+    assert_eq!(imported(&arguments), shown);
+    let expected = [r#""apple" "Link of apple" "pni""#, r#""school" "Link of school" "customer""#];
+    assert_eq!(said(), expected);
+    assert_eq!(ask(stack, "/api/v1/links")["unclassified"], Json::Array(Vec::new()));
+    assert_eq!(imported(&arguments).matches("as it is already").count(), 2);
+    // The past is shown by what was imported.
+    assert!(kinds(stack)["pni"] > 0 && !kinds(stack).contains_key("unknown"), "{:?}", kinds(stack));
 }

@@ -5,6 +5,8 @@ pub(crate) mod proposal;
 pub(crate) mod said;
 pub(crate) mod store;
 
+pub use said::{Said, SaidMember, Wrong};
+
 use proposal::Proposal;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -20,7 +22,7 @@ pub struct Links {
 }
 
 /// A link.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, ToSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Link {
     /// What it is called for good: where nobody has classified it yet, its name.
     pub id: String,
@@ -47,7 +49,7 @@ pub struct Link {
 }
 
 /// Who says what a link is.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, ToSchema)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum SaidBy {
     /// A rule of the configuration.
@@ -58,7 +60,7 @@ pub enum SaidBy {
 }
 
 /// An interface on a link.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, ToSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Member {
     /// Which one.
     #[serde(flatten)]
