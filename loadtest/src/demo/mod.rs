@@ -140,7 +140,7 @@ mod tests {
             let expected = match purpose.as_str() {
                 "Pni" => 1..2,
                 "Ix" => 25..40,
-                "Transit" => 400..5000,
+                "Transit" => 200..5000,
                 _ => 1..5000,
             };
             assert!(expected.contains(&ases.len()), "{} ASes over {description}", ases.len());
