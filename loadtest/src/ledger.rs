@@ -119,9 +119,13 @@ pub struct Account {
     /// By side. JSON has no keys but text, so a list.
     #[serde(with = "sides")]
     pub sides: BTreeMap<Side, Sum>,
-    /// The part of `sides` that was sent without a rate after the first was announced: it is not known whether that rate is its own.
+    /// The part of `sides` that was sent without a rate after the first was announced, observed on ingress: it is not known whether that rate
+    /// is its own.
     #[serde(default, with = "sides")]
     pub unsettled: BTreeMap<Side, Sum>,
+    /// The part of `sides` that was observed on egress: the same traffic once more.
+    #[serde(default, with = "sides")]
+    pub egress: BTreeMap<Side, Sum>,
 }
 
 /// An interface and its link.
@@ -249,6 +253,7 @@ impl Account {
             first_rate: 0,
             sides: BTreeMap::new(),
             unsettled: BTreeMap::new(),
+            egress: BTreeMap::new(),
         }
     }
 
@@ -296,7 +301,9 @@ impl Ledger {
             {
                 let side = Side { interface, inbound, asn, interval };
                 *account.sides.entry(side).or_default() += sum;
-                if interval == 0 && account.first_rate != 0 {
+                if flow.egress {
+                    *account.egress.entry(side).or_default() += sum;
+                } else if interval == 0 && account.first_rate != 0 {
                     *account.unsettled.entry(side).or_default() += sum;
                 }
             }
@@ -346,7 +353,7 @@ impl Ledger {
 
     /// Traffic with ASes by link and direction, most first: bytes as sent times the sampling interval, the network's own side left
     /// out. What was sent before its exporter announced its first rate takes that one, whatever was announced afterwards; all else
-    /// that was sent without a rate stands beside it, unscaled.
+    /// that was sent without a rate stands beside it, unscaled. What was observed on egress is not counted a second time.
     pub fn top(&self) -> Vec<Top> {
         let mut all: BTreeMap<(&str, bool, u32), Top> = BTreeMap::new();
         for account in &self.exporters {
@@ -359,13 +366,15 @@ impl Ledger {
                     name: self.names.get(&side.asn).cloned().unwrap_or_default(),
                     ..Top::default()
                 });
+                let again = account.egress.get(side).copied().unwrap_or_default();
+                let (bytes, flows) = (sum.bytes - again.bytes, sum.flows - again.flows);
                 let (interval, unknown) = match side.interval {
-                    0 if account.first_rate == 0 => (0, sum.bytes),
+                    0 if account.first_rate == 0 => (0, bytes),
                     0 => (account.first_rate, account.unsettled.get(side).map_or(0, |sum| sum.bytes)),
                     announced => (announced, 0),
                 };
-                top.scaled += u128::from(sum.bytes - unknown) * u128::from(interval);
-                top.flows += sum.flows;
+                top.scaled += u128::from(bytes - unknown) * u128::from(interval);
+                top.flows += flows;
                 top.bytes_unknown_rate += unknown;
             }
         }
@@ -458,6 +467,21 @@ mod tests {
         let top = ledger.top();
         assert_eq!(top.iter().map(|top| (top.asn, top.bytes)).collect::<Vec<_>>(), [(174, 12_000)]);
         assert_eq!(top[0].bytes_unknown_rate, 100);
+    }
+
+    #[test]
+    fn what_was_observed_on_egress_too_is_counted_once() {
+        let world = World::synthetic(1);
+        let exporters = network(&world, 1, Ipv4Addr::new(127, 64, 0, 1));
+        let mut ledger = Ledger::new(&exporters, 1, 0);
+        let flow = Traffic::new(&exporters[0], 0, 1).next(&world, &exporters[0]);
+        for (egress, bytes) in [(false, 100), (true, 30)] {
+            let flow = Flow { egress, bytes, ases: (174, 0), ..flow.clone() };
+            ledger.enter(0, &[flow], &[Told { interval: 2000, ..Told::default() }], (0, 0));
+        }
+        assert_eq!(ledger.total().bytes, 130);
+        let top = ledger.top();
+        assert_eq!(top.iter().map(|top| (top.bytes, top.flows)).collect::<Vec<_>>(), [(200, 1)]);
     }
 
     #[test]

@@ -3,6 +3,8 @@
 //! The encoders and the rule that spreads flows over minutes are written here a second time, on purpose: a number that two
 //! implementations agree on is believed, a number that one computed twice is not.
 
+mod configuration;
+pub mod demo;
 pub mod encode;
 pub mod freshness;
 mod garbage;

@@ -28,6 +28,8 @@ pub struct Flow {
     pub neighbour: u32,
     /// True where it comes into the network.
     pub inbound: bool,
+    /// True where it was observed as it left the router.
+    pub egress: bool,
     /// 6 or 17.
     pub proto: u8,
     /// TOS byte.
@@ -71,11 +73,11 @@ impl Traffic {
         let rank = world.pick(random);
         let far = &world.ases()[rank];
         let six = random.random_bool(self.six) && far.has_v6();
-        let inbound = random.random_bool(0.75);
-        let outside = exporter.towards(rank);
-        let choices = exporter.inside().count();
+        let (outside, share) = exporter.towards(rank, random);
+        let inbound = random.random_bool(share);
+        let choices = exporter.inside(outside).count();
         let choice = random.random_range(0..choices);
-        let within: &Interface = exporter.inside().nth(choice).unwrap_or(outside);
+        let within: &Interface = exporter.inside(outside).nth(choice).unwrap_or(outside);
         let tag = self.next_tag % tag::COUNT;
         self.next_tag += 1;
 
@@ -91,9 +93,11 @@ impl Traffic {
             _ => (17, random.random_range(1024..tag::FIRST_PORT)),
         };
         // Pareto: most flows have a packet or two, a few have most of the packets.
-        let luck: f64 = random.random_range(1e-4..1.0);
+        let luck: f64 = random.random_range(exporter.rarest..1.0);
         let packets = luck.powf(-1.0 / 1.3) as u64;
-        let size = if inbound { random.random_range(200..=1500) } else { random.random_range(52..=700) };
+        // What is fetched is larger than what asks for it; it mostly comes from the side that sends most.
+        let is_fetched = inbound == (share >= 0.5);
+        let size = if is_fetched { random.random_range(200..=1500) } else { random.random_range(52..=700) };
         let (packets, bytes) = match exporter.protocol {
             Protocol::Sflow => (1, size.max(64)),
             _ => (packets, packets * size + random.random_range(0..packets.max(2))),
@@ -120,6 +124,7 @@ impl Traffic {
             ases: pair(far.number, 0),
             neighbour,
             inbound,
+            egress: exporter.egress && random.random_bool(0.5),
             proto,
             tos: if random.random_bool(0.1) { 0x20 } else { 0 },
             tcp_flags: if proto == 6 { random.random_range(0x10..0x20) } else { 0 },

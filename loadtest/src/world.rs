@@ -166,9 +166,21 @@ impl World {
             .collect();
         scored.sort_by(|(a, _), (b, _)| b.total_cmp(a));
         scored.truncate(limit.max(1));
-        let ases: Vec<As> = scored.into_iter().map(|(_, one)| one).collect();
+        Self::of(scored.into_iter().map(|(_, one)| one).collect())
+    }
+
+    fn of(ases: Vec<As>) -> Result<Self> {
         let popularity = WeightedIndex::new((0..ases.len()).map(|rank| (rank as f64 + 1.0).powf(-ZIPF)))?;
         Ok(Self { ases, popularity })
+    }
+
+    /// The same without these ASes: who comes behind them moves up.
+    ///
+    /// # Errors
+    /// Where no other is left.
+    pub fn without(mut self, numbers: &[u32]) -> Result<Self> {
+        self.ases.retain(|one| !numbers.contains(&one.number));
+        Self::of(self.ases)
     }
 
     /// All of them, by rank.
@@ -271,6 +283,17 @@ mod tests {
                 assert_eq!(length, if six { 56 } else { 23 });
             }
         }
+    }
+
+    #[test]
+    fn who_comes_behind_an_as_that_is_left_out_moves_up() {
+        let (all, some) = (World::synthetic(1), World::synthetic(1));
+        let first = all.ases()[0].number;
+        let some = some.without(&[first]).unwrap();
+        assert_eq!(some.ases().len(), all.ases().len() - 1);
+        assert_eq!(some.ases()[0].number, all.ases()[1].number);
+        let mut random = StdRng::seed_from_u64(2);
+        assert!((0..20_000).all(|_| some.pick(&mut random) < some.ases().len()));
     }
 
     #[test]

@@ -139,7 +139,7 @@ fn every_flow_of_every_kind_of_exporter_is_decoded_as_it_was_meant() {
         for (found, wanted) in found.iter().zip(&wanted) {
             assert_eq!(found, wanted, "{} {:?}", exporter.name, exporter.protocol);
         }
-        if exporter.tells_interfaces() {
+        if exporter.protocol.tells_interfaces() {
             for one in &exporter.interfaces {
                 let (name, description) = &decoded.interfaces[&one.index];
                 assert_eq!((name, description), (&one.name, &one.description));

@@ -22,7 +22,7 @@ use std::time::{Duration, Instant};
 use support::alone;
 use up::{block_on, store, up};
 use weir_loadtest::generate::{Bounds, Generator, Options};
-use weir_loadtest::network::{Exporter, network};
+use weir_loadtest::network::{Exporter, links_toml, network};
 use weir_loadtest::run::Ends;
 use weir_loadtest::verify::{Patience, Report, Verdict, verify};
 use weir_loadtest::world::World;
@@ -54,7 +54,7 @@ fn stack(dir: &Path, world: &World, exporters: &[Exporter]) -> Local {
         kafka: kafka::Options { heap_mb: 512, ..kafka::Options::load() },
         ..local::Options::new(dir)
     };
-    up(options, world, exporters, CONFIG)
+    up(options, world, &[CONFIG, &links_toml(exporters)])
 }
 
 fn options(stack: &Local, rate: f64) -> Options {

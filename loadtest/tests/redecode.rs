@@ -18,7 +18,7 @@ use support::alone;
 use up::{block_on, store, up};
 use weir_loadtest::generate::{Bounds, Generator, Options, now_ns};
 use weir_loadtest::ledger::{Ledger, Side};
-use weir_loadtest::network::{Exporter, network};
+use weir_loadtest::network::{Exporter, links_toml, network};
 use weir_loadtest::run::Ends;
 use weir_loadtest::verify::{Patience, Verdict, verify};
 use weir_loadtest::world::World;
@@ -51,7 +51,7 @@ fn raised(ledger: &Ledger, more: u32) -> Ledger {
 fn stack(dir: &Path, world: &World, exporters: &[Exporter]) -> Local {
     let options = local::Options { standalone: true, partitions: Some(4), ..local::Options::new(dir) };
     let config = "[sink]\nbatch_ms = 700\n[decoder.enrich]\nreload_s = 1\nas_order = ['database']\n";
-    up(options, world, exporters, config)
+    up(options, world, &[config, &links_toml(exporters)])
 }
 
 fn holds(stack: &Local, ledger: &Ledger) {

@@ -17,7 +17,7 @@ use support::alone;
 use up::{block_on, store, up};
 use weir_bus::EmbeddedBus;
 use weir_loadtest::generate::{Bounds, Generator, Options, now_ns};
-use weir_loadtest::network::{Exporter, network};
+use weir_loadtest::network::{Exporter, links_toml, network};
 use weir_loadtest::raw::Received;
 use weir_loadtest::run::Ends;
 use weir_loadtest::run::faults::last_look;
@@ -33,7 +33,7 @@ const LONG: Duration = Duration::from_secs(60);
 fn stack(dir: &Path, world: &World, exporters: &[Exporter]) -> Local {
     let options =
         local::Options { standalone: true, partitions: Some(PARTITIONS), ..local::Options::new(dir) };
-    up(options, world, exporters, "[sink]\nbatch_ms = 700\n")
+    up(options, world, &["[sink]\nbatch_ms = 700\n", &links_toml(exporters)])
 }
 
 /// The engine's process: the only child of the standalone one.

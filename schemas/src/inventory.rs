@@ -12,6 +12,14 @@ use thiserror::Error;
 /// Version of the values that this build writes.
 pub const VERSION: u32 = 1;
 
+/// What the key of a [`Record::Classified`] has behind its exporter.
+const CLASSIFIED: u8 = b'k';
+
+/// Whether a key is that of a [`Record::Classified`]: of a person's word, which no service takes back.
+pub fn is_classified(key: &[u8]) -> bool {
+    key.get(size_of::<Ip>()) == Some(&CLASSIFIED)
+}
+
 /// Something known about an exporter.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
@@ -151,7 +159,7 @@ impl Record {
                 key.extend_from_slice(&valid_from.to_be_bytes());
             }
             Self::Classified(Classified { id, .. }) => {
-                key.push(b'k');
+                key.push(CLASSIFIED);
                 key.extend_from_slice(id.as_bytes());
             }
             // Without the time: the topic keeps the last rate of each scope, the store all of them.
@@ -204,6 +212,8 @@ mod tests {
         assert_eq!(Entry::read(&key, &entry.value()).unwrap(), (exporter, entry));
         let other = Record::Interface { index: 4, name: String::new(), description: String::new(), speed: 0 };
         assert_ne!(other.key(&exporter), key);
+        let said = Record::Classified(Classified { id: "a".into(), ..Classified::default() });
+        assert_eq!([is_classified(&key), is_classified(&said.key(&exporter))], [false, true]);
     }
 
     #[test]

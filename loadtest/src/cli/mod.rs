@@ -16,6 +16,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use tokio::signal::unix::{SignalKind, signal};
+use weir_loadtest::demo;
 use weir_loadtest::generate::{Bounds, Generator, Options};
 use weir_loadtest::ledger::Ledger;
 use weir_loadtest::network::{Exporter, links_toml, network};
@@ -78,6 +79,21 @@ pub struct Network {
     seed: u64,
 }
 
+/// Which network that is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Which {
+    /// That of load tests: as many exporters as are asked for, which make collectors err.
+    Generated,
+    /// The one to be looked at.
+    Demo,
+}
+
+impl Which {
+    fn of(demo: bool) -> Self {
+        if demo { Self::Demo } else { Self::Generated }
+    }
+}
+
 #[derive(Args)]
 struct Generate {
     #[command(flatten)]
@@ -112,8 +128,8 @@ struct Generate {
     /// End after so many seconds.
     #[arg(long, value_name = "SECONDS")]
     duration: Option<f64>,
-    /// Like a network that just runs: follow the time of day, without end.
-    #[arg(long, conflicts_with_all = ["flows", "duration"])]
+    /// The network of `stack up --demo`, as if it just ran: it follows the time of day, without end.
+    #[arg(long, conflicts_with_all = ["flows", "duration", "exporters", "synthetic"])]
     demo: bool,
     /// Where the ledger goes.
     #[arg(long, value_name = "FILE", default_value = "ledger.json")]
@@ -159,7 +175,14 @@ struct Top {
 }
 
 impl Network {
-    fn world(&self) -> Result<World> {
+    fn world(&self, which: Which) -> Result<World> {
+        match which {
+            Which::Generated => self.all(),
+            Which::Demo => demo::world(self.all()?),
+        }
+    }
+
+    fn all(&self) -> Result<World> {
         if self.synthetic {
             return Ok(World::synthetic(self.seed));
         }
@@ -177,13 +200,20 @@ impl Network {
         World::read(&files, self.ases, self.seed)
     }
 
-    fn exporters(&self, world: &World) -> Vec<Exporter> {
-        network(world, self.exporters, self.first_address)
+    fn exporters(&self, world: &World, which: Which) -> Vec<Exporter> {
+        match which {
+            Which::Generated => network(world, self.exporters, self.first_address),
+            Which::Demo => demo::network(world, self.first_address),
+        }
     }
 
     /// The configuration that names it.
-    fn links(&self) -> Result<String> {
-        Ok(links_toml(&self.exporters(&self.world()?)))
+    fn links(&self, which: Which) -> Result<String> {
+        let exporters = self.exporters(&self.world(which)?, which);
+        Ok(match which {
+            Which::Generated => links_toml(&exporters),
+            Which::Demo => demo::links_toml(&exporters),
+        })
     }
 }
 
@@ -195,7 +225,7 @@ impl Arguments {
             Command::Verify(verify) => verify.run(),
             Command::Top(top) => top.run(),
             Command::Links(network) => {
-                print(network.links()?)?;
+                print(network.links(Which::Generated)?)?;
                 Ok(ExitCode::SUCCESS)
             }
             Command::Run(run) => run.run(),
@@ -260,8 +290,9 @@ impl Generate {
             ledger: Some(self.ledger.clone()),
             ..Options::default()
         };
-        let world = self.network.world()?;
-        let exporters = self.network.exporters(&world);
+        let which = Which::of(self.demo);
+        let world = self.network.world(which)?;
+        let exporters = self.network.exporters(&world, which);
         eprintln!(
             "{} exporters from {} on, {} ASes, {} flows/s to {}",
             exporters.len(),

@@ -1,6 +1,6 @@
 //! `weir-loadtest stack`: the stack as one foreground process, or detached, and how it is.
 
-use super::{Network, print, runtime, stop};
+use super::{Network, Which, print, runtime, stop};
 use anyhow::{Context, Result, bail};
 use clap::{Args, Subcommand};
 use std::fs::File;
@@ -72,10 +72,10 @@ pub struct Up {
     /// Configuration to lay over the stack's own; may be given several times.
     #[arg(long, value_name = "FILE")]
     config: Vec<PathBuf>,
-    /// Configure what the generated network's flows are enriched with: AS and country databases, names, links.
-    #[arg(long)]
+    /// Know the demo's network, which `generate --demo` sends the flows of: AS and country databases, names, links.
+    #[arg(long, conflicts_with_all = ["exporters", "synthetic"])]
     demo: bool,
-    /// Give the generated network a past of so many hours, where nothing is there yet: as raw records, which are decoded when it starts.
+    /// Give that network a past of so many hours, where nothing is there yet: as raw records, which are decoded when it starts.
     #[arg(long, value_name = "HOURS", requires_all = ["standalone", "demo"])]
     history: Option<u32>,
     /// Flows a second of the past, in the busiest hour of the day.
@@ -119,7 +119,7 @@ impl Up {
             config.push(read(databases()?, "the configuration of databases")?);
         }
         if self.demo {
-            config.push(read(self.network.links()?, "the configuration of links")?);
+            config.push(read(self.network.links(Which::Demo)?, "the configuration of links")?);
         }
         for path in &self.config {
             let text =
@@ -167,13 +167,15 @@ impl Up {
     /// Writes the past, if one is asked for.
     fn begin(&self) -> Result<()> {
         let Some(hours) = self.history else { return Ok(()) };
-        let (world, to_ns) = (self.network.world()?, now_ns());
+        let (world, to_ns) = (self.network.world(Which::Demo)?, now_ns());
         let from_ns = to_ns - i64::from(hours) * 3_600_000_000_000;
         let past = Past { from_ns, to_ns, rate: self.history_rate, seed: self.network.seed };
         let defaults = EmbeddedConfig::default();
         let partitions = self.bus_partitions.unwrap_or(defaults.partitions);
         let embedded = EmbeddedConfig { path: self.dir.join("bus"), partitions, ..defaults };
-        if let Some(flows) = history::begin(embedded, &world, &self.network.exporters(&world), &past)? {
+        if let Some(flows) =
+            history::begin(embedded, &world, &self.network.exporters(&world, Which::Demo), &past)?
+        {
             print(format_args!("a past of {hours} hours was written: {flows} flows\n"))?;
         }
         Ok(())

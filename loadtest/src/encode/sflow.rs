@@ -60,8 +60,8 @@ impl Process {
             if exporter.tagged {
                 out.u32(0);
             }
-            // Data source: class 0, the input interface. Interfaces have a format beside them, in two bits or a word.
-            out.u32(input);
+            // Data source: class 0, the interface that samples. Interfaces have a format beside them, in two bits or a word.
+            out.u32(if flow.egress { output } else { input });
             out.u32(exporter.interval);
             out.u32(self.pool);
             out.u32(0);

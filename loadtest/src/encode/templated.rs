@@ -3,7 +3,7 @@
 //! A template is a list of elements; a record is written by walking it.
 
 use super::{Clock, Control, Put, ROOM, Told};
-use crate::network::{Announces, Exporter, Protocol};
+use crate::network::{Announces, Exporter, ExportsAs, Protocol};
 use crate::traffic::Flow;
 
 /// An element and its length.
@@ -47,7 +47,7 @@ fn elements(exporter: &Exporter, six: bool) -> Vec<Field> {
     } else {
         all.extend([(6, 1), (1, 4), (2, 4), (22, 4), (21, 4)]);
     }
-    if exporter.exports_as {
+    if exporter.exports_as != ExportsAs::Nothing {
         all.extend([(16, 4), (17, 4), (61, 1)]);
     }
     match exporter.announces {
@@ -243,7 +243,7 @@ impl Process {
                 exported_ns,
                 start_ns: origin_ns - (ended + i64::from(flow.lasted_ms)) * 1_000_000,
                 end_ns: origin_ns - ended * 1_000_000,
-                ases: if exporter.exports_as { flow.ases } else { (0, 0) },
+                ases: if exporter.exports_as == ExportsAs::Origin { flow.ases } else { (0, 0) },
                 interval: 0,
             }
         }));
@@ -302,6 +302,7 @@ fn record(out: &mut Vec<u8>, fields: &[Field], exporter: &Exporter, flow: &Flow,
             11 => flow.ports.1.into(),
             13 | 30 => flow.lengths.1.into(),
             14 => flow.interfaces.1.into(),
+            16 | 17 if exporter.exports_as == ExportsAs::Zero => 0,
             16 => flow.ases.0.into(),
             17 => flow.ases.1.into(),
             21 => clock.uptime_ms().wrapping_sub(flow.ended_ms).into(),
@@ -313,7 +314,8 @@ fn record(out: &mut Vec<u8>, fields: &[Field], exporter: &Exporter, flow: &Flow,
             129 if flow.inbound => flow.neighbour.into(),
             152 => (now_ms - i64::from(began)) as u64,
             153 => (now_ms - i64::from(flow.ended_ms)) as u64,
-            // 61: ingress, which is 0.
+            // Of flowDirection 0 is ingress, and 1 egress.
+            61 => flow.egress.into(),
             _ => 0,
         };
         number(out, value, *length);

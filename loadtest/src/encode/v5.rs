@@ -1,7 +1,7 @@
 //! NetFlow version 5, as Cisco's "NetFlow Export Datagram Format" has it.
 
 use super::{Clock, Put, Told};
-use crate::network::Exporter;
+use crate::network::{Exporter, ExportsAs};
 use crate::traffic::Flow;
 use std::net::{IpAddr, Ipv4Addr};
 
@@ -40,8 +40,13 @@ impl Process {
                 IpAddr::V4(a) => a,
                 IpAddr::V6(_) => Ipv4Addr::UNSPECIFIED,
             };
-            let short =
-                |asn: u32| if exporter.exports_as { u16::try_from(asn).unwrap_or(AS_TRANS) } else { 0 };
+            let short = |asn: u32| {
+                if exporter.exports_as == ExportsAs::Origin {
+                    u16::try_from(asn).unwrap_or(AS_TRANS)
+                } else {
+                    0
+                }
+            };
             let (ended, began) = (flow.ended_ms, flow.ended_ms + flow.lasted_ms);
             out.address(four(flow.addresses.0).into());
             out.address(four(flow.addresses.1).into());

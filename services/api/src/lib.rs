@@ -11,7 +11,7 @@ mod config;
 pub mod exporters;
 mod guard;
 pub mod inventory;
-mod links;
+pub mod links;
 pub mod metrics;
 mod pieces;
 mod pipeline;

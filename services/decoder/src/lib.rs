@@ -6,6 +6,7 @@
 mod config;
 mod cycle;
 pub mod enrich;
+mod listen;
 pub mod metrics;
 pub mod partition;
 pub mod pipeline;

@@ -32,6 +32,8 @@ pub const PARKED_BYTES: &str = "weir_decoder_parked_bytes";
 pub const RAW_LOST: &str = "weir_decoder_raw_offsets_lost_total";
 /// State records that could not be restored.
 pub const STATE_FAULTS: &str = "weir_decoder_state_faults_total";
+/// What people said of links, heard while running.
+pub const HEARD: &str = "weir_decoder_links_heard_total";
 /// Database reloads.
 pub const DATABASE_RELOADS: &str = "weir_decoder_database_reloads_total";
 
@@ -74,7 +76,12 @@ pub fn describe() {
     describe_counter!(
         STATE_FAULTS,
         Unit::Count,
-        "Records of weir.state that could not be restored and are learned anew."
+        "Records of weir.state that could not be restored and are learned anew, and words about links that could not be read."
+    );
+    describe_counter!(
+        HEARD,
+        Unit::Count,
+        "What people said of links and was heard while running; a restore hears all of it again, uncounted."
     );
     describe_counter!(DATABASE_RELOADS, Unit::Count, "Looks at changed database files, by result.");
 }

@@ -6,6 +6,7 @@
 
 use crate::config::Config;
 use crate::enrich::database::Databases;
+use crate::enrich::said::People;
 use crate::enrich::{Enricher, Known};
 use crate::quality::Arrivals;
 use ahash::{AHashMap, HashMap};
@@ -13,7 +14,7 @@ use std::collections::BTreeMap;
 use weir_schemas::avro::{self, BatchWriter, FINGERPRINT_HEADER};
 use weir_schemas::deadletter::{self, About};
 use weir_schemas::frame::{self, Datagram};
-use weir_schemas::inventory::{Entry, Record};
+use weir_schemas::inventory::{Entry, Record, is_classified};
 use weir_schemas::{Batch, Flow, Ip};
 use weir_wire::{Budget, Context, Counts, Exporter, Fault, Interface, Output, Rate};
 
@@ -88,6 +89,8 @@ pub struct Partition {
     budget: Budget,
     /// Records of `weir.inventory` as last written, so that only changes are.
     published: HashMap<Vec<u8>, Record>,
+    /// Those of them that are people's: they are never written, and never taken back.
+    people: People,
     message: Vec<u8>,
     /// Latest receive time of all, ns.
     clock: i64,
@@ -114,6 +117,7 @@ impl Partition {
             sources: AHashMap::default(),
             budget: Budget::new(config.parked_bytes, config.state_bytes),
             published: HashMap::default(),
+            people: People::default(),
             message: Vec::new(),
             clock: 0,
             next_look: 0,
@@ -138,7 +142,7 @@ impl Partition {
         shared: &Shared<'_>,
     ) -> Result<(), String> {
         let (kind, exporter, rest) = split_key(key).ok_or("its key has no exporter")?;
-        let source = source(&mut self.sources, &exporter, shared);
+        let source = source(&mut self.sources, &self.people, &exporter, shared);
         let own: Vec<u8> = std::iter::once(kind).chain(rest.iter().copied()).collect();
         source
             .wire
@@ -153,6 +157,9 @@ impl Partition {
 
     /// Takes back a record of `weir.inventory`.
     pub fn restore_inventory(&mut self, key: &[u8], value: Option<&[u8]>) -> Result<(), String> {
+        if is_classified(key) {
+            return self.hear(key, value);
+        }
         match value {
             None => {
                 self.published.remove(key);
@@ -165,15 +172,33 @@ impl Partition {
         Ok(())
     }
 
+    /// Takes what a person says of a link: what is decoded from now on is told it. All else in `weir.inventory` is this partition's own word.
+    pub fn hear(&mut self, key: &[u8], value: Option<&[u8]>) -> Result<(), String> {
+        if !is_classified(key) {
+            return Ok(());
+        }
+        let word = match value.map(|value| Entry::read(key, value)).transpose() {
+            Ok(None) => None,
+            Ok(Some((_, Entry { record: Record::Classified(word), .. }))) => Some(word),
+            Ok(Some(_)) => return Err("its value is of another kind than its key".to_owned()),
+            Err(error) => return Err(error.to_string()),
+        };
+        let exporter = self.people.take(key, word).ok_or("its key has no exporter")?;
+        if let Some(source) = self.sources.get_mut(&exporter) {
+            source.known.hear(self.people.of(&exporter));
+        }
+        Ok(())
+    }
+
     /// Ends a restore: interfaces that options data had named are known again, and what rules now say differently is written.
     pub fn restored(&mut self, shared: &Shared<'_>, now: u64, emit: &mut impl Emit) {
-        let Self { sources, published, .. } = self;
+        let Self { sources, published, people, .. } = self;
         // What was seen in flows alone is in the inventory and nowhere else.
         for (key, record) in published.iter() {
             if let (Record::Interface { .. } | Record::Link { .. }, Some(exporter)) =
                 (record, key.first_chunk::<16>())
             {
-                source(sources, &Ip(*exporter), shared);
+                source(sources, people, &Ip(*exporter), shared);
             }
         }
         let mut met: Vec<(Ip, u32)> = published
@@ -187,7 +212,7 @@ impl Partition {
             .collect();
         met.sort_unstable();
         for (exporter, index) in met {
-            let known = &mut source(sources, &exporter, shared).known;
+            let known = &mut source(sources, people, &exporter, shared).known;
             shared.enricher.meet(&exporter, known, index);
         }
         let mut exporters: Vec<_> = sources.iter_mut().collect();
@@ -243,9 +268,9 @@ impl Partition {
         tally: &mut Tally,
         emit: &mut impl Emit,
     ) {
-        let Self { number, sources, budget, published, message, clock, .. } = self;
+        let Self { number, sources, budget, published, people, message, clock, .. } = self;
         let is_new = !sources.contains_key(&exporter);
-        let Source { wire, known, batch, arrivals, seen } = source(sources, &exporter, shared);
+        let Source { wire, known, batch, arrivals, seen } = source(sources, people, &exporter, shared);
         *clock = (*clock).max(datagram.received);
         *seen = *clock;
         let mut inventory = Inventory { published, now: datagram.received.unsigned_abs(), emit };
@@ -401,10 +426,17 @@ pub(crate) fn split_key(key: &[u8]) -> Option<(u8, Ip, &[u8])> {
     Some((*kind, Ip(*exporter), rest))
 }
 
-fn source<'s>(sources: &'s mut AHashMap<Ip, Source>, exporter: &Ip, shared: &Shared<'_>) -> &'s mut Source {
-    sources
-        .entry(*exporter)
-        .or_insert_with(|| Source { known: shared.enricher.known(exporter), ..Source::default() })
+fn source<'s>(
+    sources: &'s mut AHashMap<Ip, Source>,
+    people: &People,
+    exporter: &Ip,
+    shared: &Shared<'_>,
+) -> &'s mut Source {
+    sources.entry(*exporter).or_insert_with(|| {
+        let mut known = shared.enricher.known(exporter);
+        known.hear(people.of(exporter));
+        Source { known, ..Source::default() }
+    })
 }
 
 fn send_batch(

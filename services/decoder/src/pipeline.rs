@@ -66,7 +66,7 @@ impl<B: Bus> Worker<B> {
     /// Works until told to stop, then ends the cycle and lets go.
     pub fn run(mut self, stop: &Stop) -> Result<(), Error> {
         while !stop.is_cancelled() {
-            let turned = if self.stale { self.recover() } else { self.turn() };
+            let turned = if self.stale { self.recover() } else { self.listen().and_then(|()| self.turn()) };
             let turned = turned.and_then(|()| self.end_due_cycle());
             self.settle(turned, stop)?;
         }
@@ -197,6 +197,7 @@ impl<B: Bus> Worker<B> {
         )? {
             self.held.insert(held.state.number(), held);
         }
+        self.follow()?;
         for partition in partitions {
             let held = self.held.get_mut(partition).ok_or(Failure::Lost)?;
             self.cycle.begin(&mut self.producer, &self.enricher)?;
@@ -282,6 +283,6 @@ pub(crate) fn shared<'s>(
 impl Partition {
     /// An empty partition that will be restored.
     pub(crate) fn held(number: i32, config: &Config, next: i64) -> Held {
-        Held { state: Self::new(number, config), next, lost: 0 }
+        Held { state: Self::new(number, config), next, heard: 0, lost: 0 }
     }
 }

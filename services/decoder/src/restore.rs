@@ -18,6 +18,8 @@ pub struct Held {
     pub state: Partition,
     /// The next offset to read.
     pub next: i64,
+    /// The next offset of `weir.inventory` to listen to.
+    pub heard: i64,
     /// Offsets that were found lost at the restore and are not counted yet.
     pub lost: u64,
 }
@@ -123,11 +125,16 @@ pub fn restore<C: GroupConsumer, R: Reader>(
         let key = record.key().unwrap_or_default();
         faults.note(record, held.state.restore_state(key, record.value(), &shared));
     })?;
-    reader.restore(&topics.inventory, partitions, &mut |record| {
+    let inventory = reader.restore(&topics.inventory, partitions, &mut |record| {
         let Some(held) = all.get_mut(&record.partition()) else { return };
         let key = record.key().unwrap_or_default();
         faults.note(record, held.state.restore_inventory(key, record.value()));
     })?;
+    for (partition, restored) in partitions.iter().zip(inventory) {
+        if let Some(held) = all.get_mut(partition) {
+            held.heard = restored.next_offset;
+        }
+    }
     metrics::counter!(names::STATE_FAULTS).increment(faults.0.values().sum());
     metrics::histogram!(names::RESTORE_SECONDS).record(begun.elapsed().as_secs_f64());
     tracing::info!(

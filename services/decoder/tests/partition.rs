@@ -11,7 +11,7 @@ use weir_decoder::enrich::links::{ExporterConfig, InterfaceConfig, LinkRule};
 use weir_decoder::enrich::{Enricher, database::Databases};
 use weir_decoder::partition::{Emit, Partition, RawRecord, Shared, Tally, To};
 use weir_schemas::avro::read_batch;
-use weir_schemas::inventory::{Entry, Record};
+use weir_schemas::inventory::{Classified, Entry, Member, Record};
 use weir_schemas::quality::Quality;
 use weir_schemas::{Connectivity, Ip, deadletter};
 
@@ -109,6 +109,30 @@ impl Bench {
         next
     }
 
+    /// Somebody else writes what a person says of a link.
+    fn say(&mut self, word: Classified) {
+        let record = Record::Classified(word);
+        let (key, value) = (record.key(&Ip(EXPORTER)), Entry::new(record, 1).value());
+        self.topics.emit(To::Inventory, &key, Some(&value), &[]);
+        self.partition.hear(&key, Some(&value)).unwrap();
+    }
+
+    /// What one more record is told of its links: in, out, and the neighbours there.
+    fn told(&mut self, received: i64) -> String {
+        self.feed(&EXPORTER, &frame_at(received, &[template(256), data(256, &[1])]));
+        let (_, message) = self.topics.of(To::Flows).last().unwrap();
+        let flow = read_batch(message.unwrap()).unwrap().1.next().unwrap().unwrap();
+        format!(
+            "in {} {} AS{}, out {} {} AS{}",
+            flow.in_connectivity.word(),
+            flow.in_provider,
+            flow.src_neighbour_as,
+            flow.out_connectivity.word(),
+            flow.out_provider,
+            flow.dst_neighbour_as
+        )
+    }
+
     fn links(&self) -> Vec<(String, Connectivity)> {
         let entries = self
             .topics
@@ -164,6 +188,75 @@ fn a_rule_that_changed_is_written_at_the_next_start_and_only_then() {
     assert!(first.taken_over(transit("Old")).topics.0.is_empty(), "nothing changed, nothing is written");
     assert_eq!(first.taken_over(transit("New")).links(), [("New".to_owned(), Connectivity::Transit)]);
     assert_eq!(first.taken_over(Config::default()).links(), [(String::new(), Connectivity::Unknown)]);
+}
+
+/// Interface 3 is on a link by a rule; 4 on none.
+fn ruled() -> Config {
+    let mut config = transit("Ruled");
+    config.enrich.links[0].neighbour_as = "1299".into();
+    config
+}
+
+fn said(members: &[(u32, i64, i64)]) -> Classified {
+    let seconds = |ns: i64| u32::try_from(ns / 1_000_000_000).unwrap();
+    let member = |&(index, from, to): &(u32, i64, i64)| Member {
+        index,
+        valid_from: seconds(from),
+        valid_to: seconds(to),
+    };
+    Classified {
+        id: "lan".into(),
+        name: "LAN".into(),
+        provider: "Said".into(),
+        connectivity: Connectivity::Pni,
+        neighbour_as: 3320,
+        members: members.iter().map(member).collect(),
+        ..Classified::default()
+    }
+}
+
+const MINUTE: i64 = 60_000_000_000;
+const BY_RULE: &str = "in transit Ruled AS1299, out unknown  AS0";
+const ON_NONE: &str = "in unknown  AS0, out unknown  AS0";
+
+#[test]
+fn what_a_person_says_of_a_link_beats_rules_from_then_on_and_at_the_times_that_it_is_for() {
+    let mut bench = Bench::new(ruled());
+    bench.feed(&EXPORTER, &frame(&interface_options(3, "et-0/0/3", "Transit: somebody")));
+    assert_eq!(bench.told(NOW), BY_RULE);
+    bench.say(said(&[(3, NOW, NOW + MINUTE), (4, 0, NOW + 2 * MINUTE)]));
+    for (received, expected) in [
+        (NOW - 1, "in unknown  AS0, out pni Said AS3320"),
+        (NOW, "in pni Said AS3320, out pni Said AS3320"),
+        (NOW + MINUTE - 1, "in pni Said AS3320, out pni Said AS3320"),
+        (NOW + MINUTE, "in unknown  AS0, out pni Said AS3320"),
+        (NOW + 2 * MINUTE, ON_NONE),
+    ] {
+        assert_eq!(bench.told(received), expected, "{} ns after", received - NOW);
+    }
+    // A decoder that takes over is told it by the topic, also before the exporter sends anything.
+    assert_eq!(bench.taken_over(ruled()).told(NOW), "in pni Said AS3320, out pni Said AS3320");
+    // Said again it is replaced, and taken back rules count.
+    bench.say(said(&[(4, 0, NOW + MINUTE)]));
+    assert_eq!(bench.told(NOW), "in transit Ruled AS1299, out pni Said AS3320");
+    bench.say(said(&[]));
+    assert_eq!(bench.told(NOW), BY_RULE);
+    assert_eq!(bench.taken_over(ruled()).told(NOW), BY_RULE);
+}
+
+#[test]
+fn what_cannot_be_read_of_a_persons_word_leaves_the_one_before_in_force() {
+    let mut bench = Bench::new(ruled());
+    bench.say(said(&[(4, 0, NOW + MINUTE)]));
+    let key = Record::Classified(said(&[])).key(&Ip(EXPORTER));
+    let other = Entry::new(Record::Exporter { name: "x".into() }, 1).value();
+    let newer = Entry { v: 9, ..Entry::new(Record::Classified(said(&[])), 1) }.value();
+    for value in [&b"{"[..], &other, &newer] {
+        bench.partition.hear(&key, Some(value)).unwrap_err();
+    }
+    assert_eq!(bench.told(NOW), "in unknown  AS0, out pni Said AS3320");
+    bench.partition.hear(&key, None).unwrap();
+    assert_eq!(bench.told(NOW), ON_NONE);
 }
 
 #[test]
@@ -280,11 +373,22 @@ fn exporters_that_went_silent_make_room_and_their_state_goes_with_them() {
     bench.feed(&address(10), &frame(&[template(256), data(256, &[2])]));
     assert_eq!(bench.partition.exporters(), 10);
     assert_eq!(bench.tally.dead, BTreeMap::from([("too_many_exporters", 1)]));
+    // What a person said of one of them is not the decoder's to take back.
+    let word = Record::Classified(said(&[(3, 0, NOW)]));
+    let (key, value) = (word.key(&Ip(address(7))), Entry::new(word, 1).value());
+    bench.partition.hear(&key, Some(&value)).unwrap();
 
     // One of them goes on; an hour later the others are forgotten.
     bench.feed(&address(3), &frame_at(NOW + HOUR + HOUR / 2, &[data(256, &[3])]));
     bench.feed(&address(10), &frame_at(NOW + HOUR + HOUR / 2, &[template(256), data(256, &[4])]));
     assert_eq!(bench.partition.exporters(), 2);
+    assert!(
+        bench
+            .topics
+            .of(To::Inventory)
+            .any(|(other, value)| other.starts_with(&address(7)) && value.is_none())
+    );
+    assert!(bench.topics.of(To::Inventory).all(|(other, _)| other != key));
     assert!(bench.topics.packets().ends_with(&[3, 4]));
     assert_eq!(bench.partition.dump(), bench.topics.compacted(To::State));
     let next = bench.taken_over(transit("T"));
@@ -301,18 +405,34 @@ fn datagram() -> impl Strategy<Value = Vec<Vec<u8>>> {
     ]
 }
 
+fn word() -> impl Strategy<Value = Classified> {
+    let member = (1u32..5, 0..3i64, 0..3i64)
+        .prop_map(|(index, from, to)| (index, NOW + (from - 1) * MINUTE, NOW + (to - 1) * MINUTE));
+    ("[ab]", prop::collection::vec(member, 0..3)).prop_map(|(id, members)| Classified {
+        id: id.clone(),
+        provider: id,
+        ..said(&members)
+    })
+}
+
 proptest! {
     /// Rule 2 rests on this: memory can be thrown away, because what was written makes it again.
     #[test]
-    fn what_is_kept_is_what_was_written(frames in prop::collection::vec((0u8..3, datagram()), 1..20)) {
+    fn what_is_kept_is_what_was_written(
+        frames in prop::collection::vec((0u8..3, datagram(), prop::option::of(word())), 1..20),
+    ) {
         let mut bench = Bench::new(transit("T"));
-        for (exporter, payloads) in frames {
-            bench.feed(&Ip::v4([192, 0, 2, exporter]).0, &frame(&payloads));
+        for (exporter, payloads, word) in frames {
+            word.into_iter().for_each(|word| bench.say(word));
+            bench.feed(&Ip::v4([192, 0, 2, 7 + exporter]).0, &frame(&payloads));
         }
         prop_assert_eq!(bench.partition.dump(), bench.topics.compacted(To::State));
-        let next = bench.taken_over(transit("T"));
+        let mut next = bench.taken_over(transit("T"));
         prop_assert_eq!(next.partition.dump(), bench.partition.dump());
         prop_assert!(next.topics.0.is_empty(), "a take-over without a change writes nothing: {:?}", next.topics.0);
+        for received in [NOW - MINUTE, NOW, NOW + MINUTE] {
+            prop_assert_eq!(next.told(received), bench.told(received));
+        }
     }
 }
 

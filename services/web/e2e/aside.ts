@@ -1,5 +1,5 @@
-// Interfaces on no link, for tests: generated traffic has none, since rules name them all. What a person says of an interface beats rules at any
-// time, so one that was on a link for a minute of 2020 is on none now.
+// Interfaces on no link, for tests to say things of that others do not see: the two that the demo has stay as they are. What a person says of an
+// interface beats rules at any time, so one that was on a link for a minute of 2020 is on none now.
 import type { APIRequestContext } from '@playwright/test';
 import type { Link, Links, Member } from '../app/api/types';
 import { expect } from './page';

@@ -13,7 +13,7 @@ test('a proposal is confirmed by one click, which changes the past, and is taken
     await settled(page);
     const row = page.getByRole('table', { name: 'Interfaces on no link' }).getByRole('row').filter({ hasText: `${exporter_name} ${name}` });
     await expect(row).toContainText('Proposal');
-    await expect(row).toContainText('because its description says customer.');
+    await expect(row).toContainText('because its description says cust.');
     await row.getByRole('button', { name: 'Confirm' }).click();
     await expect(page.getByRole('status')).toContainText(' is said');
     await expect(row).toHaveCount(0);

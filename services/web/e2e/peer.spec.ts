@@ -23,9 +23,19 @@ test('ASes are listed by what they save, and each opens to its transits', async 
   await expect(page).toHaveURL(/open=\d+$/);
   const transits = page.getByRole('table', { name: /^AS\d+ by transit$/ });
   await expect(transits).toContainText('P95(T − M)');
-  await expect(transits.locator('tbody tr').first()).toContainText('Example-');
+  await expect(transits.locator('tbody tr').first()).toContainText(/Arelion|Lumen/);
   await page.getByRole('table', { name: /on transit$/ }).getByRole('link').first().click();
   await expect(page).toHaveURL(/\/as\/\d+/);
+});
+
+test('the page begins with a day, and says what its 95ths are of', async ({ page }) => {
+  await page.goto('/peer');
+  await settled(page);
+  await expect(page.getByRole('button', { name: '24 h' })).toHaveAttribute('aria-pressed', 'true');
+  await expect(page.getByText(/Each 95th here is of 1\sd; a bill's is of a calendar month/)).toBeVisible();
+  await page.getByRole('button', { name: '7 d' }).click();
+  await expect(page).toHaveURL('/peer?last=7d');
+  await expect(page.getByText(/Each 95th here is of 7\sd/)).toBeVisible();
 });
 
 test('columns sort either way, and the address has it', async ({ page }) => {

@@ -6,6 +6,7 @@ mod capture;
 mod config;
 mod control;
 mod deadletter;
+mod import;
 mod places;
 mod query;
 mod reach;
@@ -97,6 +98,11 @@ enum Command {
         #[command(subcommand)]
         request: deadletter::Request,
     },
+    /// Says to the API what other tools know of links.
+    Import {
+        #[command(subcommand)]
+        what: import::Command,
+    },
     /// Makes, lists and revokes the tokens that the API asks for where more than this machine reaches it.
     Token {
         #[command(subcommand)]
@@ -145,6 +151,7 @@ fn run(arguments: Arguments) -> Result<()> {
         Command::Query(query) => query::run(&load()?, &query),
         Command::Redecode { bus, request } => reach::run(&load()?, bus, &reach::Task::Redecode(request)),
         Command::Deadletter { bus, request } => reach::run(&load()?, bus, &reach::Task::Deadletter(request)),
+        Command::Import { what } => import::run(&load()?, &what),
         Command::Token { what } => token::run(&load()?, &what),
         Command::Config { what } => config::run(what, arguments.config.as_deref(), &arguments.set),
     }

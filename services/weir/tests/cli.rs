@@ -214,3 +214,33 @@ fn a_reader_that_has_seen_enough_is_no_failure() {
         assert!(output.status.success() && error.is_empty(), "{arguments:?}: {error}");
     }
 }
+
+#[test]
+fn an_import_that_can_not_be_done_says_why_and_writes_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = |name: &str, text: &str| {
+        let path = folder.path().join(name);
+        std::fs::write(&path, text).unwrap();
+        path.to_str().unwrap().to_owned()
+    };
+    let (good, bad) = (file("good", "192.0.2.1\t3\ta\tA\n"), file("bad", "# links\n192.0.2.1\t0\ta\tA\n"));
+    let (empty, token) = (file("empty", "# nothing\n"), folder.path().join("token"));
+    let import = |rest: &[&str]| refused(&[&["import", "as-stats", "knownlinks"], rest].concat());
+    // Nobody listens at port 1.
+    let nobody = ["--api", "http://127.0.0.1:1"];
+    for (arguments, wanted) in [
+        (vec!["/nowhere/knownlinks"], "/nowhere/knownlinks can't be read"),
+        (vec![&bad], "bad can't be imported as it is, and nothing was written"),
+        (vec![&empty], "empty has no link in it"),
+        (vec![&good, "--api", "https://weir.example.net"], "does not begin with http://"),
+        (vec![&good, "--token-file", token.to_str().unwrap()], "--token-file: "),
+        (vec![&good, nobody[0], nobody[1]], "http://127.0.0.1:1/api/v1/links does not answer"),
+    ] {
+        let error = import(&arguments);
+        assert!(error.contains(wanted), "{error}");
+    }
+    let told =
+        Command::new(env!("CARGO_BIN_EXE_weir")).args(["import", "as-stats", "knownlinks", &bad]).output();
+    let told = String::from_utf8(told.unwrap().stderr).unwrap();
+    assert!(told.contains("bad, line 2: '0' is no ifIndex"), "{told}");
+}

@@ -6,7 +6,7 @@
 
 use super::{Interface, Link, Links, Member};
 use crate::exporters::Observed;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use utoipa::ToSchema;
 
@@ -16,7 +16,7 @@ const MOST: usize = 20;
 const NAMED: usize = 5;
 
 /// Whether all of one direction is counted.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, ToSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Complete {
     /// Whether it is.
     pub complete: bool,

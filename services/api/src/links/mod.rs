@@ -6,6 +6,8 @@ pub(crate) mod proposal;
 pub(crate) mod said;
 pub(crate) mod store;
 
+pub use said::{Said, SaidMember, Wrong};
+
 use complete::Complete;
 use proposal::Proposal;
 use serde::{Deserialize, Serialize};
@@ -22,7 +24,7 @@ pub struct Links {
 }
 
 /// A link.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, ToSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Link {
     /// What it is called for good: where nobody has classified it yet, its name.
     pub id: String,
@@ -55,7 +57,7 @@ pub struct Link {
 }
 
 /// Who says what a link is.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, ToSchema)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum SaidBy {
     /// A rule of the configuration.
@@ -66,7 +68,7 @@ pub enum SaidBy {
 }
 
 /// An interface on a link.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, ToSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Member {
     /// Which one.
     #[serde(flatten)]

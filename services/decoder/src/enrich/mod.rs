@@ -7,18 +7,20 @@ pub mod database;
 pub mod links;
 mod pieces;
 pub mod ranges;
+pub mod said;
 
 use ahash::AHashMap;
 use arc_swap::ArcSwap;
 use database::{DatabaseError, Databases};
-use links::{ExportedAs, ExporterConfig, Interface, LinkRule, LinkRules, ObservationWord};
+use links::{ExportedAs, ExporterConfig, Interface, Link, LinkRule, LinkRules, ObservationWord};
+use said::Spells;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 use weir_schemas::columns::flag;
-use weir_schemas::{AsSource, Flow, Ip, Observation};
+use weir_schemas::{AsSource, Flow, Ip, Observation, Time};
 
 /// How flows are enriched.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -93,6 +95,7 @@ pub struct Known {
     /// What options data said, before the order of sources.
     options: HashMap<u32, Interface>,
     interfaces: AHashMap<u32, Interface>,
+    said: Arc<Spells>,
 }
 
 /// Interfaces that are known by nothing but their index in flows, per exporter: bounded, because flows can name any.
@@ -233,29 +236,31 @@ impl Enricher {
                 }
             }
         }
-        if let Some(interface) = known.interfaces.get(&flow.in_if) {
+        let input = known.interfaces.get(&flow.in_if);
+        if let Some(interface) = input {
             flow.in_if_name = &interface.name;
             flow.in_if_description = &interface.description;
             flow.in_if_speed = interface.speed;
-            if let Some(link) = &interface.link {
-                flow.in_provider = &link.provider;
-                flow.in_connectivity = link.connectivity;
-                // What the record says is the router's own route back to the source, which may be another way.
-                if link.neighbour_as != 0 {
-                    flow.src_neighbour_as = link.neighbour_as;
-                }
+        }
+        if let Some(link) = known.link(flow.in_if, input, flow.spread_end) {
+            flow.in_provider = &link.provider;
+            flow.in_connectivity = link.connectivity;
+            // What the record says is the router's own route back to the source, which may be another way.
+            if link.neighbour_as != 0 {
+                flow.src_neighbour_as = link.neighbour_as;
             }
         }
-        if let Some(interface) = known.interfaces.get(&flow.out_if) {
+        let output = known.interfaces.get(&flow.out_if);
+        if let Some(interface) = output {
             flow.out_if_name = &interface.name;
             flow.out_if_description = &interface.description;
             flow.out_if_speed = interface.speed;
-            if let Some(link) = &interface.link {
-                flow.out_provider = &link.provider;
-                flow.out_connectivity = link.connectivity;
-                if flow.dst_neighbour_as == 0 {
-                    flow.dst_neighbour_as = link.neighbour_as;
-                }
+        }
+        if let Some(link) = known.link(flow.out_if, output, flow.spread_end) {
+            flow.out_provider = &link.provider;
+            flow.out_connectivity = link.connectivity;
+            if flow.dst_neighbour_as == 0 {
+                flow.dst_neighbour_as = link.neighbour_as;
             }
         }
         if flow.dst_neighbour_as == 0 {
@@ -291,6 +296,18 @@ impl Known {
     /// An interface as it is now.
     pub fn interface(&self, index: u32) -> Option<&Interface> {
         self.interfaces.get(&index)
+    }
+
+    /// Takes what people say of its links now.
+    pub fn hear(&mut self, said: Arc<Spells>) {
+        self.said = said;
+    }
+
+    /// The link that an interface was on when a record ended.
+    #[inline]
+    fn link<'k>(&'k self, index: u32, interface: Option<&'k Interface>, ended: Time) -> Option<&'k Link> {
+        let said = if self.said.is_empty() { None } else { self.said.link(index, ended) };
+        said.unwrap_or_else(|| interface.and_then(|interface| interface.link.as_ref()))
     }
 
     /// All interfaces.

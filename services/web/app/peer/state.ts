@@ -5,7 +5,7 @@ import { zoneName, type Zone } from '../zone';
 
 export const SORTS = ['saved', 'in', 'out', 'ratio', 'share', 'trend'] as const;
 export type Sort = (typeof SORTS)[number];
-export const QUICK: readonly Quick[] = ['7d', '30d'];
+export const QUICK: readonly Quick[] = ['24h', '7d', '30d'];
 
 export interface State {
   range: Range;
@@ -18,7 +18,7 @@ export interface State {
   open: string[];
 }
 
-export const USUAL: State = { range: { last: '30d' }, filter: '', sort: 'saved', up: false, top: 25, zone: 'local', hidden: false, open: [] };
+export const USUAL: State = { range: { last: '24h' }, filter: '', sort: 'saved', up: false, top: 25, zone: 'local', hidden: false, open: [] };
 
 export function read(search: URLSearchParams): State {
   const { range, filter, top, zone, open } = readTraffic(search);
@@ -32,7 +32,7 @@ export function read(search: URLSearchParams): State {
 }
 
 export function write({ range, filter, sort, up, top, zone, hidden, open }: State): string {
-  const usual = 'last' in range && range.last === '30d';
+  const usual = 'last' in range && range.last === '24h';
   const search = new URLSearchParams(writeTraffic({ ...TRAFFIC, ...{ filter, top, zone, open }, range: usual ? TRAFFIC.range : range }));
   if (sort !== USUAL.sort) search.set('sort', sort);
   if (up) search.set('order', 'up');
