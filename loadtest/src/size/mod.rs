@@ -195,6 +195,13 @@ impl Costs {
             Shape::Prefixes | Shape::Flows | Shape::Latest => "prefixes",
         };
         let points = self.rows.get(name).with_context(|| format!("costs.toml: rows.{name}"))?;
+        // A flow has two sides, and comes to at most as many rows of a slot as it has in the table.
+        let sides = if shape == Shape::Pairs { 1.0 } else { 2.0 };
+        let most = sides * flows;
+        // However many flows there are, they are over the same interfaces.
+        if let (Shape::Interfaces, [[_, rows], ..]) = (shape, &points[..]) {
+            return Ok(rows.min(most));
+        }
         let ([first, .., last] | [first @ last]) = &points[..] else {
             bail!("costs.toml: rows.{name} is empty")
         };
@@ -217,9 +224,7 @@ impl Costs {
                 (first, slope(&pair[0], &pair[1]))
             }
         };
-        // A flow has two sides, and comes to at most as many rows of a slot as it has in the table.
-        let sides = if shape == Shape::Pairs { 1.0 } else { 2.0 };
-        Ok((at[1] * (flows / at[0]).powf(by)).min(sides * flows))
+        Ok((at[1] * (flows / at[0]).powf(by)).min(most))
     }
 
     /// Answers.

@@ -6,8 +6,10 @@
 use super::changes::Changes;
 use super::field::Dimension;
 use super::measures::Sums;
-use super::period::PEAK_SLOT;
+use super::period::{PEAK_SLOT, Window};
+use super::request::MOST_DETAILED;
 use super::sql::{Of, Query, Statement, Value};
+use super::taken::Taken;
 use super::{
     Answer, Before, Bytes, Counted, Detail, NotIn, PeakSlots, Peaks, Previous, Question, Row, Series,
 };
@@ -38,8 +40,9 @@ type Result<T> = std::result::Result<T, AskError>;
 struct Top {
     keys: Vec<String>,
     asn: u32,
+    /// Where they were asked for at once.
     #[serde(flatten)]
-    sums: Sums,
+    sums: Option<Sums>,
 }
 
 /// What is asked about a row, which is named by its place from 1 on.
@@ -73,7 +76,8 @@ pub async fn ask(store: &Store, question: &Question) -> Result<Answer> {
     let (period, detail) = (&question.period, &question.detail);
     let (window, changes) = (&period.window, changes(store, question).await?);
     let query = Query::of(store.database(), question, &changes);
-    let of_top = query.top(window);
+    let many = question.top > MOST_DETAILED;
+    let of_top = if many { query.top_with_sums(window) } else { query.top(window) };
     let tables = of_top.tables.clone();
     let (top, total, observed) = tokio::try_join!(
         rows::<Top>(store, of_top),
@@ -83,8 +87,9 @@ pub async fn ask(store: &Store, question: &Question) -> Result<Answer> {
     let total = total.into_iter().next().ok_or(AskError::NoTotal)?.said;
     let by_as = question.by.contains(&Dimension::As);
     let found = Found { store, query: &query, top: &top, by_as };
-    let (names, series, peaks, previous) = tokio::try_join!(
+    let (names, sums, series, peaks, previous) = tokio::try_join!(
         names(store, &question.by, &top),
+        found.sums(window, many),
         found.series(detail),
         found.peaks(detail),
         found.previous(detail)
@@ -102,12 +107,13 @@ pub async fn ask(store: &Store, question: &Question) -> Result<Answer> {
         series: None,
         peaks: None,
         previous: None,
-        other: detail.other.then(|| total.without(top.iter().map(|row| &row.sums)).row(Vec::new())),
+        other: detail.other.then(|| total.without(&sums).row(Vec::new())),
         rows: top
             .iter()
-            .map(|row| {
+            .zip(&sums)
+            .map(|(row, sums)| {
                 let keys = question.by.iter().zip(&row.keys).map(|(by, key)| by.label(key, &names)).collect();
-                Row { asn: by_as.then_some(row.asn), ..row.sums.row(keys) }
+                Row { asn: by_as.then_some(row.asn), ..sums.row(keys) }
             })
             .collect(),
         total: total.row(Vec::new()),
@@ -123,7 +129,7 @@ pub async fn ask(store: &Store, question: &Question) -> Result<Answer> {
 /// What changes in the time of a question, and in the time before it.
 pub(crate) async fn changes(store: &Store, question: &Question) -> Result<Changes> {
     let from = question.detail.previous.map_or(question.period.window.from, |previous| previous.from);
-    let all = rows(store, Changes::behind(store.database(), from)).await?;
+    let all = rows(store, Changes::behind(store.database(), from, &Taken::of(question))).await?;
     Ok(all.into_iter().next().unwrap_or_default())
 }
 
@@ -144,7 +150,7 @@ async fn names(store: &Store, by: &[Dimension], top: &[Top]) -> Result<BTreeMap<
     let sql =
         format!("SELECT asn, name FROM {}.asns FINAL WHERE asn IN {{ases:Array(UInt32)}}", store.database());
     let ases = Value::Numbers(ases.into_iter().collect());
-    let named = rows::<Named>(store, Statement::of(sql, [("ases", ases)])).await?;
+    let named = rows::<Named>(store, Statement::of(sql, [("ases".to_owned(), ases)])).await?;
     Ok(named.into_iter().map(|Named { asn, name }| (asn, name)).collect())
 }
 
@@ -174,8 +180,18 @@ struct Found<'a> {
 }
 
 impl Found<'_> {
-    /// What is said about the total, and about each row; of what nothing is said, nothing was found.
+    /// What is said about the total, and about each row.
     async fn about<T: DeserializeOwned>(
+        &self,
+        statement: impl Fn(Of<'_>) -> Statement,
+    ) -> Result<Said<Option<T>>> {
+        let of_total = rows::<About<T>>(self.store, statement(Of::Total));
+        let (total, each) = tokio::try_join!(of_total, self.each(&statement))?;
+        Ok(Said { total: total.into_iter().next().map(|one| one.said), ..each })
+    }
+
+    /// What is said about each row; of what nothing is said, nothing was found.
+    async fn each<T: DeserializeOwned>(
         &self,
         statement: impl Fn(Of<'_>) -> Statement,
     ) -> Result<Said<Option<T>>> {
@@ -183,18 +199,24 @@ impl Found<'_> {
         let ases: Vec<_> = self.top.iter().filter(|_| self.by_as).map(|row| row.asn).collect();
         let of_rows = statement(Of::Rows(&keys, &ases));
         let tables = of_rows.tables.clone();
-        let each = async {
-            if keys.is_empty() { Ok(Vec::new()) } else { rows::<About<T>>(self.store, of_rows).await }
-        };
-        let (total, each) = tokio::try_join!(rows::<About<T>>(self.store, statement(Of::Total)), each)?;
+        let said = if keys.is_empty() { Vec::new() } else { rows::<About<T>>(self.store, of_rows).await? };
         let mut placed: Vec<Option<T>> = self.top.iter().map(|_| None).collect();
-        for About { row, said } in each {
+        for About { row, said } in said {
             let place = usize::try_from(row).ok().and_then(|row| placed.get_mut(row.checked_sub(1)?));
             if let Some(place) = place {
                 *place = Some(said);
             }
         }
-        Ok(Said { tables, total: total.into_iter().next().map(|one| one.said), rows: placed })
+        Ok(Said { tables, total: None, rows: placed })
+    }
+
+    /// The sums of each row. What was taken back since it was found has none any more.
+    async fn sums(&self, window: &Window, are_there: bool) -> Result<Vec<Sums>> {
+        if are_there {
+            return Ok(self.top.iter().map(|row| row.sums.clone().unwrap_or_default()).collect());
+        }
+        let said = self.each(|of| self.query.sums(window, of)).await?;
+        Ok(said.rows.into_iter().map(Option::unwrap_or_default).collect())
     }
 
     async fn series(&self, detail: &Detail) -> Result<Option<OverTime>> {

@@ -1,28 +1,54 @@
 //! When what is joined to flows changes: links their members, and exporters the rate that was announced late.
 //!
-//! It is asked before anything is read, so that the time can be read in parts within which nothing changes.
+//! It is asked before anything is read, so that the time can be read in parts within which nothing changes; and so is which interfaces are on links
+//! that a question is about, so that none of its statements has to find out by itself.
 
 use super::period::Window;
 use super::sql::{Statement, Value};
+use super::taken::{Taken, unclassified};
 use crate::links::members::members;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
+
+/// Interfaces that are named to ClickHouse, at most: it takes 128 KiB of a parameter.
+const NAMED: usize = 2500;
 
 /// Times at which something changes, seconds since the epoch, in order.
 #[derive(Clone, Debug, Default, Deserialize)]
 pub struct Changes {
+    /// They are asked for from then on.
+    begin: u32,
     links: Vec<u32>,
     rates: Vec<u32>,
+    tests: Vec<Interfaces>,
+}
+
+/// Of which interfaces a condition on links is true at first.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Interfaces {
+    /// Whether it is of those that are on no link.
+    unclassified: bool,
+    /// Those of which it is as of no such one: exporters and indexes.
+    others: Vec<(String, u32)>,
+}
+
+impl Interfaces {
+    /// The test of rows of tables, with what the name stands for.
+    pub fn test(&self, name: &str) -> (String, Value) {
+        let not = if self.unclassified { "NOT " } else { "" };
+        let test = format!("(t.exporter, t.if_index) {not}IN {{{name}:Array(Tuple(IPv6, UInt32))}}");
+        (test, Value::Interfaces(self.others.clone()))
+    }
 }
 
 impl Changes {
     /// Nothing changes.
     #[cfg(test)]
     pub const fn none() -> Self {
-        Self { links: Vec::new(), rates: Vec::new() }
+        Self { begin: 0, links: Vec::new(), rates: Vec::new(), tests: Vec::new() }
     }
 
-    /// Asks for those behind a time.
-    pub fn behind(database: &str, from: u32) -> Statement {
+    /// Asks for those behind a time, and for the interfaces of a filter's links.
+    pub(super) fn behind(database: &str, from: u32, taken: &Taken) -> Statement {
         let of = |at: &str, from: &str| {
             format!(
                 "(SELECT arraySort(groupUniqArray(at)) FROM (SELECT {at} AS at FROM ({from})) WHERE at > {{from:UInt32}})"
@@ -30,8 +56,37 @@ impl Changes {
         };
         let links = of("arrayJoin([toUInt32(valid_from), toUInt32(valid_to)])", &members(database));
         let rates = of("toUInt32(toUnixTimestamp(since) + 1)", &late_rates(database));
-        let from = ("from", Value::One(from.to_string()));
-        Statement::of(format!("SELECT {links} AS links, {rates} AS rates"), [from])
+        let test = |test: &String| {
+            let unclassified = unclassified(test);
+            format!(
+                "(toBool({unclassified}), groupArrayIf({})((toString(l.exporter), l.if_index), toBool({test}) != toBool({unclassified})))",
+                NAMED + 1
+            )
+        };
+        let tests: Vec<_> = taken.links.iter().map(test).collect();
+        // An array of nothing has no type that ClickHouse could give it.
+        let tests = match tests.as_slice() {
+            [] => {
+                "CAST([], 'Array(Tuple(unclassified Bool, others Array(Tuple(String, UInt32))))')".to_owned()
+            }
+            _ => format!(
+                "(SELECT CAST([{}], 'Array(Tuple(unclassified Bool, others Array(Tuple(String, UInt32))))') FROM ({}) AS l \
+                 WHERE l.valid_from <= toDateTime({{from:UInt32}}, 'UTC') AND l.valid_to > toDateTime({{from:UInt32}}, 'UTC'))",
+                tests.join(", "),
+                members(database)
+            ),
+        };
+        let sql =
+            format!("SELECT {{from:UInt32}} AS begin, {links} AS links, {rates} AS rates, {tests} AS tests");
+        Statement::of(sql, [("from".to_owned(), Value::One(from.to_string()))]).all(&taken.parameters)
+    }
+
+    /// Of which interfaces each of so many conditions on links is true, where that is so until the end of a part of the time, and where they are few
+    /// enough.
+    pub fn interfaces(&self, window: &Window, conditions: usize) -> Option<&[Interfaces]> {
+        let still = within(&self.links, &Window { from: self.begin, to: window.to }).is_empty();
+        let few = self.tests.iter().all(|test| test.others.len() <= NAMED);
+        (still && few && self.tests.len() == conditions).then_some(&self.tests)
     }
 
     /// Those of links within a part of the time.
@@ -83,7 +138,7 @@ mod tests {
 
     #[test]
     fn spans_begin_with_a_time_and_wherever_something_changes_in_it() {
-        let changes = Changes { links: vec![100, 200, 300], rates: vec![150, 200] };
+        let changes = Changes { links: vec![100, 200, 300], rates: vec![150, 200], ..Changes::none() };
         let window = |from, to| Window { from, to };
         assert_eq!(changes.links(&window(100, 300)), [200]);
         assert_eq!(changes.spans(&window(100, 300)), [100, 150, 200]);

@@ -181,9 +181,11 @@ pub fn named(name: &str) -> Option<&'static Field> {
 pub enum Need {
     /// Nothing but their interfaces.
     Interfaces,
-    /// Their ASes.
+    /// Their ASes, and a few of these.
     #[default]
     Ases,
+    /// Their ASes, and all of these.
+    AllAses,
     /// The other end, or the country, of flows.
     Pairs,
     /// Their prefixes.
@@ -199,10 +201,13 @@ impl Need {
         ("prefix", Self::Prefixes),
     ];
 
-    /// What is needed where these columns of sides are named.
-    pub(super) fn of(named: impl Fn(&str) -> bool) -> Self {
+    /// What is needed where these columns of sides are named, of few ASes or of all.
+    pub(super) fn of(few: bool, named: impl Fn(&str) -> bool) -> Self {
         let all = Self::COLUMNS.iter().filter(|(column, _)| named(column)).map(|(_, need)| *need);
-        all.max_by_key(|need| *need as u8).unwrap_or(Self::Interfaces)
+        match all.max_by_key(|need| *need as u8).unwrap_or(Self::Interfaces) {
+            Self::Ases if !few => Self::AllAses,
+            need => need,
+        }
     }
 
     /// What rows by these need, and a filter; nothing where no table has all of it.
@@ -221,11 +226,16 @@ impl Need {
         }
     }
 
+    /// Whether rows of all ASes are read.
+    pub(super) fn all_ases(self) -> bool {
+        self == Self::AllAses
+    }
+
     /// Shapes of the tables that have it, those with fewest rows first.
     pub(super) fn shapes(self) -> &'static [Shape] {
         match self {
             Self::Interfaces => &[Shape::Interfaces, Shape::Links],
-            Self::Ases => &[Shape::Links],
+            Self::Ases | Self::AllAses => &[Shape::Links],
             Self::Pairs => &[Shape::Pairs],
             Self::Prefixes => &[Shape::Prefixes],
         }

@@ -17,6 +17,7 @@ pub mod period;
 pub mod reading;
 pub mod request;
 pub(crate) mod sql;
+mod taken;
 
 pub use ask::{AskError, ask};
 pub(crate) use ask::{ROUGH, changes, rows};

@@ -5,7 +5,10 @@
 
 use super::field::Need;
 use super::period::{Kept, Window};
-use weir_schemas::rollup::{ROLLUPS, Table};
+use weir_schemas::rollup::{A_DAY, ROLLUPS, Table};
+
+/// Seconds of a day from which on they are worth finding one's way among its ASes.
+const WORTH: u32 = 3 * 3600;
 
 /// All rollups, and the first slot that each still has.
 #[derive(Clone, Debug)]
@@ -41,7 +44,7 @@ impl Tables {
     }
 
     /// Where a time is read: each part where it has fewest rows. `borders` are those that lie between slots; at `changes` links change.
-    /// Nothing where the tables don't have all of it.
+    /// Nothing where the tables don't have all of it. Where all ASes are read, a little of a day is not looked for among rows that lie by AS.
     pub fn parts(&self, window: Window, need: Need, borders: &[u32], changes: &[u32]) -> Option<Vec<Part>> {
         let of_slots = |table: &Table| borders.iter().all(|border| border.is_multiple_of(table.slot));
         // Of the shapes that will do the first has fewest rows, in slots of any length.
@@ -50,11 +53,14 @@ impl Tables {
         let fitting: Vec<_> = need.shapes().iter().flat_map(|shape| of_shape(*shape)).collect();
         let (mut parts, mut gaps) = (Vec::new(), vec![(window.from, window.to)]);
         // What only tables with longer slots still have is joined to what held when each began.
-        for changes in [changes, &[]] {
+        for (changes, sparing) in [(changes, need.all_ases()), (changes, false), (&[][..], false)] {
             for (table, first) in &fitting {
                 let left = std::mem::take(&mut gaps);
                 for gap in left {
-                    let whole = whole(gap, table.slot, *first, changes);
+                    let mut whole = whole(gap, table.slot, *first, changes);
+                    if sparing && table.lie == A_DAY {
+                        whole.retain(|(from, to)| to - from >= WORTH);
+                    }
                     gaps.extend(between(gap, &whole));
                     parts.extend(whole.into_iter().map(|(from, to)| Part { table, from, to }));
                 }
@@ -134,6 +140,8 @@ mod tests {
                 ("links_1m", 60)
             ]
         );
+        let all = [("links_1m", 3240), ("links_1h", 21 * 3600), ("links_1d", 2 * DAY), ("links_1m", 3660)];
+        assert_eq!(shown(from, to, Need::AllAses, &[], &[]), all, "of all ASes");
         let inner = to - from - 240 - 60;
         let all = [("links_1m", 240), ("interfaces_5m", inner), ("links_1m", 60)];
         assert_eq!(shown(from, to, Need::Interfaces, &[], &[]), all, "whatever the AS");

@@ -8,17 +8,16 @@
 //! tested where they are read.
 
 use super::changes::{Changes, late_rates};
-use super::condition::condition;
-use super::field::{Dimension, EXPORTER, Need, Source, UNCLASSIFIED, column};
+use super::field::{Dimension, EXPORTER, Need, column};
 use super::measures::{all, of_side, scaled};
 use super::period::{PEAK_SLOT, Window};
 use super::reading::{self, Part};
+use super::taken::{Taken, unclassified};
 use super::{Question, Scope};
 use crate::links::members::members;
 use crate::pieces::narrow;
 use serde::Serialize;
 use std::fmt::Write;
-use weir_filter::Expr;
 use weir_schemas::rollup::{A_DAY, Shape, Table};
 
 /// What is left of a key that was taken back is nothing.
@@ -46,6 +45,8 @@ pub enum Value {
     Numbers(Vec<u32>),
     /// Texts of several rows.
     Rows(Vec<Vec<String>>),
+    /// Exporters and interface indexes.
+    Interfaces(Vec<(String, u32)>),
 }
 
 /// Rows that were found and are asked about again.
@@ -59,9 +60,14 @@ pub enum Of<'a> {
 
 impl Statement {
     /// One of these values alone.
-    pub fn of(sql: String, parameters: impl IntoIterator<Item = (&'static str, Value)>) -> Self {
-        let parameters = parameters.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
-        Self { sql, tables: Vec::new(), parameters }
+    pub fn of(sql: String, parameters: impl IntoIterator<Item = (String, Value)>) -> Self {
+        Self { sql, tables: Vec::new(), parameters: parameters.into_iter().collect() }
+    }
+
+    /// All of these beside it.
+    pub fn all(mut self, texts: &[(String, String)]) -> Self {
+        self.parameters.extend(texts.iter().map(|(name, text)| (name.clone(), Value::One(text.clone()))));
+        self
     }
 
     fn with(self, name: &str, value: impl ToString) -> Self {
@@ -107,52 +113,37 @@ pub struct Query<'q> {
     database: &'q str,
     question: &'q Question,
     changes: &'q Changes,
-    /// Of the filter, what is tested of tables' own columns, of links alone, and of more than that.
-    stored: Vec<String>,
-    links: Vec<String>,
-    joined: Vec<String>,
-    parameters: Vec<(String, String)>,
-}
-
-/// What all have to be true of.
-fn conjuncts(filter: &Expr) -> Vec<&Expr> {
-    match filter {
-        Expr::All(all) => all.iter().flat_map(conjuncts).collect(),
-        other => vec![other],
-    }
+    taken: Taken,
 }
 
 impl<'q> Query<'q> {
     /// Of a question to this database.
     pub fn of(database: &'q str, question: &'q Question, changes: &'q Changes) -> Self {
-        let mut parameters = vec![("observation".to_owned(), question.observation.word().to_owned())];
-        let (mut stored, mut links, mut joined) = (Vec::new(), Vec::new(), Vec::new());
-        for part in question.filter.iter().flat_map(conjuncts) {
-            let all = |source| {
-                part.tests().iter().all(|test| column(test.field).is_some_and(|column| column.of == source))
-            };
-            let condition = condition(part, &mut parameters);
-            if all(Source::Stored) {
-                stored.push(condition.replace("s.", "t."));
-            } else if all(Source::Link) {
-                links.push(condition);
-            } else {
-                joined.push(condition);
-            }
-        }
-        Self { database, question, changes, stored, links, joined, parameters }
+        Self { database, question, changes, taken: Taken::of(question) }
     }
 
-    /// The top rows.
+    /// Keys and ASes of the top rows. Their sums are asked for when they are known: to rank all there are takes but one.
     pub fn top(&self, window: &Window) -> Statement {
+        self.ranked(window, None)
+    }
+
+    /// The top rows with their sums: so many that it would take longer to find them again.
+    pub fn top_with_sums(&self, window: &Window) -> Statement {
+        self.ranked(window, Some(all()))
+    }
+
+    fn ranked(&self, window: &Window, sums: Option<String>) -> Statement {
         let by = &self.question.by;
         let asn = if by.contains(&Dimension::As) { "any(s.asn)" } else { "0" };
-        let select = format!("[{}] AS keys, toUInt32({asn}) AS asn, {}", keys(by), all());
         let order = scaled("s.bytes", &format!("s.direction IN ({})", self.question.order.directions()));
-        let rest =
-            format!("GROUP BY keys HAVING {SOMETHING} ORDER BY {order} DESC, keys LIMIT {{top:UInt32}}");
+        let sums = sums.map(|sums| format!(", {sums}")).unwrap_or_default();
+        let select = format!(
+            "[{}] AS keys, toUInt32({asn}) AS asn, {order} AS ranked, ({SOMETHING}) AS something{sums}",
+            keys(by)
+        );
+        let rest = "GROUP BY keys HAVING something ORDER BY ranked DESC, keys LIMIT {top:UInt32}";
         let body = Body { which: OBSERVED, ..Body::default() };
-        self.statement(window, &[], &select, &body, &rest).with("top", self.question.top)
+        self.statement(window, &[], &select, &body, rest).with("top", self.question.top)
     }
 
     /// All sums of these rows over a time.
@@ -261,6 +252,11 @@ impl<'q> Query<'q> {
         self.statement(window, &[], &select, &Body { which, ..Body::default() }, rest)
     }
 
+    /// Whether a few ASes are all that is asked about.
+    fn names_ases(&self) -> bool {
+        self.taken.stored.iter().any(|test| names(test, "t.asn"))
+    }
+
     fn row(&self, of: Of<'_>) -> String {
         match of {
             Of::Total => "1".to_owned(),
@@ -272,8 +268,8 @@ impl<'q> Query<'q> {
         }
     }
 
-    /// A test of tables' rows: whether this is so of their link all the time, or, of an interface that is on none, what is so `otherwise`.
-    fn of_link(&self, test: &str, otherwise: &str) -> String {
+    /// A test of tables' rows: whether this is so of their link all the time.
+    fn of_link(&self, test: &str) -> String {
         let members = |test: &str| {
             format!(
                 "(SELECT exporter, if_index FROM ({}) AS l WHERE l.valid_from <= toDateTime({{from:UInt32}}, 'UTC') \
@@ -281,11 +277,9 @@ impl<'q> Query<'q> {
                 members(self.database)
             )
         };
-        let among = format!("(t.exporter, t.if_index) IN {}", members(test));
-        if otherwise == "0" {
-            return among;
-        }
-        format!("({among} OR ({otherwise} AND (t.exporter, t.if_index) NOT IN {}))", members("1"))
+        let interface = "(t.exporter, t.if_index)";
+        let (those, all) = (members(test), members("1"));
+        format!("({interface} IN {those} OR ({} AND {interface} NOT IN {all}))", unclassified(test))
     }
 
     fn statement(
@@ -297,22 +291,24 @@ impl<'q> Query<'q> {
         rest: &str,
     ) -> Statement {
         let changing = self.changes.links(window);
-        let boundary = self.question.scope == Scope::Boundary;
-        let (mut tested, mut conditions) = (self.stored.clone(), self.joined.clone());
-        if changing.is_empty() {
+        let (mut tested, mut conditions) = (self.taken.stored.clone(), self.taken.joined.clone());
+        let mut interfaces = Vec::new();
+        if let Some(known) = self.changes.interfaces(window, self.taken.links.len()) {
+            for (n, known) in known.iter().enumerate() {
+                let name = format!("interfaces{n}");
+                let (test, value) = known.test(&name);
+                tested.push(test);
+                interfaces.push((name, value));
+            }
+        } else if changing.is_empty() {
             // Nothing changes, so it follows from the interface which rows count, and nothing needs to be joined to them.
-            tested.extend(boundary.then(|| self.of_link(BOUNDARY, "0")));
-            tested.extend(self.links.iter().map(|test| {
-                let replaced = |test: String, (column, value): &(&str, &str)| test.replace(column, value);
-                self.of_link(test, &UNCLASSIFIED.iter().fold(test.clone(), replaced))
-            }));
+            tested.extend(self.taken.links.iter().map(|test| self.of_link(test)));
         } else {
-            conditions.extend(self.links.iter().cloned());
-            conditions.extend(boundary.then(|| BOUNDARY.to_owned()));
+            conditions.extend(self.taken.links.iter().cloned());
         }
         let condition = if conditions.is_empty() { "1".to_owned() } else { conditions.join(" AND ") };
         let tested: String = tested.iter().map(|test| format!(" AND {test}")).collect();
-        let need = Need::of(|column| {
+        let need = Need::of(body.ases || self.names_ases(), |column| {
             let (side, stored) = (format!("s.{column}"), format!("t.{column}"));
             (body.ases && column == "asn")
                 || names(select, &side)
@@ -328,19 +324,18 @@ impl<'q> Query<'q> {
             late: self.changes.late_rates(window),
         };
         let sql = body.sql(self.database, &read, select, &condition);
-        let shared = self.parameters.iter().map(|(name, value)| (name.clone(), Value::One(value.clone())));
-        let sql = format!("SELECT {select} {sql} {rest}");
-        let statement = Statement { sql, tables: reading::names(&parts), parameters: shared.collect() };
-        let statement = statement.with("from", window.from).bound("spans", Value::Numbers(spans));
+        let statement = Statement::of(format!("SELECT {select} {sql} {rest}"), interfaces)
+            .all(&self.taken.parameters)
+            .with("observation", self.question.observation.word())
+            .with("from", window.from)
+            .bound("spans", Value::Numbers(spans));
+        let statement = Statement { tables: reading::names(&parts), ..statement };
         let [begin, end] = body.ends();
         parts.iter().enumerate().fold(statement, |statement, (n, part)| {
             statement.with(&format!("{begin}{n}"), part.from).with(&format!("{end}{n}"), part.to)
         })
     }
 }
-
-/// The border of the network, where nothing is counted twice.
-const BOUNDARY: &str = "l.connectivity IN ('transit', 'ix', 'pni')";
 
 /// A table's rows as sides: a row of two ASes is both of its flows' sides.
 fn sides(database: &str, table: &Table) -> String {
@@ -401,10 +396,10 @@ const PRUNED: &[&str] = &[
 const BY_INTERFACE: &[&str] = &["exporter", "if_index"];
 /// Measures, summed up in as many bits as they may need.
 const SUMMED: &[(&str, &str)] = &[
-    ("bytes", "sum(toInt128(t.bytes)) AS bytes"),
-    ("packets", "sum(toInt128(t.packets)) AS packets"),
-    ("flows", "sum(toInt128(t.flows)) AS flows"),
-    ("q", "sum(toFloat64(t.q)) AS q"),
+    ("bytes", "sum(toInt128(t.bytes))"),
+    ("packets", "sum(toInt128(t.packets))"),
+    ("flows", "sum(toInt128(t.flows))"),
+    ("q", "sum(toFloat64(t.q))"),
 ];
 
 impl Body<'_> {
@@ -432,12 +427,12 @@ impl Body<'_> {
         } else {
             (String::new(), "s.sampling_interval")
         };
-        let sums = self.sums(database, read, !joins.is_empty(), &named);
+        let sums = self.read(database, read, !joins.is_empty(), &named);
         format!("FROM ({sums}) AS s {joins}{late} ARRAY JOIN [{rate}] AS rate WHERE {condition}")
     }
 
-    /// The sums of each table that is read.
-    fn sums(&self, database: &str, read: &Read<'_>, joined: bool, named: &impl Fn(&str) -> bool) -> String {
+    /// What is read of each table: sums, or, where slots of a few ASes are told apart and so nearly each row is one of its own, rows.
+    fn read(&self, database: &str, read: &Read<'_>, joined: bool, named: &impl Fn(&str) -> bool) -> String {
         let span =
             if read.spanned { "roundDown(toUInt32(t.time), {spans:Array(UInt32)})" } else { "{from:UInt32}" };
         let mut columns =
@@ -466,9 +461,15 @@ impl Body<'_> {
         if let Some(slot) = self.slot {
             let _ = write!(columns, ", {slot} AS slot");
         }
-        for (_, sum) in SUMMED.iter().filter(|(column, _)| named(column)) {
-            let _ = write!(columns, ", {sum}");
+        let as_they_are = self.ases && self.slot.is_some() && !joined;
+        for (column, sum) in SUMMED.iter().filter(|(column, _)| named(column)) {
+            let _ = if as_they_are {
+                write!(columns, ", t.{column} AS {column}")
+            } else {
+                write!(columns, ", {sum} AS {column}")
+            };
         }
+        let summed = if as_they_are { "" } else { " GROUP BY ALL" };
         let ases = if self.ases { " AND t.asn IN {ases:Array(UInt32)}" } else { "" };
         let of_table = |table: &Table| {
             let parts = read.parts.iter().enumerate().filter(|(_, part)| part.table.name == table.name);
@@ -490,9 +491,7 @@ impl Body<'_> {
             let within = within.collect::<Vec<_>>().join(" OR ");
             let Read { tested, .. } = read;
             let which = self.which;
-            format!(
-                "SELECT {columns} FROM {sides} AS t WHERE ({within}) AND {which}{ases}{tested} GROUP BY ALL"
-            )
+            format!("SELECT {columns} FROM {sides} AS t WHERE ({within}) AND {which}{ases}{tested}{summed}")
         };
         let mut tables: Vec<&Table> = Vec::new();
         for Part { table, .. } in read.parts {
@@ -542,7 +541,12 @@ mod tests {
             .flat_map(|of| {
                 [query.sums(&WINDOW, of), query.series(&WINDOW, &[60], of), query.peaks(&WINDOW, 1, of)]
             })
-            .chain([query.top(&WINDOW), query.by_observation(&WINDOW), query.without(&WINDOW, 1, 1, some)])
+            .chain([
+                query.top(&WINDOW),
+                query.top_with_sums(&WINDOW),
+                query.by_observation(&WINDOW),
+                query.without(&WINDOW, 1, 1, some),
+            ])
             .collect()
     }
 
@@ -553,7 +557,7 @@ mod tests {
         let query = Query::of("weir", &question, &NONE);
         for Statement { sql, parameters, .. } in all(&query) {
             assert!(!sql.contains("DROP"), "{sql}");
-            assert!(sql.contains("l.provider = {f1:String}"), "{sql}");
+            assert!(sql.contains("l.provider = {f0:String}"), "{sql}");
             assert_eq!(
                 parameters.iter().filter(|(_, value)| *value == Value::One(hostile.to_owned())).count(),
                 2
@@ -577,10 +581,10 @@ mod tests {
             let question = question(filter);
             let query = Query::of("weir", &question, &NONE);
             let values: Vec<_> =
-                query.parameters[1..].iter().map(|(name, value)| format!("  {name} = {value}\n")).collect();
+                query.taken.parameters.iter().map(|(name, value)| format!("  {name} = {value}\n")).collect();
             format!(
                 "{filter}\n  {}\n{}",
-                [&query.stored[..], &query.links, &query.joined].concat().join(" AND "),
+                [&query.taken.stored[..], &query.taken.links, &query.taken.joined].concat().join(" AND "),
                 values.concat()
             )
         });
