@@ -63,7 +63,7 @@ rollup! {
 }
 
 rollup! {
-    /// A side of flows on an interface, whatever its AS: what a link carries in all.
+    /// A side of flows on an interface, whatever its ASes: what a link carries in all.
     pub struct InterfaceSumRow {
         #[doc = "Start of the slot."]
         time: Slot, None, Time;
@@ -77,8 +77,6 @@ rollup! {
         observation: Observation, None, Dimension;
         #[doc = "Address family: 4, 6, or 0 where it is not IP."]
         family: u8, None, Dimension;
-        #[doc = "Neighbour AS on that side; 0: unknown."]
-        neighbour_as: u32, None, Dimension;
     }
 }
 
@@ -328,7 +326,8 @@ pub struct Table {
 }
 
 const PAIRS: &str = "time, exporter, in_if, out_if, observation, family, src_as, dst_as, src_country, dst_country, protocol_class, sampling_interval, sampling_kind";
-const INTERFACES: &str = "time, exporter, if_index, direction, observation, family, neighbour_as, sampling_interval, sampling_kind";
+const INTERFACES: &str =
+    "time, exporter, if_index, direction, observation, family, sampling_interval, sampling_kind";
 const DAY: &str = "toYYYYMMDD(time)";
 const MONTH: &str = "toYYYYMM(time)";
 /// Rows of a day lie by AS.

@@ -189,7 +189,6 @@ impl Shape {
                 ("toInt8(side)", "toInt8(direction)"),
                 ("toInt8(observation)", "toInt8(observation)"),
                 ("family", "family"),
-                ("if(side = 1, src_neighbour_as, dst_neighbour_as)", "neighbour_as"),
                 ("sampling_interval", "sampling_interval"),
                 ("toInt8(sampling_kind)", "toInt8(sampling_kind)"),
             ],

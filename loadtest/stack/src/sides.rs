@@ -28,7 +28,6 @@ fn whatever_its_as(side: &LinkRow<'_>) -> InterfaceSumRow<'static> {
         direction: side.direction,
         observation: side.observation,
         family: side.family,
-        neighbour_as: side.neighbour_as,
         sampling_interval: side.sampling_interval,
         sampling_kind: side.sampling_kind,
         bytes: side.bytes,

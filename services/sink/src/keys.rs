@@ -107,7 +107,6 @@ pub(crate) struct InterfaceKey {
     pub context: u32,
     pub if_index: u32,
     pub direction: Direction,
-    pub neighbour_as: u32,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -146,7 +145,7 @@ impl Hash for InterfaceKey {
     #[inline]
     fn hash<H: Hasher>(&self, state: &mut H) {
         let side = self.context << 2 | self.direction as u32;
-        state.write_u128(join([side, self.if_index, self.neighbour_as]));
+        state.write_u64(join([side, self.if_index]) as u64);
     }
 }
 
@@ -215,8 +214,8 @@ macro_rules! put_row {
 
 impl From<&LinkKey> for InterfaceKey {
     fn from(of: &LinkKey) -> Self {
-        let LinkKey { context, if_index, direction, neighbour_as, asn: _ } = *of;
-        Self { context, if_index, direction, neighbour_as }
+        let LinkKey { context, if_index, direction, neighbour_as: _, asn: _ } = *of;
+        Self { context, if_index, direction }
     }
 }
 
@@ -238,19 +237,18 @@ impl Key for LinkKey {
 }
 
 impl Key for InterfaceKey {
-    type Order = (u64, u64, u32);
+    type Order = (u64, u64);
 
     fn order(&self, ranks: &[Rank]) -> Self::Order {
         let rank = &ranks[self.context as usize];
         (
             join([rank.exporter, self.if_index]) as u64,
-            join([seen(self.direction, rank), self.neighbour_as]) as u64,
-            rank.sampling,
+            join([seen(self.direction, rank), rank.sampling]) as u64,
         )
     }
 
     fn put_row(&self, contexts: &Contexts, time: u32, sums: &Sums, out: &mut Vec<u8>) {
-        put_row!(InterfaceSumRow, contexts, time, sums, out, self, if_index direction neighbour_as);
+        put_row!(InterfaceSumRow, contexts, time, sums, out, self, if_index direction);
     }
 }
 

@@ -196,6 +196,7 @@ impl Need {
     /// Columns that only some tables have, and the tables that have them.
     const COLUMNS: &[(&str, Self)] = &[
         ("asn", Self::Ases),
+        ("neighbour_as", Self::Ases),
         ("other_as", Self::Pairs),
         ("country", Self::Pairs),
         ("prefix", Self::Prefixes),
