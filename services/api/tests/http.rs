@@ -4,14 +4,14 @@
 mod engine;
 mod served;
 
-use engine::put_sides;
+use engine::{put, put_sides};
 use serde_json::{Value as Json, json};
 use served::Served;
 use std::collections::BTreeSet;
 use std::io::Write;
 use std::time::{SystemTime, UNIX_EPOCH};
 use weir_api::{Config, tree};
-use weir_schemas::rollup::LinkRow;
+use weir_schemas::rollup::{LinkRow, PairRow, PrefixRow};
 use weir_schemas::value::Slot;
 use weir_schemas::{Direction, Ip, Observation, SamplingKind};
 use weir_store::Store;
@@ -61,6 +61,30 @@ async fn sides(store: &mut Store) -> i64 {
         ..LinkRow::default()
     };
     put_sides(store, &[side, LinkRow { asn: 3320, bytes: 500, q: 250_000, ..side }]).await;
+    let LinkRow { time, exporter, observation, sampling_interval, sampling_kind, bytes, .. } = side;
+    let (mut pairs, mut prefixes) = (Vec::new(), Vec::new());
+    let pair = PairRow {
+        time,
+        exporter,
+        observation,
+        sampling_interval,
+        sampling_kind,
+        bytes,
+        ..PairRow::default()
+    };
+    PairRow { in_if: 1, out_if: 2, src_as: 174, ..pair }.put_row(&mut pairs);
+    let prefix = PrefixRow {
+        time,
+        exporter,
+        observation,
+        sampling_interval,
+        sampling_kind,
+        bytes,
+        ..PrefixRow::default()
+    };
+    PrefixRow { if_index: 1, direction: Direction::In, asn: 174, ..prefix }.put_row(&mut prefixes);
+    put(store, "pairs_1h", pairs).await;
+    put(store, "prefixes_1h", prefixes).await;
     i64::from(hour)
 }
 
@@ -106,6 +130,7 @@ fn what_can_be_asked_for_is_told_and_can_be_asked_for(api: &Served, hour: i64) {
         let value = match (&field["words"][0], field["name"].as_str().unwrap()) {
             (Json::String(word), _) => word.clone(),
             (_, "exporter_address") => "192.0.2.1".to_owned(),
+            (_, "country") => "DE".to_owned(),
             _ => "1".to_owned(),
         };
         let filter = format!("{} = {value}", field["name"].as_str().unwrap());
