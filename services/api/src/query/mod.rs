@@ -19,7 +19,7 @@ pub mod request;
 pub(crate) mod sql;
 
 pub use ask::{AskError, ask};
-pub(crate) use ask::{ROUGH, changes, rows};
+pub(crate) use ask::{ROUGH, changes, names, rows};
 
 use field::Dimension;
 use interval::Slots;
