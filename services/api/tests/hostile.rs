@@ -50,7 +50,7 @@ async fn named(store: &mut Store, names: &[String], inventory: &dyn Inventory) -
     let (mut sides, mut ases, mut records) = (Vec::new(), Vec::new(), Vec::new());
     for (n, name) in names.iter().enumerate() {
         let asn = AS + n as u32;
-        engine::side(exporter(n), hour, asn, 1, Direction::In, 100 + n as u64).put_row(&mut sides);
+        sides.push(engine::side(exporter(n), hour, asn, 1, Direction::In, 100 + n as u64));
         AsRow { asn, name, version: 1, ..AsRow::default() }.put_row(&mut ases);
         let called = [
             Record::Exporter { name: name.clone() },
@@ -68,7 +68,7 @@ async fn named(store: &mut Store, names: &[String], inventory: &dyn Inventory) -
         ];
         records.extend(called.map(|record| (exporter(n), record)));
     }
-    engine::put(store, "links_1h", sides).await;
+    engine::put_sides(store, &sides).await;
     engine::put(store, "asns", ases).await;
     inventory.write(&records, now.as_nanos() as u64).unwrap();
     hour
