@@ -17,7 +17,7 @@ weir-sink: weir-schemas weir-bus weir-store weir-runtime
 weir-web:
 weir-api: weir-schemas weir-filter weir-bus weir-store weir-runtime weir-web
 weir: weir-schemas weir-api weir-filter weir-capture weir-wire weir-bus weir-store weir-runtime weir-ingest weir-decoder weir-sink
-weir-stack: weir-bus
+weir-stack: weir-schemas weir-bus
 weir-loadtest: weir-schemas weir-stack weir-bus weir-store weir-runtime weir-capture
 '
 cargo metadata --format-version 1 --no-deps --locked | python3 -c '

@@ -5,6 +5,7 @@
 //! with a question is answered in words with its place, never with a status of the server's own fault.
 
 mod asked;
+mod asns;
 mod body;
 mod candidates;
 mod config;

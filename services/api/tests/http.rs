@@ -61,37 +61,28 @@ async fn sides(store: &mut Store) -> i64 {
         ..LinkRow::default()
     };
     put_sides(store, &[side, LinkRow { asn: 3320, bytes: 500, q: 250_000, ..side }]).await;
-    let LinkRow {
-        time, exporter, observation, sampling_interval, sampling_kind, bytes, packets, flows, ..
-    } = side;
+    let LinkRow { time, exporter, observation, sampling_interval, sampling_kind, bytes, .. } = side;
     let (mut pairs, mut prefixes) = (Vec::new(), Vec::new());
-    PairRow {
+    let pair = PairRow {
         time,
         exporter,
-        in_if: 1,
         observation,
         sampling_interval,
         sampling_kind,
         bytes,
-        packets,
-        flows,
         ..PairRow::default()
-    }
-    .put_row(&mut pairs);
-    let direction = Direction::In;
-    PrefixRow {
+    };
+    PairRow { in_if: 1, out_if: 2, src_as: 174, ..pair }.put_row(&mut pairs);
+    let prefix = PrefixRow {
         time,
         exporter,
-        direction,
         observation,
         sampling_interval,
         sampling_kind,
         bytes,
-        packets,
-        flows,
         ..PrefixRow::default()
-    }
-    .put_row(&mut prefixes);
+    };
+    PrefixRow { if_index: 1, direction: Direction::In, asn: 174, ..prefix }.put_row(&mut prefixes);
     put(store, "pairs_1h", pairs).await;
     put(store, "prefixes_1h", prefixes).await;
     i64::from(hour)

@@ -312,8 +312,10 @@ mod tests {
         );
     }
 
-    /// What rows are sorted by, in the words of their tables.
-    fn places(table: &Rows, rows: &[u8]) -> Vec<(u32, u32, (Ip, u8), (Ip, u32), [u32; 4], u32)> {
+    /// What a row is sorted by, in the words of its table.
+    type Place = (u32, u32, (Ip, u8), (Ip, u32), [u32; 4], u32);
+
+    fn places(table: &Rows, rows: &[u8]) -> Vec<Place> {
         let mut input = RowReader::new(rows);
         let mut places = Vec::new();
         while !input.is_empty() {

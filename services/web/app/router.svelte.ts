@@ -21,14 +21,3 @@ class Route {
 }
 
 export const route = new Route();
-
-/** Follows links to pages without loading the document again; all other links and clicks are the browser's. */
-export function follow(event: MouseEvent): void {
-  const plain = event.button === 0 && !event.metaKey && !event.ctrlKey && !event.shiftKey && !event.altKey;
-  const link = event.target instanceof Element ? event.target.closest('a') : null;
-  if (!plain || event.defaultPrevented || !link || link.target || link.hasAttribute('download')) return;
-  if (link.origin !== location.origin || link.hash || link.pathname.startsWith('/api/')) return;
-  event.preventDefault();
-  route.go(link.pathname + link.search);
-  scrollTo(0, 0);
-}

@@ -2,7 +2,7 @@
 import { AxeBuilder } from '@axe-core/playwright';
 import { expect, settled, test } from './page';
 
-const PAGES = ['/?last=1h', '/as/15169?last=1h', '/peer', '/links', '/exporters', '/nowhere'];
+const PAGES = ['/?last=1h', '/as/15169?last=1h', '/between?last=1h', '/peer', '/links', '/exporters', '/nowhere'];
 
 for (const colorScheme of ['light', 'dark'] as const) {
   test.describe(colorScheme, () => {

@@ -28,7 +28,7 @@ test.beforeEach(({ page }) => {
   });
 });
 
-for (const path of ['/?last=1h', '/?last=1h&by=neighbour', '/as/15169?last=1h', '/peer', '/links', '/exporters']) {
+for (const path of ['/?last=1h', '/?last=1h&by=neighbour', '/as/15169?last=1h', '/between?last=1h', '/peer', '/links', '/exporters']) {
   test(`names are text at ${path}`, async ({ page }) => {
     test.slow();
     let at = 0;
@@ -44,7 +44,7 @@ for (const path of ['/?last=1h', '/?last=1h&by=neighbour', '/as/15169?last=1h', 
       const response = await route.fetch();
       await route.fulfill({ response, json: named(await response.json(), next) });
     };
-    for (const asked of ['query', 'links', 'candidates*', 'exporters']) await page.route(`**/api/v1/${asked}`, answer);
+    for (const asked of ['query', 'asns/*', 'links', 'candidates*', 'exporters']) await page.route(`**/api/v1/${asked}`, answer);
     await page.goto(path);
     await settled(page);
     await harmless(page);

@@ -88,7 +88,7 @@ pub async fn ask(store: &Store, question: &Question) -> Result<Answer> {
     let by_as = question.by.contains(&Dimension::As);
     let found = Found { store, query: &query, top: &top, by_as };
     let (names, sums, series, peaks, previous) = tokio::try_join!(
-        names(store, &question.by, &top),
+        names(store, ases(&question.by, &top)),
         found.sums(window, many),
         found.series(detail),
         found.peaks(detail),
@@ -139,11 +139,14 @@ struct Named {
     name: String,
 }
 
-/// Names of the ASes that rows are by.
-async fn names(store: &Store, by: &[Dimension], top: &[Top]) -> Result<BTreeMap<u32, String>> {
+/// ASes that rows are by.
+fn ases(by: &[Dimension], top: &[Top]) -> BTreeSet<u32> {
     let keys = top.iter().flat_map(|row| by.iter().zip(&row.keys));
-    let ases: BTreeSet<u32> =
-        keys.filter(|(by, _)| by.is_as()).filter_map(|(_, key)| key.parse().ok()).collect();
+    keys.filter(|(by, _)| by.is_as()).filter_map(|(_, key)| key.parse().ok()).collect()
+}
+
+/// Names of ASes, of those that have one.
+pub(crate) async fn names(store: &Store, ases: BTreeSet<u32>) -> Result<BTreeMap<u32, String>> {
     if ases.is_empty() {
         return Ok(BTreeMap::new());
     }

@@ -20,7 +20,7 @@ pub(crate) mod sql;
 mod taken;
 
 pub use ask::{AskError, ask};
-pub(crate) use ask::{ROUGH, changes, rows};
+pub(crate) use ask::{ROUGH, changes, names, rows};
 
 use field::Dimension;
 use interval::Slots;

@@ -1,5 +1,6 @@
 //! The tree of paths. Each file is a path.
 
+mod asns;
 mod candidates;
 mod columns;
 mod exporters;
@@ -53,6 +54,7 @@ pub fn tree() -> (Router<Api>, utoipa::openapi::OpenApi) {
         .routes(routes!(columns::get))
         .routes(routes!(exporters::get))
         .routes(routes!(candidates::get))
+        .routes(routes!(asns::get))
         .routes(routes!(links::get))
         .routes(routes!(links::put, links::delete));
     let (router, document) =

@@ -3,7 +3,7 @@ import createClient from 'openapi-fetch';
 import type { Document } from '../reference/document';
 import type { paths } from './schema';
 import { authorization } from './token';
-import type { Answer, Candidates, CandidatesAsked, Exporters, Links, Problem, Request, Said } from './types';
+import type { Answer, Asn, Candidates, CandidatesAsked, Exporters, Links, Problem, Request, Said } from './types';
 
 const client = createClient<paths>({ baseUrl: location.origin });
 client.use({
@@ -71,6 +71,10 @@ export function classify(id: string, body: Said): Promise<Outcome<{ known: boole
 
 export function takeBack(id: string): Promise<Outcome<{ known: boolean }>> {
   return outcome(client.DELETE('/api/v1/links/{id}', { params: { path: { id } }, parseAs: 'text' }), known, throughout);
+}
+
+export function asn(number: number, signal: AbortSignal): Promise<Outcome<Asn>> {
+  return outcome(client.GET('/api/v1/asns/{asn}', { params: { path: { asn: number } }, signal }), having<Asn>('links'), signal);
 }
 
 export function candidates(query: CandidatesAsked, signal: AbortSignal): Promise<Outcome<Candidates>> {

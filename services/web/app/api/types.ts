@@ -14,6 +14,7 @@ export type Link = Schemas['Link'];
 export type Member = Schemas['Member'];
 export type Unclassified = Schemas['Unclassified'];
 export type Said = Schemas['Said'];
+export type Asn = Schemas['Asn'];
 export type Candidates = Schemas['Candidates'];
 export type Candidate = Schemas['Candidate'];
 export type CandidatesAsked = NonNullable<operations['candidates']['parameters']['query']>;

@@ -11,7 +11,7 @@ const of = (id: string) => {
 
 test('all that can be asked is listed with what it takes and answers', () => {
   expect(all.map((one) => `${one.method} ${one.path}`).sort()).toEqual([
-    'DELETE /api/v1/links/{id}', 'GET /api/v1/candidates', 'GET /api/v1/columns', 'GET /api/v1/exporters', 'GET /api/v1/links', 'POST /api/v1/query', 'PUT /api/v1/links/{id}',
+    'DELETE /api/v1/links/{id}', 'GET /api/v1/asns/{asn}', 'GET /api/v1/candidates', 'GET /api/v1/columns', 'GET /api/v1/exporters', 'GET /api/v1/links', 'POST /api/v1/query', 'PUT /api/v1/links/{id}',
   ]);
   for (const one of all) expect(one.title).not.toBe('');
   const query = of('query');

@@ -68,14 +68,43 @@ export function split(state: State, asn: string, answer: Answer): Request {
   return { ...boundsOf(answer), ...common(state, [`${state.by} = ${asn}`]), by: ['link'], top: 20 };
 }
 
-/** All there is of one AS, by link or by family. */
-export function ofOne(state: State, asn: string, by: 'link' | 'family'): Request {
-  return { ...main({ ...state, connectivity: [], provider: null, exporter: null, filter: `${state.by} = ${asn}`, top: 50 }), by: [by] };
+/** All of one AS, whatever else the page could choose. */
+function alone(state: State, asn: string): State {
+  return { ...state, connectivity: [], provider: null, exporter: null, filter: `${state.by} = ${asn}` };
 }
 
-/** An AS by its name. */
-export function whoIs(state: State, asn: string): Request {
-  return { ...bounds(state), by: [state.by], filter: `${state.by} = ${asn}`, top: 1, scope: 'all' };
+/** All there is of one AS, by link or by family. */
+export function ofOne(state: State, asn: string, by: 'link' | 'family'): Request {
+  return { ...main({ ...alone(state, asn), top: 50 }), by: [by] };
+}
+
+/** Seconds of the slots that what is told of ends of flows is kept in. */
+export const KEPT = { prefix: 3600, country: 300, other_as: 300 } as const;
+export type End = keyof typeof KEPT;
+
+/** A time whose ends lie on borders of slots: outwards, so that all that is shown is in it. The last so much time the API moves itself. */
+export function outwards(state: State, slot: number): Bounds {
+  if ('last' in state.range) return bounds(state);
+  const { from, to } = state.range;
+  return { from: iso(Math.floor(from / slot) * slot), to: iso(Math.ceil(to / slot) * slot) };
+}
+
+/** What an origin AS's flows have at their ends. */
+export function endsOf(state: State, asn: string, by: End): Request {
+  return { ...outwards(state, KEPT[by]), ...common(alone({ ...state, by: 'as' }, asn)), by: [by], top: 10, other: true };
+}
+
+/** Paths from AS to AS that are told one by one. */
+const PATHS = 200;
+
+/** From which AS to which, and by which link. */
+export function pairs(state: State): Request {
+  return { ...outwards(state, KEPT.other_as), ...common(state), by: ['as', 'link', 'other_as'], top: PATHS, other: true };
+}
+
+/** The same for a spreadsheet, of the time that is shown. */
+export function pairsSheet(state: State, answer: Answer): Request {
+  return { ...boundsOf(answer), ...common(state), by: ['as', 'link', 'other_as'], top: PATHS, other: true };
 }
 
 /** What can be chosen: whatever had traffic in the time that is shown. */
