@@ -203,7 +203,6 @@ CREATE TABLE IF NOT EXISTS interfaces_5m{on_cluster}
     direction Enum8('unknown' = 0, 'in' = 1, 'out' = 2) COMMENT 'Side: in by the input interface, out by the output interface.' CODEC(ZSTD(1)),
     observation Enum8('unknown' = 0, 'ingress' = 1, 'egress' = 2) COMMENT 'Where the packets were observed.' CODEC(ZSTD(1)),
     family UInt8 COMMENT 'Address family: 4, 6, or 0 where it is not IP.' CODEC(ZSTD(1)),
-    neighbour_as UInt32 COMMENT 'Neighbour AS on that side; 0: unknown.' CODEC(ZSTD(1)),
     sampling_interval UInt64 COMMENT 'Thousandths of the sampling interval N; 0: unknown.' CODEC(ZSTD(1)),
     sampling_kind Enum8('unknown' = 0, 'packet' = 1, 'flow' = 2) COMMENT 'Kind of sampling that the interval describes.' CODEC(ZSTD(1)),
     bytes Int64 COMMENT 'Bytes of layer 3, unscaled.' CODEC(ZSTD(1)),
@@ -217,7 +216,7 @@ CREATE TABLE IF NOT EXISTS interfaces_5m{on_cluster}
 )
 ENGINE = {summing}((bytes, bytes_l2, bytes_l2_estimated, packets, flows, q, q_l2, q_packets))
 PARTITION BY toYYYYMM(time)
-ORDER BY (time, exporter, if_index, direction, observation, family, neighbour_as, sampling_interval, sampling_kind)
+ORDER BY (time, exporter, if_index, direction, observation, family, sampling_interval, sampling_kind)
 TTL time + toIntervalDay(400)
 SETTINGS non_replicated_deduplication_window = 10000, replicated_deduplication_window = 10000, replicated_deduplication_window_seconds = 604800, min_bytes_for_wide_part = 268435456, merge_selector_base = 30, ttl_only_drop_parts = 1, materialize_ttl_recalculate_only = 1;
 
