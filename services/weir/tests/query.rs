@@ -325,7 +325,7 @@ async fn what_is_left_out_is_named_once_a_flow(url: &str) {
     case.sides(&rows).await;
     let text = case.output("table", &["--scope", "all"]);
     for wanted in [
-        "of records observed on ingress, from links_1m, links_5m.",
+        "of records observed on ingress, from links_1m.",
         "5.4 kB as sampled are not in, because their sampling rate is not known: edge2 (5.0 kB), 192.0.2.3 (97.0 B), \
          192.0.2.4 (96.0 B) and 2 others.",
         "Not in is what was observed on egress, by edge2 (7.0 MB); ask with --observation egress.",
