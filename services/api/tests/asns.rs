@@ -4,12 +4,11 @@
 mod engine;
 mod served;
 
-use engine::{put, put_sides, side};
+use engine::{put, put_links, put_sides, side};
 use serde_json::json;
 use served::Served;
 use std::time::{SystemTime, UNIX_EPOCH};
-use weir_schemas::rollup::{AsRow, LinkMemberRow};
-use weir_schemas::value::Slot;
+use weir_schemas::rollup::AsRow;
 use weir_schemas::{Connectivity, Direction, Ip};
 use weir_store::Store;
 
@@ -32,26 +31,18 @@ async fn fill(store: &mut Store) {
     let rows =
         sides.map(|(asn, if_index, direction, packets)| side(EDGE, hour, asn, if_index, direction, packets));
     put_sides(store, &rows).await;
-    let (mut links, mut names) = (Vec::new(), Vec::new());
-    for (if_index, link, connectivity) in [
-        (1, "Transit A", Connectivity::Transit),
-        (2, "LAN", Connectivity::Ix),
-        (3, "Eyeballs", Connectivity::Customer),
-        (4, "to-core-2", Connectivity::Core),
-    ] {
-        let valid_to = Slot(u32::MAX);
-        LinkMemberRow {
-            exporter: EDGE,
-            if_index,
-            link,
-            connectivity,
-            valid_to,
-            version: 1,
-            ..LinkMemberRow::default()
-        }
-        .put_row(&mut links);
-    }
-    put(store, "links", links).await;
+    let mut names = Vec::new();
+    put_links(
+        store,
+        EDGE,
+        &[
+            (1, "Transit A", Connectivity::Transit),
+            (2, "LAN", Connectivity::Ix),
+            (3, "Eyeballs", Connectivity::Customer),
+            (4, "to-core-2", Connectivity::Core),
+        ],
+    )
+    .await;
     AsRow { asn: 3320, name: NAME, version: 1, ..AsRow::default() }.put_row(&mut names);
     put(store, "asns", names).await;
 }

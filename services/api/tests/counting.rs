@@ -3,7 +3,7 @@
 
 mod engine;
 
-use engine::{put, put_sides, side};
+use engine::{put_links, put_sides, side};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -11,8 +11,7 @@ use weir_api::query::field::Dimension;
 use weir_api::query::period::Kept;
 use weir_api::query::request::Request;
 use weir_api::query::{Answer, Counted, Scope, ask};
-use weir_schemas::rollup::{LinkMemberRow, LinkRow};
-use weir_schemas::value::Slot;
+use weir_schemas::rollup::LinkRow;
 use weir_schemas::{Connectivity, Direction, Ip, Observation};
 use weir_store::Store;
 
@@ -34,21 +33,7 @@ async fn filled(mut store: Store) -> (Store, u32) {
     // Both of the router's interfaces are sampled, so each packet is observed where it comes in and where it leaves.
     let again = flow.map(|side| LinkRow { observation: Observation::Egress, ..side });
     put_sides(&mut store, &[flow, again].concat()).await;
-    let mut links = Vec::new();
-    for (if_index, link, connectivity) in LINKS {
-        let valid_to = Slot(u32::MAX);
-        LinkMemberRow {
-            exporter: EDGE,
-            if_index,
-            link,
-            connectivity,
-            valid_to,
-            version: 1,
-            ..LinkMemberRow::default()
-        }
-        .put_row(&mut links);
-    }
-    put(&mut store, "links", links).await;
+    put_links(&mut store, EDGE, &LINKS).await;
     (store, hour)
 }
 

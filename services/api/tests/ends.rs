@@ -3,14 +3,14 @@
 
 mod engine;
 
-use engine::put;
+use engine::{put, put_links};
 use std::collections::BTreeMap;
 use std::time::{SystemTime, UNIX_EPOCH};
 use weir_api::query::field::Dimension;
 use weir_api::query::period::Kept;
 use weir_api::query::request::Request;
 use weir_api::query::{Answer, Scope, ask};
-use weir_schemas::rollup::{AsRow, LinkMemberRow, PairRow, PrefixRow};
+use weir_schemas::rollup::{AsRow, PairRow, PrefixRow};
 use weir_schemas::value::Slot;
 use weir_schemas::{Connectivity, Country, Direction, Ip, Observation, SamplingKind};
 use weir_store::Store;
@@ -80,25 +80,17 @@ async fn filled(store: &mut Store, hour: u32) {
         .put_row(&mut rows);
     }
     put(store, "prefixes_1h", rows).await;
-    let (mut links, mut names) = (Vec::new(), Vec::new());
-    for (if_index, link, connectivity) in [
-        (1, "Transit A", Connectivity::Transit),
-        (2, "LAN", Connectivity::Ix),
-        (3, "Eyeballs", Connectivity::Customer),
-    ] {
-        let valid_to = Slot(u32::MAX);
-        LinkMemberRow {
-            exporter: EDGE,
-            if_index,
-            link,
-            connectivity,
-            valid_to,
-            version: 1,
-            ..LinkMemberRow::default()
-        }
-        .put_row(&mut links);
-    }
-    put(store, "links", links).await;
+    let mut names = Vec::new();
+    put_links(
+        store,
+        EDGE,
+        &[
+            (1, "Transit A", Connectivity::Transit),
+            (2, "LAN", Connectivity::Ix),
+            (3, "Eyeballs", Connectivity::Customer),
+        ],
+    )
+    .await;
     AsRow { asn: 15_169, name: "Google", version: 1, ..AsRow::default() }.put_row(&mut names);
     put(store, "asns", names).await;
 }

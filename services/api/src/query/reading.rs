@@ -95,15 +95,20 @@ fn between((from, to): (u32, u32), runs: &[(u32, u32)]) -> Vec<(u32, u32)> {
     begins.zip(ends).filter(|(from, to)| from < to).collect()
 }
 
-/// Names of tables, each once, in the order in which they are read first.
-pub fn names(parts: &[Part]) -> Vec<&'static str> {
-    let mut names = Vec::new();
+/// Tables, each once, in the order in which they are read first.
+pub fn tables(parts: &[Part]) -> Vec<&'static Table> {
+    let mut tables: Vec<&'static Table> = Vec::new();
     for Part { table, .. } in parts {
-        if !names.contains(&table.name) {
-            names.push(table.name);
+        if tables.iter().all(|other| other.name != table.name) {
+            tables.push(table);
         }
     }
-    names
+    tables
+}
+
+/// Their names.
+pub fn names(parts: &[Part]) -> Vec<&'static str> {
+    tables(parts).into_iter().map(|table| table.name).collect()
 }
 
 #[cfg(test)]
@@ -117,12 +122,12 @@ mod tests {
     const NOW: u32 = 20_717 * DAY + 50_000 + 77;
     const MIDNIGHT: u32 = 20_717 * DAY;
 
-    fn tables() -> Tables {
+    fn all_tables() -> Tables {
         Tables::of(Kept::new(NOW, &BTreeMap::new()))
     }
 
     fn shown(from: u32, to: u32, need: Need, borders: &[u32], changes: &[u32]) -> Vec<(&'static str, u32)> {
-        let parts = tables().parts(Window { from, to }, need, borders, changes).unwrap();
+        let parts = all_tables().parts(Window { from, to }, need, borders, changes).unwrap();
         parts.into_iter().map(|part| (part.table.name, part.to - part.from)).collect()
     }
 
@@ -148,7 +153,7 @@ mod tests {
         let (from, to) = (MIDNIGHT - 7200 - 300, MIDNIGHT + 7200);
         assert_eq!(shown(from, to, Need::Pairs, &[], &[]), [("pairs_5m", 300), ("pairs_1h", 14_400)]);
         assert_eq!(shown(from + 300, to, Need::Prefixes, &[], &[]), [("prefixes_1h", 14_400)]);
-        assert!(tables().parts(Window { from, to }, Need::Prefixes, &[], &[]).is_none());
+        assert!(all_tables().parts(Window { from, to }, Need::Prefixes, &[], &[]).is_none());
     }
 
     #[test]
@@ -187,9 +192,11 @@ mod tests {
     #[test]
     fn what_no_table_has_any_more_is_nothing() {
         let then = MIDNIGHT - 1000 * DAY;
-        assert!(tables().parts(Window { from: then, to: then + 60 }, Need::Ases, &[], &[]).is_none());
+        assert!(all_tables().parts(Window { from: then, to: then + 60 }, Need::Ases, &[], &[]).is_none());
         assert!(
-            tables().parts(Window { from: then, to: then + 7200 }, Need::Ases, &[then + 300], &[]).is_none()
+            all_tables()
+                .parts(Window { from: then, to: then + 7200 }, Need::Ases, &[then + 300], &[])
+                .is_none()
         );
     }
 
@@ -208,7 +215,7 @@ mod tests {
             let mut changes: Vec<_> = changes.into_iter().chain(near.iter().map(|at| MIDNIGHT - at)).collect();
             changes.sort_unstable();
             changes.dedup();
-            if let Some(parts) = tables().parts(Window { from, to }, if by_interface { Need::Interfaces } else { Need::Ases }, &[], &changes) {
+            if let Some(parts) = all_tables().parts(Window { from, to }, if by_interface { Need::Interfaces } else { Need::Ases }, &[], &changes) {
                 let mut at = from;
                 for part in &parts {
                     let slot = part.table.slot;

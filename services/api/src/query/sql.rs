@@ -498,13 +498,7 @@ impl Body<'_> {
             let which = self.which;
             format!("SELECT {columns} FROM {sides} AS t WHERE ({within}) AND {which}{ases}{tested}{summed}")
         };
-        let mut tables: Vec<&Table> = Vec::new();
-        for Part { table, .. } in read.parts {
-            if tables.iter().all(|other| other.name != table.name) {
-                tables.push(table);
-            }
-        }
-        tables.into_iter().map(of_table).collect::<Vec<_>>().join(" UNION ALL ")
+        reading::tables(read.parts).into_iter().map(of_table).collect::<Vec<_>>().join(" UNION ALL ")
     }
 }
 

@@ -2,9 +2,9 @@
 #![allow(clippy::unwrap_used, dead_code)]
 
 use tokio_util::sync::CancellationToken;
-use weir_schemas::rollup::{LinkRow, tables};
+use weir_schemas::rollup::{LinkMemberRow, LinkRow, tables};
 use weir_schemas::value::Slot;
-use weir_schemas::{Direction, Ip, Observation, SamplingKind};
+use weir_schemas::{Connectivity, Direction, Ip, Observation, SamplingKind};
 use weir_stack::Home;
 use weir_stack::sides::rolled_up;
 use weir_store::engine::{Engine, EngineError, serve};
@@ -50,6 +50,25 @@ pub async fn put_sides(store: &mut Store, sides: &[LinkRow<'_>]) {
     for (table, rows) in rolled_up(sides) {
         store.insert(table, rows.into(), table.name).await.unwrap();
     }
+}
+
+/// Stores links of one interface each, as they always were.
+pub async fn put_links(store: &mut Store, exporter: Ip, links: &[(u32, &str, Connectivity)]) {
+    let (mut rows, valid_to) = (Vec::new(), Slot(u32::MAX));
+    for (if_index, link, connectivity) in links {
+        let (if_index, connectivity) = (*if_index, *connectivity);
+        LinkMemberRow {
+            exporter,
+            if_index,
+            link,
+            connectivity,
+            valid_to,
+            version: 1,
+            ..LinkMemberRow::default()
+        }
+        .put_row(&mut rows);
+    }
+    put(store, "links", rows).await;
 }
 
 /// A side of a flow: packets of 1000 bytes at 1 in 10, observed on ingress.
