@@ -7,7 +7,7 @@ use super::period::Window;
 use super::sql::{Statement, Value};
 use super::taken::{Taken, unclassified};
 use crate::links::members::members;
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 
 /// Interfaces that are named to ClickHouse, at most: it takes 128 KiB of a parameter.
 const NAMED: usize = 2500;
@@ -23,7 +23,7 @@ pub struct Changes {
 }
 
 /// Of which interfaces a condition on links is true at first.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Deserialize)]
 pub struct Interfaces {
     /// Whether it is of those that are on no link.
     unclassified: bool,
@@ -65,17 +65,12 @@ impl Changes {
         };
         let tests: Vec<_> = taken.links.iter().map(test).collect();
         // An array of nothing has no type that ClickHouse could give it.
-        let tests = match tests.as_slice() {
-            [] => {
-                "CAST([], 'Array(Tuple(unclassified Bool, others Array(Tuple(String, UInt32))))')".to_owned()
-            }
-            _ => format!(
-                "(SELECT CAST([{}], 'Array(Tuple(unclassified Bool, others Array(Tuple(String, UInt32))))') FROM ({}) AS l \
-                 WHERE l.valid_from <= toDateTime({{from:UInt32}}, 'UTC') AND l.valid_to > toDateTime({{from:UInt32}}, 'UTC'))",
-                tests.join(", "),
-                members(database)
-            ),
-        };
+        let all = format!(
+            "CAST([{}], 'Array(Tuple(unclassified Bool, others Array(Tuple(String, UInt32))))')",
+            tests.join(", ")
+        );
+        let tests =
+            if tests.is_empty() { all } else { format!("(SELECT {all} {})", members_at_first(database)) };
         let sql =
             format!("SELECT {{from:UInt32}} AS begin, {links} AS links, {rates} AS rates, {tests} AS tests");
         Statement::of(sql, [("from".to_owned(), Value::One(from.to_string()))]).all(&taken.parameters)
@@ -110,6 +105,14 @@ impl Changes {
         spans.dedup();
         spans
     }
+}
+
+/// Members of links, as `l`, as they are when a time begins.
+pub(super) fn members_at_first(database: &str) -> String {
+    format!(
+        "FROM ({}) AS l WHERE l.valid_from <= toDateTime({{from:UInt32}}, 'UTC') AND l.valid_to > toDateTime({{from:UInt32}}, 'UTC')",
+        members(database)
+    )
 }
 
 fn within<'a>(all: &'a [u32], window: &Window) -> &'a [u32] {

@@ -7,7 +7,7 @@
 //! is. So a join meets a row for each interface and AS, and not one for each of their slots. What a filter says of the columns of tables alone is
 //! tested where they are read.
 
-use super::changes::{Changes, late_rates};
+use super::changes::{Changes, late_rates, members_at_first};
 use super::field::{Dimension, EXPORTER, Need, column};
 use super::measures::{all, of_side, scaled};
 use super::period::{PEAK_SLOT, Window};
@@ -270,13 +270,8 @@ impl<'q> Query<'q> {
 
     /// A test of tables' rows: whether this is so of their link all the time.
     fn of_link(&self, test: &str) -> String {
-        let members = |test: &str| {
-            format!(
-                "(SELECT exporter, if_index FROM ({}) AS l WHERE l.valid_from <= toDateTime({{from:UInt32}}, 'UTC') \
-                 AND l.valid_to > toDateTime({{from:UInt32}}, 'UTC') AND {test})",
-                members(self.database)
-            )
-        };
+        let at_first = members_at_first(self.database);
+        let members = |test: &str| format!("(SELECT exporter, if_index {at_first} AND {test})");
         let interface = "(t.exporter, t.if_index)";
         let (those, all) = (members(test), members("1"));
         format!("({interface} IN {those} OR ({} AND {interface} NOT IN {all}))", unclassified(test))
