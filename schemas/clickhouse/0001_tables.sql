@@ -139,7 +139,7 @@ ENGINE = {summing}((bytes, bytes_l2, bytes_l2_estimated, packets, flows, q, q_l2
 PARTITION BY toYYYYMM(time)
 ORDER BY (toDate(time), asn, exporter, if_index, direction, observation, family, neighbour_as, sampling_interval, sampling_kind, time)
 TTL time + toIntervalDay(400)
-SETTINGS non_replicated_deduplication_window = 10000, replicated_deduplication_window = 10000, replicated_deduplication_window_seconds = 604800, min_bytes_for_wide_part = 268435456, merge_selector_base = 30, ttl_only_drop_parts = 1, materialize_ttl_recalculate_only = 1;
+SETTINGS non_replicated_deduplication_window = 10000, replicated_deduplication_window = 10000, replicated_deduplication_window_seconds = 604800, min_bytes_for_wide_part = 268435456, merge_selector_base = 30, index_granularity = 2048, min_compress_block_size = 16384, ttl_only_drop_parts = 1, materialize_ttl_recalculate_only = 1;
 
 CREATE TABLE IF NOT EXISTS links_1h{on_cluster}
 (
@@ -166,7 +166,7 @@ ENGINE = {summing}((bytes, bytes_l2, bytes_l2_estimated, packets, flows, q, q_l2
 PARTITION BY toYYYYMM(time)
 ORDER BY (toDate(time), asn, exporter, if_index, direction, observation, family, neighbour_as, sampling_interval, sampling_kind, time)
 TTL time + toIntervalDay(1830)
-SETTINGS non_replicated_deduplication_window = 10000, replicated_deduplication_window = 10000, replicated_deduplication_window_seconds = 604800, min_bytes_for_wide_part = 268435456, merge_selector_base = 30, ttl_only_drop_parts = 1, materialize_ttl_recalculate_only = 1;
+SETTINGS non_replicated_deduplication_window = 10000, replicated_deduplication_window = 10000, replicated_deduplication_window_seconds = 604800, min_bytes_for_wide_part = 268435456, merge_selector_base = 30, index_granularity = 2048, min_compress_block_size = 16384, ttl_only_drop_parts = 1, materialize_ttl_recalculate_only = 1;
 
 CREATE TABLE IF NOT EXISTS links_1d{on_cluster}
 (
@@ -193,7 +193,7 @@ ENGINE = {summing}((bytes, bytes_l2, bytes_l2_estimated, packets, flows, q, q_l2
 PARTITION BY toYYYYMM(time)
 ORDER BY (asn, exporter, if_index, direction, observation, family, neighbour_as, sampling_interval, sampling_kind, time)
 TTL time + toIntervalDay(1830)
-SETTINGS non_replicated_deduplication_window = 10000, replicated_deduplication_window = 10000, replicated_deduplication_window_seconds = 604800, min_bytes_for_wide_part = 268435456, merge_selector_base = 30, ttl_only_drop_parts = 1, materialize_ttl_recalculate_only = 1;
+SETTINGS non_replicated_deduplication_window = 10000, replicated_deduplication_window = 10000, replicated_deduplication_window_seconds = 604800, min_bytes_for_wide_part = 268435456, merge_selector_base = 30, index_granularity = 2048, min_compress_block_size = 16384, ttl_only_drop_parts = 1, materialize_ttl_recalculate_only = 1;
 
 CREATE TABLE IF NOT EXISTS interfaces_5m{on_cluster}
 (
@@ -306,7 +306,7 @@ ENGINE = {summing}((bytes, bytes_l2, bytes_l2_estimated, packets, flows, q, q_l2
 PARTITION BY toYYYYMM(time)
 ORDER BY (toDate(time), asn, prefix, prefix_len, exporter, if_index, direction, observation, family, sampling_interval, sampling_kind, time)
 TTL time + toIntervalDay(400)
-SETTINGS non_replicated_deduplication_window = 10000, replicated_deduplication_window = 10000, replicated_deduplication_window_seconds = 604800, min_bytes_for_wide_part = 268435456, merge_selector_base = 30, ttl_only_drop_parts = 1, materialize_ttl_recalculate_only = 1;
+SETTINGS non_replicated_deduplication_window = 10000, replicated_deduplication_window = 10000, replicated_deduplication_window_seconds = 604800, min_bytes_for_wide_part = 268435456, merge_selector_base = 30, index_granularity = 2048, min_compress_block_size = 16384, ttl_only_drop_parts = 1, materialize_ttl_recalculate_only = 1;
 
 CREATE TABLE IF NOT EXISTS exporters{on_cluster}
 (

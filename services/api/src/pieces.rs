@@ -2,7 +2,7 @@
 
 /// A wide sum as 64 bits: it stops at their ends.
 pub(crate) fn narrow(sum: &str) -> String {
-    format!("toUInt64(least(greatest({sum}, toInt256(0)), toInt256(18446744073709551615)))")
+    format!("toUInt64(least(greatest({sum}, toInt128(0)), toInt128(18446744073709551615)))")
 }
 
 /// An exporter's address, as people write it.

@@ -219,13 +219,15 @@ async fn links(case: &mut Case, all: &[(u32, Connectivity, u32)]) {
 async fn sums_beyond_64_bits_stop_there_and_are_still_ordered(url: &str) {
     let mut case = Case::new(url, "wide").await;
     let most = LinkRow { bytes: i64::MAX, packets: i64::MAX, flows: i64::MAX, ..case.side() };
+    // The largest rate that wire believes.
+    let rate = (1 << 32) * 1000;
     let rows = [
         // A sum that would be small if it wrapped at 64 bits.
         LinkRow { asn: 1, bytes: 1 << 60, sampling_interval: 16_000, ..most },
         LinkRow { asn: 2, ..most },
         LinkRow { asn: 2, direction: Direction::Out, ..most },
-        LinkRow { asn: 3, sampling_interval: u64::MAX, ..most },
-        LinkRow { asn: 3, sampling_interval: u64::MAX, direction: Direction::Out, ..most },
+        LinkRow { asn: 3, sampling_interval: rate, ..most },
+        LinkRow { asn: 3, sampling_interval: rate, direction: Direction::Out, ..most },
         LinkRow { asn: 4, ..case.side() },
     ];
     case.sides(&rows).await;

@@ -13,10 +13,11 @@ use weir_store::Store;
 /// Links on which one AS is met, at most.
 const LINKS: u32 = 20;
 
-/// A row and a provider: with bytes of the percentile the samples that it rests on.
+/// An AS and a provider: with bytes of the percentile the samples that it rests on.
 #[derive(Deserialize)]
 struct Without {
-    row: usize,
+    /// The AS.
+    row: u32,
     provider: String,
     bytes_in: u64,
     bytes_out: u64,
@@ -64,7 +65,7 @@ pub(crate) async fn ask(store: &Store, asked: Question) -> Result<Candidates, As
     let keys: Vec<_> = ases.iter().map(|asn| vec![asn.to_string()]).collect();
     let changes = changes(store, &question).await?;
     let query = Query::of(store.database(), &question, &changes);
-    let without = query.without(&window, all.slots / 20 + 1, all.slots, Of::Rows(&keys, &ases));
+    let without = query.without(&window, Of::Rows(&keys, &ases));
     all.tables.clone_from(&without.tables);
     let of_these = test("as", Compare::In, ases.iter().map(|asn| Value::Number(u64::from(*asn))).collect());
     let met = test("connectivity", Compare::In, vec![Value::Word("ix"), Value::Word("pni")]);
@@ -87,7 +88,7 @@ pub(crate) async fn ask(store: &Store, asked: Question) -> Result<Candidates, As
 
 /// Puts together what was said of each AS.
 fn candidates(rows: Vec<Row>, without: Vec<Without>, boundary: &Answer, met: Answer) -> Vec<Candidate> {
-    let mut transits: BTreeMap<usize, Vec<OverTransit>> = BTreeMap::new();
+    let mut transits: BTreeMap<u32, Vec<OverTransit>> = BTreeMap::new();
     for one in without {
         transits.entry(one.row).or_default().push(one.into());
     }
@@ -98,8 +99,8 @@ fn candidates(rows: Vec<Row>, without: Vec<Without>, boundary: &Answer, met: Ans
         let Ok([_, link, connectivity]) = <[String; 3]>::try_from(keys) else { continue };
         links.entry(asn).or_default().push(Met { link, connectivity, bytes_in, bytes_out });
     }
-    let candidate = |(n, row): (usize, Row)| {
-        let transits = transits.remove(&(n + 1)).unwrap_or_default();
+    let candidate = |row: Row| {
+        let transits = row.asn.and_then(|asn| transits.remove(&asn)).unwrap_or_default();
         Candidate {
             asn: row.asn.unwrap_or_default(),
             name: row.keys.into_iter().next().unwrap_or_default(),
@@ -116,7 +117,7 @@ fn candidates(rows: Vec<Row>, without: Vec<Without>, boundary: &Answer, met: Ans
             previous: row.previous,
         }
     };
-    let mut all: Vec<_> = rows.into_iter().enumerate().map(candidate).collect();
+    let mut all: Vec<_> = rows.into_iter().map(candidate).collect();
     all.sort_by_key(|one| std::cmp::Reverse((one.saved, one.bytes_in.saturating_add(one.bytes_out))));
     all
 }
@@ -144,7 +145,7 @@ impl From<Without> for OverTransit {
 mod tests {
     use super::*;
 
-    fn without(row: usize, p95_in: u64, p95_out: u64, left_p95_in: u64, left_p95_out: u64) -> Without {
+    fn without(row: u32, p95_in: u64, p95_out: u64, left_p95_in: u64, left_p95_out: u64) -> Without {
         let (provider, samples) = (format!("t{p95_in}"), 500);
         let (p95_in, p95_out) = ((p95_in, samples), (p95_out, samples));
         Without { row, provider, bytes_in: 1, bytes_out: 1, p95_in, p95_out, left_p95_in, left_p95_out }

@@ -99,7 +99,7 @@ pub async fn unclassified(store: &Store, now: u32) -> Result<Vec<Unclassified>, 
     let database = store.database();
     let (select, joins) = named(database);
     let bytes = |side| {
-        let scaled = "toInt256(bytes) * toInt256(sampling_interval)";
+        let scaled = "toInt128(bytes) * toInt128(sampling_interval)";
         let sum = narrow(&format!("intDiv(sumIf({scaled}, direction = '{side}'), 1000)"));
         format!("{sum} AS bytes_{side}")
     };

@@ -5,9 +5,11 @@
 
 use super::changes::Changes;
 use super::field::Dimension;
-use super::measures::Sums;
+use super::interval::Slots;
+use super::measures::{Part, Side, Sums, narrowed, whole};
 use super::period::{PEAK_SLOT, Window};
 use super::request::MOST_DETAILED;
+use super::slots::{InSlots, Told, count};
 use super::sql::{Of, Query, Statement, Value};
 use super::taken::Taken;
 use super::{
@@ -28,9 +30,6 @@ pub enum AskError {
     /// ClickHouse does not answer, or refuses.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// A sum over everything is one row, always.
-    #[error("ClickHouse answered without a total")]
-    NoTotal,
 }
 
 type Result<T> = std::result::Result<T, AskError>;
@@ -40,32 +39,24 @@ type Result<T> = std::result::Result<T, AskError>;
 struct Top {
     keys: Vec<String>,
     asn: u32,
-    /// Where they were asked for at once.
-    #[serde(flatten)]
-    sums: Option<Sums>,
+    /// Where its sums were asked for at once.
+    said: Option<Vec<Part>>,
 }
 
-/// What is asked about a row, which is named by its place from 1 on.
+/// What is asked about a row, which is named as the query says.
 #[derive(Deserialize)]
 struct About<T> {
     row: u64,
-    #[serde(flatten)]
-    said: T,
+    said: Vec<T>,
 }
 
-/// Slot, bytes in, bytes out.
+/// Bytes of an exporter and where they were observed, in thousandths those that are scaled.
 #[derive(Deserialize)]
-struct InSlots {
-    slots: Vec<(u32, u64, u64)>,
-}
-
-/// Bytes of slots, and the samples that they rest on.
-#[derive(Default, Deserialize)]
-struct Largest {
-    max_in: (u64, u64),
-    max_out: (u64, u64),
-    p95_in: (u64, u64),
-    p95_out: (u64, u64),
+struct Observed {
+    exporter: String,
+    observation: String,
+    bytes: i128,
+    bytes_unknown_rate: i128,
 }
 
 /// Asks ClickHouse.
@@ -81,18 +72,17 @@ pub async fn ask(store: &Store, question: &Question) -> Result<Answer> {
     let tables = of_top.tables.clone();
     let (top, total, observed) = tokio::try_join!(
         rows::<Top>(store, of_top),
-        rows::<About<Sums>>(store, query.sums(window, Of::Total)),
-        rows::<NotIn>(store, query.by_observation(window)),
+        total::<Part>(store, query.sums(window, Of::Total)),
+        rows::<Observed>(store, query.by_observation(window)),
     )?;
-    let total = total.into_iter().next().ok_or(AskError::NoTotal)?.said;
+    let total = Sums::of(&total);
     let by_as = question.by.contains(&Dimension::As);
-    let found = Found { store, query: &query, top: &top, by_as };
-    let (names, sums, series, peaks, previous) = tokio::try_join!(
+    let again = Again { store, query: &query, top: &top, by_as };
+    let (names, sums, slots, previous) = tokio::try_join!(
         names(store, ases(&question.by, &top)),
-        found.sums(window, many),
-        found.series(detail),
-        found.peaks(detail),
-        found.previous(detail)
+        again.sums(window, many),
+        again.slots(detail),
+        again.previous(detail)
     )?;
     let (unknown_rate, other_observation) = not_in(observed, question.observation);
     let mut answer = Answer {
@@ -120,9 +110,10 @@ pub async fn ask(store: &Store, question: &Question) -> Result<Answer> {
         unknown_rate,
         other_observation,
     };
-    series.into_iter().for_each(|series| series.put(&mut answer));
-    peaks.into_iter().for_each(|peaks| peaks.put(&mut answer));
-    previous.into_iter().for_each(|previous| previous.put(&mut answer));
+    slots.into_iter().for_each(|slots| slots.put(detail, &mut answer));
+    for (window, previous) in detail.previous.iter().zip(previous) {
+        previous.put(window, &mut answer);
+    }
     Ok(answer)
 }
 
@@ -157,13 +148,24 @@ pub(crate) async fn names(store: &Store, ases: BTreeSet<u32>) -> Result<BTreeMap
     Ok(named.into_iter().map(|Named { asn, name }| (asn, name)).collect())
 }
 
-/// Bytes of unknown rate among the records that count, and bytes of the records that don't because of where they were observed.
-fn not_in(observed: Vec<NotIn>, counted: Counted) -> (Vec<NotIn>, Vec<NotIn>) {
-    let (counting, other): (Vec<_>, Vec<_>) =
-        observed.into_iter().partition(|one| one.observation == counted.word());
-    let mut unknown: Vec<_> = counting.into_iter().filter(|one| one.bytes_unknown_rate > 0).collect();
-    unknown.iter_mut().for_each(|one| one.bytes = 0);
-    unknown.sort_by_key(|one| std::cmp::Reverse(one.bytes_unknown_rate));
+/// Bytes of unknown rate among the records that count, and bytes of the records that don't because of where they were observed; most first.
+fn not_in(observed: Vec<Observed>, counted: Counted) -> (Vec<NotIn>, Vec<NotIn>) {
+    let (mut unknown, mut other) = (Vec::new(), Vec::new());
+    for Observed { exporter, observation, bytes, bytes_unknown_rate } in observed {
+        let counts = observation == counted.word();
+        let (bytes, bytes_unknown_rate) = (whole(bytes), narrowed(bytes_unknown_rate));
+        if counts && bytes_unknown_rate > 0 {
+            unknown.push(NotIn { exporter, observation, bytes: 0, bytes_unknown_rate });
+        } else if !counts && (bytes > 0 || bytes_unknown_rate > 0) {
+            other.push(NotIn { exporter, observation, bytes, bytes_unknown_rate });
+        }
+    }
+    for all in [&mut unknown, &mut other] {
+        all.sort_by(|a, b| {
+            let by = |of: &NotIn| (std::cmp::Reverse((of.bytes, of.bytes_unknown_rate)), of.exporter.clone());
+            by(a).cmp(&by(b))
+        });
+    }
     (unknown, other)
 }
 
@@ -174,156 +176,112 @@ pub(crate) async fn rows<T: DeserializeOwned>(store: &Store, statement: Statemen
     Ok(store.query_bound(&sql, &parameters).await?)
 }
 
+/// What is said about all that a question covers; where nothing is found, nothing.
+async fn total<T: DeserializeOwned>(store: &Store, statement: Statement) -> Result<Vec<T>> {
+    let said = rows::<About<T>>(store, statement).await?;
+    Ok(said.into_iter().next().map(|one| one.said).unwrap_or_default())
+}
+
 /// Rows that are asked about again.
-struct Found<'a> {
+struct Again<'a> {
     store: &'a Store,
     query: &'a Query<'a>,
     top: &'a [Top],
     by_as: bool,
 }
 
-impl Found<'_> {
+/// What is said about the total and about rows.
+struct Said<T> {
+    /// Tables that rows' were read from.
+    tables: Vec<&'static str>,
+    total: Vec<T>,
+    rows: Vec<Vec<T>>,
+}
+
+impl Again<'_> {
     /// What is said about the total, and about each row.
-    async fn about<T: DeserializeOwned>(
-        &self,
-        statement: impl Fn(Of<'_>) -> Statement,
-    ) -> Result<Said<Option<T>>> {
-        let of_total = rows::<About<T>>(self.store, statement(Of::Total));
+    async fn about<T: DeserializeOwned>(&self, statement: impl Fn(Of<'_>) -> Statement) -> Result<Said<T>> {
+        let of_total = total(self.store, statement(Of::Total));
         let (total, each) = tokio::try_join!(of_total, self.each(&statement))?;
-        Ok(Said { total: total.into_iter().next().map(|one| one.said), ..each })
+        Ok(Said { total, ..each })
     }
 
     /// What is said about each row; of what nothing is said, nothing was found.
-    async fn each<T: DeserializeOwned>(
-        &self,
-        statement: impl Fn(Of<'_>) -> Statement,
-    ) -> Result<Said<Option<T>>> {
+    async fn each<T: DeserializeOwned>(&self, statement: impl Fn(Of<'_>) -> Statement) -> Result<Said<T>> {
         let keys: Vec<_> = self.top.iter().map(|row| row.keys.clone()).collect();
         let ases: Vec<_> = self.top.iter().filter(|_| self.by_as).map(|row| row.asn).collect();
         let of_rows = statement(Of::Rows(&keys, &ases));
         let tables = of_rows.tables.clone();
         let said = if keys.is_empty() { Vec::new() } else { rows::<About<T>>(self.store, of_rows).await? };
-        let mut placed: Vec<Option<T>> = self.top.iter().map(|_| None).collect();
+        let mut placed: Vec<Vec<T>> = self.top.iter().map(|_| Vec::new()).collect();
         for About { row, said } in said {
-            let place = usize::try_from(row).ok().and_then(|row| placed.get_mut(row.checked_sub(1)?));
-            if let Some(place) = place {
-                *place = Some(said);
+            let place = if self.query.named_by_as() {
+                ases.iter().position(|asn| u64::from(*asn) == row)
+            } else {
+                usize::try_from(row).ok().and_then(|row| row.checked_sub(1))
+            };
+            if let Some(place) = place.and_then(|place| placed.get_mut(place)) {
+                *place = said;
             }
         }
-        Ok(Said { tables, total: None, rows: placed })
+        Ok(Said { tables, total: Vec::new(), rows: placed })
     }
 
     /// The sums of each row. What was taken back since it was found has none any more.
     async fn sums(&self, window: &Window, are_there: bool) -> Result<Vec<Sums>> {
         if are_there {
-            return Ok(self.top.iter().map(|row| row.sums.clone().unwrap_or_default()).collect());
+            return Ok(self
+                .top
+                .iter()
+                .map(|row| Sums::of(row.said.as_deref().unwrap_or_default()))
+                .collect());
         }
         let said = self.each(|of| self.query.sums(window, of)).await?;
-        Ok(said.rows.into_iter().map(Option::unwrap_or_default).collect())
+        Ok(said.rows.iter().map(|parts| Sums::of(parts)).collect())
     }
 
-    async fn series(&self, detail: &Detail) -> Result<Option<OverTime>> {
-        let Some(slots) = &detail.series else { return Ok(None) };
-        let said = self.about(|of| self.query.series(&slots.window, &slots.starts, of)).await?;
-        let of =
-            |found: Option<InSlots>| in_slots(&slots.starts, found.map_or_else(Vec::new, |one| one.slots));
-        let tables = said.tables.clone();
-        let answered = Series { interval: slots.interval, starts: slots.starts.clone(), tables };
-        Ok(Some(OverTime { answered, said: said.map(of) }))
+    async fn slots(&self, detail: &Detail) -> Result<Option<Said<Told>>> {
+        let Some(asked) = InSlots::of(detail) else { return Ok(None) };
+        Ok(Some(self.about(|of| self.query.slots(&asked, of)).await?))
     }
 
-    async fn peaks(&self, detail: &Detail) -> Result<Option<Largests>> {
-        let Some(window) = &detail.peaks else { return Ok(None) };
-        let slots = (window.to - window.from) / PEAK_SLOT;
-        // Of n slots the n/20 largest are dropped, and the next is the 95th.
-        let said = self.about(|of| self.query.peaks(window, slots / 20 + 1, of)).await?;
-        let answered = PeakSlots { interval: PEAK_SLOT, slots, tables: said.tables.clone() };
-        Ok(Some(Largests { answered, said: said.map(Option::unwrap_or_default) }))
-    }
-
-    async fn previous(&self, detail: &Detail) -> Result<Option<Earlier>> {
+    async fn previous(&self, detail: &Detail) -> Result<Option<Said<Part>>> {
         let Some(window) = &detail.previous else { return Ok(None) };
-        let said = self.about(|of| self.query.sums(window, of)).await?;
-        let answered = Before { from: window.from, to: window.to, tables: said.tables.clone() };
-        Ok(Some(Earlier { answered, said: said.map(Option::unwrap_or_default) }))
+        Ok(Some(self.about(|of| self.query.sums(window, of)).await?))
     }
 }
 
-/// What is said about the total and about rows.
-struct Said<T> {
-    /// Tables that rows' were read from.
-    tables: Vec<&'static str>,
-    total: T,
-    rows: Vec<T>,
-}
-
-impl<T> Said<Option<T>> {
-    fn map<R>(self, of: impl Fn(Option<T>) -> R) -> Said<R> {
-        Said { tables: self.tables, total: of(self.total), rows: self.rows.into_iter().map(of).collect() }
-    }
-}
-
-struct OverTime {
-    answered: Series,
-    said: Said<Bytes>,
-}
-
-impl OverTime {
-    fn put(self, answer: &mut Answer) {
-        if let Some(other) = &mut answer.other {
-            other.series = Some(rest(&self.said.total, &self.said.rows));
+impl Said<Told> {
+    fn put(self, detail: &Detail, answer: &mut Answer) {
+        let Self { tables, total, rows } = self;
+        if let Some(Slots { interval, starts, .. }) = &detail.series {
+            let total = in_slots(starts, &total);
+            let rows: Vec<_> = rows.iter().map(|told| in_slots(starts, told)).collect();
+            if let Some(other) = &mut answer.other {
+                other.series = Some(rest(&total, &rows));
+            }
+            answer.total.series = Some(total);
+            for (row, bytes) in answer.rows.iter_mut().zip(rows) {
+                row.series = Some(bytes);
+            }
+            answer.series =
+                Some(Series { interval: *interval, starts: starts.clone(), tables: tables.clone() });
         }
-        answer.total.series = Some(self.said.total);
-        for (row, bytes) in answer.rows.iter_mut().zip(self.said.rows) {
-            row.series = Some(bytes);
-        }
-        answer.series = Some(self.answered);
-    }
-}
-
-struct Largests {
-    answered: PeakSlots,
-    said: Said<Largest>,
-}
-
-impl Largests {
-    /// What is not in the rows has no peaks of its own: the rows' are of different slots.
-    fn put(self, answer: &mut Answer) {
-        answer.total.peaks = Some(self.said.total.peaks(&answer.total));
-        for (row, largest) in answer.rows.iter_mut().zip(self.said.rows) {
-            row.peaks = Some(largest.peaks(row));
-        }
-        answer.peaks = Some(self.answered);
-    }
-}
-
-impl Largest {
-    fn peaks(&self, row: &Row) -> Peaks {
-        // What is exact is never rough, however little it is.
-        let (sampled_in, sampled_out) =
-            (row.high_in > row.bytes_in as f64, row.high_out > row.bytes_out as f64);
-        let rough = |sampled: bool, samples: u64| sampled && samples < ROUGH;
-        Peaks {
-            max_in: self.max_in.0,
-            max_out: self.max_out.0,
-            p95_in: self.p95_in.0,
-            p95_out: self.p95_out.0,
-            rough_max_in: rough(sampled_in, self.max_in.1),
-            rough_max_out: rough(sampled_out, self.max_out.1),
-            rough_p95_in: rough(sampled_in, self.p95_in.1),
-            rough_p95_out: rough(sampled_out, self.p95_out.1),
+        if let Some(window) = &detail.peaks {
+            // What is not in the rows has no peaks of its own: the rows' are of different slots.
+            answer.total.peaks = Some(peaks(&total, &answer.total));
+            for (row, told) in answer.rows.iter_mut().zip(&rows) {
+                row.peaks = Some(peaks(told, row));
+            }
+            answer.peaks = Some(PeakSlots { interval: PEAK_SLOT, slots: count(window), tables });
         }
     }
 }
 
-struct Earlier {
-    answered: Before,
-    said: Said<Sums>,
-}
-
-impl Earlier {
-    fn put(self, answer: &mut Answer) {
-        let Said { total, rows, .. } = self.said;
+impl Said<Part> {
+    fn put(self, window: &Window, answer: &mut Answer) {
+        let (total, rows) = (Sums::of(&self.total), self.rows.iter().map(|parts| Sums::of(parts)));
+        let rows: Vec<_> = rows.collect();
         if let Some(other) = &mut answer.other {
             other.previous = Some(total.without(&rows).into());
         }
@@ -331,8 +289,23 @@ impl Earlier {
         for (row, sums) in answer.rows.iter_mut().zip(rows) {
             row.previous = Some(sums.into());
         }
-        answer.previous = Some(self.answered);
+        answer.previous = Some(Before { from: window.from, to: window.to, tables: self.tables });
     }
+}
+
+/// The peaks of a row.
+fn peaks(told: &[Told], row: &Row) -> Peaks {
+    let of = |side: Side, exact: u64, high: f64| {
+        let told = told.iter().find(|told| told.direction == side);
+        // What is exact is never rough, however little it is.
+        let sampled = high > exact as f64;
+        let slot = |(bytes, samples): (i128, i128)| (whole(bytes), sampled && samples < ROUGH.into());
+        let (max, p95) = told.map_or(((0, 0), (0, 0)), |told| (told.max, told.p95));
+        (slot(max), slot(p95))
+    };
+    let ((max_in, rough_max_in), (p95_in, rough_p95_in)) = of(Side::In, row.bytes_in, row.high_in);
+    let ((max_out, rough_max_out), (p95_out, rough_p95_out)) = of(Side::Out, row.bytes_out, row.high_out);
+    Peaks { max_in, max_out, p95_in, p95_out, rough_max_in, rough_max_out, rough_p95_in, rough_p95_out }
 }
 
 impl From<Sums> for Previous {
@@ -343,12 +316,18 @@ impl From<Sums> for Previous {
 }
 
 /// A number for each slot: nothing was found in those that are not there.
-fn in_slots(starts: &[u32], found: Vec<(u32, u64, u64)>) -> Bytes {
+fn in_slots(starts: &[u32], told: &[Told]) -> Bytes {
     let mut all = Bytes { bytes_in: vec![0; starts.len()], bytes_out: vec![0; starts.len()] };
-    for (start, bytes_in, bytes_out) in found {
-        let Ok(place) = starts.binary_search(&start) else { continue };
-        all.bytes_in[place] = bytes_in;
-        all.bytes_out[place] = bytes_out;
+    for Told { direction, series, .. } in told {
+        let side = match direction {
+            Side::In => &mut all.bytes_in,
+            Side::Out => &mut all.bytes_out,
+            Side::Unknown => continue,
+        };
+        for (start, bytes) in series {
+            let Ok(place) = starts.binary_search(start) else { continue };
+            side[place] = whole(*bytes);
+        }
     }
     all
 }
@@ -368,9 +347,18 @@ fn rest(total: &Bytes, rows: &[Bytes]) -> Bytes {
 mod tests {
     use super::*;
 
+    fn told(direction: Side, series: &[(u32, i128)], max: (i128, i128), p95: (i128, i128)) -> Told {
+        Told { direction, series: series.to_vec(), max, p95 }
+    }
+
     #[test]
     fn slots_without_traffic_are_zero_and_what_is_left_of_a_total_is_other() {
-        let row = in_slots(&[60, 120, 180], vec![(180, 3, 4), (60, 1, 2)]);
+        let none = (0, 0);
+        let row = [
+            told(Side::Out, &[(180, 4_999), (60, 2_000)], none, none),
+            told(Side::In, &[(60, 1_000), (180, 3_000)], none, none),
+        ];
+        let row = in_slots(&[60, 120, 180], &row);
         assert_eq!(row, Bytes { bytes_in: vec![1, 0, 3], bytes_out: vec![2, 0, 4] });
         let total = Bytes { bytes_in: vec![5, 7, 3], bytes_out: vec![2, 0, 3] };
         assert_eq!(rest(&total, &[row]), Bytes { bytes_in: vec![4, 7, 0], bytes_out: vec![0, 0, 0] });
@@ -378,9 +366,10 @@ mod tests {
 
     #[test]
     fn a_slot_is_rough_below_400_samples_and_never_where_nothing_is_sampled() {
-        let largest = Largest { max_in: (9, 400), p95_in: (8, 399), max_out: (7, 1), p95_out: (0, 0) };
+        let largest =
+            [told(Side::In, &[], (9_000, 400), (8_000, 399)), told(Side::Out, &[], (7_000, 1), (0, 0))];
         let sampled = Row { bytes_in: 100, high_in: 110.0, bytes_out: 50, high_out: 50.0, ..Row::default() };
-        let peaks = largest.peaks(&sampled);
+        let peaks = peaks(&largest, &sampled);
         assert_eq!((peaks.rough_max_in, peaks.rough_p95_in), (false, true));
         assert_eq!((peaks.rough_max_out, peaks.rough_p95_out), (false, false));
         assert_eq!((peaks.max_in, peaks.p95_in, peaks.max_out, peaks.p95_out), (9, 8, 7, 0));

@@ -16,6 +16,7 @@ mod measures;
 pub mod period;
 pub mod reading;
 pub mod request;
+mod slots;
 pub(crate) mod sql;
 mod taken;
 

@@ -9,13 +9,13 @@
 
 use super::changes::{Changes, late_rates, members_at_first};
 use super::field::{Dimension, EXPORTER, Need, column};
-use super::measures::{all, of_side, scaled};
-use super::period::{PEAK_SLOT, Window};
+use super::measures::{ALL_PARTS, APART as PARTS_APART, PARTS, THOUSANDTHS};
+use super::period::Window;
 use super::reading::{self, Part};
+use super::slots::Slot;
 use super::taken::{Taken, unclassified};
 use super::{Question, Scope};
 use crate::links::members::members;
-use crate::pieces::narrow;
 use serde::Serialize;
 use std::fmt::Write;
 use weir_schemas::rollup::{A_DAY, Shape, Table};
@@ -23,7 +23,7 @@ use weir_schemas::rollup::{A_DAY, Shape, Table};
 /// What is left of a key that was taken back is nothing.
 const SOMETHING: &str = "sum(s.flows) != 0 OR sum(s.packets) != 0 OR sum(s.bytes) != 0";
 
-const OBSERVED: &str = "t.observation = {observation:String}";
+pub(super) const OBSERVED: &str = "t.observation = {observation:String}";
 
 /// A statement with the values that its names stand for.
 pub struct Statement {
@@ -70,28 +70,28 @@ impl Statement {
         self
     }
 
-    fn with(self, name: &str, value: impl ToString) -> Self {
+    pub(super) fn with(self, name: &str, value: impl ToString) -> Self {
         self.bound(name, Value::One(value.to_string()))
     }
 
-    fn bound(mut self, name: &str, value: Value) -> Self {
+    pub(super) fn bound(mut self, name: &str, value: Value) -> Self {
         self.parameters.push((name.to_owned(), value));
         self
     }
 
     /// What is selected from this one.
-    fn wrapped(self, select: &str, rest: &str) -> Self {
+    pub(super) fn wrapped(self, select: &str, rest: &str) -> Self {
         Self { sql: format!("{select} FROM ({}) {rest}", self.sql), ..self }
     }
 }
 
 impl Of<'_> {
     /// Whether the ASes of its rows are all that has to be read.
-    fn ases(self) -> bool {
+    pub(super) fn ases(self) -> bool {
         matches!(self, Self::Rows(_, ases) if !ases.is_empty())
     }
 
-    fn bound(self, statement: Statement) -> Statement {
+    pub(super) fn bound(self, statement: Statement) -> Statement {
         let Self::Rows(rows, ases) = self else { return statement };
         let statement = statement.bound("rows", Value::Rows(rows.to_vec()));
         if ases.is_empty() { statement } else { statement.bound("ases", Value::Numbers(ases.to_vec())) }
@@ -124,115 +124,57 @@ impl<'q> Query<'q> {
 
     /// Keys and ASes of the top rows. Their sums are asked for when they are known: to rank all there are takes but one.
     pub fn top(&self, window: &Window) -> Statement {
-        self.ranked(window, None)
+        self.ranked(window, false)
     }
 
     /// The top rows with their sums: so many that it would take longer to find them again.
     pub fn top_with_sums(&self, window: &Window) -> Statement {
-        self.ranked(window, Some(all()))
+        self.ranked(window, true)
     }
 
-    fn ranked(&self, window: &Window, sums: Option<String>) -> Statement {
+    /// The top rows by themselves, or with their sums.
+    fn ranked(&self, window: &Window, sums: bool) -> Statement {
         let by = &self.question.by;
         let asn = if by.contains(&Dimension::As) { "any(s.asn)" } else { "0" };
-        let order = scaled("s.bytes", &format!("s.direction IN ({})", self.question.order.directions()));
-        let sums = sums.map(|sums| format!(", {sums}")).unwrap_or_default();
-        let select = format!(
-            "[{}] AS keys, toUInt32({asn}) AS asn, {order} AS ranked, ({SOMETHING}) AS something{sums}",
-            keys(by)
-        );
-        let rest = "GROUP BY keys HAVING something ORDER BY ranked DESC, keys LIMIT {top:UInt32}";
+        let keys = format!("[{}] AS keys, toUInt32({asn}) AS asn", keys(by));
+        let counts = format!("IN ({})", self.question.order.directions());
         let body = Body { which: OBSERVED, ..Body::default() };
-        self.statement(window, &[], &select, &body, rest).with("top", self.question.top)
+        let rest = "HAVING something ORDER BY ranked DESC, keys LIMIT {top:UInt32}";
+        let statement = if sums {
+            let parts = self.statement(
+                window,
+                &[],
+                &format!("{keys}, {PARTS}"),
+                &body,
+                &format!("GROUP BY keys, {PARTS_APART}"),
+            );
+            parts.wrapped(
+                &format!(
+                    "SELECT keys, any(asn) AS asn, sumIf(bytes * toInt128(rate), direction {counts}) AS ranked, \
+                     sum(flows) != 0 OR sum(packets) != 0 OR sum(bytes) != 0 AS something, {ALL_PARTS} AS said"
+                ),
+                &format!("GROUP BY keys {rest}"),
+            )
+        } else {
+            let ranked = format!("sumIf({THOUSANDTHS}, s.direction {counts}) AS ranked");
+            self.statement(
+                window,
+                &[],
+                &format!("{keys}, {ranked}, ({SOMETHING}) AS something"),
+                &body,
+                &format!("GROUP BY keys {rest}"),
+            )
+        };
+        statement.with("top", self.question.top)
     }
 
-    /// All sums of these rows over a time.
+    /// All sums of these rows over a time, as [`Part`](super::measures::Part)s.
     pub fn sums(&self, window: &Window, of: Of<'_>) -> Statement {
-        let select = format!("{} AS row, {}", self.row(of), all());
+        let select = format!("{} AS row, {PARTS}", self.row(of));
         let body = Body { which: OBSERVED, ases: of.ases(), ..Body::default() };
-        // A sum over nothing is a row as well, where it is not by anything.
-        let rest = if matches!(of, Of::Total) { "" } else { "GROUP BY row HAVING row > 0" };
-        of.bound(self.statement(window, &[], &select, &body, rest))
-    }
-
-    /// Bytes in and out in slots that begin at these times.
-    pub fn series(&self, window: &Window, starts: &[u32], of: Of<'_>) -> Statement {
-        let slot = "roundDown(toUInt32(t.time), {starts:Array(UInt32)})";
-        let slots = self.slots(window, starts.get(1..).unwrap_or_default(), slot, of, "rate > 0");
-        let wrapped = slots.wrapped(
-            "SELECT row, groupArray((slot, bytes_in, bytes_out)) AS slots",
-            "WHERE row > 0 GROUP BY row",
-        );
-        wrapped.bound("starts", Value::Numbers(starts.to_vec()))
-    }
-
-    /// The largest slot and that of this rank, with the samples of each.
-    pub fn peaks(&self, window: &Window, rank: u32, of: Of<'_>) -> Statement {
-        let slot = format!("toUInt32(intDiv(toUInt32(t.time) - {{from:UInt32}}, {PEAK_SLOT}))");
-        let sorted =
-            |side| format!("arrayReverseSort(groupArray((bytes_{side}, samples_{side}))) AS slots_{side}");
-        let inner = format!("SELECT row, {}, {}", sorted("in"), sorted("out"));
-        // Slots of nothing are no rows, and a rank behind the last one is theirs: the default of an array is zero.
-        let outer = "SELECT row, slots_in[1] AS max_in, slots_out[1] AS max_out, \
-                     slots_in[{rank:UInt32}] AS p95_in, slots_out[{rank:UInt32}] AS p95_out";
-        let slots = self.slots(window, &peaks_between(window), &slot, of, "rate > 1000");
-        slots.wrapped(&inner, "WHERE row > 0 GROUP BY row").wrapped(outer, "").with("rank", rank)
-    }
-
-    /// What is left of each provider's slots where rows are taken out of them, one at a time: the largest and that of a rank, with and without. A link
-    /// without a provider is one of its own.
-    pub fn without(&self, window: &Window, rank: u32, slots: u32, rows: Of<'_>) -> Statement {
-        const PROVIDER: &str = "if(l.provider = '', l.link, l.provider)";
-        let slot = format!("toUInt32(intDiv(toUInt32(t.time) - {{from:UInt32}}, {PEAK_SLOT}))");
-        let sides = ["in", "out"].map(|side| of_side(side, "rate > 1000")).join(", ");
-        let dense = |side| {
-            format!(
-                "groupArrayInsertAt(0, {slots})(bytes_{side}, slot) AS bytes_{side}, \
-                 groupArrayInsertAt(0, {slots})(samples_{side}, slot) AS samples_{side}"
-            )
-        };
-        let per_provider = |of: Of<'_>| {
-            let select = format!("{} AS row, {PROVIDER} AS provider, s.slot AS slot, {sides}", self.row(of));
-            let second = matches!(of, Of::Rows(..));
-            let body = Body { which: OBSERVED, slot: Some(&slot), ases: of.ases(), second };
-            let borders = peaks_between(window);
-            let slots =
-                of.bound(self.statement(window, &borders, &select, &body, "GROUP BY row, provider, slot"));
-            let select = format!("SELECT row, provider, {}, {}", dense("in"), dense("out"));
-            slots.wrapped(&select, "WHERE row > 0 GROUP BY row, provider")
-        };
-        let (all, of_rows) = (per_provider(Of::Total), per_provider(rows));
-        let ranked = |side: &str| {
-            format!(
-                "arrayReverseSort(arrayZip(t.bytes_{side}, t.samples_{side})) AS all_{side}, \
-                 arrayReverseSort(arrayMap((t, m) -> t - least(t, m), t.bytes_{side}, m.bytes_{side})) AS left_{side}"
-            )
-        };
-        let sql = format!(
-            "SELECT row, provider, all_in[{{rank:UInt32}}] AS p95_in, all_out[{{rank:UInt32}}] AS p95_out, \
-             left_in[{{rank:UInt32}}] AS left_p95_in, left_out[{{rank:UInt32}}] AS left_p95_out, bytes_in, bytes_out \
-             FROM (SELECT m.row AS row, m.provider AS provider, arraySum(m.bytes_in) AS bytes_in, arraySum(m.bytes_out) AS bytes_out, \
-             {}, {} FROM ({}) AS m INNER JOIN ({}) AS t ON t.provider = m.provider) ORDER BY row, provider",
-            ranked("in"),
-            ranked("out"),
-            of_rows.sql,
-            all.sql
-        );
-        let mut both = Statement { sql, ..of_rows };
-        for (name, value) in all.parameters {
-            if both.parameters.iter().all(|(other, _)| *other != name) {
-                both.parameters.push((name, value));
-            }
-        }
-        both.with("rank", rank)
-    }
-
-    /// Bytes and samples in slots; samples are those of flows with such a rate.
-    fn slots(&self, window: &Window, borders: &[u32], slot: &str, of: Of<'_>, sampled: &str) -> Statement {
-        let sides = ["in", "out"].map(|side| of_side(side, sampled)).join(", ");
-        let select = format!("{} AS row, s.slot AS slot, {sides}", self.row(of));
-        let body = Body { which: OBSERVED, slot: Some(slot), ases: of.ases(), second: false };
-        of.bound(self.statement(window, borders, &select, &body, "GROUP BY row, slot"))
+        let parts = self.statement(window, &[], &select, &body, &format!("GROUP BY row, {PARTS_APART}"));
+        of.bound(parts)
+            .wrapped(&format!("SELECT row, {ALL_PARTS} AS said"), &format!("{} GROUP BY row", self.these()))
     }
 
     /// Bytes by exporter and where they were observed, those of unknown rate apart. Where nothing picks sides, every flow has both, and one of them
@@ -243,13 +185,11 @@ impl<'q> Query<'q> {
             || tests.any(|test| column(test.field).is_none_or(|column| column.of_side));
         let which = if picks_sides { "1" } else { "t.direction = 'in'" };
         let select = format!(
-            "{EXPORTER} AS exporter, toString(s.observation) AS observation, {} AS bytes, {} AS bytes_unknown_rate",
-            narrow(&scaled("s.bytes", "1")),
-            narrow("sumIf(toInt256(s.bytes), rate = 0)"),
+            "{EXPORTER} AS exporter, s.observation AS observation, sum({THOUSANDTHS}) AS bytes, \
+             sumIf(toInt128(s.bytes), rate = 0) AS bytes_unknown_rate"
         );
-        let rest = "GROUP BY exporter, observation HAVING bytes + bytes_unknown_rate > 0 \
-                    ORDER BY bytes DESC, bytes_unknown_rate DESC, exporter";
-        self.statement(window, &[], &select, &Body { which, ..Body::default() }, rest)
+        let body = Body { which, ..Body::default() };
+        self.statement(window, &[], &select, &body, "GROUP BY exporter, observation")
     }
 
     /// Whether a few ASes are all that is asked about.
@@ -257,13 +197,20 @@ impl<'q> Query<'q> {
         self.taken.stored.iter().any(|test| names(test, "t.asn"))
     }
 
-    fn row(&self, of: Of<'_>) -> String {
+    /// Whether rows are named by their ASes alone; else by their places, from 1 on.
+    pub fn named_by_as(&self) -> bool {
+        self.question.by == [Dimension::As]
+    }
+
+    /// Which of the rows are meant, where others were read as well.
+    pub(super) fn these(&self) -> &'static str {
+        if self.named_by_as() { "" } else { "WHERE row > 0" }
+    }
+
+    pub(super) fn row(&self, of: Of<'_>) -> String {
         match of {
-            Of::Total => "1".to_owned(),
-            // Numbers are compared sooner than texts.
-            Of::Rows(_, [_, ..]) if self.question.by == [Dimension::As] => {
-                "toUInt64(indexOf({ases:Array(UInt32)}, s.asn))".to_owned()
-            }
+            Of::Total => "toUInt64(1)".to_owned(),
+            Of::Rows(..) if self.named_by_as() => "toUInt64(s.asn)".to_owned(),
             Of::Rows(..) => format!("indexOf({{rows:Array(Array(String))}}, [{}])", keys(&self.question.by)),
         }
     }
@@ -277,7 +224,7 @@ impl<'q> Query<'q> {
         format!("({interface} IN {those} OR ({} AND {interface} NOT IN {all}))", unclassified(test))
     }
 
-    fn statement(
+    pub(super) fn statement(
         &self,
         window: &Window,
         borders: &[u32],
@@ -321,7 +268,7 @@ impl<'q> Query<'q> {
             late: self.changes.late_rates(window),
         };
         let sql = body.sql(self.database, &read, select, &condition);
-        let statement = Statement::of(format!("SELECT {select} {sql} {rest}"), interfaces)
+        let statement = Statement::of(format!("{sql} {rest}"), interfaces)
             .all(&self.taken.parameters)
             .with("observation", self.question.observation.word())
             .with("from", window.from)
@@ -350,22 +297,17 @@ fn sides(database: &str, table: &Table) -> String {
     )
 }
 
-/// Borders that lie between the slots whose largest are looked for.
-fn peaks_between(window: &Window) -> [u32; 2] {
-    [window.from, window.from + PEAK_SLOT]
-}
-
 /// What is read and what is joined to it.
 #[derive(Default)]
-struct Body<'a> {
+pub(super) struct Body<'a> {
     /// Which rows of the tables count.
-    which: &'a str,
+    pub which: &'a str,
     /// What slots they are told apart by.
-    slot: Option<&'a str>,
+    pub slots: &'a [Slot],
     /// Whether only some ASes are read.
-    ases: bool,
+    pub ases: bool,
     /// Whether it stands beside another one in the same statement.
-    second: bool,
+    pub second: bool,
 }
 
 /// Where it is read.
@@ -428,7 +370,7 @@ impl Body<'_> {
             (String::new(), "s.sampling_interval")
         };
         let sums = self.read(database, read, !joins.is_empty(), &named);
-        format!("FROM ({sums}) AS s {joins}{late} ARRAY JOIN [{rate}] AS rate WHERE {condition}")
+        format!("WITH {rate} AS rate SELECT {select} FROM ({sums}) AS s {joins}{late} WHERE {condition}")
     }
 
     /// What is read of each table: sums, or, where slots of a few ASes are told apart and so nearly each row is one of its own, rows.
@@ -458,10 +400,10 @@ impl Body<'_> {
             ),
             (false, false) => Ok(()),
         };
-        if let Some(slot) = self.slot {
-            let _ = write!(columns, ", {slot} AS slot");
+        for Slot { name, sql } in self.slots {
+            let _ = write!(columns, ", {sql} AS {name}");
         }
-        let as_they_are = self.ases && self.slot.is_some() && !joined;
+        let as_they_are = self.ases && !self.slots.is_empty() && !joined;
         for (column, sum) in SUMMED.iter().filter(|(column, _)| named(column)) {
             let _ = if as_they_are {
                 write!(columns, ", t.{column} AS {column}")
@@ -501,8 +443,10 @@ impl Body<'_> {
 mod tests {
     use super::*;
     use crate::query::field::FIELDS;
+    use crate::query::interval::Slots;
     use crate::query::period::{Kept, Period};
     use crate::query::reading::Tables;
+    use crate::query::slots::InSlots;
     use crate::query::{Counted, Detail, Order};
     use std::collections::BTreeMap;
     use weir_filter::parse;
@@ -526,20 +470,23 @@ mod tests {
         }
     }
 
+    fn in_slots() -> Detail {
+        let series = Slots { interval: 60, starts: vec![WINDOW.from], window: WINDOW };
+        Detail { series: Some(series), peaks: Some(WINDOW), ..Detail::default() }
+    }
+
     /// All statements that there are of a question.
     fn all(query: &Query<'_>) -> Vec<Statement> {
         let keys = [vec!["'; DROP TABLE weir.flows --".to_owned()]];
         let some = Of::Rows(&keys, &[174]);
         [Of::Total, some]
             .into_iter()
-            .flat_map(|of| {
-                [query.sums(&WINDOW, of), query.series(&WINDOW, &[60], of), query.peaks(&WINDOW, 1, of)]
-            })
+            .flat_map(|of| [query.sums(&WINDOW, of), query.slots(&InSlots::of(&in_slots()).unwrap(), of)])
             .chain([
                 query.top(&WINDOW),
                 query.top_with_sums(&WINDOW),
                 query.by_observation(&WINDOW),
-                query.without(&WINDOW, 1, 1, some),
+                query.without(&WINDOW, some),
             ])
             .collect()
     }
@@ -609,7 +556,7 @@ mod tests {
         }
         let top = query.top(&WINDOW).sql;
         assert!(top.contains("t.asn AS asn") && !top.contains("weir.exporters"), "{top}");
-        let peaks = query.peaks(&WINDOW, 1, Of::Total).sql;
+        let peaks = query.slots(&InSlots::of(&in_slots()).unwrap(), Of::Total).sql;
         assert!(peaks.contains("sum(toInt128(t.packets))") && !peaks.contains("t.q"), "{peaks}");
         assert!(names("a(n.name)", "n.") && !names("l.cn.x", "n.") && !names("in.x", "n."));
     }

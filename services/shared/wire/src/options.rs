@@ -70,9 +70,9 @@ impl Options {
                 return Err(format!("{key} is {value}: a datagram has at most 65535 bytes"));
             }
         }
-        if self.max_sampling_interval == 0 || self.max_sampling_interval > 1 << 40 {
+        if self.max_sampling_interval == 0 || self.max_sampling_interval > 1 << 32 {
             return Err(format!(
-                "max_sampling_interval is {}: use a value from 1 to 2^40",
+                "max_sampling_interval is {}: use a value from 1 to 2^32",
                 self.max_sampling_interval
             ));
         }

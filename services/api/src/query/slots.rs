@@ -1,0 +1,189 @@
+//! The SQL of what is told apart by slots: bytes over time, the largest slots, and what is left of them without some rows.
+//!
+//! What must stay true: a time is read once, whatever is asked of its slots; amounts are summed in the shortest slots that all of it is made of, and
+//! are rounded when they are whole. Slots of nothing are no rows, and count.
+
+use super::Detail;
+use super::measures::{SAMPLES, Side, THOUSANDTHS};
+use super::period::{PEAK_SLOT, Window};
+use super::sql::{Body, OBSERVED, Of, Query, Statement, Value};
+use crate::pieces::narrow;
+use serde::Deserialize;
+
+/// A number that rows are told apart by, from their time.
+#[derive(Clone, Copy)]
+pub(super) struct Slot {
+    /// What it is called.
+    pub name: &'static str,
+    /// Its SQL.
+    pub sql: &'static str,
+}
+
+/// Slots of a series, by where they start.
+const STARTS: Slot = Slot { name: "start", sql: "roundDown(toUInt32(t.time), {starts:Array(UInt32)})" };
+/// Slots of peaks, by their place: they begin with the time.
+const PLACES: Slot =
+    Slot { name: "place", sql: "toUInt32(intDiv(toUInt32(t.time) - {from:UInt32}, {peak_slot:UInt32}))" };
+
+/// What is asked about slots.
+#[derive(Clone, Copy)]
+pub struct InSlots<'a> {
+    /// From when to when.
+    window: Window,
+    /// Where slots of a series start.
+    starts: Option<&'a [u32]>,
+    /// How many slots have peaks.
+    peaks: Option<u32>,
+}
+
+/// Slots of peaks in a time.
+pub fn count(window: &Window) -> u32 {
+    (window.to - window.from) / PEAK_SLOT
+}
+
+/// A border behind the first one is a border of each.
+fn between_peaks(window: &Window) -> [u32; 2] {
+    [window.from, window.from + PEAK_SLOT]
+}
+
+impl<'a> InSlots<'a> {
+    /// Of a question; nothing where it is not about slots.
+    pub fn of(detail: &'a Detail) -> Option<Self> {
+        let (series, peaks) = (detail.series.as_ref(), detail.peaks);
+        // Both begin with the question's time; peaks end with their last whole slot.
+        let window = series.map(|series| series.window).or(peaks)?;
+        let starts = series.map(|series| series.starts.as_slice());
+        Some(Self { window, starts, peaks: peaks.as_ref().map(count) })
+    }
+
+    /// Borders that lie between them.
+    fn borders(&self) -> Vec<u32> {
+        let starts = self.starts.and_then(|starts| starts.get(1..)).unwrap_or_default();
+        let peaks = self.peaks.map(|_| between_peaks(&self.window));
+        starts.iter().copied().chain(peaks.into_iter().flatten()).collect()
+    }
+
+    fn bound(&self, statement: Statement) -> Statement {
+        let statement = match self.starts {
+            Some(starts) => statement.bound("starts", Value::Numbers(starts.to_vec())),
+            None => statement,
+        };
+        let slots = self.peaks.unwrap_or_default();
+        ranked(statement, slots).with("slots", slots)
+    }
+}
+
+/// The 95th of so many slots of peaks: the twentieth part, the largest, is dropped, and it is the next.
+fn ranked(statement: Statement, slots: u32) -> Statement {
+    statement.with("peak_slot", PEAK_SLOT).with("rank", slots / 20 + 1)
+}
+
+/// What is said of the slots of one direction: of a series where each starts that has something, with its bytes, and of peaks the largest and that of the
+/// percentile, bytes and samples. Bytes are in thousandths.
+#[derive(Debug, Deserialize)]
+pub struct Told {
+    pub direction: Side,
+    pub series: Vec<(u32, i128)>,
+    pub max: (i128, i128),
+    pub p95: (i128, i128),
+}
+
+/// They, as one value.
+const TOLD: &str = "groupArray((direction, series, sorted[1], sorted[{rank:UInt32}]))";
+
+impl Query<'_> {
+    /// What is asked about slots, as [`Told`].
+    pub fn slots(&self, asked: &InSlots<'_>, of: Of<'_>) -> Statement {
+        let slots = [asked.starts.map(|_| STARTS), asked.peaks.map(|_| PLACES)];
+        let by: Vec<_> = slots.into_iter().flatten().collect();
+        let numbers: String = by.iter().map(|slot| format!(", s.{0} AS {0}", slot.name)).collect();
+        let select = format!(
+            "{} AS row, s.direction AS direction{numbers}, sum({THOUSANDTHS}) AS bytes, sumIf({SAMPLES}, rate > 1000) AS samples",
+            self.row(of)
+        );
+        let names: Vec<_> = by.iter().map(|slot| slot.name).collect();
+        let body = Body { which: OBSERVED, slots: &by, ases: of.ases(), second: false };
+        let rest = format!("GROUP BY row, direction, {}", names.join(", "));
+        let finest = of.bound(self.statement(&asked.window, &asked.borders(), &select, &body, &rest));
+        let (slots, of_series) = if let [start, place] = names[..] {
+            let select = format!(
+                "SELECT row, direction, {start}, {place}, sum(bytes) AS bytes, sum(samples) AS samples, grouping({start}) = 0 AS of_series"
+            );
+            let sets =
+                format!("GROUP BY GROUPING SETS ((row, direction, {start}), (row, direction, {place}))");
+            (finest.wrapped(&select, &sets), "of_series")
+        } else {
+            (finest, if asked.starts.is_some() { "1" } else { "0" })
+        };
+        let series = match asked.starts {
+            Some(_) => format!("groupArrayIf((start, bytes), {of_series})"),
+            None => "CAST([], 'Array(Tuple(UInt32, Int128))')".to_owned(),
+        };
+        let sorted = match asked.peaks {
+            Some(_) => format!(
+                "arrayReverseSort(groupArrayIf((bytes, samples), NOT {of_series} AND place < {{slots:UInt32}}))"
+            ),
+            None => "CAST([], 'Array(Tuple(Int128, Int128))')".to_owned(),
+        };
+        let each = slots.wrapped(
+            &format!("SELECT row, direction, {series} AS series, {sorted} AS sorted"),
+            &format!("{} GROUP BY row, direction", self.these()),
+        );
+        asked.bound(each.wrapped(&format!("SELECT row, {TOLD} AS said"), "GROUP BY row"))
+    }
+
+    /// What is left of each provider's slots where rows are taken out of them, one at a time: the largest and that of the percentile, with and without. A
+    /// link without a provider is one of its own.
+    pub fn without(&self, window: &Window, rows: Of<'_>) -> Statement {
+        const PROVIDER: &str = "if(l.provider = '', l.link, l.provider)";
+        let slots = count(window);
+        let sides = ["in", "out"].map(|side| {
+            let of = format!("s.direction = '{side}'");
+            let bytes = narrow(&format!("intDiv(sumIf({THOUSANDTHS}, {of}), 1000)"));
+            let samples = narrow(&format!("sumIf({SAMPLES}, {of} AND rate > 1000)"));
+            format!("{bytes} AS bytes_{side}, {samples} AS samples_{side}")
+        });
+        let sides = sides.join(", ");
+        let dense = |side| {
+            format!(
+                "groupArrayInsertAt(0, {slots})(bytes_{side}, place) AS bytes_{side}, \
+                 groupArrayInsertAt(0, {slots})(samples_{side}, place) AS samples_{side}"
+            )
+        };
+        let per_provider = |of: Of<'_>| {
+            let select =
+                format!("{} AS row, {PROVIDER} AS provider, s.place AS place, {sides}", self.row(of));
+            let second = matches!(of, Of::Rows(..));
+            let body = Body { which: OBSERVED, slots: &[PLACES], ases: of.ases(), second };
+            let borders = between_peaks(window);
+            let slots =
+                of.bound(self.statement(window, &borders, &select, &body, "GROUP BY row, provider, place"));
+            let select = format!("SELECT row, provider, {}, {}", dense("in"), dense("out"));
+            slots.wrapped(&select, &format!("{} GROUP BY row, provider", self.these()))
+        };
+        let (all, of_rows) = (per_provider(Of::Total), per_provider(rows));
+        let sorted = |side: &str| {
+            format!(
+                "arrayReverseSort(arrayZip(t.bytes_{side}, t.samples_{side})) AS all_{side}, \
+                 arrayReverseSort(arrayMap((t, m) -> t - least(t, m), t.bytes_{side}, m.bytes_{side})) AS left_{side}"
+            )
+        };
+        let sql = format!(
+            "SELECT row, provider, all_in[{{rank:UInt32}}] AS p95_in, all_out[{{rank:UInt32}}] AS p95_out, \
+             left_in[{{rank:UInt32}}] AS left_p95_in, left_out[{{rank:UInt32}}] AS left_p95_out, bytes_in, bytes_out \
+             FROM (SELECT m.row AS row, m.provider AS provider, arraySum(m.bytes_in) AS bytes_in, arraySum(m.bytes_out) AS bytes_out, \
+             {}, {} FROM ({}) AS m INNER JOIN ({}) AS t ON t.provider = m.provider) ORDER BY row, provider",
+            sorted("in"),
+            sorted("out"),
+            of_rows.sql,
+            all.sql
+        );
+        let mut both = Statement { sql, ..of_rows };
+        for (name, value) in all.parameters {
+            if both.parameters.iter().all(|(other, _)| *other != name) {
+                both.parameters.push((name, value));
+            }
+        }
+        ranked(both, slots)
+    }
+}
