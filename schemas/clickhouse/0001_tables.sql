@@ -371,7 +371,7 @@ CREATE TABLE IF NOT EXISTS asns{on_cluster}
 )
 ENGINE = {replacing}(version)
 ORDER BY (asn)
-SETTINGS non_replicated_deduplication_window = 10000, replicated_deduplication_window = 10000, replicated_deduplication_window_seconds = 604800, min_bytes_for_wide_part = 268435456, merge_selector_base = 30;
+SETTINGS non_replicated_deduplication_window = 10000, replicated_deduplication_window = 10000, replicated_deduplication_window_seconds = 604800, min_bytes_for_wide_part = 268435456, merge_selector_base = 30, index_granularity = 2048, min_compress_block_size = 16384;
 
 CREATE TABLE IF NOT EXISTS redecodes{on_cluster}
 (

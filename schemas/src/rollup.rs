@@ -411,7 +411,7 @@ pub const JOINED: &[Table] = &[
     latest("links", LinkMemberRow::COLUMNS, "exporter, if_index, valid_from"),
     latest("classified", ClassifiedRow::COLUMNS, "exporter, link_id, if_index, valid_from"),
     latest("rates", RateRow::COLUMNS, "exporter, observation_domain, rate_source, scope, valid_from"),
-    latest("asns", AsRow::COLUMNS, "asn"),
+    Table { lie: Lie::ByAs(u32::MAX), ..latest("asns", AsRow::COLUMNS, "asn") },
     told("arrivals", ArrivalRow::COLUMNS, "exporter, since, time"),
     told(
         "sessions",

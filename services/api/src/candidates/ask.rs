@@ -3,7 +3,8 @@
 use super::{Candidate, Candidates, Met, OverTransit};
 use crate::query::field::{Dimension, named};
 use crate::query::period::PEAK_SLOT;
-use crate::query::sql::{Of, Query};
+use crate::query::sql::Of;
+use crate::query::sums::Query;
 use crate::query::{Answer, AskError, Detail, Question, ROUGH, Row, Scope, ask as put, changes, rows};
 use serde::Deserialize;
 use std::collections::BTreeMap;

@@ -6,15 +6,14 @@
 use super::changes::Changes;
 use super::field::Dimension;
 use super::interval::Slots;
-use super::measures::{Part, Side, Sums, narrowed, whole};
+use super::measures::{Part, Side, Sums, whole};
 use super::period::{PEAK_SLOT, Window};
 use super::request::MOST_DETAILED;
 use super::slots::{InSlots, Told, count};
-use super::sql::{Of, Query, Statement, Value};
+use super::sql::{Of, Statement, Value};
+use super::sums::{Query, Times};
 use super::taken::Taken;
-use super::{
-    Answer, Before, Bytes, Counted, Detail, NotIn, PeakSlots, Peaks, Previous, Question, Row, Series,
-};
+use super::{Answer, Before, Bytes, Detail, NotIn, PeakSlots, Peaks, Previous, Question, Row, Series};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use std::collections::{BTreeMap, BTreeSet};
@@ -50,13 +49,13 @@ struct About<T> {
     said: Vec<T>,
 }
 
-/// Bytes of an exporter and where they were observed, in thousandths those that are scaled.
+/// What counts, and what doesn't because of where it was observed. What doesn't, or has no rate, is told with its exporter.
 #[derive(Deserialize)]
 struct Observed {
+    counts: bool,
     exporter: String,
     observation: String,
-    bytes: i128,
-    bytes_unknown_rate: i128,
+    said: Vec<Part>,
 }
 
 /// Asks ClickHouse.
@@ -68,23 +67,25 @@ pub async fn ask(store: &Store, question: &Question) -> Result<Answer> {
     let (window, changes) = (&period.window, changes(store, question).await?);
     let query = Query::of(store.database(), question, &changes);
     let many = question.top > MOST_DETAILED;
-    let of_top = if many { query.top_with_sums(window) } else { query.top(window) };
+    let times = Times { now: *window, before: detail.previous };
+    let of_top = query.top(window, many);
     let tables = of_top.tables.clone();
-    let (top, total, observed) = tokio::try_join!(
+    let (top, observed, slots_of_total) = tokio::try_join!(
         rows::<Top>(store, of_top),
-        total::<Part>(store, query.sums(window, Of::Total)),
-        rows::<Observed>(store, query.by_observation(window)),
+        rows::<Observed>(store, query.total(&times)),
+        slots_of_total(store, &query, detail),
     )?;
-    let total = Sums::of(&total);
+    let counting = || observed.iter().filter(|one| one.counts).flat_map(|one| &one.said);
+    let total = Sums::of(counting().filter(|part| part.now));
     let by_as = question.by.contains(&Dimension::As);
     let again = Again { store, query: &query, top: &top, by_as };
-    let (names, sums, slots, previous) = tokio::try_join!(
+    let (names, said, slots) = tokio::try_join!(
         names(store, ases(&question.by, &top)),
-        again.sums(window, many),
+        again.sums(&times, many),
         again.slots(detail),
-        again.previous(detail)
     )?;
-    let (unknown_rate, other_observation) = not_in(observed, question.observation);
+    let sums = said.sums(true);
+    let (unknown_rate, other_observation) = not_in(&observed, query.picks_sides());
     let mut answer = Answer {
         tables,
         from: window.from,
@@ -110,9 +111,12 @@ pub async fn ask(store: &Store, question: &Question) -> Result<Answer> {
         unknown_rate,
         other_observation,
     };
-    slots.into_iter().for_each(|slots| slots.put(detail, &mut answer));
-    for (window, previous) in detail.previous.iter().zip(previous) {
-        previous.put(window, &mut answer);
+    if let Some(slots) = slots {
+        slots.put(&slots_of_total, detail, &mut answer);
+    }
+    if let Some(window) = &detail.previous {
+        let earlier = Sums::of(counting().filter(|part| !part.now));
+        said.put_previous(earlier, window, &mut answer);
     }
     Ok(answer)
 }
@@ -148,16 +152,25 @@ pub(crate) async fn names(store: &Store, ases: BTreeSet<u32>) -> Result<BTreeMap
     Ok(named.into_iter().map(|Named { asn, name }| (asn, name)).collect())
 }
 
-/// Bytes of unknown rate among the records that count, and bytes of the records that don't because of where they were observed; most first.
-fn not_in(observed: Vec<Observed>, counted: Counted) -> (Vec<NotIn>, Vec<NotIn>) {
+/// Bytes of unknown rate among the records that count, and bytes of the records that don't because of where they were observed; most first. Where
+/// nothing picks sides of flows, one side stands for both.
+fn not_in(observed: &[Observed], picks_sides: bool) -> (Vec<NotIn>, Vec<NotIn>) {
     let (mut unknown, mut other) = (Vec::new(), Vec::new());
-    for Observed { exporter, observation, bytes, bytes_unknown_rate } in observed {
-        let counts = observation == counted.word();
-        let (bytes, bytes_unknown_rate) = (whole(bytes), narrowed(bytes_unknown_rate));
-        if counts && bytes_unknown_rate > 0 {
-            unknown.push(NotIn { exporter, observation, bytes: 0, bytes_unknown_rate });
-        } else if !counts && (bytes > 0 || bytes_unknown_rate > 0) {
-            other.push(NotIn { exporter, observation, bytes, bytes_unknown_rate });
+    for Observed { counts, exporter, observation, said } in observed {
+        let stands = |part: &&Part| part.now && (picks_sides || part.direction == Side::In);
+        let sums = Sums::of(said.iter().filter(stands));
+        let bytes = sums.bytes_in.saturating_add(sums.bytes_out);
+        let unknown_rate = sums.bytes_unknown_rate_in.saturating_add(sums.bytes_unknown_rate_out);
+        let of = |bytes, bytes_unknown_rate| NotIn {
+            exporter: exporter.clone(),
+            observation: observation.clone(),
+            bytes,
+            bytes_unknown_rate,
+        };
+        if *counts && unknown_rate > 0 {
+            unknown.push(of(0, unknown_rate));
+        } else if !counts && (bytes > 0 || unknown_rate > 0) {
+            other.push(of(bytes, unknown_rate));
         }
     }
     for all in [&mut unknown, &mut other] {
@@ -176,12 +189,6 @@ pub(crate) async fn rows<T: DeserializeOwned>(store: &Store, statement: Statemen
     Ok(store.query_bound(&sql, &parameters).await?)
 }
 
-/// What is said about all that a question covers; where nothing is found, nothing.
-async fn total<T: DeserializeOwned>(store: &Store, statement: Statement) -> Result<Vec<T>> {
-    let said = rows::<About<T>>(store, statement).await?;
-    Ok(said.into_iter().next().map(|one| one.said).unwrap_or_default())
-}
-
 /// Rows that are asked about again.
 struct Again<'a> {
     store: &'a Store,
@@ -190,22 +197,14 @@ struct Again<'a> {
     by_as: bool,
 }
 
-/// What is said about the total and about rows.
+/// What is said about rows.
 struct Said<T> {
-    /// Tables that rows' were read from.
+    /// Tables that it was read from.
     tables: Vec<&'static str>,
-    total: Vec<T>,
     rows: Vec<Vec<T>>,
 }
 
 impl Again<'_> {
-    /// What is said about the total, and about each row.
-    async fn about<T: DeserializeOwned>(&self, statement: impl Fn(Of<'_>) -> Statement) -> Result<Said<T>> {
-        let of_total = total(self.store, statement(Of::Total));
-        let (total, each) = tokio::try_join!(of_total, self.each(&statement))?;
-        Ok(Said { total, ..each })
-    }
-
     /// What is said about each row; of what nothing is said, nothing was found.
     async fn each<T: DeserializeOwned>(&self, statement: impl Fn(Of<'_>) -> Statement) -> Result<Said<T>> {
         let keys: Vec<_> = self.top.iter().map(|row| row.keys.clone()).collect();
@@ -224,38 +223,36 @@ impl Again<'_> {
                 *place = said;
             }
         }
-        Ok(Said { tables, total: Vec::new(), rows: placed })
+        Ok(Said { tables, rows: placed })
     }
 
     /// The sums of each row. What was taken back since it was found has none any more.
-    async fn sums(&self, window: &Window, are_there: bool) -> Result<Vec<Sums>> {
+    async fn sums(&self, times: &Times, are_there: bool) -> Result<Said<Part>> {
         if are_there {
-            return Ok(self
-                .top
-                .iter()
-                .map(|row| Sums::of(row.said.as_deref().unwrap_or_default()))
-                .collect());
+            let rows = self.top.iter().map(|row| row.said.clone().unwrap_or_default()).collect();
+            return Ok(Said { tables: Vec::new(), rows });
         }
-        let said = self.each(|of| self.query.sums(window, of)).await?;
-        Ok(said.rows.iter().map(|parts| Sums::of(parts)).collect())
+        self.each(|of| self.query.sums(times, of)).await
     }
 
     async fn slots(&self, detail: &Detail) -> Result<Option<Said<Told>>> {
         let Some(asked) = InSlots::of(detail) else { return Ok(None) };
-        Ok(Some(self.about(|of| self.query.slots(&asked, of)).await?))
-    }
-
-    async fn previous(&self, detail: &Detail) -> Result<Option<Said<Part>>> {
-        let Some(window) = &detail.previous else { return Ok(None) };
-        Ok(Some(self.about(|of| self.query.sums(window, of)).await?))
+        Ok(Some(self.each(|of| self.query.slots(&asked, of)).await?))
     }
 }
 
+/// What is said of all slots.
+async fn slots_of_total(store: &Store, query: &Query<'_>, detail: &Detail) -> Result<Vec<Told>> {
+    let Some(asked) = InSlots::of(detail) else { return Ok(Vec::new()) };
+    let said = rows::<About<Told>>(store, query.slots(&asked, Of::Total)).await?;
+    Ok(said.into_iter().next().map(|one| one.said).unwrap_or_default())
+}
+
 impl Said<Told> {
-    fn put(self, detail: &Detail, answer: &mut Answer) {
-        let Self { tables, total, rows } = self;
+    fn put(self, total: &[Told], detail: &Detail, answer: &mut Answer) {
+        let Self { tables, rows } = self;
         if let Some(Slots { interval, starts, .. }) = &detail.series {
-            let total = in_slots(starts, &total);
+            let total = in_slots(starts, total);
             let rows: Vec<_> = rows.iter().map(|told| in_slots(starts, told)).collect();
             if let Some(other) = &mut answer.other {
                 other.series = Some(rest(&total, &rows));
@@ -269,7 +266,7 @@ impl Said<Told> {
         }
         if let Some(window) = &detail.peaks {
             // What is not in the rows has no peaks of its own: the rows' are of different slots.
-            answer.total.peaks = Some(peaks(&total, &answer.total));
+            answer.total.peaks = Some(peaks(total, &answer.total));
             for (row, told) in answer.rows.iter_mut().zip(&rows) {
                 row.peaks = Some(peaks(told, row));
             }
@@ -279,9 +276,13 @@ impl Said<Told> {
 }
 
 impl Said<Part> {
-    fn put(self, window: &Window, answer: &mut Answer) {
-        let (total, rows) = (Sums::of(&self.total), self.rows.iter().map(|parts| Sums::of(parts)));
-        let rows: Vec<_> = rows.collect();
+    /// Sums of each row, those of now or those of the time before.
+    fn sums(&self, now: bool) -> Vec<Sums> {
+        self.rows.iter().map(|parts| Sums::of(parts.iter().filter(|part| part.now == now))).collect()
+    }
+
+    fn put_previous(self, total: Sums, window: &Window, answer: &mut Answer) {
+        let rows = self.sums(false);
         if let Some(other) = &mut answer.other {
             other.previous = Some(total.without(&rows).into());
         }

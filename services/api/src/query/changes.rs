@@ -49,30 +49,30 @@ impl Changes {
 
     /// Asks for those behind a time, and for the interfaces of a filter's links.
     pub(super) fn behind(database: &str, from: u32, taken: &Taken) -> Statement {
-        let of = |at: &str, from: &str| {
-            format!(
-                "(SELECT arraySort(groupUniqArray(at)) FROM (SELECT {at} AS at FROM ({from})) WHERE at > {{from:UInt32}})"
-            )
-        };
-        let links = of("arrayJoin([toUInt32(valid_from), toUInt32(valid_to)])", &members(database));
-        let rates = of("toUInt32(toUnixTimestamp(since) + 1)", &late_rates(database));
+        let behind = |times: &str| format!("arraySort(arrayFilter(at -> at > {{from:UInt32}}, {times}))");
+        let links = behind("groupUniqArrayArray([toUInt32(l.valid_from), toUInt32(l.valid_to)])");
+        let rates = format!(
+            "(SELECT {} FROM ({}))",
+            behind("groupUniqArray(toUInt32(toUnixTimestamp(since) + 1))"),
+            late_rates(database)
+        );
         let test = |test: &String| {
             let unclassified = unclassified(test);
             format!(
-                "(toBool({unclassified}), groupArrayIf({})((toString(l.exporter), l.if_index), toBool({test}) != toBool({unclassified})))",
+                "(toBool({unclassified}), groupArrayIf({})((toString(l.exporter), l.if_index), {AT_FIRST} AND toBool({test}) != toBool({unclassified})))",
                 NAMED + 1
             )
         };
         let tests: Vec<_> = taken.links.iter().map(test).collect();
         // An array of nothing has no type that ClickHouse could give it.
-        let all = format!(
+        let tests = format!(
             "CAST([{}], 'Array(Tuple(unclassified Bool, others Array(Tuple(String, UInt32))))')",
             tests.join(", ")
         );
-        let tests =
-            if tests.is_empty() { all } else { format!("(SELECT {all} {})", members_at_first(database)) };
-        let sql =
-            format!("SELECT {{from:UInt32}} AS begin, {links} AS links, {rates} AS rates, {tests} AS tests");
+        let sql = format!(
+            "SELECT {{from:UInt32}} AS begin, {links} AS links, {rates} AS rates, {tests} AS tests FROM ({}) AS l",
+            members(database)
+        );
         Statement::of(sql, [("from".to_owned(), Value::One(from.to_string()))]).all(&taken.parameters)
     }
 
@@ -107,12 +107,13 @@ impl Changes {
     }
 }
 
+/// Whether a member of a link, `l`, is one when a time begins.
+const AT_FIRST: &str =
+    "l.valid_from <= toDateTime({from:UInt32}, 'UTC') AND l.valid_to > toDateTime({from:UInt32}, 'UTC')";
+
 /// Members of links, as `l`, as they are when a time begins.
 pub(super) fn members_at_first(database: &str) -> String {
-    format!(
-        "FROM ({}) AS l WHERE l.valid_from <= toDateTime({{from:UInt32}}, 'UTC') AND l.valid_to > toDateTime({{from:UInt32}}, 'UTC')",
-        members(database)
-    )
+    format!("FROM ({}) AS l WHERE {AT_FIRST}", members(database))
 }
 
 fn within<'a>(all: &'a [u32], window: &Window) -> &'a [u32] {

@@ -8,12 +8,12 @@ use super::{Row, limits};
 use serde::Deserialize;
 
 /// What amounts are told apart by, for what follows from it.
-pub const APART: &str = "direction, kind, rate, late";
+pub const APART: &str = "now, direction, kind, rate, late";
 /// They, with the amounts: the columns of [`Part`].
-pub const PARTS: &str = "s.direction AS direction, s.sampling_kind AS kind, rate, toBool(s.sampling_interval = 0) AS late, \
+pub const PARTS: &str = "toBool(s.now) AS now, s.direction AS direction, s.sampling_kind AS kind, rate, toBool(s.sampling_interval = 0) AS late, \
      sum(toInt128(s.bytes)) AS bytes, sum(toInt128(s.packets)) AS packets, sum(toInt128(s.flows)) AS flows, sum(toFloat64(s.q)) AS q";
 /// All of them, as one value.
-pub const ALL_PARTS: &str = "groupArray((direction, kind, rate, late, bytes, packets, flows, q))";
+pub const ALL_PARTS: &str = "groupArray((now, direction, kind, rate, late, bytes, packets, flows, q))";
 
 /// A direction.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
@@ -28,6 +28,8 @@ pub enum Side {
 /// Amounts of one direction, kind of sampling and rate.
 #[derive(Clone, Debug, Deserialize)]
 pub struct Part {
+    /// Whether they are of the time that is asked about, and not of the one before.
+    pub now: bool,
     pub direction: Side,
     pub kind: Kind,
     /// N in thousandths; 0: unknown.
@@ -109,9 +111,10 @@ impl Part {
 
 impl Sums {
     /// Of amounts. The variance is N(N−1)·Q (docs/counting.md, "Error of an estimate").
-    pub fn of(parts: &[Part]) -> Self {
+    pub fn of<'p>(parts: impl IntoIterator<Item = &'p Part>) -> Self {
+        let parts: Vec<_> = parts.into_iter().collect();
         let sum = |of: &dyn Fn(&Part) -> bool, amount: &dyn Fn(&Part) -> i128| {
-            let all = parts.iter().filter(|part| of(part)).map(amount);
+            let all = parts.iter().filter(|part| of(part)).map(|part| amount(part));
             all.fold(0_i128, i128::saturating_add)
         };
         let all = |_: &Part| true;
@@ -247,11 +250,11 @@ mod tests {
     #[test]
     fn amounts_are_scaled_by_their_rates_and_those_of_none_are_never_added() {
         let sums = Sums::of(&[
-            part(r#"["in","packet",10500,false,100,2,1,5000]"#),
-            part(r#"["in","unknown",1000,false,7,1,1,49]"#),
-            part(r#"["in","unknown",0,true,900,3,1,0]"#),
-            part(r#"["out","packet",2000,true,50,1,1,2500]"#),
-            part(r#"["out","flow",4000,false,30,9,2,900]"#),
+            part(r#"[true,"in","packet",10500,false,100,2,1,5000]"#),
+            part(r#"[true,"in","unknown",1000,false,7,1,1,49]"#),
+            part(r#"[true,"in","unknown",0,true,900,3,1,0]"#),
+            part(r#"[true,"out","packet",2000,true,50,1,1,2500]"#),
+            part(r#"[true,"out","flow",4000,false,30,9,2,900]"#),
         ]);
         assert_eq!((sums.bytes_in, sums.bytes_out), (1057, 220));
         assert_eq!((sums.packets, sums.flows), (21 + 1 + 2 + 36, 1 + 1 + 1 + 1 + 8));
@@ -268,8 +271,9 @@ mod tests {
 
     #[test]
     fn sums_stop_at_the_ends_of_64_bits() {
-        let most = format!(r#"["in","packet",4294967296000,false,{},1,1,0]"#, i128::MAX);
-        let sums = Sums::of(&[part(&most), part(&most), part(r#"["out","unknown",1000,false,-5,-1,-1,0]"#)]);
+        let most = format!(r#"[true,"in","packet",4294967296000,false,{},1,1,0]"#, i128::MAX);
+        let sums =
+            Sums::of(&[part(&most), part(&most), part(r#"[true,"out","unknown",1000,false,-5,-1,-1,0]"#)]);
         assert_eq!((sums.bytes_in, sums.bytes_out), (u64::MAX, 0));
     }
 }

@@ -14,11 +14,15 @@ pub mod interval;
 mod limits;
 mod measures;
 pub mod period;
+mod read;
 pub mod reading;
 pub mod request;
 mod slots;
 pub(crate) mod sql;
+pub(crate) mod sums;
 mod taken;
+#[cfg(test)]
+mod tests;
 
 pub use ask::{AskError, ask};
 pub(crate) use ask::{ROUGH, changes, names, rows};

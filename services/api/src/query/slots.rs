@@ -6,7 +6,9 @@
 use super::Detail;
 use super::measures::{SAMPLES, Side, THOUSANDTHS};
 use super::period::{PEAK_SLOT, Window};
-use super::sql::{Body, OBSERVED, Of, Query, Statement, Value};
+use super::read::{Body, OBSERVED};
+use super::sql::{Of, Statement, Value};
+use super::sums::Query;
 use crate::pieces::narrow;
 use serde::Deserialize;
 
@@ -102,9 +104,9 @@ impl Query<'_> {
             self.row(of)
         );
         let names: Vec<_> = by.iter().map(|slot| slot.name).collect();
-        let body = Body { which: OBSERVED, slots: &by, ases: of.ases(), second: false };
+        let body = Body { which: OBSERVED, slots: &by, fine: true, ases: of.ases(), second: false };
         let rest = format!("GROUP BY row, direction, {}", names.join(", "));
-        let finest = of.bound(self.statement(&asked.window, &asked.borders(), &select, &body, &rest));
+        let finest = of.bound(self.statement(&[asked.window], &asked.borders(), &select, &body, &rest));
         let (slots, of_series) = if let [start, place] = names[..] {
             let select = format!(
                 "SELECT row, direction, {start}, {place}, sum(bytes) AS bytes, sum(samples) AS samples, grouping({start}) = 0 AS of_series"
@@ -154,10 +156,15 @@ impl Query<'_> {
             let select =
                 format!("{} AS row, {PROVIDER} AS provider, s.place AS place, {sides}", self.row(of));
             let second = matches!(of, Of::Rows(..));
-            let body = Body { which: OBSERVED, slots: &[PLACES], ases: of.ases(), second };
+            let body = Body { which: OBSERVED, slots: &[PLACES], fine: true, ases: of.ases(), second };
             let borders = between_peaks(window);
-            let slots =
-                of.bound(self.statement(window, &borders, &select, &body, "GROUP BY row, provider, place"));
+            let slots = of.bound(self.statement(
+                &[*window],
+                &borders,
+                &select,
+                &body,
+                "GROUP BY row, provider, place",
+            ));
             let select = format!("SELECT row, provider, {}, {}", dense("in"), dense("out"));
             slots.wrapped(&select, &format!("{} GROUP BY row, provider", self.these()))
         };

@@ -1,0 +1,266 @@
+//! Where the rows of a statement are read, what of them is summed up before anything else, and what is joined to it.
+//!
+//! Links, names and late rates are joined here, when asked, never frozen into rows (docs/counting.md). Tables are summed up before anything is joined:
+//! by what the statement names, and by the spans of time in which what is joined stays as it is. So a join meets a row for each interface and AS, and not
+//! one for each of their slots. What a filter says of the columns of tables alone is tested where they are read.
+
+use super::changes::{late_rates, members_at_first};
+use super::field::Need;
+use super::period::Window;
+use super::reading::{self, Part};
+use super::slots::Slot;
+use super::sql::{Statement, Value, names};
+use super::sums::Query;
+use super::taken::unclassified;
+use crate::links::members::members;
+use std::fmt::Write;
+use weir_schemas::rollup::{A_DAY, Shape, Table};
+
+/// Rows that count by where they were observed.
+pub(super) const OBSERVED: &str = "t.observation = {observation:String}";
+
+impl Query<'_> {
+    /// Whether a few ASes are all that is asked about.
+    fn names_ases(&self) -> bool {
+        self.taken.stored.iter().any(|test| names(test, "t.asn"))
+    }
+
+    /// A test of tables' rows: whether this is so of their link all the time.
+    fn of_link(&self, test: &str) -> String {
+        let at_first = members_at_first(self.database);
+        let members = |test: &str| format!("(SELECT exporter, if_index {at_first} AND {test})");
+        let interface = "(t.exporter, t.if_index)";
+        let (those, all) = (members(test), members("1"));
+        format!("({interface} IN {those} OR ({} AND {interface} NOT IN {all}))", unclassified(test))
+    }
+
+    /// A statement about one or more times, one behind the other; `from` in it is the start of the last.
+    pub(super) fn statement(
+        &self,
+        times: &[Window],
+        borders: &[u32],
+        select: &str,
+        body: &Body<'_>,
+        rest: &str,
+    ) -> Statement {
+        let window = &hull(times);
+        let changing = self.changes.links(window);
+        let (mut tested, mut conditions) = (self.taken.stored.clone(), self.taken.joined.clone());
+        let mut interfaces = Vec::new();
+        if let Some(known) = self.changes.interfaces(window, self.taken.links.len()) {
+            for (n, known) in known.iter().enumerate() {
+                let name = format!("interfaces{n}");
+                let (test, value) = known.test(&name);
+                tested.push(test);
+                interfaces.push((name, value));
+            }
+        } else if changing.is_empty() {
+            // Nothing changes, so it follows from the interface which rows count, and nothing needs to be joined to them.
+            tested.extend(self.taken.links.iter().map(|test| self.of_link(test)));
+        } else {
+            conditions.extend(self.taken.links.iter().cloned());
+        }
+        let condition = if conditions.is_empty() { "1".to_owned() } else { conditions.join(" AND ") };
+        let tested: String = tested.iter().map(|test| format!(" AND {test}")).collect();
+        let need = Need::of(body.ases || self.names_ases(), |column| {
+            let (side, stored) = (format!("s.{column}"), format!("t.{column}"));
+            (body.ases && column == "asn")
+                || names(select, &side)
+                || names(&condition, &side)
+                || names(&tested, &stored)
+        });
+        let spans = self.changes.spans(window);
+        // A fleet of exporters that all announced their rates within the time would take it apart into thousands.
+        let apart = if spans.len() <= APART { spans.get(1..).unwrap_or_default() } else { changing };
+        let read = |window: &Window| self.question.tables.read(*window, need, borders, apart);
+        let parts: Vec<_> = times.iter().flat_map(read).collect();
+        let read = Read {
+            parts: &parts,
+            tested: &tested,
+            spanned: !spans.is_empty(),
+            late: self.changes.late_rates(window),
+        };
+        let sql = body.sql(self.database, &read, select, &condition);
+        let statement = Statement::of(format!("{sql} {rest}"), interfaces)
+            .all(&self.taken.parameters)
+            .with("observation", self.question.observation.word())
+            .with("from", times.last().map_or(0, |now| now.from))
+            .bound("spans", Value::Numbers(spans));
+        let statement = Statement { tables: reading::names(&parts), ..statement };
+        let [begin, end] = body.ends();
+        parts.iter().enumerate().fold(statement, |statement, (n, part)| {
+            statement.with(&format!("{begin}{n}"), part.from).with(&format!("{end}{n}"), part.to)
+        })
+    }
+}
+
+/// Spans of time that are read apart, at most, for the sake of late rates.
+const APART: usize = 100;
+
+/// A table's rows as sides: a row of two ASes is both of its flows' sides.
+fn sides(database: &str, table: &Table) -> String {
+    if table.shape != Shape::Pairs {
+        return format!("{database}.{}", table.name);
+    }
+    format!(
+        "(SELECT time, exporter, observation, family, sampling_interval, sampling_kind, bytes, packets, flows, q, side.1 AS direction, \
+         side.2 AS if_index, side.3 AS asn, side.4 AS other_as, side.5 AS country FROM {database}.{} \
+         ARRAY JOIN [('in', in_if, src_as, dst_as, src_country), ('out', out_if, dst_as, src_as, dst_country)] AS side)",
+        table.name
+    )
+}
+
+/// What is read and what is joined to it.
+pub(super) struct Body<'a> {
+    /// Which rows of the tables are read.
+    pub which: &'a str,
+    /// What follows from a row alone, by which they are told apart.
+    pub slots: &'a [Slot],
+    /// Whether nearly each row is one of its own, so that there is nothing to sum up.
+    pub fine: bool,
+    /// Whether only some ASes are read.
+    pub ases: bool,
+    /// Whether it stands beside another one in the same statement.
+    pub second: bool,
+}
+
+/// From the first start to the last end.
+fn hull(times: &[Window]) -> Window {
+    let from = times.iter().map(|time| time.from).min().unwrap_or_default();
+    Window { from, to: times.iter().map(|time| time.to).max().unwrap_or(from) }
+}
+
+/// Where it is read.
+struct Read<'a> {
+    parts: &'a [Part],
+    /// What else is tested of rows.
+    tested: &'a str,
+    /// Whether what is joined changes within the time.
+    spanned: bool,
+    /// Whether a rate that was announced late may be the one of some of it.
+    late: bool,
+}
+
+/// Columns of a side that are keys only where a statement names them.
+const PRUNED: &[&str] = &[
+    "asn",
+    "neighbour_as",
+    "family",
+    "observation",
+    "exporter",
+    "if_index",
+    "other_as",
+    "country",
+    "prefix",
+    "prefix_len",
+];
+/// Those of them by which something is joined, besides late rates.
+const BY_INTERFACE: &[&str] = &["exporter", "if_index"];
+/// Measures, summed up in as many bits as they may need.
+const SUMMED: &[(&str, &str)] = &[
+    ("bytes", "sum(toInt128(t.bytes))"),
+    ("packets", "sum(toInt128(t.packets))"),
+    ("flows", "sum(toInt128(t.flows))"),
+    ("q", "sum(toFloat64(t.q))"),
+];
+
+impl Default for Body<'_> {
+    fn default() -> Self {
+        Self { which: "1", slots: &[], fine: false, ases: false, second: false }
+    }
+}
+
+impl Body<'_> {
+    /// What the ends of the parts that it reads are called.
+    fn ends(&self) -> [&'static str; 2] {
+        if self.second { ["second_begin", "second_end"] } else { ["begin", "end"] }
+    }
+
+    fn sql(&self, database: &str, read: &Read<'_>, select: &str, condition: &str) -> String {
+        let named = |what: &str| names(select, what) || names(condition, what);
+        let joins: String = [
+            ("i.", format!("LEFT JOIN (SELECT exporter, if_index, name, description FROM {database}.interfaces FINAL) AS i \
+                            ON i.exporter = s.exporter AND i.if_index = s.if_index ")),
+            ("e.", format!("LEFT JOIN (SELECT exporter, name FROM {database}.exporters FINAL) AS e ON e.exporter = s.exporter ")),
+            ("l.", format!("LEFT JOIN ({}) AS l ON l.exporter = s.exporter AND l.if_index = s.if_index \
+                            AND s.span >= l.valid_from AND s.span < l.valid_to ", members(database))),
+        ]
+        .into_iter()
+        .filter_map(|(alias, join)| named(alias).then_some(join))
+        .collect();
+        // A slot in which the first rate was announced counts as before it: its flows without a rate are those that came earlier.
+        let (late, rate) = if read.late {
+            let late = format!("LEFT JOIN ({}) AS r ON r.exporter = s.exporter", late_rates(database));
+            (late, "multiIf(s.sampling_interval > 0, s.sampling_interval, s.span <= r.since, r.late, 0)")
+        } else {
+            (String::new(), "s.sampling_interval")
+        };
+        let sums = self.read(database, read, !joins.is_empty(), &named);
+        format!("WITH {rate} AS rate SELECT {select} FROM ({sums}) AS s {joins}{late} WHERE {condition}")
+    }
+
+    /// What is read of each table: sums, or, where slots of a few ASes are told apart and so nearly each row is one of its own, rows.
+    fn read(&self, database: &str, read: &Read<'_>, joined: bool, named: &impl Fn(&str) -> bool) -> String {
+        let span =
+            if read.spanned { "roundDown(toUInt32(t.time), {spans:Array(UInt32)})" } else { "{from:UInt32}" };
+        let mut columns =
+            "t.direction AS direction, t.sampling_interval AS sampling_interval, t.sampling_kind AS sampling_kind".to_owned();
+        let named = |column: &&str| named(&format!("s.{column}"));
+        let by_interface = |column: &&str| joined && BY_INTERFACE.contains(column);
+        for column in PRUNED.iter().filter(|column| named(column) || by_interface(column)) {
+            let _ = write!(columns, ", t.{column} AS {column}");
+        }
+        let _ = match (joined, read.late) {
+            (true, _) => write!(columns, ", toDateTime({span}, 'UTC') AS span"),
+            // What has a rate needs no other, whoever exported it, and when.
+            (false, true) if named(&"exporter") => {
+                write!(
+                    columns,
+                    ", toDateTime(if(t.sampling_interval = 0, {span}, {{from:UInt32}}), 'UTC') AS span"
+                )
+            }
+            (false, true) => write!(
+                columns,
+                ", if(t.sampling_interval = 0, t.exporter, toIPv6('::')) AS exporter, \
+                 toDateTime(if(t.sampling_interval = 0, {span}, {{from:UInt32}}), 'UTC') AS span"
+            ),
+            (false, false) => Ok(()),
+        };
+        for Slot { name, sql } in self.slots {
+            let _ = write!(columns, ", {sql} AS {name}");
+        }
+        let as_they_are = self.ases && self.fine && !joined;
+        for (column, sum) in SUMMED.iter().filter(|(column, _)| named(column)) {
+            let _ = if as_they_are {
+                write!(columns, ", t.{column} AS {column}")
+            } else {
+                write!(columns, ", {sum} AS {column}")
+            };
+        }
+        let summed = if as_they_are { "" } else { " GROUP BY ALL" };
+        let ases = if self.ases { " AND t.asn IN {ases:Array(UInt32)}" } else { "" };
+        let of_table = |table: &Table| {
+            let parts = read.parts.iter().enumerate().filter(|(_, part)| part.table.name == table.name);
+            let sides = sides(database, table);
+            let [begin, end] = self.ends();
+            let within = parts.map(|(n, part)| {
+                let ends = [begin, end].map(|end| format!("toDateTime({{{end}{n}:UInt32}}, 'UTC')"));
+                let mut within = format!("t.time >= {} AND t.time < {}", ends[0], ends[1]);
+                if part.table.lie == A_DAY {
+                    // ClickHouse does not find days by the time itself, which lies behind the AS.
+                    let _ = write!(
+                        within,
+                        " AND toDate(t.time) >= toDate({}) AND toDate(t.time) <= toDate({})",
+                        ends[0], ends[1]
+                    );
+                }
+                within
+            });
+            let within = within.collect::<Vec<_>>().join(" OR ");
+            let Read { tested, .. } = read;
+            let which = self.which;
+            format!("SELECT {columns} FROM {sides} AS t WHERE ({within}) AND {which}{ases}{tested}{summed}")
+        };
+        reading::tables(read.parts).into_iter().map(of_table).collect::<Vec<_>>().join(" UNION ALL ")
+    }
+}

@@ -1,0 +1,139 @@
+//! The top rows, and the sums of them and of everything.
+//!
+//! Rows may be negative: what a window was decoded to wrongly is taken back by rows of its own, and keys of which nothing is left are no rows of the
+//! answer.
+
+use super::changes::Changes;
+use super::field::{Dimension, EXPORTER, column};
+use super::measures::{ALL_PARTS, APART, PARTS, THOUSANDTHS};
+use super::period::Window;
+use super::read::{Body, OBSERVED};
+use super::slots::Slot;
+use super::sql::{Of, Statement, keys};
+use super::taken::Taken;
+use super::{Question, Scope};
+
+/// What is left of a key that was taken back is nothing.
+const SOMETHING: &str = "sum(s.flows) != 0 OR sum(s.packets) != 0 OR sum(s.bytes) != 0";
+
+/// Whether it is of the time that is asked about, and not of the one before.
+const NOW: Slot = Slot { name: "now", sql: "t.time >= toDateTime({from:UInt32}, 'UTC')" };
+
+/// A time, and the one before it where that is asked about as well.
+#[derive(Clone, Copy)]
+pub struct Times {
+    /// It.
+    pub now: Window,
+    /// The one before.
+    pub before: Option<Window>,
+}
+
+impl Times {
+    fn all(&self) -> Vec<Window> {
+        self.before.into_iter().chain([self.now]).collect()
+    }
+}
+
+/// What all of a question's statements have in common.
+pub struct Query<'q> {
+    pub(super) database: &'q str,
+    pub(super) question: &'q Question,
+    pub(super) changes: &'q Changes,
+    pub(super) taken: Taken,
+}
+
+impl<'q> Query<'q> {
+    /// Of a question to this database.
+    pub fn of(database: &'q str, question: &'q Question, changes: &'q Changes) -> Self {
+        Self { database, question, changes, taken: Taken::of(question) }
+    }
+
+    /// Keys and ASes of the top rows. Their sums are asked for when they are known, for to rank all there are takes but one; or with it, where it would
+    /// take longer to find so many again.
+    pub fn top(&self, window: &Window, sums: bool) -> Statement {
+        let by = &self.question.by;
+        let asn = if by.contains(&Dimension::As) { "any(s.asn)" } else { "0" };
+        let keys = format!("[{}] AS keys, toUInt32({asn}) AS asn", keys(by));
+        let counts = format!("IN ({})", self.question.order.directions());
+        let body = Body { which: OBSERVED, ..Body::default() };
+        let rest = "HAVING something ORDER BY ranked DESC, keys LIMIT {top:UInt32}";
+        let statement = if sums {
+            let parts = self.statement(
+                &[*window],
+                &[],
+                &format!("{keys}, {PARTS}"),
+                &Body { slots: &[NOW], ..body },
+                &format!("GROUP BY keys, {APART}"),
+            );
+            parts.wrapped(
+                &format!(
+                    "SELECT keys, any(asn) AS asn, sumIf(bytes * toInt128(rate), direction {counts}) AS ranked, \
+                     sum(flows) != 0 OR sum(packets) != 0 OR sum(bytes) != 0 AS something, {ALL_PARTS} AS said"
+                ),
+                &format!("GROUP BY keys {rest}"),
+            )
+        } else {
+            let ranked = format!("sumIf({THOUSANDTHS}, s.direction {counts}) AS ranked");
+            self.statement(
+                &[*window],
+                &[],
+                &format!("{keys}, {ranked}, ({SOMETHING}) AS something"),
+                &body,
+                &format!("GROUP BY keys {rest}"),
+            )
+        };
+        statement.with("top", self.question.top)
+    }
+
+    /// All sums of these rows, as [`Part`](super::measures::Part)s.
+    pub fn sums(&self, times: &Times, of: Of<'_>) -> Statement {
+        let select = format!("{} AS row, {PARTS}", self.row(of));
+        let body = Body { which: OBSERVED, slots: &[NOW], ases: of.ases(), ..Body::default() };
+        let rest = format!("GROUP BY row, {APART}");
+        let parts = of.bound(self.statement(&times.all(), &[], &select, &body, &rest));
+        parts.wrapped(&format!("SELECT row, {ALL_PARTS} AS said"), &format!("{} GROUP BY row", self.these()))
+    }
+
+    /// All sums of everything, and beside those that count the ones that don't, by exporter and where they were observed; so are those without a
+    /// rate.
+    pub fn total(&self, times: &Times) -> Statement {
+        let named = |value: &str| format!("if(s.counts = 1 AND rate > 0, '', {value})");
+        let (exporter, observation) = (named(EXPORTER), named("toString(s.observation)"));
+        let select = format!(
+            "toBool(s.counts) AS counts, {exporter} AS exporter, {observation} AS observation, {PARTS}"
+        );
+        let counts = Slot { name: "counts", sql: OBSERVED };
+        let body = Body { slots: &[NOW, counts], ..Body::default() };
+        let rest = format!("GROUP BY counts, exporter, observation, {APART}");
+        let parts = self.statement(&times.all(), &[], &select, &body, &rest);
+        parts.wrapped(
+            &format!("SELECT counts, exporter, observation, {ALL_PARTS} AS said"),
+            "GROUP BY counts, exporter, observation",
+        )
+    }
+
+    /// Whether something picks sides of flows. Else every flow has both, and one of them stands for it.
+    pub fn picks_sides(&self) -> bool {
+        let mut tests = self.question.filter.iter().flat_map(|filter| filter.tests());
+        self.question.scope == Scope::Boundary
+            || tests.any(|test| column(test.field).is_none_or(|column| column.of_side))
+    }
+
+    /// Whether rows are named by their ASes alone; else by their places, from 1 on.
+    pub fn named_by_as(&self) -> bool {
+        self.question.by == [Dimension::As]
+    }
+
+    /// Which of the rows are meant, where others were read as well.
+    pub(super) fn these(&self) -> &'static str {
+        if self.named_by_as() { "" } else { "WHERE row > 0" }
+    }
+
+    pub(super) fn row(&self, of: Of<'_>) -> String {
+        match of {
+            Of::Total => "toUInt64(1)".to_owned(),
+            Of::Rows(..) if self.named_by_as() => "toUInt64(s.asn)".to_owned(),
+            Of::Rows(..) => format!("indexOf({{rows:Array(Array(String))}}, [{}])", keys(&self.question.by)),
+        }
+    }
+}
