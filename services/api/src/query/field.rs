@@ -86,11 +86,17 @@ impl Dimension {
         }
     }
 
-    /// What its rows are told apart by: an AS by its number.
+    /// What its rows are told apart by, as text: an AS by its number.
     pub(super) fn expression(self) -> String {
+        let sql = self.sql();
+        if self.is_as() { format!("toString({sql})") } else { sql }
+    }
+
+    /// The same, of the type that is told apart soonest.
+    pub(super) fn sql(self) -> String {
         match self {
-            Self::As => "toString(s.asn)".to_owned(),
-            Self::Neighbour => format!("toString({NEIGHBOUR})"),
+            Self::As => "s.asn".to_owned(),
+            Self::Neighbour => NEIGHBOUR.to_owned(),
             Self::Link => "if(l.link = '', 'not classified', l.link)".to_owned(),
             Self::Provider => "if(l.provider = '', 'no provider', l.provider)".to_owned(),
             Self::Connectivity => "toString(l.connectivity)".to_owned(),
@@ -101,7 +107,7 @@ impl Dimension {
                 )
             }
             Self::Family => "if(s.family = 0, 'not IP', concat('IPv', toString(s.family)))".to_owned(),
-            Self::OtherAs => "toString(s.other_as)".to_owned(),
+            Self::OtherAs => "s.other_as".to_owned(),
             Self::Country => "if(s.country = '', 'unknown', toString(s.country))".to_owned(),
             Self::Prefix => {
                 "if(s.prefix_len = 0, 'not IP', concat(replaceRegexpOne(IPv6NumToString(s.prefix), '^::ffff:', ''), \

@@ -52,37 +52,42 @@ impl<'q> Query<'q> {
     /// take longer to find so many again.
     pub fn top(&self, window: &Window, sums: bool) -> Statement {
         let by = &self.question.by;
-        let asn = if by.contains(&Dimension::As) { "any(s.asn)" } else { "0" };
-        let keys = format!("[{}] AS keys, toUInt32({asn}) AS asn", keys(by));
+        let named = |(n, by): (usize, &Dimension)| format!("{} AS key{n}", by.sql());
+        let of = by.iter().enumerate().map(named).collect::<Vec<_>>().join(", ");
+        let keys = (0..by.len()).map(|n| format!("key{n}")).collect::<Vec<_>>().join(", ");
         let counts = format!("IN ({})", self.question.order.directions());
-        let body = Body { which: OBSERVED, ..Body::default() };
-        let rest = "HAVING something ORDER BY ranked DESC, keys LIMIT {top:UInt32}";
-        let statement = if sums {
+        let body = Body { which: OBSERVED, slots: if sums { &[NOW] } else { &[] }, ..Body::default() };
+        let rest =
+            format!("GROUP BY {keys} HAVING something ORDER BY ranked DESC, {keys} LIMIT {{top:UInt32}}");
+        let (top, said) = if sums {
             let parts = self.statement(
                 &[*window],
                 &[],
-                &format!("{keys}, {PARTS}"),
-                &Body { slots: &[NOW], ..body },
-                &format!("GROUP BY keys, {APART}"),
+                &format!("{of}, {PARTS}"),
+                &body,
+                &format!("GROUP BY {keys}, {APART}"),
             );
-            parts.wrapped(
-                &format!(
-                    "SELECT keys, any(asn) AS asn, sumIf(bytes * toInt128(rate), direction {counts}) AS ranked, \
-                     sum(flows) != 0 OR sum(packets) != 0 OR sum(bytes) != 0 AS something, {ALL_PARTS} AS said"
+            let ranked = format!(
+                "sumIf(s.bytes * toInt128(s.rate), s.direction {counts}) AS ranked, ({SOMETHING}) AS something"
+            );
+            (
+                parts.wrapped(
+                    &format!("SELECT {keys}, {ranked}, {ALL_PARTS} AS said"),
+                    &format!("AS s {rest}"),
                 ),
-                &format!("GROUP BY keys {rest}"),
+                ", said",
             )
         } else {
-            let ranked = format!("sumIf({THOUSANDTHS}, s.direction {counts}) AS ranked");
-            self.statement(
-                &[*window],
-                &[],
-                &format!("{keys}, {ranked}, ({SOMETHING}) AS something"),
-                &body,
-                &format!("GROUP BY keys {rest}"),
-            )
+            let ranked =
+                format!("sumIf({THOUSANDTHS}, s.direction {counts}) AS ranked, ({SOMETHING}) AS something");
+            (self.statement(&[*window], &[], &format!("{of}, {ranked}"), &body, &rest), "")
         };
-        statement.with("top", self.question.top)
+        let asn = by.iter().position(|by| *by == Dimension::As);
+        let asn = asn.map_or("0".to_owned(), |n| format!("key{n}"));
+        let texts = (0..by.len()).map(|n| format!("toString(key{n})")).collect::<Vec<_>>().join(", ");
+        let select = format!("SELECT [{texts}] AS keys, toUInt32({asn}) AS asn{said}");
+        let order = format!("ORDER BY ranked DESC, {keys}");
+        top.wrapped(&select, &order).with("top", self.question.top)
     }
 
     /// All sums of these rows, as [`Part`](super::measures::Part)s.
