@@ -26,7 +26,7 @@ async fn seen(store: &mut Store) -> u32 {
     let (mut sides, mut links, mut interfaces, mut exporters) =
         (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     for (if_index, asn, bytes) in [(1, 174, 1000), (2, 3320, 3000), (2, 1299, 500), (3, 15_169, 200)] {
-        sides.push(LinkRow {
+        let side = LinkRow {
             time: Slot(hour),
             exporter: EDGE,
             if_index,
@@ -40,7 +40,9 @@ async fn seen(store: &mut Store) -> u32 {
             packets: 1,
             flows: 1,
             ..LinkRow::default()
-        });
+        };
+        // Where its packets leave they are observed once more.
+        sides.extend([side.clone(), LinkRow { observation: Observation::Egress, ..side }]);
     }
     LinkMemberRow {
         exporter: EDGE,

@@ -98,10 +98,12 @@ pub async fn links(store: &Store) -> Result<Vec<Link>, StoreError> {
 pub async fn unclassified(store: &Store, now: u32) -> Result<Vec<Unclassified>, StoreError> {
     let database = store.database();
     let (select, joins) = named(database);
-    let bytes = |side| {
-        let scaled = "toInt128(bytes) * toInt128(sampling_interval)";
-        let sum = narrow(&format!("intDiv(sumIf({scaled}, direction = '{side}'), 1000)"));
-        format!("{sum} AS bytes_{side}")
+    // What was observed on the interface itself, and where nothing was, at the other end of its flows (`query/observed.rs`).
+    let bytes = |side, own, other| {
+        let of = |kind| format!("direction = '{side}' AND observation = '{kind}'");
+        let sum = |kind| format!("sumIf(toInt128(bytes) * toInt128(sampling_interval), {})", of(kind));
+        let sum = format!("if(countIf({}) > 0, {}, {})", of(own), sum(own), sum(other));
+        format!("{} AS bytes_{side}", narrow(&format!("intDiv({sum}, 1000)")))
     };
     let rows: Vec<SeenRow> = store
         .query(
@@ -115,8 +117,8 @@ pub async fn unclassified(store: &Store, now: u32) -> Result<Vec<Unclassified>, 
                  WHERE (x.exporter, x.if_index) NOT IN (SELECT exporter, if_index FROM ({}) WHERE link != '' \
                  AND valid_from <= toDateTime({{now:UInt32}}, 'UTC') AND valid_to > toDateTime({{now:UInt32}}, 'UTC')) \
                  ORDER BY toFloat64(bytes_in) + toFloat64(bytes_out) DESC, exporter_name, if_index LIMIT {MOST}",
-                bytes("in"),
-                bytes("out"),
+                bytes("in", "ingress", "egress"),
+                bytes("out", "egress", "ingress"),
                 members(database)
             ),
             &[("from", now.saturating_sub(86_400).to_string()), ("now", now.to_string())],

@@ -7,13 +7,16 @@ use super::changes::Changes;
 use super::field::Dimension;
 use super::interval::Slots;
 use super::measures::{Part, Side, Sums, whole};
+use super::observed::Chosen;
 use super::period::{PEAK_SLOT, Window};
 use super::request::MOST_DETAILED;
 use super::slots::{InSlots, Told, count};
 use super::sql::{Of, Statement, Value};
 use super::sums::{Query, Times};
 use super::taken::Taken;
-use super::{Answer, Before, Bytes, Detail, NotIn, PeakSlots, Peaks, Previous, Question, Row, Series};
+use super::{
+    Answer, Before, Bytes, Counted, Detail, NotIn, PeakSlots, Peaks, Previous, Question, Row, Series,
+};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use std::collections::{BTreeMap, BTreeSet};
@@ -121,11 +124,21 @@ pub async fn ask(store: &Store, question: &Question) -> Result<Answer> {
     Ok(answer)
 }
 
-/// What changes in the time of a question, and in the time before it.
+/// What changes in the time of a question and in the time before it, and where the records that count were observed then.
 pub(crate) async fn changes(store: &Store, question: &Question) -> Result<Changes> {
-    let from = question.detail.previous.map_or(question.period.window.from, |previous| previous.from);
-    let all = rows(store, Changes::behind(store.database(), from, &Taken::of(question))).await?;
-    Ok(all.into_iter().next().unwrap_or_default())
+    let Window { from, to } = question.period.window;
+    let from = question.detail.previous.map_or(from, |previous| previous.from);
+    let behind = rows(store, Changes::behind(store.database(), from, &Taken::of(question)));
+    let (all, chosen) = tokio::try_join!(behind, chosen(store, question, Window { from, to }))?;
+    Ok(all.into_iter().next().unwrap_or_else(Changes::default).observing(chosen))
+}
+
+async fn chosen(store: &Store, question: &Question, time: Window) -> Result<Chosen> {
+    let by_hand = question.observation != Counted::Chosen;
+    match Chosen::asked(store.database(), &question.tables, time).filter(|_| !by_hand) {
+        Some(asked) => Ok(Chosen::of(rows(store, asked).await?)),
+        None => Ok(Chosen::default()),
+    }
 }
 
 #[derive(Deserialize)]

@@ -3,6 +3,7 @@
 //! It is asked before anything is read, so that the time can be read in parts within which nothing changes; and so is which interfaces are on links
 //! that a question is about, so that none of its statements has to find out by itself.
 
+use super::observed::Chosen;
 use super::period::Window;
 use super::sql::{Statement, Value};
 use super::taken::{Taken, unclassified};
@@ -20,6 +21,8 @@ pub struct Changes {
     links: Vec<u32>,
     rates: Vec<u32>,
     tests: Vec<Interfaces>,
+    #[serde(skip)]
+    chosen: Chosen,
 }
 
 /// Of which interfaces a condition on links is true at first.
@@ -44,7 +47,7 @@ impl Changes {
     /// Nothing changes.
     #[cfg(test)]
     pub const fn none() -> Self {
-        Self { begin: 0, links: Vec::new(), rates: Vec::new(), tests: Vec::new() }
+        Self { begin: 0, links: Vec::new(), rates: Vec::new(), tests: Vec::new(), chosen: Chosen::NONE }
     }
 
     /// Asks for those behind a time, and for the interfaces of a filter's links.
@@ -82,6 +85,21 @@ impl Changes {
         let still = within(&self.links, &Window { from: self.begin, to: window.to }).is_empty();
         let few = self.tests.iter().all(|test| test.others.len() <= NAMED);
         (still && few && self.tests.len() == conditions).then_some(&self.tests)
+    }
+
+    /// The same, with the observations that count.
+    pub(super) fn observing(self, chosen: Chosen) -> Self {
+        Self { chosen, ..self }
+    }
+
+    /// The test of rows of tables by where they were observed, with what its names stand for.
+    pub(super) fn counts(&self, window: &Window) -> (String, Vec<(String, Value)>) {
+        self.chosen.test(window)
+    }
+
+    /// Times within a part of the time at which other observations begin to count.
+    pub(super) fn observed(&self, window: &Window) -> Vec<u32> {
+        self.chosen.changes(window)
     }
 
     /// Those of links within a part of the time.

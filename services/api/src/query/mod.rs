@@ -13,6 +13,7 @@ pub mod field;
 pub mod interval;
 mod limits;
 mod measures;
+mod observed;
 pub mod period;
 mod read;
 pub mod reading;
@@ -121,9 +122,13 @@ impl Scope {
 }
 
 /// Which records count, by where the packet was observed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Counted {
+    /// Of each interface and direction those that are complete: observed on the interface itself, or where none were, on those at the other end of its
+    /// flows.
+    #[default]
+    Chosen,
     /// Observed on the input interface; records that don't say count so by configuration.
     Ingress,
     /// Observed on the output interface.
@@ -132,11 +137,12 @@ pub enum Counted {
 
 impl Counted {
     /// All of them.
-    pub const ALL: [Self; 2] = [Self::Ingress, Self::Egress];
+    pub const ALL: [Self; 3] = [Self::Chosen, Self::Ingress, Self::Egress];
 
     /// Its word in the store and in questions.
     pub fn word(self) -> &'static str {
         match self {
+            Self::Chosen => "chosen",
             Self::Ingress => "ingress",
             Self::Egress => "egress",
         }

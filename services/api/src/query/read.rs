@@ -4,6 +4,7 @@
 //! by what the statement names, and by the spans of time in which what is joined stays as it is. So a join meets a row for each interface and AS, and not
 //! one for each of their slots. What a filter says of the columns of tables alone is tested where they are read.
 
+use super::Counted;
 use super::changes::{late_rates, members_at_first};
 use super::field::Need;
 use super::period::Window;
@@ -15,9 +16,6 @@ use super::taken::unclassified;
 use crate::links::members::members;
 use std::fmt::Write;
 use weir_schemas::rollup::{A_DAY, Shape, Table};
-
-/// Rows that count by where they were observed.
-pub(super) const OBSERVED: &str = "t.observation = {observation:String}";
 
 impl Query<'_> {
     /// Whether a few ASes are all that is asked about.
@@ -32,6 +30,18 @@ impl Query<'_> {
         let interface = "(t.exporter, t.if_index)";
         let (those, all) = (members(test), members("1"));
         format!("({interface} IN {those} OR ({} AND {interface} NOT IN {all}))", unclassified(test))
+    }
+
+    /// The test of tables' rows by where they were observed, with what its names stand for.
+    fn counts(&self, window: &Window) -> (String, Vec<(String, Value)>) {
+        if let Counted::Chosen = self.question.observation {
+            return self.changes.counts(window);
+        }
+        let word = self.question.observation.word().to_owned();
+        (
+            "t.observation = {observation:String}".to_owned(),
+            vec![("observation".to_owned(), Value::One(word))],
+        )
     }
 
     /// A statement about one or more times, one behind the other; `from` in it is the start of the last.
@@ -70,12 +80,17 @@ impl Query<'_> {
                 || names(&tested, &stored)
         });
         let spans = self.changes.spans(window);
+        let (counts, observed) = self.counts(window);
         // A fleet of exporters that all announced their rates within the time would take it apart into thousands.
         let apart = if spans.len() <= APART { spans.get(1..).unwrap_or_default() } else { changing };
-        let read = |window: &Window| self.question.tables.read(*window, need, borders, apart);
+        let mut apart = [apart, &self.changes.observed(window)].concat();
+        apart.sort_unstable();
+        apart.dedup();
+        let read = |window: &Window| self.question.tables.read(*window, need, borders, &apart);
         let parts: Vec<_> = times.iter().flat_map(read).collect();
         let read = Read {
             parts: &parts,
+            counts: &counts,
             tested: &tested,
             spanned: !spans.is_empty(),
             late: self.changes.late_rates(window),
@@ -83,7 +98,7 @@ impl Query<'_> {
         let sql = body.sql(self.database, &read, select, &condition);
         let statement = Statement::of(format!("{sql} {rest}"), interfaces)
             .all(&self.taken.parameters)
-            .with("observation", self.question.observation.word())
+            .values(observed)
             .with("from", times.last().map_or(0, |now| now.from))
             .bound("spans", Value::Numbers(spans));
         let statement = Statement { tables: reading::names(&parts), ..statement };
@@ -110,10 +125,29 @@ fn sides(database: &str, table: &Table) -> String {
     )
 }
 
+/// The test of a table's rows, `t`, for the parts of a time that are read from it; their ends have these names and their numbers.
+pub(super) fn within(table: &Table, parts: &[Part], [begin, end]: [&str; 2]) -> String {
+    let parts = parts.iter().enumerate().filter(|(_, part)| part.table.name == table.name);
+    let within = parts.map(|(n, part)| {
+        let ends = [begin, end].map(|end| format!("toDateTime({{{end}{n}:UInt32}}, 'UTC')"));
+        let mut within = format!("t.time >= {} AND t.time < {}", ends[0], ends[1]);
+        if part.table.lie == A_DAY {
+            // ClickHouse does not find days by the time itself, which lies behind the AS.
+            let _ = write!(
+                within,
+                " AND toDate(t.time) >= toDate({}) AND toDate(t.time) <= toDate({})",
+                ends[0], ends[1]
+            );
+        }
+        within
+    });
+    within.collect::<Vec<_>>().join(" OR ")
+}
+
 /// What is read and what is joined to it.
 pub(super) struct Body<'a> {
-    /// Which rows of the tables are read.
-    pub which: &'a str,
+    /// Whether rows that don't count because of where they were observed are read as well: `counts` tells.
+    pub all: bool,
     /// What follows from a row alone, by which they are told apart.
     pub slots: &'a [Slot],
     /// Whether nearly each row is one of its own, so that there is nothing to sum up.
@@ -133,6 +167,8 @@ fn hull(times: &[Window]) -> Window {
 /// Where it is read.
 struct Read<'a> {
     parts: &'a [Part],
+    /// Whether a row counts by where it was observed.
+    counts: &'a str,
     /// What else is tested of rows.
     tested: &'a str,
     /// Whether what is joined changes within the time.
@@ -166,7 +202,7 @@ const SUMMED: &[(&str, &str)] = &[
 
 impl Default for Body<'_> {
     fn default() -> Self {
-        Self { which: "1", slots: &[], fine: false, ases: false, second: false }
+        Self { all: false, slots: &[], fine: false, ases: false, second: false }
     }
 }
 
@@ -229,6 +265,13 @@ impl Body<'_> {
         for Slot { name, sql } in self.slots {
             let _ = write!(columns, ", {sql} AS {name}");
         }
+        let counts = read.counts;
+        let which = if self.all {
+            let _ = write!(columns, ", {counts} AS counts");
+            String::new()
+        } else {
+            format!(" AND {counts}")
+        };
         let as_they_are = self.ases && self.fine && !joined;
         for (column, sum) in SUMMED.iter().filter(|(column, _)| named(column)) {
             let _ = if as_they_are {
@@ -240,26 +283,10 @@ impl Body<'_> {
         let summed = if as_they_are { "" } else { " GROUP BY ALL" };
         let ases = if self.ases { " AND t.asn IN {ases:Array(UInt32)}" } else { "" };
         let of_table = |table: &Table| {
-            let parts = read.parts.iter().enumerate().filter(|(_, part)| part.table.name == table.name);
             let sides = sides(database, table);
-            let [begin, end] = self.ends();
-            let within = parts.map(|(n, part)| {
-                let ends = [begin, end].map(|end| format!("toDateTime({{{end}{n}:UInt32}}, 'UTC')"));
-                let mut within = format!("t.time >= {} AND t.time < {}", ends[0], ends[1]);
-                if part.table.lie == A_DAY {
-                    // ClickHouse does not find days by the time itself, which lies behind the AS.
-                    let _ = write!(
-                        within,
-                        " AND toDate(t.time) >= toDate({}) AND toDate(t.time) <= toDate({})",
-                        ends[0], ends[1]
-                    );
-                }
-                within
-            });
-            let within = within.collect::<Vec<_>>().join(" OR ");
+            let within = within(table, read.parts, self.ends());
             let Read { tested, .. } = read;
-            let which = self.which;
-            format!("SELECT {columns} FROM {sides} AS t WHERE ({within}) AND {which}{ases}{tested}{summed}")
+            format!("SELECT {columns} FROM {sides} AS t WHERE ({within}){which}{ases}{tested}{summed}")
         };
         reading::tables(read.parts).into_iter().map(of_table).collect::<Vec<_>>().join(" UNION ALL ")
     }

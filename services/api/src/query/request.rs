@@ -53,7 +53,7 @@ pub struct Request {
     pub previous: bool,
     /// Which interfaces count; without it the boundary, unless the filter names a connectivity.
     pub scope: Option<Scope>,
-    /// Where the records that count were observed; without it on ingress.
+    /// Where the records that count were observed; without it, of each interface and direction, where they are complete.
     pub observation: Option<Counted>,
     /// Only what this says, such as `connectivity = transit AND as IN (15169, 2906)`.
     pub filter: Option<String>,
@@ -180,7 +180,7 @@ impl Request {
             top,
             order: self.order.unwrap_or_default(),
             scope: self.scope.unwrap_or_else(|| Scope::of(filter.as_ref())),
-            observation: self.observation.unwrap_or(Counted::Ingress),
+            observation: self.observation.unwrap_or_default(),
             filter,
             detail,
             tables: Tables::of(kept),
@@ -258,7 +258,7 @@ mod tests {
         assert_eq!((question.by, question.top), (vec![Dimension::As, Dimension::Link], 10));
         assert_eq!(
             (question.period.seconds, question.scope, question.observation),
-            (3600, Scope::Boundary, Counted::Ingress)
+            (3600, Scope::Boundary, Counted::Chosen)
         );
     }
 

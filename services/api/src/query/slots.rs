@@ -6,7 +6,7 @@
 use super::Detail;
 use super::measures::{SAMPLES, Side, THOUSANDTHS};
 use super::period::{PEAK_SLOT, Window};
-use super::read::{Body, OBSERVED};
+use super::read::Body;
 use super::sql::{Of, Statement, Value};
 use super::sums::Query;
 use crate::pieces::narrow;
@@ -104,7 +104,7 @@ impl Query<'_> {
             self.row(of)
         );
         let names: Vec<_> = by.iter().map(|slot| slot.name).collect();
-        let body = Body { which: OBSERVED, slots: &by, fine: true, ases: of.ases(), second: false };
+        let body = Body { slots: &by, fine: true, ases: of.ases(), ..Body::default() };
         let rest = format!("GROUP BY row, direction, {}", names.join(", "));
         let finest = of.bound(self.statement(&[asked.window], &asked.borders(), &select, &body, &rest));
         let (slots, of_series) = if let [start, place] = names[..] {
@@ -156,7 +156,7 @@ impl Query<'_> {
             let select =
                 format!("{} AS row, {PROVIDER} AS provider, s.place AS place, {sides}", self.row(of));
             let second = matches!(of, Of::Rows(..));
-            let body = Body { which: OBSERVED, slots: &[PLACES], fine: true, ases: of.ases(), second };
+            let body = Body { slots: &[PLACES], fine: true, ases: of.ases(), second, ..Body::default() };
             let borders = between_peaks(window);
             let slots = of.bound(self.statement(
                 &[*window],

@@ -25,6 +25,10 @@ pub enum Value {
     Rows(Vec<Vec<String>>),
     /// Exporters and interface indexes.
     Interfaces(Vec<(String, u32)>),
+    /// They, with directions.
+    Sides(Vec<(String, u32, String)>),
+    /// They, with times.
+    SidesInSpans(Vec<(String, u32, String, u32)>),
 }
 
 /// Rows that were found and are asked about again.
@@ -45,6 +49,12 @@ impl Statement {
     /// All of these beside it.
     pub fn all(mut self, texts: &[(String, String)]) -> Self {
         self.parameters.extend(texts.iter().map(|(name, text)| (name.clone(), Value::One(text.clone()))));
+        self
+    }
+
+    /// These beside it.
+    pub(super) fn values(mut self, values: Vec<(String, Value)>) -> Self {
+        self.parameters.extend(values);
         self
     }
 

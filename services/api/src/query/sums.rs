@@ -7,7 +7,7 @@ use super::changes::Changes;
 use super::field::{Dimension, EXPORTER, column};
 use super::measures::{ALL_PARTS, APART, PARTS, THOUSANDTHS};
 use super::period::Window;
-use super::read::{Body, OBSERVED};
+use super::read::Body;
 use super::slots::Slot;
 use super::sql::{Of, Statement, keys};
 use super::taken::Taken;
@@ -56,7 +56,7 @@ impl<'q> Query<'q> {
         let of = by.iter().enumerate().map(named).collect::<Vec<_>>().join(", ");
         let keys = (0..by.len()).map(|n| format!("key{n}")).collect::<Vec<_>>().join(", ");
         let counts = format!("IN ({})", self.question.order.directions());
-        let body = Body { which: OBSERVED, slots: if sums { &[NOW] } else { &[] }, ..Body::default() };
+        let body = Body { slots: if sums { &[NOW] } else { &[] }, ..Body::default() };
         let rest =
             format!("GROUP BY {keys} HAVING something ORDER BY ranked DESC, {keys} LIMIT {{top:UInt32}}");
         let (top, said) = if sums {
@@ -93,7 +93,7 @@ impl<'q> Query<'q> {
     /// All sums of these rows, as [`Part`](super::measures::Part)s.
     pub fn sums(&self, times: &Times, of: Of<'_>) -> Statement {
         let select = format!("{} AS row, {PARTS}", self.row(of));
-        let body = Body { which: OBSERVED, slots: &[NOW], ases: of.ases(), ..Body::default() };
+        let body = Body { slots: &[NOW], ases: of.ases(), ..Body::default() };
         let rest = format!("GROUP BY row, {APART}");
         let parts = of.bound(self.statement(&times.all(), &[], &select, &body, &rest));
         parts.wrapped(&format!("SELECT row, {ALL_PARTS} AS said"), &format!("{} GROUP BY row", self.these()))
@@ -107,8 +107,7 @@ impl<'q> Query<'q> {
         let select = format!(
             "toBool(s.counts) AS counts, {exporter} AS exporter, {observation} AS observation, {PARTS}"
         );
-        let counts = Slot { name: "counts", sql: OBSERVED };
-        let body = Body { slots: &[NOW, counts], ..Body::default() };
+        let body = Body { all: true, slots: &[NOW], ..Body::default() };
         let rest = format!("GROUP BY counts, exporter, observation, {APART}");
         let parts = self.statement(&times.all(), &[], &select, &body, &rest);
         parts.wrapped(

@@ -82,7 +82,7 @@ pub struct Arguments {
     #[arg(long, value_enum)]
     scope: Option<Which>,
     /// Where the records that count were observed.
-    #[arg(long, value_parser = observation(), default_value = "ingress")]
+    #[arg(long, value_parser = observation(), default_value = "chosen")]
     observation: Counted,
     /// Only what this filter says, such as 'connectivity = transit AND as IN (15169, 2906)'; docs/query.md has the language.
     #[arg(long)]
@@ -113,6 +113,7 @@ fn dimension() -> impl TypedValueParser<Value = Dimension> {
 
 fn observation() -> impl TypedValueParser<Value = Counted> {
     let docs = [
+        "Of each interface and direction where they are complete: on the interface itself, or else at the other end of its flows.",
         "On the input interface; records that don't say count so by configuration.",
         "On the output interface.",
     ];

@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 use weir_api::query::period::{ALLOWANCE, PEAK_SLOT};
-use weir_api::query::{Answer, NotIn, Question, Row, Scope};
+use weir_api::query::{Answer, Counted, NotIn, Question, Row, Scope};
 
 /// Exporters named in a sentence.
 const NAMED: usize = 3;
@@ -138,11 +138,12 @@ fn rows(answer: &Answer) -> String {
 }
 
 fn notes(out: &mut String, question: &Question, answer: &Answer) {
+    let chosen = question.observation == Counted::Chosen;
     let _ = writeln!(
         out,
-        "\nAverages over {} minutes, scaled by the sampling rate, of records observed on {}, from {}.",
+        "\nAverages over {} minutes, scaled by the sampling rate, of records observed {}, from {}.",
         answer.seconds / 60,
-        answer.observation,
+        if chosen { "where they are complete".to_owned() } else { format!("on {}", answer.observation) },
         answer.tables.join(", ")
     );
     if answer.asked_from < answer.from {
@@ -196,6 +197,8 @@ fn notes(out: &mut String, question: &Question, answer: &Answer) {
         };
         let (place, how) = match observation {
             "unknown" => ("at an unknown point".to_owned(), "set unknown_observation for them".to_owned()),
+            // What else was chosen has the same packets.
+            word if chosen => (format!("on {word} as well"), format!("ask with --observation {word}")),
             word => (format!("on {word}"), format!("ask with --observation {word}")),
         };
         let _ = writeln!(out, "Not in is what was observed {place}, by {}; {how}.", exporters(&all, amount));
@@ -216,7 +219,7 @@ mod tests {
     use weir_api::query::field::Dimension;
     use weir_api::query::period::{Kept, Period, Window};
     use weir_api::query::reading::Tables;
-    use weir_api::query::{Before, Counted, Detail, Order, PeakSlots, Peaks, Previous};
+    use weir_api::query::{Before, Detail, Order, PeakSlots, Peaks, Previous};
 
     fn row(keys: &[&str], bytes_in: u64, bytes_out: u64, (below, above): (f64, f64)) -> Row {
         Row {

@@ -1,0 +1,282 @@
+//! Where the records that count were observed (docs/counting.md, "Observed where").
+//!
+//! Of each interface and direction one kind of observation counts at a time, the one that is complete: *in* what was observed on ingress of the interface
+//! itself, and where nothing was, what was observed on egress of those that it left by; *out* what was observed on egress of it, and where nothing
+//! was, what was observed on ingress of those that it came by. So nothing of what was sampled anywhere is left out, and nothing counts twice. Which one
+//! it is follows from what is stored of the time and of a day before its end. Where the sampling of an interface began or ended within the time,
+//! the other kind counts before and behind.
+
+use super::field::Need;
+use super::period::Window;
+use super::read::within;
+use super::reading::{Tables, tables};
+use super::sql::{Statement, Value};
+use serde::Deserialize;
+
+/// Times of a kind without the other one, at least, that show that it was sampled then and the other was not: a few are chance, where there is
+/// little traffic.
+const SHOWN: u32 = 24;
+/// Seconds up to the end of a time that show it, at least.
+const LEAST: u32 = 86_400;
+/// Ends that are not known better lie on whole hours, of which there are few, and which tables have.
+const HOUR: u32 = 3600;
+/// Sides that are named to ClickHouse in one value, at most: it takes 128 KiB.
+const NAMED: usize = 2000;
+
+/// A side of which one kind of observation was seen: how often, from when to when, and its 24th time from either end.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+struct Seen {
+    times: u64,
+    first: u32,
+    end: u32,
+    early: u32,
+    late: u32,
+}
+
+/// A side on which egress was seen.
+#[derive(Clone, Debug, Deserialize)]
+pub(super) struct SideRow {
+    exporter: String,
+    if_index: u32,
+    direction: String,
+    ingress: Seen,
+    egress: Seen,
+}
+
+/// A side, and a time in which what was observed on egress counts.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct OnEgress {
+    exporter: String,
+    if_index: u32,
+    direction: String,
+    from: u32,
+    to: u32,
+}
+
+/// Where what was observed on egress counts; everywhere else, what was observed on ingress does.
+#[derive(Clone, Debug, Default)]
+pub struct Chosen(Vec<OnEgress>);
+
+impl Chosen {
+    /// On egress nothing.
+    #[cfg(test)]
+    pub(super) const NONE: Self = Self(Vec::new());
+
+    /// What was seen of a time, and up to its end.
+    pub(super) fn asked(database: &str, of: &Tables, time: Window) -> Option<Statement> {
+        let begin = time.from.min(time.to.saturating_sub(LEAST));
+        let whole = Window { from: begin / 300 * 300, to: time.to.next_multiple_of(300) };
+        let mut parts =
+            [whole, time].into_iter().filter_map(|time| of.parts(time, Need::Interfaces, &[], &[]));
+        let parts = parts.next()?;
+        let ends = ["begin", "end"];
+        let rows = tables(&parts).into_iter().map(|table| {
+            format!(
+                "SELECT exporter, if_index, direction, observation, toUInt32(time) AS begins, begins + {} AS ends FROM {database}.{} AS t WHERE {}",
+                table.slot,
+                table.name,
+                within(table, &parts, ends)
+            )
+        });
+        let rows = rows.collect::<Vec<_>>().join(" UNION ALL ");
+        let seen = |kind: &str| {
+            let of = format!("observation = '{kind}'");
+            format!(
+                "(countIf({of}), minIf(begins, {of}), maxIf(ends, {of}), groupArraySortedIf({SHOWN})(begins, {of})[{SHOWN}], \
+                 toUInt32(-groupArraySortedIf({SHOWN})(-toInt64(begins), {of})[{SHOWN}])) AS {kind}"
+            )
+        };
+        let sql = format!(
+            "SELECT toString(exporter) AS exporter, if_index, toString(direction) AS direction, {}, {} FROM ({rows}) \
+             WHERE direction != 'unknown' GROUP BY exporter, if_index, direction HAVING countIf(observation = 'egress') > 0",
+            seen("ingress"),
+            seen("egress")
+        );
+        let values = parts.iter().enumerate().flat_map(|(n, part)| {
+            [(ends[0], part.from), (ends[1], part.to)]
+                .map(|(name, at)| (format!("{name}{n}"), Value::One(at.to_string())))
+        });
+        Some(Statement::of(sql, values))
+    }
+
+    pub(super) fn of(rows: Vec<SideRow>) -> Self {
+        let ranges = rows.into_iter().flat_map(|row| {
+            let SideRow { exporter, if_index, direction, ingress, egress } = row;
+            let times = if direction == "in" {
+                without(own(ingress, egress))
+            } else {
+                own(egress, ingress).into_iter().collect()
+            };
+            times.into_iter().map(move |(from, to)| OnEgress {
+                exporter: exporter.clone(),
+                if_index,
+                direction: direction.clone(),
+                from,
+                to,
+            })
+        });
+        Self(ranges.collect())
+    }
+
+    /// Times within one at which another kind begins to count, in order.
+    pub(super) fn changes(&self, window: &Window) -> Vec<u32> {
+        let mut all: Vec<_> = self.0.iter().flat_map(|one| [one.from, one.to]).collect();
+        all.retain(|at| (window.from + 1..window.to).contains(at));
+        all.sort_unstable();
+        all.dedup();
+        all
+    }
+
+    /// The test of rows of tables, with what its names stand for.
+    pub(super) fn test(&self, window: &Window) -> (String, Vec<(String, Value)>) {
+        let changes = self.changes(window);
+        let mut sides = Vec::new();
+        let spans: Vec<_> = [window.from].into_iter().chain(changes.iter().copied()).collect();
+        for one in &self.0 {
+            let counts = spans.iter().filter(|span| (one.from..one.to).contains(span));
+            sides.extend(
+                counts.map(|span| (one.exporter.clone(), one.if_index, one.direction.clone(), *span)),
+            );
+        }
+        if sides.is_empty() {
+            return ("t.observation = 'ingress'".to_owned(), Vec::new());
+        }
+        let changing = !changes.is_empty();
+        let (side, kind) = if changing {
+            let span = "roundDown(toUInt32(t.time), {observed_spans:Array(UInt32)})";
+            (
+                format!("(t.exporter, t.if_index, t.direction, {span})"),
+                "Array(Tuple(IPv6, UInt32, String, UInt32))",
+            )
+        } else {
+            ("(t.exporter, t.if_index, t.direction)".to_owned(), "Array(Tuple(IPv6, UInt32, String))")
+        };
+        let mut values = Vec::new();
+        let tests = sides.chunks(NAMED).enumerate().map(|(n, sides)| {
+            let name = format!("on_egress{n}");
+            let test = format!("{side} IN {{{name}:{kind}}}");
+            let value = if changing {
+                Value::SidesInSpans(sides.to_vec())
+            } else {
+                Value::Sides(
+                    sides
+                        .iter()
+                        .map(|(exporter, index, side, _)| (exporter.clone(), *index, side.clone()))
+                        .collect(),
+                )
+            };
+            values.push((name, value));
+            test
+        });
+        let test = format!("(t.observation = 'egress') = ({})", tests.collect::<Vec<_>>().join(" OR "));
+        if changing {
+            values.push(("observed_spans".to_owned(), Value::Numbers(spans)));
+        }
+        (format!("{test} AND t.observation != 'unknown'"), values)
+    }
+}
+
+/// From when to when the kind of the interface itself counts: all the time, unless the other one was there for long without it.
+fn own(own: Seen, other: Seen) -> Option<(u32, u32)> {
+    if own.times == 0 {
+        return None;
+    }
+    let shown = other.times >= u64::from(SHOWN);
+    let from = if shown && other.early < own.first {
+        // As long as both are there, it is all one where the border is.
+        Some(own.first.next_multiple_of(HOUR)).filter(|hour| *hour <= other.end).unwrap_or(own.first)
+    } else {
+        0
+    };
+    let to = if shown && other.late >= own.end {
+        Some(own.end / HOUR * HOUR).filter(|hour| *hour >= other.first.max(from)).unwrap_or(own.end)
+    } else {
+        u32::MAX
+    };
+    (from < to).then_some((from, to))
+}
+
+/// All other times.
+fn without(time: Option<(u32, u32)>) -> Vec<(u32, u32)> {
+    let Some((from, to)) = time else { return vec![(0, u32::MAX)] };
+    [(0, from), (to, u32::MAX)].into_iter().filter(|(from, to)| from < to).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const DAY: u32 = 86_400;
+
+    /// Seen every five minutes.
+    fn seen(first: u32, end: u32) -> Seen {
+        let times = u64::from((end - first) / 300);
+        let far = (SHOWN - 1) * 300;
+        Seen { times, first, end, early: first + far, late: (end - 300).saturating_sub(far) }
+    }
+
+    fn on_egress(direction: &str, ingress: Seen, egress: Seen) -> Vec<(u32, u32)> {
+        let (exporter, direction) = ("::ffff:192.0.2.1".to_owned(), direction.to_owned());
+        let chosen = Chosen::of(vec![SideRow { exporter, if_index: 1, direction, ingress, egress }]);
+        chosen.0.iter().map(|one| (one.from, one.to)).collect()
+    }
+
+    #[test]
+    fn what_was_observed_on_the_interface_itself_counts_and_else_what_was_on_the_others() {
+        let (none, day, always) = (Seen::default(), seen(DAY, 2 * DAY), vec![(0, u32::MAX)]);
+        assert_eq!(on_egress("in", day, day), []);
+        assert_eq!(on_egress("in", none, day), always, "it is not sampled on ingress");
+        assert_eq!(on_egress("out", day, day), always);
+        assert_eq!(on_egress("out", none, day), always);
+    }
+
+    #[test]
+    fn before_the_sampling_of_an_interface_began_and_behind_its_end_the_other_kind_counts() {
+        let day = seen(DAY, 2 * DAY);
+        let noon = DAY + DAY / 2;
+        assert_eq!(on_egress("out", day, seen(noon + 300, 2 * DAY)), [(noon + HOUR, u32::MAX)]);
+        assert_eq!(on_egress("out", day, seen(DAY, noon + 300)), [(0, noon)]);
+        assert_eq!(on_egress("in", seen(noon + 300, 2 * DAY), day), [(0, noon + HOUR)]);
+        // One kind in the place of the other: no hour has both.
+        assert_eq!(
+            on_egress("out", seen(DAY, noon + 300), seen(noon + 600, 2 * DAY)),
+            [(noon + 600, u32::MAX)]
+        );
+        assert_eq!(
+            on_egress("in", seen(DAY, noon + 300), seen(noon + 600, 2 * DAY)),
+            [(noon + 300, u32::MAX)]
+        );
+    }
+
+    #[test]
+    fn a_few_times_without_it_are_chance() {
+        let few = seen(DAY, DAY + 23 * 300);
+        assert_eq!(on_egress("out", few, seen(DAY + 3 * HOUR, 2 * DAY)), [(0, u32::MAX)]);
+        assert_eq!(on_egress("out", seen(DAY, 2 * DAY), seen(DAY + 300, 2 * DAY - 600)), [(0, u32::MAX)]);
+    }
+
+    #[test]
+    fn rows_are_tested_by_their_sides_and_where_something_changes_by_the_time() {
+        let of = |from, to| OnEgress {
+            exporter: "::1".to_owned(),
+            if_index: 7,
+            direction: "out".to_owned(),
+            from,
+            to,
+        };
+        let (test, values) = Chosen(vec![of(0, u32::MAX)]).test(&Window { from: 0, to: 60 });
+        assert!(test.contains("t.direction) IN {on_egress0") && !test.contains("roundDown"), "{test}");
+        assert_eq!(values[0].1, Value::Sides(vec![("::1".to_owned(), 7, "out".to_owned())]));
+        let chosen = Chosen(vec![of(120, 240)]);
+        let window = Window { from: 60, to: 300 };
+        assert_eq!(chosen.changes(&window), [120, 240]);
+        let (test, values) = chosen.test(&window);
+        assert!(test.contains("roundDown"), "{test}");
+        assert_eq!(values[0].1, Value::SidesInSpans(vec![("::1".to_owned(), 7, "out".to_owned(), 120)]));
+        assert_eq!(values[1].1, Value::Numbers(vec![60, 120, 240]));
+        assert_eq!(chosen.test(&Window { from: 0, to: 120 }).0, "t.observation = 'ingress'");
+        let many =
+            Chosen((0..NAMED as u32 + 1).map(|n| OnEgress { if_index: n, ..of(0, u32::MAX) }).collect());
+        assert_eq!(many.test(&window).1.len(), 2, "a value has so many");
+    }
+}
