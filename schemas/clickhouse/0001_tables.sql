@@ -195,6 +195,31 @@ ORDER BY (asn, exporter, if_index, direction, observation, family, neighbour_as,
 TTL time + toIntervalDay(1830)
 SETTINGS non_replicated_deduplication_window = 10000, replicated_deduplication_window = 10000, replicated_deduplication_window_seconds = 604800, min_bytes_for_wide_part = 268435456, merge_selector_base = 30, index_granularity = 2048, min_compress_block_size = 16384, ttl_only_drop_parts = 1, materialize_ttl_recalculate_only = 1;
 
+CREATE TABLE IF NOT EXISTS interfaces_1m{on_cluster}
+(
+    time DateTime('UTC') COMMENT 'Start of the slot.' CODEC(Delta(4), ZSTD(1)),
+    exporter IPv6 COMMENT 'Transport source address of the datagrams.' CODEC(ZSTD(1)),
+    if_index UInt32 COMMENT 'Interface index; 0: not known.' CODEC(ZSTD(1)),
+    direction Enum8('unknown' = 0, 'in' = 1, 'out' = 2) COMMENT 'Side: in by the input interface, out by the output interface.' CODEC(ZSTD(1)),
+    observation Enum8('unknown' = 0, 'ingress' = 1, 'egress' = 2) COMMENT 'Where the packets were observed.' CODEC(ZSTD(1)),
+    family UInt8 COMMENT 'Address family: 4, 6, or 0 where it is not IP.' CODEC(ZSTD(1)),
+    sampling_interval UInt64 COMMENT 'Thousandths of the sampling interval N; 0: unknown.' CODEC(ZSTD(1)),
+    sampling_kind Enum8('unknown' = 0, 'packet' = 1, 'flow' = 2) COMMENT 'Kind of sampling that the interval describes.' CODEC(ZSTD(1)),
+    bytes Int64 COMMENT 'Bytes of layer 3, unscaled.' CODEC(ZSTD(1)),
+    bytes_l2 Int64 COMMENT 'Bytes of layer 2, unscaled; where the exporter gave none, estimated from layer 3.' CODEC(ZSTD(1)),
+    bytes_l2_estimated Int64 COMMENT 'The part of bytes_l2 that is estimated.' CODEC(ZSTD(1)),
+    packets Int64 COMMENT 'Packets, unscaled.' CODEC(ZSTD(1)),
+    flows Int64 COMMENT 'Flow records that end in the slot.' CODEC(ZSTD(1)),
+    q Int128 COMMENT 'Error term of bytes.' CODEC(ZSTD(1)),
+    q_l2 Int128 COMMENT 'Error term of bytes_l2.' CODEC(ZSTD(1)),
+    q_packets Int128 COMMENT 'Error term of packets under flow sampling: the sum of the squared packets of a record; else 0.' CODEC(ZSTD(1))
+)
+ENGINE = {summing}((bytes, bytes_l2, bytes_l2_estimated, packets, flows, q, q_l2, q_packets))
+PARTITION BY toYYYYMMDD(time)
+ORDER BY (time, exporter, if_index, direction, observation, family, sampling_interval, sampling_kind)
+TTL time + toIntervalDay(35)
+SETTINGS non_replicated_deduplication_window = 10000, replicated_deduplication_window = 10000, replicated_deduplication_window_seconds = 604800, min_bytes_for_wide_part = 268435456, merge_selector_base = 30, ttl_only_drop_parts = 1, materialize_ttl_recalculate_only = 1;
+
 CREATE TABLE IF NOT EXISTS interfaces_5m{on_cluster}
 (
     time DateTime('UTC') COMMENT 'Start of the slot.' CODEC(Delta(4), ZSTD(1)),

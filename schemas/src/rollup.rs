@@ -398,6 +398,7 @@ pub const ROLLUPS: &[Table] = &[
     rollup("links_5m", Shape::Links, 300, (MONTH, A_DAY), 400),
     rollup("links_1h", Shape::Links, 3600, (MONTH, A_DAY), 1830),
     rollup("links_1d", Shape::Links, 86_400, (MONTH, Lie::ByAs(u32::MAX)), 1830),
+    rollup("interfaces_1m", Shape::Interfaces, 60, (DAY, Lie::ByTime), 35),
     rollup("interfaces_5m", Shape::Interfaces, 300, (MONTH, Lie::ByTime), 400),
     rollup("pairs_5m", Shape::Pairs, 300, (DAY, Lie::ByTime), 14),
     rollup("pairs_1h", Shape::Pairs, 3600, (MONTH, Lie::ByTime), 400),

@@ -25,11 +25,12 @@ pub struct Rollup {
 }
 
 /// All of them.
-pub const ROLLUPS: [Rollup; 8] = [
+pub const ROLLUPS: [Rollup; 9] = [
     Rollup { table: "links_1m", shape: Shape::Links, slot_s: 60 },
     Rollup { table: "links_5m", shape: Shape::Links, slot_s: 300 },
     Rollup { table: "links_1h", shape: Shape::Links, slot_s: 3600 },
     Rollup { table: "links_1d", shape: Shape::Links, slot_s: 86_400 },
+    Rollup { table: "interfaces_1m", shape: Shape::Interfaces, slot_s: 60 },
     Rollup { table: "interfaces_5m", shape: Shape::Interfaces, slot_s: 300 },
     Rollup { table: "pairs_5m", shape: Shape::Pairs, slot_s: 300 },
     Rollup { table: "pairs_1h", shape: Shape::Pairs, slot_s: 3600 },

@@ -42,7 +42,7 @@ async fn seen(store: &mut Store) -> u32 {
             ..LinkRow::default()
         };
         // Where its packets leave they are observed once more.
-        sides.extend([side.clone(), LinkRow { observation: Observation::Egress, ..side }]);
+        sides.extend([side, LinkRow { observation: Observation::Egress, ..side }]);
     }
     LinkMemberRow {
         exporter: EDGE,

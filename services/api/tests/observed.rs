@@ -74,9 +74,7 @@ async fn of_each_interface_and_direction_the_observation_counts_that_is_complete
                         [(on_ingress, Observation::Ingress), (on_egress, Observation::Egress)]
                     {
                         sides.extend(
-                            flow.iter()
-                                .filter(|_| sampled)
-                                .map(|side| LinkRow { observation, ..side.clone() }),
+                            flow.iter().filter(|_| sampled).map(|side| LinkRow { observation, ..*side }),
                         );
                     }
                 }

@@ -16,7 +16,7 @@ pub struct Rollup {
     contexts: Contexts,
     links: Table<LinkKey, 60>,
     /// Made of `links` when the batch ends.
-    interfaces: Table<InterfaceKey, 300>,
+    interfaces: Table<InterfaceKey, 60>,
     pairs: Table<PairKey, 300>,
     prefixes: Table<PrefixKey, 3600>,
 }
@@ -379,16 +379,22 @@ mod tests {
             rollup.add(Ip::default(), &Flow { src_as: n, dst_neighbour_as: n % 2, ..flow() });
         }
         let all = rollup.finish(1);
-        let (_, rows) = all.iter().find(|(table, _)| table.shape == Shape::Interfaces).unwrap();
-        let mut input = RowReader::new(&rows[0]);
-        let mut seen = Vec::new();
-        while !input.is_empty() {
-            let row = InterfaceSumRow::get_row(&mut input).unwrap();
-            seen.push((row.if_index, row.time.0 % 3600, row.bytes, row.flows));
-        }
-        // 40 flows of 1000 bytes from the 30th second on, over 100 seconds, all within one slot.
-        let slot = 1_800_000_000 % 3600;
-        assert_eq!(seen, [(1, slot, 40_000, 40), (2, slot, 40_000, 40)]);
+        let start = 1_800_000_000;
+        let seen = |name: &str| {
+            let (_, rows) = all.iter().find(|(table, _)| table.name == name).unwrap();
+            let mut input = RowReader::new(&rows[0]);
+            let mut seen = Vec::new();
+            while !input.is_empty() {
+                let row = InterfaceSumRow::get_row(&mut input).unwrap();
+                seen.push((row.if_index, row.time.0 - start, row.bytes, row.flows));
+            }
+            seen
+        };
+        // 40 flows of 1000 bytes from the 30th second on, over 100 seconds.
+        assert_eq!(seen("interfaces_5m"), [(1, 0, 40_000, 40), (2, 0, 40_000, 40)]);
+        let minutes = [(0, 12_000, 0), (60, 24_000, 0), (120, 4_000, 40)];
+        let both = minutes.map(|(time, bytes, flows)| [1, 2].map(|if_index| (if_index, time, bytes, flows)));
+        assert_eq!(seen("interfaces_1m"), both.concat()[..]);
     }
 
     #[test]

@@ -145,6 +145,7 @@ pub(super) fn within(table: &Table, parts: &[Part], [begin, end]: [&str; 2]) -> 
 }
 
 /// What is read and what is joined to it.
+#[derive(Clone, Copy, Default)]
 pub(super) struct Body<'a> {
     /// Whether rows that don't count because of where they were observed are read as well: `counts` tells.
     pub all: bool,
@@ -199,12 +200,6 @@ const SUMMED: &[(&str, &str)] = &[
     ("flows", "sum(toInt128(t.flows))"),
     ("q", "sum(toFloat64(t.q))"),
 ];
-
-impl Default for Body<'_> {
-    fn default() -> Self {
-        Self { all: false, slots: &[], fine: false, ases: false, second: false }
-    }
-}
 
 impl Body<'_> {
     /// What the ends of the parts that it reads are called.

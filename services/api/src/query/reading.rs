@@ -148,7 +148,7 @@ mod tests {
         let all = [("links_1m", 3240), ("links_1h", 21 * 3600), ("links_1d", 2 * DAY), ("links_1m", 3660)];
         assert_eq!(shown(from, to, Need::AllAses, &[], &[]), all, "of all ASes");
         let inner = to - from - 240 - 60;
-        let all = [("links_1m", 240), ("interfaces_5m", inner), ("links_1m", 60)];
+        let all = [("interfaces_1m", 240), ("interfaces_5m", inner), ("interfaces_1m", 60)];
         assert_eq!(shown(from, to, Need::Interfaces, &[], &[]), all, "whatever the AS");
         let (from, to) = (MIDNIGHT - 7200 - 300, MIDNIGHT + 7200);
         assert_eq!(shown(from, to, Need::Pairs, &[], &[]), [("pairs_5m", 300), ("pairs_1h", 14_400)]);
