@@ -435,10 +435,10 @@ mod tests {
             let ask = Question { exporters, busy: 1.0, ..ask(flows) };
             costs.answer(&ask).unwrap().standalone.cores
         };
-        // Nine inserts of a second, by each partition that has an exporter, every four seconds.
+        // Ten inserts of a second, by each partition that has an exporter, every four seconds.
         assert_eq!(
             [cores(1.0, 400), cores(100.0, 400), cores(1.0, 2)],
-            [9.0 + 1.0, 9.0 + 1.0, 4.5_f64.ceil()]
+            [10.0 + 1.0, 10.0 + 1.0, 5.0 + 1.0]
         );
     }
 }
