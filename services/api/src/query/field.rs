@@ -217,6 +217,8 @@ impl Need {
         }
     }
 
+    const ALL: [Self; 5] = [Self::Interfaces, Self::Ases, Self::AllAses, Self::Pairs, Self::Prefixes];
+
     /// What rows by these need, and a filter; nothing where no table has all of it.
     pub fn whole(by: &[Dimension], filter: Option<&Expr>) -> Option<Self> {
         let fields = filter.map(Expr::tests).unwrap_or_default();
@@ -229,7 +231,8 @@ impl Need {
             _ if (pairs || prefixes) && has("neighbour") => None,
             (true, false) => Some(Self::Pairs),
             (false, true) => Some(Self::Prefixes),
-            _ => Some(Self::Ases),
+            _ if has("as") || has("neighbour") => Some(Self::Ases),
+            _ => Some(Self::Interfaces),
         }
     }
 
@@ -246,5 +249,31 @@ impl Need {
             Self::Pairs => &[Shape::Pairs],
             Self::Prefixes => &[Shape::Prefixes],
         }
+    }
+}
+
+/// What the statements of a question need, each of them for all of its time: its rows one thing, and its total, which is by nothing, another.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Needs(u8);
+
+impl Needs {
+    /// Of rows by these, with this filter, and of what they are parts of; nothing where no table has all of it.
+    pub fn of(by: &[Dimension], filter: Option<&Expr>) -> Option<Self> {
+        Some(Self::default().and(Need::whole(by, filter)?).and(Need::whole(&[], filter)?))
+    }
+
+    /// Another one beside them.
+    pub fn and(self, need: Need) -> Self {
+        Self(self.0 | 1 << need as u8)
+    }
+
+    /// All of these beside them.
+    pub fn all(self, others: Self) -> Self {
+        Self(self.0 | others.0)
+    }
+
+    /// Each of them.
+    pub(super) fn each(self) -> impl Iterator<Item = Need> {
+        Need::ALL.into_iter().filter(move |need| self.0 & 1 << *need as u8 != 0)
     }
 }
