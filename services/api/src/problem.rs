@@ -159,7 +159,8 @@ impl From<AskError> for Problem {
                 "ClickHouse does not answer",
                 "what is stored can't be asked just now; what comes in is kept meanwhile, so ask again in a while",
             ),
-            _ => Self::new(
+            AskError::Gone(gone) => Self::defect(gone),
+            AskError::Store(_) => Self::new(
                 StatusCode::BAD_GATEWAY,
                 "urn:weir:problem:store",
                 "ClickHouse refuses the question",

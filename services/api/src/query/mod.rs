@@ -26,6 +26,7 @@ mod tests;
 
 pub use ask::{AskError, ask};
 pub(crate) use ask::{ROUGH, changes, names, rows};
+pub(crate) use taken::conjuncts;
 
 use field::Dimension;
 use interval::Slots;

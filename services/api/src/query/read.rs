@@ -7,7 +7,7 @@
 use super::changes::{late_rates, members_at_first};
 use super::field::Need;
 use super::period::Window;
-use super::reading::{self, Part};
+use super::reading::{self, Gone, Part};
 use super::slots::Slot;
 use super::sql::{Statement, Value, names};
 use super::sums::Query;
@@ -42,7 +42,7 @@ impl Query<'_> {
         select: &str,
         body: &Body<'_>,
         rest: &str,
-    ) -> Statement {
+    ) -> Result<Statement, Gone> {
         let window = &hull(times);
         let changing = self.changes.links(window);
         let (mut tested, mut conditions) = (self.taken.stored.clone(), self.taken.joined.clone());
@@ -73,7 +73,7 @@ impl Query<'_> {
         // A fleet of exporters that all announced their rates within the time would take it apart into thousands.
         let apart = if spans.len() <= APART { spans.get(1..).unwrap_or_default() } else { changing };
         let read = |window: &Window| self.question.tables.read(*window, need, borders, apart);
-        let parts: Vec<_> = times.iter().flat_map(read).collect();
+        let parts = times.iter().map(read).collect::<Result<Vec<_>, _>>()?.concat();
         let read = Read {
             parts: &parts,
             tested: &tested,
@@ -87,10 +87,9 @@ impl Query<'_> {
             .with("from", times.last().map_or(0, |now| now.from))
             .bound("spans", Value::Numbers(spans));
         let statement = Statement { tables: reading::names(&parts), ..statement };
-        let [begin, end] = body.ends();
-        parts.iter().enumerate().fold(statement, |statement, (n, part)| {
-            statement.with(&format!("{begin}{n}"), part.from).with(&format!("{end}{n}"), part.to)
-        })
+        Ok(parts.iter().enumerate().fold(statement, |statement, (n, part)| {
+            statement.with(&format!("begin{n}"), part.from).with(&format!("end{n}"), part.to)
+        }))
     }
 }
 
@@ -120,8 +119,6 @@ pub(super) struct Body<'a> {
     pub fine: bool,
     /// Whether only some ASes are read.
     pub ases: bool,
-    /// Whether it stands beside another one in the same statement.
-    pub second: bool,
 }
 
 /// From the first start to the last end.
@@ -166,16 +163,11 @@ const SUMMED: &[(&str, &str)] = &[
 
 impl Default for Body<'_> {
     fn default() -> Self {
-        Self { which: "1", slots: &[], fine: false, ases: false, second: false }
+        Self { which: "1", slots: &[], fine: false, ases: false }
     }
 }
 
 impl Body<'_> {
-    /// What the ends of the parts that it reads are called.
-    fn ends(&self) -> [&'static str; 2] {
-        if self.second { ["second_begin", "second_end"] } else { ["begin", "end"] }
-    }
-
     fn sql(&self, database: &str, read: &Read<'_>, select: &str, condition: &str) -> String {
         let named = |what: &str| names(select, what) || names(condition, what);
         let joins: String = [
@@ -242,9 +234,8 @@ impl Body<'_> {
         let of_table = |table: &Table| {
             let parts = read.parts.iter().enumerate().filter(|(_, part)| part.table.name == table.name);
             let sides = sides(database, table);
-            let [begin, end] = self.ends();
             let within = parts.map(|(n, part)| {
-                let ends = [begin, end].map(|end| format!("toDateTime({{{end}{n}:UInt32}}, 'UTC')"));
+                let ends = ["begin", "end"].map(|end| format!("toDateTime({{{end}{n}:UInt32}}, 'UTC')"));
                 let mut within = format!("t.time >= {} AND t.time < {}", ends[0], ends[1]);
                 if part.table.lie == A_DAY {
                     // ClickHouse does not find days by the time itself, which lies behind the AS.

@@ -194,11 +194,7 @@ impl Request {
         })
     }
 
-    /// The zone that times are read in.
-    ///
-    /// # Errors
-    /// [`RequestError::Zone`].
-    pub fn zone(&self) -> Result<TimeZone, RequestError> {
+    fn zone(&self) -> Result<TimeZone, RequestError> {
         let Some(name) = &self.zone else { return Ok(TimeZone::UTC) };
         TimeZone::get(name).map_err(|_| RequestError::Zone(name.chars().take(40).collect()))
     }
@@ -229,10 +225,7 @@ fn rows(by: &[Dimension], top: u32) -> Result<(), RequestError> {
 }
 
 /// Seconds since the epoch of a time as it is written under this key.
-///
-/// # Errors
-/// [`RequestError::Time`].
-pub fn seconds(key: &'static str, text: &str, zone: &TimeZone) -> Result<u32, RequestError> {
+fn seconds(key: &'static str, text: &str, zone: &TimeZone) -> Result<u32, RequestError> {
     let wrong = || RequestError::Time { key, text: text.chars().take(40).collect() };
     let time = match text.parse::<Timestamp>() {
         Ok(time) => time,

@@ -20,9 +20,11 @@ pub async fn get(
     asked: Result<Query<Asked>, QueryRejection>,
 ) -> Result<Json<Candidates>, Problem> {
     let Query(asked) = asked.map_err(|rejection| Problem::question("", rejection.body_text()))?;
-    let question = asked.question(api.kept()).map_err(|error| match error {
+    let about = asked.about(api.kept()).map_err(|error| match error {
         AskedError::Request(error) => Problem::from(error),
         AskedError::NoSlots => Problem::question("/from", error.to_string()),
+        AskedError::Top(_) => Problem::question("/top", error.to_string()),
+        AskedError::Mixed(_) => Problem::question("/filter", error.to_string()),
     })?;
-    Ok(Json(api.ask(|store| async move { candidates::ask(&store, question).await }).await?))
+    Ok(Json(api.ask(|store| async move { candidates::ask(&store, about).await }).await?))
 }
