@@ -6,7 +6,7 @@
 
 use crate::config::Config;
 use crate::enrich::database::Databases;
-use crate::enrich::said::People;
+use crate::enrich::said::{People, Word};
 use crate::enrich::{Enricher, Known};
 use crate::quality::Arrivals;
 use ahash::{AHashMap, HashMap};
@@ -179,7 +179,7 @@ impl Partition {
         }
         let word = match value.map(|value| Entry::read(key, value)).transpose() {
             Ok(None) => None,
-            Ok(Some((_, Entry { record: Record::Classified(word), .. }))) => Some(word),
+            Ok(Some((_, Entry { record: Record::Classified(link), learned, .. }))) => Some(Word { link, said: learned }),
             Ok(Some(_)) => return Err("its value is of another kind than its key".to_owned()),
             Err(error) => return Err(error.to_string()),
         };

@@ -1,9 +1,11 @@
 //! Links: what a network pays for or peers over, as people and rules say it, and what interfaces on no link could be.
 
 pub(crate) mod complete;
+pub(crate) mod held;
 pub(crate) mod members;
 pub(crate) mod proposal;
 pub(crate) mod said;
+pub(crate) mod saying;
 pub(crate) mod store;
 
 pub use said::{Said, SaidMember, Wrong};

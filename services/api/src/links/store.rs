@@ -141,22 +141,35 @@ pub async fn all(store: &Store, now: u32) -> Result<Links, StoreError> {
     Ok(all)
 }
 
-/// The latest version of what was said of a link, and how many exporters it was said for.
-pub async fn version(store: &Store, id: &str) -> Result<Latest, StoreError> {
+/// What the store has last of each of these links; of what it has nothing, nothing.
+pub async fn versions(store: &Store, ids: &[String]) -> Result<BTreeMap<String, Latest>, StoreError> {
     let sql = format!(
-        "SELECT c.version AS version, uniqExact(c.exporter) AS exporters FROM {}.classified AS c \
-         WHERE c.link_id = {{id:String}} GROUP BY version ORDER BY version DESC LIMIT 1",
+        "SELECT toString(c.link_id) AS id, c.version AS version, uniqExact(c.exporter) AS exporters FROM {}.classified AS c \
+         WHERE id IN {{ids:Array(String)}} GROUP BY id, version ORDER BY id, version DESC LIMIT 1 BY id",
         store.database()
     );
-    let rows: Vec<Latest> = store.query(&sql, &[("id", id.to_owned())]).await?;
-    Ok(rows.into_iter().next().unwrap_or_default())
+    #[derive(Deserialize)]
+    struct Row {
+        id: String,
+        #[serde(flatten)]
+        latest: Latest,
+    }
+    let rows: Vec<Row> = store.query_bound(&sql, &[("ids", ids)]).await?;
+    Ok(rows.into_iter().map(|row| (row.id, row.latest)).collect())
 }
 
-/// What the store has of a link.
+/// What was said of a link, at one time.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 pub struct Latest {
     /// When it was said, ns; 0: never.
     pub version: u64,
-    /// For how many exporters that is there.
+    /// For how many exporters.
     pub exporters: u64,
+}
+
+impl Latest {
+    /// Whether another word is in it, or has been.
+    pub fn has(self, other: Self) -> bool {
+        self.version > other.version || self == other
+    }
 }
