@@ -40,3 +40,12 @@ pub(crate) fn members(database: &str) -> String {
          WHERE (exporter, if_index) NOT IN (SELECT exporter, if_index FROM ({said}))"
     )
 }
+
+/// SQL: interfaces that are on a link at `{now:UInt32}`.
+pub(crate) fn on_links(database: &str) -> String {
+    let now = "toDateTime({now:UInt32}, 'UTC')";
+    format!(
+        "SELECT exporter, if_index FROM ({}) WHERE link != '' AND valid_from <= {now} AND valid_to > {now}",
+        members(database)
+    )
+}

@@ -21,8 +21,10 @@ use weir_schemas::Connectivity;
 pub struct Links {
     /// By their names.
     pub links: Vec<Link>,
-    /// Interfaces that had traffic in the last day and are on no link, those with most first.
+    /// Interfaces that had traffic in the last day and are on no link, the 1000 with most first.
     pub unclassified: Vec<Unclassified>,
+    /// How many more of them there are.
+    pub left_out: u64,
 }
 
 /// A link.

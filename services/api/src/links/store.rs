@@ -1,7 +1,7 @@
 //! Links as the store has them.
 
 use super::complete;
-use super::members::members;
+use super::members::{members, on_links};
 use super::proposal::{Evidence, proposal};
 use super::{Interface, Link, Links, Member, SaidBy, Unclassified};
 use crate::exporters;
@@ -10,7 +10,7 @@ use serde::Deserialize;
 use std::collections::BTreeMap;
 use weir_store::{Store, StoreError};
 
-/// Most interfaces on no link that are told.
+/// Interfaces on no link that are told.
 const MOST: usize = 1000;
 
 #[derive(Deserialize)]
@@ -38,6 +38,8 @@ struct SeenRow {
     bytes_out: u64,
     ases: u64,
     largest: u32,
+    /// How many there are, of which this is one.
+    all: u64,
 }
 
 /// What an interface is called, joined to `x`, which has its exporter and index.
@@ -94,8 +96,8 @@ pub async fn links(store: &Store) -> Result<Vec<Link>, StoreError> {
     Ok(links.into_values().collect())
 }
 
-/// Interfaces that had traffic in the last day, up to now (seconds), and are on no link now.
-pub async fn unclassified(store: &Store, now: u32) -> Result<Vec<Unclassified>, StoreError> {
+/// Interfaces that had traffic in the last day, up to now (seconds), and are on no link now; and how many there are besides those that are given.
+async fn unclassified(store: &Store, now: u32) -> Result<(Vec<Unclassified>, u64), StoreError> {
     let database = store.database();
     let (select, joins) = named(database);
     let bytes = |side| {
@@ -106,18 +108,16 @@ pub async fn unclassified(store: &Store, now: u32) -> Result<Vec<Unclassified>, 
     let rows: Vec<SeenRow> = store
         .query(
             &format!(
-                "SELECT {select}, x.bytes_in AS bytes_in, x.bytes_out AS bytes_out, x.ases AS ases, x.largest AS largest \
-                 FROM (SELECT exporter, if_index, {}, {}, uniqExactIf(asn, asn != 0) AS ases, \
+                "SELECT {select}, x.bytes_in AS bytes_in, x.bytes_out AS bytes_out, x.ases AS ases, x.largest AS largest, \
+                 count() OVER () AS all FROM (SELECT exporter, if_index, {}, {}, uniqExactIf(asn, asn != 0) AS ases, \
                  argMaxIf(asn, bytes, asn != 0) AS largest \
                  FROM {database}.links_1h WHERE time >= toDateTime({{from:UInt32}}, 'UTC') \
                  AND toDate(time) >= toDate(toDateTime({{from:UInt32}}, 'UTC')) AND if_index != 0 \
-                 GROUP BY exporter, if_index) AS x {joins} \
-                 WHERE (x.exporter, x.if_index) NOT IN (SELECT exporter, if_index FROM ({}) WHERE link != '' \
-                 AND valid_from <= toDateTime({{now:UInt32}}, 'UTC') AND valid_to > toDateTime({{now:UInt32}}, 'UTC')) \
+                 GROUP BY exporter, if_index HAVING sum(flows) > 0) AS x {joins} WHERE (x.exporter, x.if_index) NOT IN ({}) \
                  ORDER BY toFloat64(bytes_in) + toFloat64(bytes_out) DESC, exporter_name, if_index LIMIT {MOST}",
                 bytes("in"),
                 bytes("out"),
-                members(database)
+                on_links(database)
             ),
             &[("from", now.saturating_sub(86_400).to_string()), ("now", now.to_string())],
         )
@@ -129,14 +129,15 @@ pub async fn unclassified(store: &Store, now: u32) -> Result<Vec<Unclassified>, 
         let interface = row.interface;
         Unclassified { interface, bytes_in: row.bytes_in, bytes_out: row.bytes_out, ases: row.ases, proposal }
     };
-    Ok(rows.into_iter().map(told).collect())
+    let left_out = rows.first().map_or(0, |row| row.all.saturating_sub(rows.len() as u64));
+    Ok((rows.into_iter().map(told).collect(), left_out))
 }
 
 /// Both, and how much of each link is counted.
 pub async fn all(store: &Store, now: u32) -> Result<Links, StoreError> {
-    let (links, unclassified, seen) =
+    let (links, (unclassified, left_out), seen) =
         tokio::try_join!(links(store), unclassified(store, now), exporters::observed(store, now))?;
-    let mut all = Links { links, unclassified };
+    let mut all = Links { links, unclassified, left_out };
     complete::say(&mut all, &seen, now);
     Ok(all)
 }
