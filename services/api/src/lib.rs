@@ -23,6 +23,7 @@ mod sheet;
 pub mod tokens;
 
 pub use config::Config;
+pub use exporters::amount;
 pub use problem::Problem;
 pub use routes::{Columns, tree};
 pub use sheet::text as csv;

@@ -167,7 +167,7 @@ fn rate_unknown(one: &Exporter, _: u32) -> Option<String> {
         "some flows came without a sampling rate that is known"
     };
     (bytes > 0)
-        .then(|| format!("{says}; their bytes are told apart, {} as sampled in the last hour", amount(bytes)))
+        .then(|| format!("{says}; their bytes are told apart, {} as sampled in the last hour", amount(bytes as f64)))
 }
 
 fn rate_inferred(one: &Exporter, _: u32) -> Option<String> {

@@ -13,6 +13,7 @@ mod words;
 pub use diagnoses::{Diagnosis, Severity};
 pub use mend::Mend;
 pub use quality::{Arrivals, Fault, Session};
+pub use words::amount;
 
 use crate::links::complete::Seen;
 use crate::query::AskError;
@@ -166,7 +167,7 @@ impl Exporter {
 }
 
 fn is_cut(observed: &[Observed], seen: u64) -> bool {
-    observed.iter().filter(|one| one.if_index != 0).count() as u64 != seen
+    (observed.iter().filter(|one| one.if_index != 0).count() as u64) < seen
 }
 
 /// Where packets were observed within a day up to now.

@@ -13,7 +13,7 @@ pub(super) const MOST_OBSERVED: usize = 100_000;
 
 /// As answers name an exporter.
 pub(super) fn named() -> String {
-    format!("{} AS address", address("exporter"))
+    format!("{} AS address", address!("exporter"))
 }
 
 /// Names, and how many interfaces are known.

@@ -44,7 +44,7 @@ struct SeenRow {
 
 /// What an interface is called, joined to `x`, which has its exporter and index.
 fn named(database: &str) -> (String, String) {
-    let address = address("x.exporter");
+    let address = address!("x.exporter");
     let select = format!(
         "{address} AS exporter, if(e.name = '', {address}, e.name) AS exporter_name, \
          x.if_index AS if_index, i.name AS name, i.description AS description, i.speed AS speed"

@@ -3,6 +3,7 @@
 //! Each is a line of a table, with the SQL of its value. Aliases in it are those of `sql.rs`: `s` the side, `l` its link, `e` its exporter, `i`
 //! its interface. ASes get their names when the rows are found.
 
+use crate::pieces::address;
 use serde::de::Error;
 use serde::{Deserialize, Deserializer, Serialize};
 use std::collections::BTreeMap;
@@ -12,8 +13,7 @@ use weir_schemas::Connectivity;
 use weir_schemas::rollup::Shape;
 
 /// The exporter's name, else its address as people write it.
-pub(super) const EXPORTER: &str =
-    "if(e.name = '', replaceRegexpOne(IPv6NumToString(s.exporter), '^::ffff:', ''), e.name)";
+pub(super) const EXPORTER: &str = concat!("if(e.name = '', ", address!("s.exporter"), ", e.name)");
 /// What is said of the link now wins over what was stamped then.
 pub(super) const NEIGHBOUR: &str = "if(l.neighbour_as != 0, l.neighbour_as, s.neighbour_as)";
 
@@ -110,9 +110,8 @@ impl Dimension {
             Self::OtherAs => "s.other_as".to_owned(),
             Self::Country => "if(s.country = '', 'unknown', toString(s.country))".to_owned(),
             Self::Prefix => {
-                "if(s.prefix_len = 0, 'not IP', concat(replaceRegexpOne(IPv6NumToString(s.prefix), '^::ffff:', ''), \
-                 '/', toString(s.prefix_len)))"
-                    .to_owned()
+                let address = address!("s.prefix");
+                format!("if(s.prefix_len = 0, 'not IP', concat({address}, '/', toString(s.prefix_len)))")
             }
         }
     }
