@@ -9,6 +9,7 @@ mod asns;
 mod body;
 mod candidates;
 mod config;
+mod connections;
 pub mod exporters;
 mod guard;
 pub mod inventory;
@@ -36,7 +37,6 @@ use links::held::Held;
 use query::AskError;
 use query::period::Kept;
 use std::collections::BTreeMap;
-use std::future::IntoFuture;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -49,8 +49,6 @@ use weir_store::Store;
 
 /// How long a question waits for its turn.
 const TURN: Duration = Duration::from_secs(10);
-/// How long an end waits for those who were asking already: who sends half a body and no more keeps nobody from ending.
-const LINGER: Duration = Duration::from_secs(3);
 
 /// Why the API ends.
 #[derive(Debug, Error)]
@@ -89,15 +87,15 @@ impl Api {
         Kept::new(u32::try_from(now).unwrap_or(u32::MAX), &self.0.days)
     }
 
-    /// Asks ClickHouse, when it is this question's turn. Its statements end when whoever asked goes away.
+    /// Asks ClickHouse, when it is this question's turn. Its statements end when whoever asked goes away, and when one of them fails.
     async fn ask<T, F>(&self, ask: impl FnOnce(Store) -> F) -> Result<T, Problem>
     where
         F: Future<Output = Result<T, AskError>>,
     {
         let asked = Asked::begin(&self.0.store, self.turn().await?);
-        let answer = ask(asked.store()).await;
+        let answer = ask(asked.store()).await?;
         asked.answered();
-        Ok(answer?)
+        Ok(answer)
     }
 
     fn store(&self) -> &Store {
@@ -161,16 +159,12 @@ impl Bound {
         let store = store.limited(self.config.query_timeout_s, self.config.query_memory_bytes);
         let guard = Arc::new(Guard::new(&self.config));
         let api = Api(Arc::new(Shared { store, days, turns, inventory, held: Arc::default() }));
-        let router = pipeline::router(api, Arc::clone(&guard));
+        let router = pipeline::router(api, Arc::clone(&guard), ready.health().clone());
         let watched = stop.clone();
         tokio::spawn(async move { guard.watch(watched).await });
         tracing::info!(%address, tokens = self.config.asks_for_tokens(), "the API answers");
         ready.ready();
-        let lingering = stop.clone();
-        let serving = axum::serve(self.listener, router).with_graceful_shutdown(stop.cancelled_owned());
-        tokio::select! {
-            ended = serving.into_future() => ended.map_err(Error::Serve),
-            () = async { lingering.cancelled().await; tokio::time::sleep(LINGER).await } => Ok(()),
-        }
+        connections::serve(self.listener, router, &self.config, stop).await;
+        Ok(())
     }
 }
