@@ -10,7 +10,7 @@ pub(crate) mod store;
 
 pub use said::{Said, SaidMember, Wrong};
 
-use complete::Complete;
+pub use complete::Complete;
 use proposal::Proposal;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -23,7 +23,7 @@ pub struct Links {
     pub links: Vec<Link>,
     /// Interfaces that had traffic in the last day and are on no link, the 1000 with most first.
     pub unclassified: Vec<Unclassified>,
-    /// How many more of them there are.
+    /// How many more interfaces on no link there are than are told.
     pub left_out: u64,
 }
 

@@ -5,21 +5,24 @@ use crate::body::Body;
 use crate::links::saying::{Done, Word, say};
 use crate::links::{Link, Links, Said, store};
 use crate::problem::{MEDIA_TYPE, Problem, WithoutBody};
+use crate::sheet::{self, CSV};
 use axum::Json;
+use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State};
-use axum::http::StatusCode;
+use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 
-/// All links, and interfaces on none with what they could be.
+/// All links, and interfaces on none with what they could be; as CSV, where that is accepted first, a line an interface.
 #[utoipa::path(
     get,
     path = "/links",
     operation_id = "links",
-    responses((status = 200, description = "What there is", body = Links), WithoutBody)
+    responses((status = 200, description = "What there is", content((Links = "application/json"), (String = CSV))), WithoutBody)
 )]
-pub async fn get(State(api): State<Api>) -> Result<Json<Links>, Problem> {
+pub async fn get(State(api): State<Api>, headers: HeaderMap) -> Result<Response, Problem> {
     let now = api.kept().now;
-    Ok(Json(api.ask(move |asked| async move { Ok(store::all(&asked, now).await?) }).await?))
+    let all = api.ask(move |asked| async move { Ok(store::all(&asked, now).await?) }).await?;
+    sheet::response(&headers, all)
 }
 
 /// Says what a link is, for the past as well: it takes the place of all that was said of it, and of what rules say of its interfaces.
@@ -40,9 +43,10 @@ pub async fn get(State(api): State<Api>) -> Result<Json<Links>, Problem> {
 )]
 pub async fn put(
     State(api): State<Api>,
-    Path(id): Path<String>,
+    id: Result<Path<String>, PathRejection>,
     Body(said): Body<Said>,
 ) -> Result<Response, Problem> {
+    let id = written(id)?;
     let Done { link, known } = say(api, id, Word::Said(Box::new(said))).await?;
     let status = if known { StatusCode::OK } else { StatusCode::ACCEPTED };
     Ok((status, Json(link)).into_response())
@@ -61,8 +65,17 @@ pub async fn put(
         WithoutBody,
     )
 )]
-pub async fn delete(State(api): State<Api>, Path(id): Path<String>) -> Result<StatusCode, Problem> {
+pub async fn delete(
+    State(api): State<Api>,
+    id: Result<Path<String>, PathRejection>,
+) -> Result<StatusCode, Problem> {
+    let id = written(id)?;
     let Done { known, .. } = say(api, id, Word::TakenBack).await?;
     Ok(if known { StatusCode::NO_CONTENT } else { StatusCode::ACCEPTED })
 }
 
+/// The id in the path, which may be any text.
+fn written(id: Result<Path<String>, PathRejection>) -> Result<String, Problem> {
+    let wrong = |_| Problem::question("", "the link's id is no text: its bytes, behind %, are not UTF-8");
+    id.map(|Path(id)| id).map_err(wrong)
+}
