@@ -159,15 +159,20 @@ fn lost_few(one: &Exporter, _: u32) -> Option<String> {
 }
 
 fn rate_unknown(one: &Exporter, _: u32) -> Option<String> {
+    // What is configured is applied when it is asked for, and stored nowhere.
+    if one.announced.iter().any(|rate| rate.source == "default") {
+        return None;
+    }
     let bytes: u64 = one.last_hour.iter().map(|hour| hour.bytes_unknown_rate).sum();
     let none = one.announced.is_empty() && one.applied.iter().all(|rate| rate.interval == 0.0);
     let says = if none {
-        "it sends no sampling rate: have it send its sampling options, or set the rate in the configuration"
+        "it sends no sampling rate: have it send its sampling options, or set sampling_interval for it in decoder.enrich.exporters"
     } else {
         "some flows came without a sampling rate that is known"
     };
-    (bytes > 0)
-        .then(|| format!("{says}; their bytes are told apart, {} as sampled in the last hour", amount(bytes as f64)))
+    (bytes > 0).then(|| {
+        format!("{says}; their bytes are told apart, {} as sampled in the last hour", amount(bytes as f64))
+    })
 }
 
 fn rate_inferred(one: &Exporter, _: u32) -> Option<String> {
@@ -209,7 +214,8 @@ fn unsampled(one: &Exporter, side: Side) -> Option<String> {
     let without =
         interfaces().filter(|each| side.of(each) == 0 && each.ingress + each.egress + each.elsewhere > 0);
     let word = if side == Side::Ingress { "ingress" } else { "egress" };
-    let among = if one.is_cut() { format!(", of the {MOST_INTERFACES} with most flows,") } else { String::new() };
+    let among =
+        if one.is_cut() { format!(", of the {MOST_INTERFACES} with most flows,") } else { String::new() };
     named(without).map(|names| {
         format!("no {word} sampling seen on {names}{among} within a day, and on others there is some")
     })

@@ -52,7 +52,7 @@ pub struct Exporter {
     pub last_hour: Vec<Received>,
     /// Address families of the last day: 4, 6, or 0 where it is not IP.
     pub families: BTreeSet<u8>,
-    /// Sampling intervals that it announced, as they are in force.
+    /// Sampling intervals that it announced, as they are in force, and the one that is configured for what comes without.
     pub announced: Vec<Announced>,
     /// Sampling intervals that its flows of the last hour were scaled by, the 20 with most flows.
     pub applied: Vec<Applied>,
@@ -115,7 +115,7 @@ pub struct Received {
 pub struct Announced {
     /// Observation domain, source id or sub-agent.
     pub observation_domain: u32,
-    /// What kind of announcement it is: header, system, domain, template, cache, line_card, interface, sampler, inferred.
+    /// What kind of announcement it is: header, system, domain, template, cache, line_card, interface, sampler, inferred; default: none, it is configured.
     pub source: String,
     /// Interface, line card, sampler or template that it is for; 0 for the system or domain.
     pub scope: u64,
@@ -130,7 +130,7 @@ pub struct Announced {
 /// A sampling interval that flows were scaled by.
 #[derive(Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Applied {
-    /// Where it came from: record, override, default, or as it was announced; unknown: none is known.
+    /// Where it came from: record, or as it was announced; unknown: none was known.
     pub source: String,
     /// One of how many packets, or flows, was taken; 0: unknown.
     pub interval: f64,
@@ -180,9 +180,10 @@ pub(crate) async fn observed(store: &Store, now: u32) -> Result<Seen, StoreError
         seen.insert(address.clone(), what.seen);
         all.interfaces.entry(address).or_default().push(what.observed);
     }
-    let cut = all.interfaces.iter().filter(|(exporter, observed)| {
-        seen.get(*exporter).is_some_and(|seen| is_cut(observed, *seen))
-    });
+    let cut = all
+        .interfaces
+        .iter()
+        .filter(|(exporter, observed)| seen.get(*exporter).is_some_and(|seen| is_cut(observed, *seen)));
     all.cut = cut.map(|(exporter, _)| exporter.clone()).collect();
     Ok(all)
 }

@@ -104,7 +104,7 @@ pub(super) fn unclassified(database: &str) -> String {
     )
 }
 
-/// The rates that are in force as announced.
+/// The rates that are in force as announced, or as configured; one that was taken out of the configuration is 0.
 pub(super) fn announced(database: &str) -> String {
     let named = named();
     format!(
@@ -112,7 +112,7 @@ pub(super) fn announced(database: &str) -> String {
          argMax(r.sampling_interval, r.valid_from) / 1000 AS interval, toString(argMax(r.sampling_kind, r.valid_from)) AS sampling, \
          toUInt32(toUnixTimestamp(max(r.valid_from))) AS since \
          FROM {database}.rates AS r FINAL GROUP BY exporter, r.observation_domain, r.rate_source, r.scope \
-         ORDER BY exporter, observation_domain, source, scope LIMIT 500 BY exporter LIMIT 100000"
+         HAVING interval > 0 ORDER BY exporter, observation_domain, source, scope LIMIT 500 BY exporter LIMIT 100000"
     )
 }
 

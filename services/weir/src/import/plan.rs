@@ -158,12 +158,20 @@ impl Plan {
             let _ = writeln!(text, "{}", printable(note));
         }
         for (exporter, rates) in &self.rates {
-            let rates: Vec<_> = rates.iter().map(|rate| format!("1 in {rate}")).collect();
+            let said: Vec<_> = rates.iter().map(|rate| format!("1 in {rate}")).collect();
             let _ = writeln!(
                 text,
                 "{exporter} samples {} by the file. Weir takes the rate that the router announces: see on the page Exporters that it does.",
-                rates.join(" and ")
+                said.join(" and ")
             );
+            // Of several it can't be known which one the flows of an interface have.
+            if let [rate] = rates[..] {
+                let _ = writeln!(
+                    text,
+                    "Where it announces none, this in the configuration says it, for the past as well:\n\n[[decoder.enrich.exporters]]\n\
+                     address = \"{exporter}\"\nsampling_interval = {rate}\n"
+                );
+            }
         }
         text
     }

@@ -164,7 +164,7 @@ fn notes(out: &mut String, question: &Question, answer: &Answer) {
     if answer.total.bytes_late_rate > 0 {
         let _ = writeln!(
             out,
-            "{} of it came before its exporter announced a sampling rate, and is scaled by the first that it announced.",
+            "{} of it came without a sampling rate, and is scaled by the first that its exporter announced later, or by the one of the configuration.",
             amount(answer.total.bytes_late_rate as f64)
         );
     }
