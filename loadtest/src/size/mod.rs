@@ -436,9 +436,6 @@ mod tests {
             costs.answer(&ask).unwrap().standalone.cores
         };
         // Ten inserts of a second, by each partition that has an exporter, every four seconds.
-        assert_eq!(
-            [cores(1.0, 400), cores(100.0, 400), cores(1.0, 2)],
-            [10.0 + 1.0, 10.0 + 1.0, 5.0 + 1.0]
-        );
+        assert_eq!([cores(1.0, 400), cores(100.0, 400), cores(1.0, 2)], [10.0 + 1.0, 10.0 + 1.0, 5.0 + 1.0]);
     }
 }

@@ -1,4 +1,4 @@
-//! A question that is worked on: its turn, and what ends its statements when whoever asked has gone.
+//! A question that is worked on: its turn, and what ends its statements when whoever asked has gone, or one of them failed.
 //!
 //! What must stay true: a turn is given back when ClickHouse has been told that nobody waits any more, and not before.
 
@@ -31,7 +31,7 @@ impl Asked {
         self.store.clone()
     }
 
-    /// There is an answer.
+    /// There is an answer, so none of its statements is worked on any more.
     pub fn answered(mut self) {
         self.turn = None;
     }

@@ -19,11 +19,16 @@ pub struct Config {
     pub require_token: bool,
     /// File of the tokens' hashes, which `weir token` writes. A change counts at once, without a restart.
     pub tokens_file: PathBuf,
+    /// Connections that are open at the same time; others wait until one of them is closed.
+    pub connections: usize,
+    /// Seconds within which the head of a request must come; a connection that says nothing for so long is closed, between two requests, too.
+    pub header_timeout_s: u64,
     /// Most questions that are worked on at the same time; others wait their turn for a while.
     pub queries: usize,
     /// Seconds that ClickHouse may work on each statement of a question. Its user must be one who may change settings (readonly = 2, or 0).
     pub query_timeout_s: u64,
-    /// Bytes of memory that each statement may take there.
+    /// Bytes of memory that each statement may take there. A question puts three to ten at a time, so in all ClickHouse may be asked for `queries` times
+    /// ten of it; a limit of its user (`max_memory_usage_for_user`) is what bounds their sum.
     pub query_memory_bytes: u64,
 }
 
@@ -35,6 +40,8 @@ impl Default for Config {
             require_token: false,
             // Beside bus and engine of weir standalone: it lives as long as they do, and belongs to the same user.
             tokens_file: ".weir/data/tokens.toml".into(),
+            connections: 1000,
+            header_timeout_s: 30,
             queries: 4,
             query_timeout_s: 60,
             query_memory_bytes: 4 << 30,
@@ -61,6 +68,12 @@ impl Config {
         }
         if self.tokens_file.as_os_str().is_empty() {
             return Err("api.tokens_file: must name a file".to_owned());
+        }
+        if !(1..=100_000).contains(&self.connections) {
+            return Err("api.connections: must be between 1 and 100000".to_owned());
+        }
+        if !(1..=3600).contains(&self.header_timeout_s) {
+            return Err("api.header_timeout_s: must be between 1 and 3600".to_owned());
         }
         if !(1..=1000).contains(&self.queries) {
             return Err("api.queries: must be between 1 and 1000".to_owned());
@@ -108,8 +121,13 @@ mod tests {
             told(Config { tokens_file: PathBuf::new(), ..Config::default() })
                 .starts_with("api.tokens_file: ")
         );
-        for queries in [0, usize::MAX] {
-            assert!(told(Config { queries, ..Config::default() }).starts_with("api.queries: "));
+        for many in [0, usize::MAX] {
+            assert!(told(Config { queries: many, ..Config::default() }).starts_with("api.queries: "));
+            assert!(told(Config { connections: many, ..Config::default() }).starts_with("api.connections: "));
+        }
+        for header_timeout_s in [0, u64::MAX] {
+            let said = told(Config { header_timeout_s, ..Config::default() });
+            assert!(said.starts_with("api.header_timeout_s: "), "{said}");
         }
     }
 

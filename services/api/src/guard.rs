@@ -4,7 +4,7 @@
 //! rebinding) it could read the answers. Where tokens are asked for such a page has none, because there are no cookies that a browser would add.
 //!
 //! What must stay true: where tokens are asked for, whatever is routed needs one, and all under `/api`, routed or not. Without one there are the
-//! files of the pages alone, which hold no data, and `/healthz`, which is outside of this.
+//! files of the pages alone, which hold no data, and `/healthz` and `/readyz`, which are outside of this.
 
 use crate::Config;
 use crate::metrics;

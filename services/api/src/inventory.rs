@@ -33,9 +33,6 @@ pub trait Inventory: Send + Sync {
     /// # Errors
     /// [`InventoryError`].
     fn write(&self, records: &[(Ip, Record)], said: u64) -> Result<(), InventoryError>;
-
-    /// Held while somebody looks at what was said and says more, so that two do not say what excludes each other. It holds within one process.
-    fn turn(&self) -> &tokio::sync::Mutex<()>;
 }
 
 /// The inventory of a bus.
@@ -44,14 +41,13 @@ pub struct OfBus<B: Bus> {
     topic: String,
     /// Opened with the first word.
     writer: Mutex<Option<B::Writer>>,
-    turn: tokio::sync::Mutex<()>,
 }
 
 impl<B: Bus> OfBus<B> {
     /// Nothing is opened yet.
     pub fn new(bus: B) -> Self {
         let topic = bus.topics().inventory;
-        Self { bus, topic, writer: Mutex::default(), turn: tokio::sync::Mutex::default() }
+        Self { bus, topic, writer: Mutex::default() }
     }
 
     fn send(
@@ -85,9 +81,5 @@ impl<B: Bus> Inventory for OfBus<B> {
         self.send(&mut writer, records, said)?;
         *held = Some(writer);
         Ok(())
-    }
-
-    fn turn(&self) -> &tokio::sync::Mutex<()> {
-        &self.turn
     }
 }

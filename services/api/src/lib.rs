@@ -9,6 +9,7 @@ mod asns;
 mod body;
 mod candidates;
 mod config;
+mod connections;
 pub mod exporters;
 mod guard;
 pub mod inventory;
@@ -23,6 +24,7 @@ mod sheet;
 pub mod tokens;
 
 pub use config::Config;
+pub use exporters::amount;
 pub use problem::Problem;
 pub use routes::{Columns, tree};
 pub use sheet::text as csv;
@@ -31,28 +33,22 @@ use asked::Asked;
 use axum::http::StatusCode;
 use guard::Guard;
 use inventory::Inventory;
+use links::held::Held;
 use query::AskError;
 use query::period::Kept;
 use std::collections::BTreeMap;
-use std::future::IntoFuture;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use thiserror::Error;
 use tokio::net::TcpListener;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{Mutex, OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 use weir_runtime::Readiness;
-use weir_schemas::Ip;
-use weir_schemas::inventory::Record;
 use weir_store::Store;
 
 /// How long a question waits for its turn.
 const TURN: Duration = Duration::from_secs(10);
-/// How long who says something waits until what is asked knows it.
-const KNOWN: Duration = Duration::from_secs(10);
-/// How long an end waits for those who were asking already: who sends half a body and no more keeps nobody from ending.
-const LINGER: Duration = Duration::from_secs(3);
 
 /// Why the API ends.
 #[derive(Debug, Error)]
@@ -80,6 +76,8 @@ struct Shared {
     days: BTreeMap<String, u32>,
     turns: Arc<Semaphore>,
     inventory: Arc<dyn Inventory>,
+    /// Locked while somebody looks at what was said of links and says more.
+    held: Arc<Mutex<Held>>,
 }
 
 impl Api {
@@ -89,43 +87,23 @@ impl Api {
         Kept::new(u32::try_from(now).unwrap_or(u32::MAX), &self.0.days)
     }
 
-    /// Asks ClickHouse, when it is this question's turn. Its statements end when whoever asked goes away.
+    /// Asks ClickHouse, when it is this question's turn. Its statements end when whoever asked goes away, and when one of them fails.
     async fn ask<T, F>(&self, ask: impl FnOnce(Store) -> F) -> Result<T, Problem>
     where
         F: Future<Output = Result<T, AskError>>,
     {
         let asked = Asked::begin(&self.0.store, self.turn().await?);
-        let answer = ask(asked.store()).await;
+        let answer = ask(asked.store()).await?;
         asked.answered();
-        Ok(answer?)
+        Ok(answer)
     }
 
     fn store(&self) -> &Store {
         &self.0.store
     }
 
-    fn inventory(&self) -> &dyn Inventory {
-        &*self.0.inventory
-    }
-
-    /// Writes what a person said of a link, and waits a while until what is asked knows it. `false`: it does not yet.
-    async fn say(&self, id: &str, records: Vec<(Ip, Record)>) -> Result<bool, Problem> {
-        let before = links::store::version(self.store(), id).await?;
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_nanos();
-        // A clock that was put back takes nothing back that was said.
-        let said = u64::try_from(now).unwrap_or_default().max(before.version + 1);
-        let (inventory, exporters) = (Arc::clone(&self.0.inventory), records.len() as u64);
-        let written = tokio::task::spawn_blocking(move || inventory.write(&records, said)).await;
-        written.map_err(|lost| Problem::defect(&lost))??;
-        let known = links::store::Latest { version: said, exporters };
-        let began = Instant::now();
-        while began.elapsed() < KNOWN {
-            if links::store::version(self.store(), id).await? == known {
-                return Ok(true);
-            }
-            tokio::time::sleep(Duration::from_millis(100)).await;
-        }
-        Ok(false)
+    fn inventory(&self) -> Arc<dyn Inventory> {
+        Arc::clone(&self.0.inventory)
     }
 
     /// Waits until a question may be worked on.
@@ -180,17 +158,13 @@ impl Bound {
         let turns = Arc::new(Semaphore::new(self.config.queries));
         let store = store.limited(self.config.query_timeout_s, self.config.query_memory_bytes);
         let guard = Arc::new(Guard::new(&self.config));
-        let router =
-            pipeline::router(Api(Arc::new(Shared { store, days, turns, inventory })), Arc::clone(&guard));
+        let api = Api(Arc::new(Shared { store, days, turns, inventory, held: Arc::default() }));
+        let router = pipeline::router(api, Arc::clone(&guard), ready.health().clone());
         let watched = stop.clone();
         tokio::spawn(async move { guard.watch(watched).await });
         tracing::info!(%address, tokens = self.config.asks_for_tokens(), "the API answers");
         ready.ready();
-        let lingering = stop.clone();
-        let serving = axum::serve(self.listener, router).with_graceful_shutdown(stop.cancelled_owned());
-        tokio::select! {
-            ended = serving.into_future() => ended.map_err(Error::Serve),
-            () = async { lingering.cancelled().await; tokio::time::sleep(LINGER).await } => Ok(()),
-        }
+        connections::serve(self.listener, router, &self.config, stop).await;
+        Ok(())
     }
 }

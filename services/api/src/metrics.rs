@@ -9,7 +9,7 @@ pub const SECONDS: &str = "weir_api_request_seconds";
 /// Questions that are worked on.
 pub const QUERIES: &str = "weir_api_queries";
 
-/// Questions that nobody waited for until they were answered.
+/// Questions that ended without an answer.
 pub const ABANDONED: &str = "weir_api_abandoned_total";
 
 /// Requests that were refused before they were looked at.
@@ -31,7 +31,7 @@ pub fn describe() {
     describe_counter!(
         ABANDONED,
         Unit::Count,
-        "Questions whose client went away before they were answered; their statements were ended."
+        "Questions whose client went away before they were answered, or of which a statement failed; their others were ended."
     );
     describe_counter!(
         REFUSED,

@@ -5,7 +5,10 @@ pub(crate) fn narrow(sum: &str) -> String {
     format!("toUInt64(least(greatest({sum}, toInt128(0)), toInt128(18446744073709551615)))")
 }
 
-/// An exporter's address, as people write it.
-pub(crate) fn address(exporter: &str) -> String {
-    format!("replaceRegexpOne(IPv6NumToString({exporter}), '^::ffff:', '')")
+/// An address of this column, as people write it.
+macro_rules! address {
+    ($column:literal) => {
+        concat!("replaceRegexpOne(IPv6NumToString(", $column, "), '^::ffff:', '')")
+    };
 }
+pub(crate) use address;

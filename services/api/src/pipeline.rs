@@ -13,16 +13,19 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use std::sync::Arc;
 use std::time::Instant;
+use weir_runtime::Health;
 
 /// Everything that is served.
-pub(crate) fn router(api: Api, who: Arc<Guard>) -> Router {
+pub(crate) fn router(api: Api, who: Arc<Guard>, health: Health) -> Router {
     tree()
         .0
+        .route("/metrics", get(|| async { Problem::metrics_elsewhere() }))
         .method_not_allowed_fallback(|| async { Problem::other_method() })
         .fallback_service(weir_web::router().layer(middleware::from_fn(a_page)))
         .layer(DefaultBodyLimit::max(LARGEST))
         .layer(middleware::from_fn_with_state(who, guard))
         .route("/healthz", get(|| async { "ok\n" }))
+        .route("/readyz", get(move || async move { health.answer() }))
         .layer(middleware::from_fn(counted))
         .with_state(api)
 }

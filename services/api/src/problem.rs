@@ -69,6 +69,12 @@ impl Problem {
         )
     }
 
+    /// Metrics are those of a process, and stand with its other ones.
+    pub(crate) fn metrics_elsewhere() -> Self {
+        let detail = "metrics are at /metrics of runtime.admin.api, or of runtime.admin.standalone where all runs in one process";
+        Self { detail: detail.to_owned(), ..Self::nothing_here() }
+    }
+
     /// Something is at this path, for another method.
     pub(crate) fn other_method() -> Self {
         let detail = "this path is there for another method; /api/v1/openapi.json has them";
@@ -159,7 +165,8 @@ impl From<AskError> for Problem {
                 "ClickHouse does not answer",
                 "what is stored can't be asked just now; what comes in is kept meanwhile, so ask again in a while",
             ),
-            _ => Self::new(
+            AskError::Gone(gone) => Self::defect(gone),
+            AskError::Store(_) => Self::new(
                 StatusCode::BAD_GATEWAY,
                 "urn:weir:problem:store",
                 "ClickHouse refuses the question",

@@ -1,4 +1,4 @@
-//! What becomes of a question whose client goes away: ClickHouse works on it no longer.
+//! What becomes of a question whose client goes away, or of which a part fails: ClickHouse works on it no longer.
 #![allow(clippy::unwrap_used)]
 
 mod engine;
@@ -60,6 +60,12 @@ async fn statements_end_when_nobody_waits_for_their_answer() {
         until("the question is being worked on", async || working(&store).await > 0).await;
         drop(client);
         until("its statements have ended", async || working(&store).await == 0).await;
+
+        // What its rows are called can't be told, while its total is being worked on.
+        store.execute("DROP TABLE weir.exporters").await.unwrap();
+        let reply = api.send("POST", "/api/v1/query", &[("content-type", "application/json")], body);
+        assert_eq!(reply.status, 503, "{}", reply.text);
+        until("the statements beside the one that failed have ended", async || working(&store).await == 0).await;
         ending.end().await;
     })
     .await;

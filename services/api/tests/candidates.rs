@@ -141,6 +141,7 @@ async fn ases_come_by_what_is_billed_less_without_them() {
             ("last=4m", 422, "/from"),
             ("top=0", 422, "/top"),
             ("top=201", 422, "/top"),
+            ("filter=as+%3D+174+OR+exporter+%3D+edge", 422, "/filter"),
             ("last=1d&from=2026-01-01T00:00:00Z", 422, "/last"),
             ("filter=exporter+%3D+%27edge%27+AND", 422, "/filter"),
             ("lst=1d", 422, ""),
@@ -154,10 +155,31 @@ async fn ases_come_by_what_is_billed_less_without_them() {
                 reply.text
             );
         }
+        what_is_said_of_flows_narrows_no_transit(&api, &path, &answer);
         let none = api.send("GET", "/api/v1/candidates?last=1h&filter=exporter+%3D+nobody", &[], "");
         assert_eq!((none.status, &none.json()["candidates"]), (200, &Json::Array(Vec::new())));
         api.end().await;
         ending.end().await;
     })
     .await;
+}
+
+/// Of the AS alone the 95th is its own, and of a bill it is one part.
+fn what_is_said_of_flows_narrows_no_transit(api: &Served, path: &str, all: &Json) {
+    let of = |answer: &Json, asn: u32| {
+        let candidates = answer["candidates"].as_array().unwrap().clone();
+        candidates.into_iter().find(|one| one["asn"] == asn).unwrap()["transits"].clone()
+    };
+    let asked = |filter: &str| {
+        let reply = api.send("GET", &format!("{path}&filter={filter}"), &[], "");
+        assert_eq!(reply.status, 200, "{}", reply.text);
+        reply.json()
+    };
+    let one = asked("as+%3D+200");
+    assert_eq!(one["candidates"].as_array().unwrap().len(), 1);
+    assert_eq!(of(&one, 200), of(all, 200));
+    let [in_alone, on_one_link] = ["direction+%3D+in", "link+%3D+a2"].map(|filter| of(&asked(filter), 200));
+    assert_eq!(in_alone, of(all, 200), "what goes out is billed as before");
+    let [p95_in, _] = percentiles(&[2], |_| true);
+    assert_eq!((&on_one_link[0]["p95_in"], &on_one_link[0]["left_p95_in"]), (&json!(p95_in), &json!(0)));
 }

@@ -27,6 +27,7 @@ async fn questions_are_answered_over_http_and_what_is_wrong_is_said_in_words() {
         what_can_be_asked_for_is_told_and_can_be_asked_for(&api, hour);
         what_is_wrong_is_a_problem_with_its_place(&api);
         who_asks_from_elsewhere_is_refused(&api);
+        what_is_no_path_of_the_api_is_no_page_of_another_service_either(&api);
         what_takes_more_than_a_question_may_is_too_much_and_tables_that_are_not_made_are_said_to_be(&unlimited)
             .await;
         let mut half = std::net::TcpStream::connect(api.base.trim_start_matches("http://")).unwrap();
@@ -251,4 +252,27 @@ fn the_document_is_openapi_3_1_and_whole() {
         assert!(document.pointer(reference.trim_start_matches('#')).is_some(), "{reference} leads nowhere");
     }
     insta::assert_snapshot!(format!("{document:#}"));
+}
+
+fn what_is_no_path_of_the_api_is_no_page_of_another_service_either(api: &Served) {
+    let json = ("content-type", "application/json");
+    for (method, body) in [("PUT", "{}"), ("DELETE", "")] {
+        let reply = api.send(method, "/api/v1/links/%FF", &[json], body);
+        assert_eq!(
+            (reply.status, reply.kind.as_str()),
+            (422, "application/problem+json"),
+            "{method}: {}",
+            reply.text
+        );
+    }
+    let ready = api.send("GET", "/readyz", &[], "");
+    assert_eq!((ready.status, ready.text.as_str()), (200, "ok\n"));
+    let metrics = api.send("GET", "/metrics", &[], "");
+    assert_eq!(
+        (metrics.status, metrics.kind.as_str()),
+        (404, "application/problem+json"),
+        "{}",
+        metrics.text
+    );
+    assert!(metrics.text.contains("runtime.admin.api"), "{}", metrics.text);
 }

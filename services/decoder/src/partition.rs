@@ -6,7 +6,7 @@
 
 use crate::config::Config;
 use crate::enrich::database::Databases;
-use crate::enrich::said::People;
+use crate::enrich::said::{People, Word};
 use crate::enrich::{Enricher, Known};
 use crate::quality::Arrivals;
 use ahash::{AHashMap, HashMap};
@@ -15,7 +15,7 @@ use weir_schemas::avro::{self, BatchWriter, FINGERPRINT_HEADER};
 use weir_schemas::deadletter::{self, About};
 use weir_schemas::frame::{self, Datagram};
 use weir_schemas::inventory::{Entry, Record, is_classified};
-use weir_schemas::{Batch, Flow, Ip};
+use weir_schemas::{Batch, Flow, Ip, RateSource, SamplingKind};
 use weir_wire::{Budget, Context, Counts, Exporter, Fault, Interface, Output, Rate};
 
 /// Where a record goes.
@@ -179,7 +179,9 @@ impl Partition {
         }
         let word = match value.map(|value| Entry::read(key, value)).transpose() {
             Ok(None) => None,
-            Ok(Some((_, Entry { record: Record::Classified(word), .. }))) => Some(word),
+            Ok(Some((_, Entry { record: Record::Classified(link), learned, .. }))) => {
+                Some(Word { link, said: learned })
+            }
             Ok(Some(_)) => return Err("its value is of another kind than its key".to_owned()),
             Err(error) => return Err(error.to_string()),
         };
@@ -481,6 +483,19 @@ impl<E: Emit> Inventory<'_, E> {
     fn exporter(&mut self, exporter: &Ip, known: &Known) {
         if !known.name.is_empty() {
             self.write(exporter, Record::Exporter { name: known.name.clone() });
+        }
+        let rate = Record::Rate {
+            observation_domain: 0,
+            source: RateSource::Default,
+            scope: 0,
+            interval: known.sampling_interval * 1000,
+            sampling: SamplingKind::Packet,
+            // It holds for all of the past.
+            valid_from: 0,
+        };
+        // An exporter without one needs no record, unless one says otherwise.
+        if known.sampling_interval != 0 || self.published.contains_key(&rate.key(exporter)) {
+            self.write(exporter, rate);
         }
     }
 

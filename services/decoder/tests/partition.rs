@@ -13,7 +13,7 @@ use weir_decoder::partition::{Emit, Partition, RawRecord, Shared, Tally, To};
 use weir_schemas::avro::read_batch;
 use weir_schemas::inventory::{Classified, Entry, Member, Record};
 use weir_schemas::quality::Quality;
-use weir_schemas::{Connectivity, Ip, deadletter};
+use weir_schemas::{Connectivity, Ip, RateSource, deadletter};
 
 const EXPORTER: [u8; 16] = Ip::v4([192, 0, 2, 9]).0;
 
@@ -294,6 +294,34 @@ fn an_exporter_that_only_the_configuration_knows_is_in_the_inventory_from_its_fi
     let mut next = bench.taken_over(config);
     next.feed(&EXPORTER, &frame(&[template(256)]));
     assert_eq!(bench.topics.of(To::Inventory).count() + next.topics.of(To::Inventory).count(), written);
+}
+
+#[test]
+fn a_rate_of_the_configuration_is_in_the_inventory_until_it_is_taken_out_of_it() {
+    let configured = |sampling_interval| {
+        let mut config = Config::default();
+        let address = "192.0.2.9".to_owned();
+        config.enrich.exporters =
+            vec![ExporterConfig { address, sampling_interval, ..ExporterConfig::default() }];
+        config
+    };
+    let told = |bench: &Bench| -> Vec<(RateSource, u64, i64)> {
+        let read = |(key, value): (&[u8], Option<&[u8]>)| Entry::read(key, value.unwrap()).unwrap().1.record;
+        let rate = |record| match record {
+            Record::Rate { source, interval, valid_from, .. } => Some((source, interval, valid_from)),
+            _ => None,
+        };
+        bench.topics.of(To::Inventory).map(read).filter_map(rate).collect()
+    };
+    let mut bench = Bench::new(configured(2000));
+    bench.feed(&EXPORTER, &frame(&[template(256), data(256, &[1])]));
+    assert_eq!(told(&bench), [(RateSource::Default, 2_000_000, 0)]);
+    assert!(told(&bench.taken_over(configured(2000))).is_empty(), "nothing changed, nothing is written");
+    let mut next = bench.taken_over(configured(0));
+    next.feed(&EXPORTER, &frame(&[data(256, &[1])]));
+    assert_eq!(told(&next), [(RateSource::Default, 0, 0)]);
+    let refused = Enricher::new(&configured(1 << 33).enrich).unwrap_err();
+    assert_eq!(refused, "decoder.enrich.exporters[0].sampling_interval: 8589934592 is above 4294967296");
 }
 
 #[test]

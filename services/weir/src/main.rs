@@ -8,6 +8,7 @@ mod control;
 mod deadletter;
 mod import;
 mod places;
+mod printable;
 mod query;
 mod reach;
 mod redecode;

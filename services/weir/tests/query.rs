@@ -161,15 +161,25 @@ async fn the_first_rate_is_for_what_came_before_it_and_only_where_it_is_the_only
         rate(last(6), RateSource::Inferred, 10, at(5)),
         // The squares of flows that were sampled whole were not kept as theirs.
         RateRow { sampling_kind: SamplingKind::Flow, ..rate(last(7), RateSource::System, 50, at(10)) },
+        // What is configured is for all that came without a rate, at any time.
+        rate(last(8), RateSource::Default, 40, Time(0)),
+        // It does not take the place of what was announced, and ends what nobody could know.
+        rate(last(9), RateSource::System, 60, at(10)),
+        rate(last(9), RateSource::Default, 40, Time(0)),
+        rate(last(10), RateSource::Interface, 50, at(10)),
+        rate(last(10), RateSource::Default, 40, Time(0)),
+        // It was taken out of the configuration again.
+        rate(last(11), RateSource::Default, 40, Time(0)),
+        RateRow { version: 2, ..rate(last(11), RateSource::Default, 0, Time(0)) },
     ];
     let mut out = Vec::new();
     rates.iter().for_each(|row| row.put_row(&mut out));
     case.put("rates", out).await;
     let unknown = LinkRow { sampling_interval: 0, sampling_kind: SamplingKind::Unknown, ..case.side() };
-    let mut rows: Vec<_> =
-        [A, B, C, last(4), last(5), last(6), last(7)].map(|exporter| LinkRow { exporter, ..unknown }).into();
-    // After the first announcement nothing is taken to be known.
-    rows.push(LinkRow { time: Slot(case.hour + 11 * 60), bytes: 77, ..unknown });
+    let mut rows: Vec<_> = (1..=11).map(|n| LinkRow { exporter: last(n), ..unknown }).collect();
+    // After the first announcement nothing is taken to be known, but for what is configured where there was none.
+    let after = LinkRow { time: Slot(case.hour + 11 * 60), bytes: 77, ..unknown };
+    rows.extend([A, last(8), last(9)].map(|exporter| LinkRow { exporter, ..after }));
     case.sides(&rows).await;
     let answer = case.ask(&["--scope", "all", "--by", "exporter"]);
     assert_eq!(
@@ -177,10 +187,16 @@ async fn the_first_rate_is_for_what_came_before_it_and_only_where_it_is_the_only
             .into_iter()
             .filter(|row| row.1 > 0)
             .collect::<Vec<_>>(),
-        [("192.0.2.1".to_owned(), 50_000, 0), ("192.0.2.6".to_owned(), 30_000, 0)]
+        [
+            ("192.0.2.9".to_owned(), 60_000, 0),
+            ("192.0.2.1".to_owned(), 50_000, 0),
+            ("192.0.2.8".to_owned(), 43_080, 0),
+            ("192.0.2.10".to_owned(), 40_000, 0),
+            ("192.0.2.6".to_owned(), 30_000, 0)
+        ]
     );
-    assert_eq!(answer["total"]["bytes_late_rate"], 80_000);
-    assert_eq!(answer["total"]["bytes_unknown_rate_in"], 5077);
+    assert_eq!(answer["total"]["bytes_late_rate"], 223_080);
+    assert_eq!(answer["total"]["bytes_unknown_rate_in"], 6000 + 2 * 77);
 }
 
 async fn the_neighbour_is_the_links_and_an_as_without_a_name_ends_with_its_number(url: &str) {

@@ -1,6 +1,6 @@
 //! Asks ClickHouse what ASes cost on transit.
 
-use super::{Candidate, Candidates, Met, OverTransit};
+use super::{About, Candidate, Candidates, Met, OverTransit};
 use crate::query::field::{Dimension, named};
 use crate::query::period::PEAK_SLOT;
 use crate::query::sql::Of;
@@ -14,7 +14,7 @@ use weir_store::Store;
 /// Links on which one AS is met, at most.
 const LINKS: u32 = 20;
 
-/// An AS and a provider: with bytes of the percentile the samples that it rests on.
+/// A row and a provider: with bytes of each percentile the samples that it rests on.
 #[derive(Deserialize)]
 struct Without {
     /// The AS.
@@ -24,8 +24,8 @@ struct Without {
     bytes_out: u64,
     p95_in: (u64, u64),
     p95_out: (u64, u64),
-    left_p95_in: u64,
-    left_p95_out: u64,
+    left_p95_in: (u64, u64),
+    left_p95_out: (u64, u64),
 }
 
 fn test(field: &str, compare: Compare, values: Vec<Value>) -> Option<Expr> {
@@ -43,8 +43,9 @@ fn over_transit(question: Question) -> Question {
 }
 
 /// Asks ClickHouse.
-pub(crate) async fn ask(store: &Store, asked: Question) -> Result<Candidates, AskError> {
-    let question = over_transit(asked.clone());
+pub(crate) async fn ask(store: &Store, about: About) -> Result<Candidates, AskError> {
+    let About { traffic: asked, transits } = about;
+    let (question, transits) = (over_transit(asked.clone()), over_transit(transits));
     let window = question.detail.peaks.unwrap_or(question.period.window);
     let sums = Question { detail: Detail { peaks: None, ..question.detail.clone() }, ..question.clone() };
     let mut over = put(store, &sums).await?;
@@ -64,9 +65,10 @@ pub(crate) async fn ask(store: &Store, asked: Question) -> Result<Candidates, As
         return Ok(all);
     }
     let keys: Vec<_> = ases.iter().map(|asn| vec![asn.to_string()]).collect();
-    let changes = changes(store, &question).await?;
-    let query = Query::of(store.database(), &question, &changes);
-    let without = query.without(&window, Of::Rows(&keys, &ases));
+    let (of_rows, of_all) = tokio::try_join!(changes(store, &question), changes(store, &transits))?;
+    let carried = Query::of(store.database(), &transits, &of_all);
+    let query = Query::of(store.database(), &question, &of_rows);
+    let without = query.without(&window, Of::Rows(&keys, &ases), &carried)?;
     all.tables.clone_from(&without.tables);
     let of_these = test("as", Compare::In, ases.iter().map(|asn| Value::Number(u64::from(*asn))).collect());
     let met = test("connectivity", Compare::In, vec![Value::Word("ix"), Value::Word("pni")]);
@@ -126,18 +128,19 @@ fn candidates(rows: Vec<Row>, without: Vec<Without>, boundary: &Answer, met: Ans
 impl From<Without> for OverTransit {
     fn from(of: Without) -> Self {
         // What is billed without the AS may be the other direction.
-        let (billed, left) = (of.p95_in.0.max(of.p95_out.0), of.left_p95_in.max(of.left_p95_out));
-        let (_, samples) = of.p95_in.max(of.p95_out);
+        let (billed, left) = (of.p95_in.max(of.p95_out), of.left_p95_in.max(of.left_p95_out));
+        // What is not sampled is exact, and what is left may be nothing.
+        let rough = |(_, samples): (u64, u64)| samples > 0 && samples < ROUGH;
         Self {
             provider: of.provider,
             bytes_in: of.bytes_in,
             bytes_out: of.bytes_out,
             p95_in: of.p95_in.0,
             p95_out: of.p95_out.0,
-            left_p95_in: of.left_p95_in,
-            left_p95_out: of.left_p95_out,
-            saved: billed.saturating_sub(left),
-            rough: samples > 0 && samples < ROUGH,
+            left_p95_in: of.left_p95_in.0,
+            left_p95_out: of.left_p95_out.0,
+            saved: billed.0.saturating_sub(left.0),
+            rough: rough(billed) || rough(left),
         }
     }
 }
@@ -148,7 +151,8 @@ mod tests {
 
     fn without(row: u32, p95_in: u64, p95_out: u64, left_p95_in: u64, left_p95_out: u64) -> Without {
         let (provider, samples) = (format!("t{p95_in}"), 500);
-        let (p95_in, p95_out) = ((p95_in, samples), (p95_out, samples));
+        let [p95_in, p95_out, left_p95_in, left_p95_out] =
+            [p95_in, p95_out, left_p95_in, left_p95_out].map(|bytes| (bytes, samples));
         Without { row, provider, bytes_in: 1, bytes_out: 1, p95_in, p95_out, left_p95_in, left_p95_out }
     }
 
@@ -166,8 +170,15 @@ mod tests {
         }
         let exact = Without { p95_in: (9, 0), p95_out: (1, 0), ..without(1, 9, 1, 0, 0) };
         assert!(!OverTransit::from(exact).rough, "what is not sampled is exact");
-        let few = Without { p95_in: (9, 399), ..without(1, 9, 1, 0, 0) };
-        assert!(OverTransit::from(few).rough);
+        for few in [
+            Without { p95_in: (9, 399), ..without(1, 9, 1, 5, 0) },
+            // What is left without the AS is billed then, and rests on what is left of the samples.
+            Without { left_p95_in: (5, 399), ..without(1, 9, 1, 5, 0) },
+        ] {
+            assert!(OverTransit::from(few).rough);
+        }
+        let not_billed = Without { p95_out: (1, 399), left_p95_out: (0, 399), ..without(1, 9, 1, 5, 0) };
+        assert!(!OverTransit::from(not_billed).rough);
     }
 
     #[test]

@@ -4,16 +4,20 @@
 //! P95(T − M) (docs/counting.md, "95th percentile"). It is worked out for in and out by provider, because that is what bills are made for.
 
 mod ask;
+mod narrow;
 
 pub(crate) use ask::ask;
 
 use crate::query::Previous;
+use crate::query::field::{Dimension, Need, Needs};
 use crate::query::period::{Kept, PEAK_SLOT};
 use crate::query::request::{MOST_DETAILED, Request, RequestError};
 use crate::query::{Question, Scope};
+use narrow::{Mixed, of_links};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 use utoipa::{IntoParams, ToSchema};
+use weir_filter::Expr;
 
 /// What is asked for. All of it may be left out.
 #[derive(Clone, Debug, Default, Deserialize, IntoParams)]
@@ -31,8 +35,18 @@ pub struct Asked {
     /// How many ASes, those with most bytes over transit; without it 25.
     #[param(minimum = 1, maximum = 200)]
     pub top: Option<u32>,
-    /// Only what this says, besides that it is transit: such as `exporter = edge1`.
+    /// Only what this says, besides that it is transit. Where it is of links, exporters and interfaces (`exporter = edge1`), transits are narrowed by it,
+    /// and where it is of flows (`country = DE`), the traffic that would leave them: each part between ANDs is about one of both.
     pub filter: Option<String>,
+}
+
+/// What is asked.
+#[derive(Clone, Debug)]
+pub(crate) struct About {
+    /// The traffic that would leave transits, by AS.
+    pub traffic: Question,
+    /// All that those transits carry.
+    pub transits: Question,
 }
 
 /// Why it can't be asked.
@@ -44,25 +58,31 @@ pub enum AskedError {
     /// No table has slots of five minutes then, or the time is shorter than one.
     #[error("no table has slots of {} minutes of that time: ask for a later one, or a longer one", PEAK_SLOT / 60)]
     NoSlots,
+    /// Too few or too many ASes.
+    #[error("top {0} is not between 1 and {MOST_DETAILED}")]
+    Top(u32),
+    /// The filter says neither.
+    #[error(transparent)]
+    Mixed(#[from] Mixed),
 }
 
 impl Asked {
-    /// The question, of ASes, which [`ask`] asks about transit.
+    /// The questions, which [`ask`] asks about transit.
     ///
     /// # Errors
     /// [`AskedError`].
-    pub fn question(&self, kept: Kept<'_>) -> Result<Question, AskedError> {
+    pub(crate) fn about(&self, kept: Kept<'_>) -> Result<About, AskedError> {
         let last = self.from.is_none() && self.to.is_none() && self.last.is_none();
         let top = self.top.unwrap_or(25);
-        if top > MOST_DETAILED {
-            return Err(RequestError::Detailed(top).into());
+        if !(1..=MOST_DETAILED).contains(&top) {
+            return Err(AskedError::Top(top));
         }
         let request = Request {
             last: if last { Some("30d".to_owned()) } else { self.last.clone() },
             from: self.from.clone(),
             to: self.to.clone(),
             zone: self.zone.clone(),
-            by: Some(vec![crate::query::field::Dimension::As]),
+            by: Some(vec![Dimension::As]),
             top: Some(top),
             peaks: true,
             previous: true,
@@ -70,11 +90,14 @@ impl Asked {
             filter: self.filter.clone(),
             ..Request::default()
         };
-        let question = request.question(kept)?;
-        if question.detail.peaks.is_none() {
+        // What a transit carries is by no AS and no end of flows.
+        let traffic = request.question(kept.with(Needs::default().and(Need::Interfaces)))?;
+        if traffic.detail.peaks.is_none() {
             return Err(AskedError::NoSlots);
         }
-        Ok(question)
+        let of_links = of_links(traffic.filter.as_ref())?;
+        let transits = Question { filter: Some(Expr::All(of_links)), ..traffic.clone() };
+        Ok(About { traffic, transits })
     }
 }
 
@@ -148,7 +171,7 @@ pub struct OverTransit {
     pub left_p95_out: u64,
     /// What would not be billed without it: the larger of the two percentiles is.
     pub saved: u64,
-    /// Whether a percentile that is billed rests on fewer than 400 samples.
+    /// Whether a percentile that is billed, with the AS or without it, rests on fewer than 400 samples.
     pub rough: bool,
 }
 

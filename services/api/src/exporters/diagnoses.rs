@@ -3,6 +3,7 @@
 //! What must stay true: nobody's silence is a finding, so what was not told is nothing to diagnose from; and a sentence names what it is about.
 
 use super::mend::{self, Mend};
+use super::sql::MOST_INTERFACES;
 use super::words::{amount, named, percent, span};
 use super::{Exporter, Observed};
 use serde::Serialize;
@@ -158,15 +159,20 @@ fn lost_few(one: &Exporter, _: u32) -> Option<String> {
 }
 
 fn rate_unknown(one: &Exporter, _: u32) -> Option<String> {
+    // What is configured is applied when it is asked for, and stored nowhere.
+    if one.announced.iter().any(|rate| rate.source == "default") {
+        return None;
+    }
     let bytes: u64 = one.last_hour.iter().map(|hour| hour.bytes_unknown_rate).sum();
     let none = one.announced.is_empty() && one.applied.iter().all(|rate| rate.interval == 0.0);
     let says = if none {
-        "it sends no sampling rate: have it send its sampling options, or set the rate in the configuration"
+        "it sends no sampling rate: have it send its sampling options, or set sampling_interval for it in decoder.enrich.exporters"
     } else {
         "some flows came without a sampling rate that is known"
     };
-    (bytes > 0)
-        .then(|| format!("{says}; their bytes are told apart, {} as sampled in the last hour", amount(bytes)))
+    (bytes > 0).then(|| {
+        format!("{says}; their bytes are told apart, {} as sampled in the last hour", amount(bytes as f64))
+    })
 }
 
 fn rate_inferred(one: &Exporter, _: u32) -> Option<String> {
@@ -208,13 +214,17 @@ fn unsampled(one: &Exporter, side: Side) -> Option<String> {
     let without =
         interfaces().filter(|each| side.of(each) == 0 && each.ingress + each.egress + each.elsewhere > 0);
     let word = if side == Side::Ingress { "ingress" } else { "egress" };
-    named(without)
-        .map(|names| format!("no {word} sampling seen on {names} within a day, and on others there is some"))
+    let among =
+        if one.is_cut() { format!(", of the {MOST_INTERFACES} with most flows,") } else { String::new() };
+    named(without).map(|names| {
+        format!("no {word} sampling seen on {names}{among} within a day, and on others there is some")
+    })
 }
 
 fn ingress_only(one: &Exporter, _: u32) -> Option<String> {
     let missing = unsampled(one, Side::Ingress).is_some();
-    (missing && one.observed.iter().all(|each| each.egress == 0)).then(|| {
+    // Others that were not told may be.
+    (missing && !one.is_cut() && one.observed.iter().all(|each| each.egress == 0)).then(|| {
         "it samples on ingress alone: what goes out by a link lacks what came in by interfaces that are not sampled".into()
     })
 }
@@ -236,9 +246,10 @@ fn interface_unnamed(one: &Exporter, _: u32) -> Option<String> {
 fn unclassified(one: &Exporter, _: u32) -> Option<String> {
     let many = one.unclassified;
     (many > 0).then(|| {
-        let what =
-            if many == 1 { "interface that has traffic is" } else { "interfaces that have traffic are" };
-        format!("{many} {what} on no link, and count at no border: say what they are on the page of links")
+        if many == 1 {
+            return "1 interface that has traffic is on no link, and counts at no border: say what it is on the page of links".to_owned();
+        }
+        format!("{many} interfaces that have traffic are on no link, and count at no border: say what they are on the page of links")
     })
 }
 

@@ -45,6 +45,11 @@ pub(super) struct Day {
 }
 
 #[derive(Debug, Deserialize)]
+pub(super) struct Unclassified {
+    pub unclassified: u64,
+}
+
+#[derive(Debug, Deserialize)]
 pub(super) struct Last {
     pub last: u32,
 }
@@ -60,6 +65,7 @@ pub(super) struct Found {
     pub arrivals: Vec<Of<Arrivals>>,
     pub sessions: Vec<Of<Session>>,
     pub faults: Vec<Of<Fault>>,
+    pub unclassified: Vec<Of<Unclassified>>,
 }
 
 impl Found {
@@ -97,6 +103,9 @@ impl Found {
         }
         for Of { address, what } in self.faults {
             of(&mut all, address).faults.push(what);
+        }
+        for Of { address, what } in self.unclassified {
+            of(&mut all, address).unclassified = what.unclassified;
         }
         all
     }

@@ -13,8 +13,9 @@ mod words;
 pub use diagnoses::{Diagnosis, Severity};
 pub use mend::Mend;
 pub use quality::{Arrivals, Fault, Session};
+pub use words::amount;
 
-use crate::links::store::unclassified;
+use crate::links::complete::Seen;
 use crate::query::AskError;
 use found::{Day, Found, Last, Of, told};
 use serde::{Deserialize, Serialize};
@@ -51,7 +52,7 @@ pub struct Exporter {
     pub last_hour: Vec<Received>,
     /// Address families of the last day: 4, 6, or 0 where it is not IP.
     pub families: BTreeSet<u8>,
-    /// Sampling intervals that it announced, as they are in force.
+    /// Sampling intervals that it announced, as they are in force, and the one that is configured for what comes without.
     pub announced: Vec<Announced>,
     /// Sampling intervals that its flows of the last hour were scaled by, the 20 with most flows.
     pub applied: Vec<Applied>,
@@ -114,7 +115,7 @@ pub struct Received {
 pub struct Announced {
     /// Observation domain, source id or sub-agent.
     pub observation_domain: u32,
-    /// What kind of announcement it is: header, system, domain, template, cache, line_card, interface, sampler, inferred.
+    /// What kind of announcement it is: header, system, domain, template, cache, line_card, interface, sampler, inferred; default: none, it is configured.
     pub source: String,
     /// Interface, line card, sampler or template that it is for; 0 for the system or domain.
     pub scope: u64,
@@ -129,7 +130,7 @@ pub struct Announced {
 /// A sampling interval that flows were scaled by.
 #[derive(Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Applied {
-    /// Where it came from: record, override, default, or as it was announced; unknown: none is known.
+    /// Where it came from: record, or as it was announced; unknown: none was known.
     pub source: String,
     /// One of how many packets, or flows, was taken; 0: unknown.
     pub interval: f64,
@@ -158,14 +159,32 @@ pub struct Observed {
     pub unknown: u64,
 }
 
-/// Where packets were observed within a day up to now, by exporter.
-pub(crate) async fn observed(store: &Store, now: u32) -> Result<BTreeMap<String, Vec<Observed>>, StoreError> {
+impl Exporter {
+    /// Whether it has more interfaces than are told.
+    fn is_cut(&self) -> bool {
+        is_cut(&self.observed, self.interfaces_seen)
+    }
+}
+
+fn is_cut(observed: &[Observed], seen: u64) -> bool {
+    (observed.iter().filter(|one| one.if_index != 0).count() as u64) < seen
+}
+
+/// Where packets were observed within a day up to now.
+pub(crate) async fn observed(store: &Store, now: u32) -> Result<Seen, StoreError> {
     let from = [("from", now.saturating_sub(DAY).to_string())];
     let rows: Vec<Of<Day>> = store.query(&sql::day(store.database()), &from).await?;
-    let mut all: BTreeMap<String, Vec<Observed>> = BTreeMap::new();
+    let mut all = Seen { more: rows.len() >= sql::MOST_OBSERVED, ..Seen::default() };
+    let mut seen = BTreeMap::new();
     for Of { address, what } in rows {
-        all.entry(address).or_default().push(what.observed);
+        seen.insert(address.clone(), what.seen);
+        all.interfaces.entry(address).or_default().push(what.observed);
     }
+    let cut = all
+        .interfaces
+        .iter()
+        .filter(|(exporter, observed)| seen.get(*exporter).is_some_and(|seen| is_cut(observed, *seen)));
+    all.cut = cut.map(|(exporter, _)| exporter.clone()).collect();
     Ok(all)
 }
 
@@ -176,23 +195,32 @@ pub(crate) async fn observed(store: &Store, now: u32) -> Result<BTreeMap<String,
 pub async fn ask(store: &Store, now: u32) -> Result<Exporters, AskError> {
     let database = store.database();
     let from = |seconds: u32| [("from", now.saturating_sub(seconds).to_string())];
-    let (hour, day) = (from(HOUR), from(DAY));
-    let found = Found {
-        known: store.query(&sql::known(database), &[]).await?,
-        hour: store.query(&sql::hour(database), &hour).await?,
-        applied: store.query(&sql::applied(database), &hour).await?,
-        day: store.query(&sql::day(database), &day).await?,
-        announced: store.query(&sql::announced(database), &[]).await?,
-        arrivals: store.query(&quality::arrivals(database), &hour).await?,
-        sessions: store.query(&quality::sessions(database), &hour).await?,
-        faults: store.query(&quality::faults(database), &day).await?,
-    };
+    let (hour, day, [since]) = (from(HOUR), from(DAY), from(DAY));
+    let day_and_now = [since, ("now", now.to_string())];
+    let of = [
+        sql::known(database),
+        sql::hour(database),
+        sql::applied(database),
+        sql::day(database),
+        sql::announced(database),
+        quality::arrivals(database),
+        quality::sessions(database),
+        quality::faults(database),
+        sql::unclassified(database),
+    ];
+    let (known, hour, applied, day, announced, arrivals, sessions, faults, unclassified) = tokio::try_join!(
+        store.query(&of[0], &[]),
+        store.query(&of[1], &hour),
+        store.query(&of[2], &hour),
+        store.query(&of[3], &day),
+        store.query(&of[4], &[]),
+        store.query(&of[5], &hour),
+        store.query(&of[6], &hour),
+        store.query(&of[7], &day),
+        store.query(&of[8], &day_and_now),
+    )?;
+    let found = Found { known, hour, applied, day, announced, arrivals, sessions, faults, unclassified };
     let mut all = found.exporters();
-    for one in unclassified(store, now).await? {
-        if let Some(exporter) = all.get_mut(&one.interface.exporter) {
-            exporter.unclassified += 1;
-        }
-    }
     if all.values().any(|exporter| exporter.last_seen.is_none()) {
         let last: Vec<Of<Last>> = store.query(&sql::last(database), &from(35 * DAY)).await?;
         for Of { address, what: Last { last } } in last {

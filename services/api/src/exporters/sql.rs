@@ -3,11 +3,17 @@
 //! Protocols and rates are in flows alone, of which an hour is read: a day of them is more than a page may wait for. Where packets were
 //! observed is in the rollups.
 
+use crate::links::members::on_links;
 use crate::pieces::{address, narrow};
+
+/// Interfaces of an exporter that are told, those with most flows.
+pub(super) const MOST_INTERFACES: usize = 500;
+/// Interfaces of all exporters that are told.
+pub(super) const MOST_OBSERVED: usize = 100_000;
 
 /// As answers name an exporter.
 pub(super) fn named() -> String {
-    format!("{} AS address", address("exporter"))
+    format!("{} AS address", address!("exporter"))
 }
 
 /// Names, and how many interfaces are known.
@@ -80,14 +86,25 @@ pub(super) fn day(database: &str) -> String {
          countIf(s.if_index != 0) OVER (PARTITION BY s.exporter) AS seen \
          FROM {database}.interfaces_5m AS s WHERE s.time >= toStartOfHour(toDateTime({{from:UInt32}}, 'UTC')) \
          GROUP BY s.exporter, s.if_index HAVING every > 0 \
-         ORDER BY every DESC, if_index LIMIT 500 BY exporter LIMIT 100000) AS o \
+         ORDER BY every DESC, if_index LIMIT {MOST_INTERFACES} BY exporter LIMIT {MOST_OBSERVED}) AS o \
          LEFT JOIN (SELECT exporter, if_index, name, description FROM {database}.interfaces FINAL) AS i \
          ON i.exporter = o.exporter AND i.if_index = o.if_index \
          ORDER BY o.every DESC, if_index"
     )
 }
 
-/// The rates that are in force as announced.
+/// How many interfaces had traffic since and are on no link now.
+pub(super) fn unclassified(database: &str) -> String {
+    let named = named();
+    format!(
+        "SELECT {named}, count() AS unclassified FROM (SELECT s.exporter AS exporter, s.if_index AS if_index FROM {database}.interfaces_5m AS s \
+         WHERE s.time >= toStartOfHour(toDateTime({{from:UInt32}}, 'UTC')) AND s.if_index != 0 \
+         GROUP BY s.exporter, s.if_index HAVING sum(s.flows) > 0) WHERE (exporter, if_index) NOT IN ({}) GROUP BY exporter LIMIT 10000",
+        on_links(database)
+    )
+}
+
+/// The rates that are in force as announced, or as configured; one that was taken out of the configuration is 0.
 pub(super) fn announced(database: &str) -> String {
     let named = named();
     format!(
@@ -95,7 +112,7 @@ pub(super) fn announced(database: &str) -> String {
          argMax(r.sampling_interval, r.valid_from) / 1000 AS interval, toString(argMax(r.sampling_kind, r.valid_from)) AS sampling, \
          toUInt32(toUnixTimestamp(max(r.valid_from))) AS since \
          FROM {database}.rates AS r FINAL GROUP BY exporter, r.observation_domain, r.rate_source, r.scope \
-         ORDER BY exporter, observation_domain, source, scope LIMIT 500 BY exporter LIMIT 100000"
+         HAVING interval > 0 ORDER BY exporter, observation_domain, source, scope LIMIT 500 BY exporter LIMIT 100000"
     )
 }
 

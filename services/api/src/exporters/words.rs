@@ -23,15 +23,19 @@ pub(super) fn named<'a>(all: impl Iterator<Item = &'a Observed>) -> Option<Strin
     (!all.is_empty()).then(|| names.join(", ") + &more)
 }
 
-/// Bytes, as people say them.
-pub(super) fn amount(bytes: u64) -> String {
-    let steps = ["B", "kB", "MB", "GB", "TB", "PB"];
-    let step = (bytes.max(1).ilog10() as usize / 3).min(steps.len() - 1);
-    if step == 0 {
-        format!("{bytes} B")
-    } else {
-        format!("{:.1} {}", bytes as f64 / 1000_f64.powi(step as i32), steps[step])
+/// Bytes with an SI prefix, as people say them.
+pub fn amount(bytes: f64) -> String {
+    if bytes < 1000.0 {
+        return format!("{bytes:.0} B");
     }
+    let mut value = bytes / 1000.0;
+    for unit in ["kB", "MB", "GB", "TB"] {
+        if value < 1000.0 {
+            return format!("{value:.1} {unit}");
+        }
+        value /= 1000.0;
+    }
+    format!("{value:.1} PB")
 }
 
 /// Seconds, as people say them.

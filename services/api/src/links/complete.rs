@@ -2,12 +2,12 @@
 //!
 //! *In* is complete where the link is sampled on ingress, or every interface that it can leave by on egress; *out* where the link is sampled on
 //! egress, or every other interface, core ones too, on ingress. What counts as sampled is what was seen: an interface by which nothing went within a
-//! day leaves nothing out, and of a link on which nothing was seen nothing is said.
+//! day leaves nothing out, and of a link on which nothing was seen nothing is said. Nor is anything said where it hangs on interfaces that were not told.
 
 use super::{Interface, Link, Links, Member};
 use crate::exporters::Observed;
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use utoipa::ToSchema;
 
 /// Interfaces that are told of a direction.
@@ -50,8 +50,25 @@ const OUT: Direction = Direction {
     is_there: |one| one.ingress > 0,
 };
 
-/// Interfaces that had traffic within a day, by exporter.
-pub(crate) type Seen = BTreeMap<String, Vec<Observed>>;
+/// Interfaces that had traffic within a day.
+#[derive(Debug, Default)]
+pub(crate) struct Seen {
+    /// By exporter.
+    pub interfaces: BTreeMap<String, Vec<Observed>>,
+    /// Exporters that have more than these.
+    pub cut: BTreeSet<String>,
+    /// Whether there are more exporters.
+    pub more: bool,
+}
+
+impl Seen {
+    /// Those of an exporter, and whether they are all that it has.
+    fn of(&self, exporter: &str) -> (&[Observed], bool) {
+        let all = self.interfaces.get(exporter);
+        let whole = !self.cut.contains(exporter) && (all.is_some() || !self.more);
+        (all.map(Vec::as_slice).unwrap_or_default(), whole)
+    }
+}
 
 /// Says it of all links as they are at a time (seconds).
 pub(crate) fn say(links: &mut Links, seen: &Seen, now: u32) {
@@ -80,12 +97,20 @@ fn of(link: &Link, seen: &Seen, kinds: &Kinds, now: u32, direction: &Direction) 
     let members: Vec<_> = current(link, now).collect();
     let (mut at, mut unsampled, mut missing) = (0, Vec::new(), Vec::new());
     for member in &members {
-        let all = seen.get(&member.interface.exporter).map(Vec::as_slice).unwrap_or_default();
-        let Some(own) = all.iter().find(|one| one.if_index == member.interface.if_index) else { continue };
-        at += 1;
-        if (direction.is_here)(own) {
+        let (all, whole) = seen.of(&member.interface.exporter);
+        let own = all.iter().find(|one| one.if_index == member.interface.if_index);
+        if own.is_some_and(direction.is_here) {
+            at += 1;
             continue;
         }
+        // From here on it hangs on all interfaces of the exporter.
+        if !whole {
+            return None;
+        }
+        if own.is_none() {
+            continue;
+        }
+        at += 1;
         unsampled.push(&member.interface);
         let is_own = |one: &Observed| {
             members.iter().any(|other| {
@@ -177,6 +202,31 @@ mod tests {
         }
     }
 
+    fn seen<const N: usize>(all: [(&str, Vec<Observed>); N]) -> Seen {
+        let interfaces = all.into_iter().map(|(exporter, all)| (exporter.to_owned(), all)).collect();
+        Seen { interfaces, ..Seen::default() }
+    }
+
+    #[test]
+    fn nothing_is_said_that_hangs_on_interfaces_which_were_not_told() {
+        let told = |seen: &Seen, exporter: &str, if_index: u32| {
+            let mut links = Links { links: vec![link("ix", &[(exporter, if_index)])], ..Links::default() };
+            say(&mut links, seen, 9);
+            let complete = |one: &Option<Complete>| one.as_ref().map(|one| one.complete);
+            (complete(&links.links[0].complete_in), complete(&links.links[0].complete_out))
+        };
+        // Interface 1 is sampled on ingress, and so are all that are known.
+        let whole = seen([("a", vec![observed(1, 5, 0), observed(2, 5, 0)])]);
+        assert_eq!(told(&whole, "a", 1), (Some(true), Some(true)));
+        let cut = Seen { cut: BTreeSet::from(["a".to_owned()]), ..seen([("a", vec![observed(1, 5, 0)])]) };
+        assert_eq!(told(&cut, "a", 1), (Some(true), None), "what is sampled here hangs on no other");
+        assert_eq!(told(&cut, "a", 900), (None, None), "it may be among the others");
+        let more = Seen { more: true, ..seen([("a", vec![observed(1, 5, 5)])]) };
+        let mut links = Links { links: vec![link("ix", &[("a", 1), ("b", 1)])], ..Links::default() };
+        say(&mut links, &more, 9);
+        assert_eq!(links.links[0].complete_in, None, "the other exporter may be one that was not told");
+    }
+
     /// Interface 1 is a transit, 2 a customer, 3 and 7 lead to the core; of each exporter where packets were observed.
     #[test]
     fn a_direction_is_complete_by_its_own_interface_or_by_all_others_and_what_is_missing_is_named() {
@@ -194,7 +244,7 @@ mod tests {
             ("not on the transit", &[(1, 0, 0), (2, 5, 0), (3, 5, 0), (7, 5, 0), (0, 0, 0)]),
             ("nowhere known", &[(1, 0, 0), (2, 0, 0), (3, 0, 0), (4, 0, 0), (5, 0, 0), (6, 0, 0), (7, 0, 0)]),
         ] {
-            let seen = Seen::from([("a".to_owned(), all(of))]);
+            let seen = seen([("a", all(of))]);
             let core = link("core", &[("a", 3), ("a", 7)]);
             let mut links = Links {
                 links: vec![link("transit", &[("a", 1)]), link("customer", &[("a", 2)]), core],
@@ -219,10 +269,10 @@ mod tests {
         let mut links =
             Links { links: vec![link("ix", &[("a", 1), ("b", 1), ("c", 1)])], ..Links::default() };
         links.links[0].members[2].valid_to = 5;
-        let seen = Seen::from([
-            ("a".to_owned(), vec![observed(1, 5, 5), observed(2, 0, 0)]),
-            ("b".to_owned(), vec![observed(1, 5, 0), observed(2, 0, 0)]),
-            ("c".to_owned(), vec![observed(1, 0, 0), observed(2, 0, 0)]),
+        let seen = seen([
+            ("a", vec![observed(1, 5, 5), observed(2, 0, 0)]),
+            ("b", vec![observed(1, 5, 0), observed(2, 0, 0)]),
+            ("c", vec![observed(1, 0, 0), observed(2, 0, 0)]),
         ]);
         say(&mut links, &seen, 9);
         let link = &links.links[0];

@@ -1,14 +1,16 @@
 //! Links: what a network pays for or peers over, as people and rules say it, and what interfaces on no link could be.
 
 pub(crate) mod complete;
+pub(crate) mod held;
 pub(crate) mod members;
 pub(crate) mod proposal;
 pub(crate) mod said;
+pub(crate) mod saying;
 pub(crate) mod store;
 
 pub use said::{Said, SaidMember, Wrong};
 
-use complete::Complete;
+pub use complete::Complete;
 use proposal::Proposal;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -19,8 +21,10 @@ use weir_schemas::Connectivity;
 pub struct Links {
     /// By their names.
     pub links: Vec<Link>,
-    /// Interfaces that had traffic in the last day and are on no link, those with most first.
+    /// Interfaces that had traffic in the last day and are on no link, the 1000 with most first.
     pub unclassified: Vec<Unclassified>,
+    /// How many more interfaces on no link there are than are told.
+    pub left_out: u64,
 }
 
 /// A link.

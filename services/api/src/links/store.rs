@@ -1,7 +1,7 @@
 //! Links as the store has them.
 
 use super::complete;
-use super::members::members;
+use super::members::{members, on_links};
 use super::proposal::{Evidence, proposal};
 use super::{Interface, Link, Links, Member, SaidBy, Unclassified};
 use crate::exporters;
@@ -10,7 +10,7 @@ use serde::Deserialize;
 use std::collections::BTreeMap;
 use weir_store::{Store, StoreError};
 
-/// Most interfaces on no link that are told.
+/// Interfaces on no link that are told.
 const MOST: usize = 1000;
 
 #[derive(Deserialize)]
@@ -38,11 +38,13 @@ struct SeenRow {
     bytes_out: u64,
     ases: u64,
     largest: u32,
+    /// How many there are, of which this is one.
+    all: u64,
 }
 
 /// What an interface is called, joined to `x`, which has its exporter and index.
 fn named(database: &str) -> (String, String) {
-    let address = address("x.exporter");
+    let address = address!("x.exporter");
     let select = format!(
         "{address} AS exporter, if(e.name = '', {address}, e.name) AS exporter_name, \
          x.if_index AS if_index, i.name AS name, i.description AS description, i.speed AS speed"
@@ -94,8 +96,8 @@ pub async fn links(store: &Store) -> Result<Vec<Link>, StoreError> {
     Ok(links.into_values().collect())
 }
 
-/// Interfaces that had traffic in the last day, up to now (seconds), and are on no link now.
-pub async fn unclassified(store: &Store, now: u32) -> Result<Vec<Unclassified>, StoreError> {
+/// Interfaces that had traffic in the last day, up to now (seconds), and are on no link now; and how many there are besides those that are given.
+async fn unclassified(store: &Store, now: u32) -> Result<(Vec<Unclassified>, u64), StoreError> {
     let database = store.database();
     let (select, joins) = named(database);
     // What was observed on the interface itself, and where nothing was, at the other end of its flows (`query/observed.rs`).
@@ -108,18 +110,16 @@ pub async fn unclassified(store: &Store, now: u32) -> Result<Vec<Unclassified>, 
     let rows: Vec<SeenRow> = store
         .query(
             &format!(
-                "SELECT {select}, x.bytes_in AS bytes_in, x.bytes_out AS bytes_out, x.ases AS ases, x.largest AS largest \
-                 FROM (SELECT exporter, if_index, {}, {}, uniqExactIf(asn, asn != 0) AS ases, \
+                "SELECT {select}, x.bytes_in AS bytes_in, x.bytes_out AS bytes_out, x.ases AS ases, x.largest AS largest, \
+                 count() OVER () AS all FROM (SELECT exporter, if_index, {}, {}, uniqExactIf(asn, asn != 0) AS ases, \
                  argMaxIf(asn, bytes, asn != 0) AS largest \
                  FROM {database}.links_1h WHERE time >= toDateTime({{from:UInt32}}, 'UTC') \
                  AND toDate(time) >= toDate(toDateTime({{from:UInt32}}, 'UTC')) AND if_index != 0 \
-                 GROUP BY exporter, if_index) AS x {joins} \
-                 WHERE (x.exporter, x.if_index) NOT IN (SELECT exporter, if_index FROM ({}) WHERE link != '' \
-                 AND valid_from <= toDateTime({{now:UInt32}}, 'UTC') AND valid_to > toDateTime({{now:UInt32}}, 'UTC')) \
+                 GROUP BY exporter, if_index HAVING sum(flows) > 0) AS x {joins} WHERE (x.exporter, x.if_index) NOT IN ({}) \
                  ORDER BY toFloat64(bytes_in) + toFloat64(bytes_out) DESC, exporter_name, if_index LIMIT {MOST}",
                 bytes("in", "ingress", "egress"),
                 bytes("out", "egress", "ingress"),
-                members(database)
+                on_links(database)
             ),
             &[("from", now.saturating_sub(86_400).to_string()), ("now", now.to_string())],
         )
@@ -131,34 +131,48 @@ pub async fn unclassified(store: &Store, now: u32) -> Result<Vec<Unclassified>, 
         let interface = row.interface;
         Unclassified { interface, bytes_in: row.bytes_in, bytes_out: row.bytes_out, ases: row.ases, proposal }
     };
-    Ok(rows.into_iter().map(told).collect())
+    let left_out = rows.first().map_or(0, |row| row.all.saturating_sub(rows.len() as u64));
+    Ok((rows.into_iter().map(told).collect(), left_out))
 }
 
 /// Both, and how much of each link is counted.
 pub async fn all(store: &Store, now: u32) -> Result<Links, StoreError> {
-    let (links, unclassified, seen) =
+    let (links, (unclassified, left_out), seen) =
         tokio::try_join!(links(store), unclassified(store, now), exporters::observed(store, now))?;
-    let mut all = Links { links, unclassified };
+    let mut all = Links { links, unclassified, left_out };
     complete::say(&mut all, &seen, now);
     Ok(all)
 }
 
-/// The latest version of what was said of a link, and how many exporters it was said for.
-pub async fn version(store: &Store, id: &str) -> Result<Latest, StoreError> {
+/// What the store has last of each of these links; of what it has nothing, nothing.
+pub async fn versions(store: &Store, ids: &[String]) -> Result<BTreeMap<String, Latest>, StoreError> {
     let sql = format!(
-        "SELECT c.version AS version, uniqExact(c.exporter) AS exporters FROM {}.classified AS c \
-         WHERE c.link_id = {{id:String}} GROUP BY version ORDER BY version DESC LIMIT 1",
+        "SELECT toString(c.link_id) AS id, c.version AS version, uniqExact(c.exporter) AS exporters FROM {}.classified AS c \
+         WHERE id IN {{ids:Array(String)}} GROUP BY id, version ORDER BY id, version DESC LIMIT 1 BY id",
         store.database()
     );
-    let rows: Vec<Latest> = store.query(&sql, &[("id", id.to_owned())]).await?;
-    Ok(rows.into_iter().next().unwrap_or_default())
+    #[derive(Deserialize)]
+    struct Row {
+        id: String,
+        #[serde(flatten)]
+        latest: Latest,
+    }
+    let rows: Vec<Row> = store.query_bound(&sql, &[("ids", ids)]).await?;
+    Ok(rows.into_iter().map(|row| (row.id, row.latest)).collect())
 }
 
-/// What the store has of a link.
+/// What was said of a link, at one time.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 pub struct Latest {
     /// When it was said, ns; 0: never.
     pub version: u64,
-    /// For how many exporters that is there.
+    /// For how many exporters.
     pub exporters: u64,
+}
+
+impl Latest {
+    /// Whether another word is in it, or has been.
+    pub fn has(self, other: Self) -> bool {
+        self.version > other.version || self == other
+    }
 }

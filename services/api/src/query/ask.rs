@@ -9,6 +9,7 @@ use super::interval::Slots;
 use super::measures::{Part, Side, Sums, whole};
 use super::observed::Chosen;
 use super::period::{PEAK_SLOT, Window};
+use super::reading::Gone;
 use super::request::MOST_DETAILED;
 use super::slots::{InSlots, Told, count};
 use super::sql::{Of, Statement, Value};
@@ -32,7 +33,13 @@ pub enum AskError {
     /// ClickHouse does not answer, or refuses.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// A time was settled that a statement can't have.
+    #[error(transparent)]
+    Gone(#[from] Gone),
 }
+
+/// A statement, where tables have the time of it.
+type Asked = std::result::Result<Statement, Gone>;
 
 type Result<T> = std::result::Result<T, AskError>;
 
@@ -71,11 +78,11 @@ pub async fn ask(store: &Store, question: &Question) -> Result<Answer> {
     let query = Query::of(store.database(), question, &changes);
     let many = question.top > MOST_DETAILED;
     let times = Times { now: *window, before: detail.previous };
-    let of_top = query.top(window, many);
+    let of_top = query.top(window, many)?;
     let tables = of_top.tables.clone();
     let (top, observed, slots_of_total) = tokio::try_join!(
         rows::<Top>(store, of_top),
-        rows::<Observed>(store, query.total(&times)),
+        rows::<Observed>(store, query.total(&times)?),
         slots_of_total(store, &query, detail),
     )?;
     let counting = || observed.iter().filter(|one| one.counts).flat_map(|one| &one.said);
@@ -219,10 +226,10 @@ struct Said<T> {
 
 impl Again<'_> {
     /// What is said about each row; of what nothing is said, nothing was found.
-    async fn each<T: DeserializeOwned>(&self, statement: impl Fn(Of<'_>) -> Statement) -> Result<Said<T>> {
+    async fn each<T: DeserializeOwned>(&self, statement: impl Fn(Of<'_>) -> Asked) -> Result<Said<T>> {
         let keys: Vec<_> = self.top.iter().map(|row| row.keys.clone()).collect();
         let ases: Vec<_> = self.top.iter().filter(|_| self.by_as).map(|row| row.asn).collect();
-        let of_rows = statement(Of::Rows(&keys, &ases));
+        let of_rows = statement(Of::Rows(&keys, &ases))?;
         let tables = of_rows.tables.clone();
         let said = if keys.is_empty() { Vec::new() } else { rows::<About<T>>(self.store, of_rows).await? };
         let mut placed: Vec<Vec<T>> = self.top.iter().map(|_| Vec::new()).collect();
@@ -257,7 +264,7 @@ impl Again<'_> {
 /// What is said of all slots.
 async fn slots_of_total(store: &Store, query: &Query<'_>, detail: &Detail) -> Result<Vec<Told>> {
     let Some(asked) = InSlots::of(detail) else { return Ok(Vec::new()) };
-    let said = rows::<About<Told>>(store, query.slots(&asked, Of::Total)).await?;
+    let said = rows::<About<Told>>(store, query.slots(&asked, Of::Total)?).await?;
     Ok(said.into_iter().next().map(|one| one.said).unwrap_or_default())
 }
 

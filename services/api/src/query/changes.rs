@@ -140,17 +140,24 @@ fn within<'a>(all: &'a [u32], window: &Window) -> &'a [u32] {
     all.get(begin..end).unwrap_or_default()
 }
 
+/// When a rate by configuration ends: behind every time that can be asked for.
+const ALWAYS: &str = "toDateTime64('2106-02-07 06:28:14', 9, 'UTC')";
+
 /// The rate that an exporter announced first, from its options data: for what came before, and only where it can't be another's.
 /// That is where one source was announced, for all of the exporter, in one observation domain, and not merely inferred. Whole flows
-/// that were sampled are left out, because the squares of the flows before were not kept as theirs.
+/// that were sampled are left out, because the squares of the flows before were not kept as theirs. Where it announced none, or none that is surely
+/// theirs, the one of the configuration is that of all flows that came without one, at any time.
 pub(super) fn late_rates(database: &str) -> String {
-    let announced = "rate_source != 'inferred'";
-    format!(
-        "SELECT exporter, argMinIf(sampling_interval, valid_from, {announced}) AS late, minIf(valid_from, {announced}) AS since \
-         FROM {database}.rates FINAL GROUP BY exporter \
-         HAVING uniqExactIf((rate_source, scope), {announced}) = 1 AND uniqExact(observation_domain) = 1 \
-         AND countIf(rate_source NOT IN ('inferred', 'header', 'system', 'domain', 'sampler')) = 0 \
+    let announced = "rate_source NOT IN ('inferred', 'default')";
+    let surely = format!(
+        "uniqExactIf((rate_source, scope), {announced}) = 1 AND uniqExactIf(observation_domain, rate_source != 'default') = 1 \
+         AND countIf(rate_source NOT IN ('inferred', 'default', 'header', 'system', 'domain', 'sampler')) = 0 \
          AND argMinIf(sampling_kind, valid_from, {announced}) != 'flow'"
+    );
+    format!(
+        "SELECT exporter, if({surely}, argMinIf(sampling_interval, valid_from, {announced}), \
+         maxIf(sampling_interval, rate_source = 'default')) AS late, if({surely}, minIf(valid_from, {announced}), {ALWAYS}) AS since \
+         FROM {database}.rates FINAL GROUP BY exporter HAVING late > 0"
     )
 }
 

@@ -44,10 +44,6 @@ fn test_of(test: &Test, parameters: &mut Vec<(String, String)>) -> String {
         let one = |value: &Value| {
             let wanted = match value {
                 Value::Number(number) => bind("UInt64", number.to_string()),
-                Value::Mac(bytes) => {
-                    let number = bytes.iter().fold(0_u64, |number, byte| number << 8 | u64::from(*byte));
-                    bind("UInt64", number.to_string())
-                }
                 Value::Text(text) => bind("String", text.clone()),
                 Value::Word(_) | Value::Country(_) => bind("String", value.to_string()),
                 Value::Address(address) => {

@@ -3,6 +3,7 @@
 //! Each is a line of a table, with the SQL of its value. Aliases in it are those of `sql.rs`: `s` the side, `l` its link, `e` its exporter, `i`
 //! its interface. ASes get their names when the rows are found.
 
+use crate::pieces::address;
 use serde::de::Error;
 use serde::{Deserialize, Deserializer, Serialize};
 use std::collections::BTreeMap;
@@ -12,8 +13,7 @@ use weir_schemas::Connectivity;
 use weir_schemas::rollup::Shape;
 
 /// The exporter's name, else its address as people write it.
-pub(super) const EXPORTER: &str =
-    "if(e.name = '', replaceRegexpOne(IPv6NumToString(s.exporter), '^::ffff:', ''), e.name)";
+pub(super) const EXPORTER: &str = concat!("if(e.name = '', ", address!("s.exporter"), ", e.name)");
 /// What is said of the link now wins over what was stamped then.
 pub(super) const NEIGHBOUR: &str = "if(l.neighbour_as != 0, l.neighbour_as, s.neighbour_as)";
 
@@ -110,9 +110,8 @@ impl Dimension {
             Self::OtherAs => "s.other_as".to_owned(),
             Self::Country => "if(s.country = '', 'unknown', toString(s.country))".to_owned(),
             Self::Prefix => {
-                "if(s.prefix_len = 0, 'not IP', concat(replaceRegexpOne(IPv6NumToString(s.prefix), '^::ffff:', ''), \
-                 '/', toString(s.prefix_len)))"
-                    .to_owned()
+                let address = address!("s.prefix");
+                format!("if(s.prefix_len = 0, 'not IP', concat({address}, '/', toString(s.prefix_len)))")
             }
         }
     }
@@ -217,6 +216,8 @@ impl Need {
         }
     }
 
+    const ALL: [Self; 5] = [Self::Interfaces, Self::Ases, Self::AllAses, Self::Pairs, Self::Prefixes];
+
     /// What rows by these need, and a filter; nothing where no table has all of it.
     pub fn whole(by: &[Dimension], filter: Option<&Expr>) -> Option<Self> {
         let fields = filter.map(Expr::tests).unwrap_or_default();
@@ -229,7 +230,8 @@ impl Need {
             _ if (pairs || prefixes) && has("neighbour") => None,
             (true, false) => Some(Self::Pairs),
             (false, true) => Some(Self::Prefixes),
-            _ => Some(Self::Ases),
+            _ if has("as") || has("neighbour") => Some(Self::Ases),
+            _ => Some(Self::Interfaces),
         }
     }
 
@@ -246,5 +248,31 @@ impl Need {
             Self::Pairs => &[Shape::Pairs],
             Self::Prefixes => &[Shape::Prefixes],
         }
+    }
+}
+
+/// What the statements of a question need, each of them for all of its time: its rows one thing, and its total, which is by nothing, another.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Needs(u8);
+
+impl Needs {
+    /// Of rows by these, with this filter, and of what they are parts of; nothing where no table has all of it.
+    pub fn of(by: &[Dimension], filter: Option<&Expr>) -> Option<Self> {
+        Some(Self::default().and(Need::whole(by, filter)?).and(Need::whole(&[], filter)?))
+    }
+
+    /// Another one beside them.
+    pub fn and(self, need: Need) -> Self {
+        Self(self.0 | 1 << need as u8)
+    }
+
+    /// All of these beside them.
+    pub fn all(self, others: Self) -> Self {
+        Self(self.0 | others.0)
+    }
+
+    /// Each of them.
+    pub(super) fn each(self) -> impl Iterator<Item = Need> {
+        Need::ALL.into_iter().filter(move |need| self.0 & 1 << *need as u8 != 0)
     }
 }

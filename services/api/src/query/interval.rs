@@ -133,7 +133,7 @@ fn written(seconds: u32) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::query::field::Need;
+    use crate::query::field::{Need, Needs};
     use crate::query::period::{between, last};
     use crate::query::reading::{Tables, names};
     use std::collections::BTreeMap;
@@ -141,9 +141,13 @@ mod tests {
     /// 2026-09-21T14:13:20Z
     const NOW: u32 = 1_790_000_000;
 
+    fn by_as(days: &BTreeMap<String, u32>) -> Kept<'_> {
+        Kept::new(NOW, days).with(Needs::default().and(Need::Ases))
+    }
+
     fn asked(interval: &str, from: u32, to: u32, zone: &str) -> Result<Slots, IntervalError> {
         let days = BTreeMap::new();
-        let kept = Kept::new(NOW, &days);
+        let kept = by_as(&days);
         let zone = TimeZone::get(zone).unwrap();
         Interval::read(interval)?.slots(&between(from, to, kept).unwrap(), &zone, kept)
     }
@@ -180,7 +184,7 @@ mod tests {
     #[test]
     fn a_chart_has_enough_slots_and_no_more() {
         let days = BTreeMap::new();
-        let kept = Kept::new(NOW, &days);
+        let kept = by_as(&days);
         for (time, interval) in
             [("1h", 60), ("24h", 300), ("7d", 3600), ("30d", 10_800), ("300d", DAY), ("600d", DAY)]
         {

@@ -27,6 +27,7 @@ mod tests;
 
 pub use ask::{AskError, ask};
 pub(crate) use ask::{ROUGH, changes, names, rows};
+pub(crate) use taken::conjuncts;
 
 use field::Dimension;
 use interval::Slots;
@@ -177,7 +178,7 @@ pub struct Row {
     pub low_out: f64,
     /// Upper one.
     pub high_out: f64,
-    /// The part of the bytes that was scaled by a rate that became known later.
+    /// The part of the bytes that came without a rate, and was scaled by the one that became known later, or by the one of the configuration.
     pub bytes_late_rate: u64,
     /// Bytes in as sampled of flows whose rate is unknown; never added in.
     pub bytes_unknown_rate_in: u64,

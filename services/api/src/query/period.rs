@@ -2,10 +2,10 @@
 //!
 //! What must stay true: no time is averaged over of which tables have dropped rows, and ends that are moved are told.
 
-use super::field::Need;
+use super::field::{Need, Needs};
 use super::reading::Tables;
 use jiff::Timestamp;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use thiserror::Error;
 use weir_schemas::rollup::{ROLLUPS, Table};
 
@@ -13,8 +13,8 @@ use weir_schemas::rollup::{ROLLUPS, Table};
 /// recommended, and by the way through the bus. A router with a longer one is complete later.
 pub const ALLOWANCE: u32 = 120;
 
-/// Seconds up to now that are asked for where nothing is complete yet: a little more than [`ALLOWANCE`], in whole minutes.
-pub const RECENT: u32 = 240;
+/// Seconds up to now that are asked for where nothing is complete yet: a little more than [`ALLOWANCE`].
+const RECENT: u32 = 240;
 
 /// Why a time can't be asked for.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
@@ -108,8 +108,8 @@ pub struct Kept<'a> {
     pub now: u32,
     /// Days kept as configured, by table.
     pub days: &'a BTreeMap<String, u32>,
-    /// Which tables are meant: those that have all of it.
-    pub need: Need,
+    /// What each has to have all of the time.
+    needs: Needs,
 }
 
 impl Period {
@@ -128,9 +128,14 @@ impl Period {
 }
 
 impl<'a> Kept<'a> {
-    /// Those of tables by AS.
+    /// As configured and by now, with nothing that is needed yet.
     pub fn new(now: u32, days: &'a BTreeMap<String, u32>) -> Self {
-        Self { now, days, need: Need::Ases }
+        Self { now, days, needs: Needs::default() }
+    }
+
+    /// Times that have this as well.
+    pub fn with(self, needs: Needs) -> Self {
+        Self { needs: self.needs.all(needs), ..self }
     }
 
     /// Days that a table keeps; 0: always.
@@ -149,10 +154,37 @@ impl<'a> Kept<'a> {
         }
     }
 
-    /// A time, if tables have all of it in slots between which all of these borders lie.
+    /// A time, if tables have all of it, of everything that is needed, in slots between which all of these borders lie.
     pub fn window(&self, from: u32, to: u32, borders: &[u32]) -> Option<Window> {
-        let window = Window { from, to };
-        Tables::of(*self).parts(window, self.need, borders, &[]).map(|_| window)
+        let (window, tables) = (Window { from, to }, Tables::of(*self));
+        let whole = |need| tables.parts(window, need, borders, &[]).is_some();
+        self.needs.each().all(whole).then_some(window)
+    }
+
+    /// What is left of a time that can't be read from its very start: from the start of a slot on.
+    fn cut(&self, from: u32, to: u32) -> Option<Window> {
+        let begins = self
+            .tables()
+            .filter_map(|table| self.from(table).max(from).checked_next_multiple_of(table.slot))
+            .filter(|begins| *begins < to);
+        begins.filter_map(|begins| self.window(begins, to, &[])).min_by_key(|window| window.from)
+    }
+
+    /// Tables that have something of what is needed.
+    fn tables(&self) -> impl Iterator<Item = &'static Table> + use<> {
+        self.needs.each().flat_map(tables)
+    }
+
+    /// Lengths of their slots, the shortest first.
+    fn slots(&self) -> BTreeSet<u32> {
+        self.tables().map(|table| table.slot).collect()
+    }
+
+    /// The one of what is needed that a time has nothing of; where it is all of them together, the first.
+    fn lacking(&self, from: u32, to: u32) -> Need {
+        let alone = |need: &Need| Self { needs: Needs::default().and(*need), ..*self };
+        let missing = |need: &Need| alone(need).cut(from, to).is_none();
+        self.needs.each().find(missing).or(self.needs.each().next()).unwrap_or_default()
     }
 
     /// The whole slots of [`PEAK_SLOT`] of a time, if there are any and tables still have them.
@@ -176,31 +208,37 @@ impl<'a> Kept<'a> {
     }
 }
 
-/// All of its slots begin and end on minutes, as every question does.
-const FINEST: &Table = &ROLLUPS[0];
+/// Seconds of the shortest slots that there are: they begin and end on minutes, as every question does.
+const MINUTE: u32 = 60;
 
 fn tables(need: Need) -> impl Iterator<Item = &'static Table> {
     ROLLUPS.iter().filter(move |table| need.shapes().contains(&table.shape))
 }
 
-/// The last so much time, in slots of the finest table that still has all of it.
+/// The last so much time, in the shortest slots in which all of it is still there.
 pub fn last(text: &str, kept: Kept<'_>) -> Result<Period> {
     let seconds = duration(text)?;
     // Of a long time a coarser table has all, and slots whose 95th is asked for are whole.
-    let grid = if seconds >= LONG { PEAK_SLOT } else { FINEST.slot };
-    let snapped = |table: &Table| {
-        let slot = table.slot.max(grid);
+    let grid = if seconds >= LONG { PEAK_SLOT } else { MINUTE };
+    let snapped = |slot: u32| {
+        let slot = slot.max(grid);
         let to = kept.now.saturating_sub(ALLOWANCE) / slot * slot;
         (to.saturating_sub(seconds.div_ceil(slot).saturating_mul(slot)), to)
     };
-    let mut by_slot: Vec<_> = tables(kept.need).collect();
-    by_slot.sort_by_key(|table| table.slot);
-    let finest = by_slot.iter().find(|table| snapped(table).0 >= kept.from(table));
-    // Where no table has all of it, the one that has most says from when on.
-    let longest = || by_slot.iter().min_by_key(|table| kept.from(table));
-    let table = finest.or_else(longest).unwrap_or(&FINEST);
-    let (from, to) = snapped(table);
+    let all: Vec<_> = kept.slots().into_iter().map(snapped).collect();
+    let whole = all.iter().find(|(from, to)| kept.window(*from, *to, &[]).is_some());
+    // Where nothing has all of it, what has most says from when on.
+    let most = || all.iter().min_by_key(|(from, to)| kept.cut(*from, *to).map_or(*to, |window| window.from));
+    let (from, to) = whole.or_else(most).copied().unwrap_or_else(|| snapped(MINUTE));
     between(from, to, kept)
+}
+
+/// The last minutes up to now, those included that can still grow: in the shortest slots in which they are told.
+pub fn recent(kept: Kept<'_>) -> Result<Period> {
+    let shortest = |need| tables(need).map(|table| table.slot).min();
+    let slot = kept.needs.each().filter_map(shortest).max().unwrap_or(MINUTE);
+    let from = kept.now.saturating_sub(RECENT) / slot * slot;
+    between(from, kept.now.checked_next_multiple_of(slot).unwrap_or(from), kept)
 }
 
 /// The time between two ends that were named.
@@ -217,22 +255,18 @@ pub fn between(from: u32, to: u32, kept: Kept<'_>) -> Result<Period> {
     if let Some(window) = kept.window(from, to, &[]) {
         return Ok(kept.period(window, from));
     }
-    // What can't be read from its very start may be from a slot's start on.
-    let begins =
-        tables(kept.need).filter_map(|table| kept.from(table).max(from).checked_next_multiple_of(table.slot));
-    let window = begins.filter(|begins| *begins < to).filter_map(|begins| kept.window(begins, to, &[]));
-    if let Some(window) = window.min_by_key(|window| window.from) {
+    if let Some(window) = kept.cut(from, to) {
         return Ok(kept.period(window, from));
     }
+    let need = kept.lacking(from, to);
     let fitting =
-        tables(kept.need).filter(|table| from.is_multiple_of(table.slot) && to.is_multiple_of(table.slot));
+        tables(need).filter(|table| from.is_multiple_of(table.slot) && to.is_multiple_of(table.slot));
     let Some(table) = fitting.min_by_key(|table| kept.from(table)) else {
-        let shortest = tables(kept.need).map(|table| table.slot).min().unwrap_or(FINEST.slot);
+        let shortest = tables(need).map(|table| table.slot).min().unwrap_or(MINUTE);
         return Err(PeriodError::Slots { minutes: shortest / 60 });
     };
     let begins = kept.from(table);
-    let fits_more =
-        tables(kept.need).filter(|other| kept.from(other) < begins).min_by_key(|other| other.slot);
+    let fits_more = tables(need).filter(|other| kept.from(other) < begins).min_by_key(|other| other.slot);
     let advice = fits_more
         .map(|other| format!("; ends on whole {} minutes reach back further", other.slot / 60))
         .unwrap_or_default();
@@ -258,7 +292,7 @@ mod tests {
     const DAY: u32 = 86_400;
 
     fn kept(days: &BTreeMap<String, u32>) -> Kept<'_> {
-        Kept::new(NOW, days)
+        Kept::new(NOW, days).with(Needs::default().and(Need::Ases))
     }
 
     fn of_last(text: &str) -> Period {
@@ -311,6 +345,47 @@ mod tests {
         let period = between(minute - 600, minute + 600, kept(&BTreeMap::new())).unwrap();
         assert_eq!((period.seconds, period.incomplete), (600 + NOW % 60, ALLOWANCE));
         assert!(between(minute + 60, minute + 120, kept(&BTreeMap::new())).is_err());
+    }
+
+    #[test]
+    fn the_last_minutes_are_told_in_the_slots_that_they_are_kept_in() {
+        let no = BTreeMap::new();
+        for (need, slot) in
+            [(Need::Interfaces, 60), (Need::Ases, 60), (Need::Pairs, 300), (Need::Prefixes, 3600)]
+        {
+            let kept = Kept::new(NOW, &no).with(Needs::default().and(Need::Interfaces).and(need));
+            let Period { window, incomplete, .. } = recent(kept).unwrap();
+            assert!(window.from.is_multiple_of(slot) && window.to.is_multiple_of(slot), "{need:?}");
+            assert!(window.to >= NOW && window.to < NOW + slot && window.from < NOW - ALLOWANCE, "{need:?}");
+            assert_eq!(incomplete, ALLOWANCE, "{need:?}");
+        }
+    }
+
+    #[test]
+    fn a_time_is_one_of_which_nothing_that_is_asked_was_dropped() {
+        // Ends of flows are kept for a year, and what they are parts of for a month: what is asked of both is a month.
+        let all = ["links_1m", "links_5m", "links_1h", "links_1d", "interfaces_5m"];
+        let days: BTreeMap<_, _> =
+            all.map(|name| (name.to_owned(), 30)).into_iter().chain([("pairs_1h".to_owned(), 400)]).collect();
+        let ends = Needs::default().and(Need::Pairs);
+        let (alone, both) =
+            (Kept::new(NOW, &days).with(ends), Kept::new(NOW, &days).with(ends.and(Need::Interfaces)));
+        let whole = last("100d", alone).unwrap();
+        assert_eq!((whole.window.from, whole.seconds), (whole.asked_from, 100 * DAY));
+        let cut = last("100d", both).unwrap();
+        assert_eq!(
+            (cut.window.from, cut.window.to - cut.asked_from),
+            ((NOW - 30 * DAY).next_multiple_of(3600), 100 * DAY)
+        );
+        assert!(both.window(cut.window.from, cut.window.to, &[]).is_some());
+        assert!(
+            between(whole.window.from, cut.window.from - DAY, both).is_err(),
+            "of then there are ends alone"
+        );
+        // The other way round: what flows are parts of is kept for years, and their ends for two weeks.
+        let short = BTreeMap::from([("pairs_1h".to_owned(), 14)]);
+        let cut = last("20d", Kept::new(NOW, &short).with(ends.and(Need::Interfaces))).unwrap();
+        assert_eq!(cut.window.from, (NOW - 14 * DAY).next_multiple_of(300));
     }
 
     #[test]

@@ -8,7 +8,7 @@ use super::Counted;
 use super::changes::{late_rates, members_at_first};
 use super::field::Need;
 use super::period::Window;
-use super::reading::{self, Part};
+use super::reading::{self, Gone, Part};
 use super::slots::Slot;
 use super::sql::{Statement, Value, names};
 use super::sums::Query;
@@ -52,7 +52,7 @@ impl Query<'_> {
         select: &str,
         body: &Body<'_>,
         rest: &str,
-    ) -> Statement {
+    ) -> Result<Statement, Gone> {
         let window = &hull(times);
         let changing = self.changes.links(window);
         let (mut tested, mut conditions) = (self.taken.stored.clone(), self.taken.joined.clone());
@@ -87,7 +87,7 @@ impl Query<'_> {
         apart.sort_unstable();
         apart.dedup();
         let read = |window: &Window| self.question.tables.read(*window, need, borders, &apart);
-        let parts: Vec<_> = times.iter().flat_map(read).collect();
+        let parts = times.iter().map(read).collect::<Result<Vec<_>, _>>()?.concat();
         let read = Read {
             parts: &parts,
             counts: &counts,
@@ -102,10 +102,9 @@ impl Query<'_> {
             .with("from", times.last().map_or(0, |now| now.from))
             .bound("spans", Value::Numbers(spans));
         let statement = Statement { tables: reading::names(&parts), ..statement };
-        let [begin, end] = body.ends();
-        parts.iter().enumerate().fold(statement, |statement, (n, part)| {
-            statement.with(&format!("{begin}{n}"), part.from).with(&format!("{end}{n}"), part.to)
-        })
+        Ok(parts.iter().enumerate().fold(statement, |statement, (n, part)| {
+            statement.with(&format!("begin{n}"), part.from).with(&format!("end{n}"), part.to)
+        }))
     }
 }
 
@@ -155,8 +154,6 @@ pub(super) struct Body<'a> {
     pub fine: bool,
     /// Whether only some ASes are read.
     pub ases: bool,
-    /// Whether it stands beside another one in the same statement.
-    pub second: bool,
 }
 
 /// From the first start to the last end.
@@ -202,11 +199,6 @@ const SUMMED: &[(&str, &str)] = &[
 ];
 
 impl Body<'_> {
-    /// What the ends of the parts that it reads are called.
-    fn ends(&self) -> [&'static str; 2] {
-        if self.second { ["second_begin", "second_end"] } else { ["begin", "end"] }
-    }
-
     fn sql(&self, database: &str, read: &Read<'_>, select: &str, condition: &str) -> String {
         let named = |what: &str| names(select, what) || names(condition, what);
         let joins: String = [
@@ -279,7 +271,7 @@ impl Body<'_> {
         let ases = if self.ases { " AND t.asn IN {ases:Array(UInt32)}" } else { "" };
         let of_table = |table: &Table| {
             let sides = sides(database, table);
-            let within = within(table, read.parts, self.ends());
+            let within = within(table, read.parts, ["begin", "end"]);
             let Read { tested, .. } = read;
             format!("SELECT {columns} FROM {sides} AS t WHERE ({within}){which}{ases}{tested}{summed}")
         };

@@ -5,6 +5,7 @@
 
 use super::field::Need;
 use super::period::{Kept, Window};
+use thiserror::Error;
 use weir_schemas::rollup::{A_DAY, ROLLUPS, Table};
 
 /// Seconds of a day from which on they are worth finding one's way among its ASes.
@@ -13,6 +14,14 @@ const WORTH: u32 = 3 * 3600;
 /// All rollups, and the first slot that each still has.
 #[derive(Clone, Debug)]
 pub struct Tables(Vec<(&'static Table, u32)>);
+
+/// A statement asks for a time of which no table has all that it needs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[error("no table has all of the time from {} to {} of what a statement needs ({need:?})", window.from, window.to)]
+pub struct Gone {
+    window: Window,
+    need: Need,
+}
 
 /// A part of a time and the table that it is read from.
 #[derive(Clone, Copy, Debug)]
@@ -33,14 +42,18 @@ impl Tables {
         Self(all)
     }
 
-    /// Where a time is read of which it is known that tables have it; else its shortest slots, as far as they are there.
-    pub fn read(&self, window: Window, need: Need, borders: &[u32], changes: &[u32]) -> Vec<Part> {
-        let shapes = need.shapes();
-        let finest =
-            || ROLLUPS.iter().filter(|table| shapes.contains(&table.shape)).min_by_key(|table| table.slot);
-        let whole =
-            || finest().map(|table| Part { table, from: window.from, to: window.to }).into_iter().collect();
-        self.parts(window, need, borders, changes).unwrap_or_else(whole)
+    /// Where a time is read of which tables have all, as questions ask for no other.
+    ///
+    /// # Errors
+    /// [`Gone`], which is a defect of whoever settled the time.
+    pub fn read(
+        &self,
+        window: Window,
+        need: Need,
+        borders: &[u32],
+        changes: &[u32],
+    ) -> Result<Vec<Part>, Gone> {
+        self.parts(window, need, borders, changes).ok_or(Gone { window, need })
     }
 
     /// Where a time is read: each part where it has fewest rows. `borders` are those that lie between slots; at `changes` links change.

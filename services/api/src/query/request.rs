@@ -1,6 +1,6 @@
 //! A question as it comes over HTTP, and what it is made into.
 
-use super::field::{Dimension, FIELDS, Need};
+use super::field::{Dimension, FIELDS, Needs};
 use super::interval::{Interval, IntervalError};
 use super::period::{self, Kept, Period, PeriodError};
 use super::reading::Tables;
@@ -123,7 +123,15 @@ impl Request {
         let filter = self.filter.as_deref().unwrap_or_default();
         let wrong = |fault| RequestError::Filter { fault, filter: filter.to_owned() };
         let filter = read(filter).map_err(wrong)?;
-        let kept = Kept { need: self.need(filter.as_ref())?, ..kept };
+        self.about(filter, kept)
+    }
+
+    /// The question about what this filter says, in the place of the one that is written.
+    ///
+    /// # Errors
+    /// The first thing that is wrong besides the filter.
+    pub fn about(&self, filter: Option<Expr>, kept: Kept<'_>) -> Result<Question, RequestError> {
+        let kept = kept.with(self.needs(filter.as_ref())?);
         let zone = self.zone()?;
         let period = match (&self.last, &self.from, &self.to) {
             (None, Some(from), Some(to)) => {
@@ -144,21 +152,20 @@ impl Request {
         self.by.as_deref().unwrap_or(&[Dimension::As, Dimension::Link])
     }
 
-    fn need(&self, filter: Option<&Expr>) -> Result<Need, RequestError> {
-        Need::whole(self.by(), filter).ok_or(RequestError::Apart)
+    fn needs(&self, filter: Option<&Expr>) -> Result<Needs, RequestError> {
+        Needs::of(self.by(), filter).ok_or(RequestError::Apart)
     }
 
-    /// The question over this time, with this filter and none of its own.
+    /// The same about the last minutes, those included that can still grow.
     ///
     /// # Errors
-    /// The first thing that is wrong besides these.
-    pub fn over(
-        &self,
-        period: Period,
-        filter: Option<Expr>,
-        kept: Kept<'_>,
-    ) -> Result<Question, RequestError> {
-        let kept = Kept { need: self.need(filter.as_ref())?, ..kept };
+    /// As those of [`about`](Self::about).
+    pub fn until_now(&self, filter: Option<Expr>, kept: Kept<'_>) -> Result<Question, RequestError> {
+        let kept = kept.with(self.needs(filter.as_ref())?);
+        self.over(period::recent(kept)?, filter, kept)
+    }
+
+    fn over(&self, period: Period, filter: Option<Expr>, kept: Kept<'_>) -> Result<Question, RequestError> {
         let by = self.by().to_vec();
         let top = self.top.unwrap_or(10);
         rows(&by, top)?;
@@ -187,11 +194,7 @@ impl Request {
         })
     }
 
-    /// The zone that times are read in.
-    ///
-    /// # Errors
-    /// [`RequestError::Zone`].
-    pub fn zone(&self) -> Result<TimeZone, RequestError> {
+    fn zone(&self) -> Result<TimeZone, RequestError> {
         let Some(name) = &self.zone else { return Ok(TimeZone::UTC) };
         TimeZone::get(name).map_err(|_| RequestError::Zone(name.chars().take(40).collect()))
     }
@@ -222,10 +225,7 @@ fn rows(by: &[Dimension], top: u32) -> Result<(), RequestError> {
 }
 
 /// Seconds since the epoch of a time as it is written under this key.
-///
-/// # Errors
-/// [`RequestError::Time`].
-pub fn seconds(key: &'static str, text: &str, zone: &TimeZone) -> Result<u32, RequestError> {
+fn seconds(key: &'static str, text: &str, zone: &TimeZone) -> Result<u32, RequestError> {
     let wrong = || RequestError::Time { key, text: text.chars().take(40).collect() };
     let time = match text.parse::<Timestamp>() {
         Ok(time) => time,

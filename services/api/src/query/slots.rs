@@ -7,6 +7,7 @@ use super::Detail;
 use super::measures::{SAMPLES, Side, THOUSANDTHS};
 use super::period::{PEAK_SLOT, Window};
 use super::read::Body;
+use super::reading::Gone;
 use super::sql::{Of, Statement, Value};
 use super::sums::Query;
 use crate::pieces::narrow;
@@ -95,7 +96,7 @@ const TOLD: &str = "groupArray((direction, series, sorted[1], sorted[{rank:UInt3
 
 impl Query<'_> {
     /// What is asked about slots, as [`Told`].
-    pub fn slots(&self, asked: &InSlots<'_>, of: Of<'_>) -> Statement {
+    pub fn slots(&self, asked: &InSlots<'_>, of: Of<'_>) -> Result<Statement, Gone> {
         let slots = [asked.starts.map(|_| STARTS), asked.peaks.map(|_| PLACES)];
         let by: Vec<_> = slots.into_iter().flatten().collect();
         let numbers: String = by.iter().map(|slot| format!(", s.{0} AS {0}", slot.name)).collect();
@@ -106,7 +107,7 @@ impl Query<'_> {
         let names: Vec<_> = by.iter().map(|slot| slot.name).collect();
         let body = Body { slots: &by, fine: true, ases: of.ases(), ..Body::default() };
         let rest = format!("GROUP BY row, direction, {}", names.join(", "));
-        let finest = of.bound(self.statement(&[asked.window], &asked.borders(), &select, &body, &rest));
+        let finest = of.bound(self.statement(&[asked.window], &asked.borders(), &select, &body, &rest)?);
         let (slots, of_series) = if let [start, place] = names[..] {
             let select = format!(
                 "SELECT row, direction, {start}, {place}, sum(bytes) AS bytes, sum(samples) AS samples, grouping({start}) = 0 AS of_series"
@@ -131,12 +132,11 @@ impl Query<'_> {
             &format!("SELECT row, direction, {series} AS series, {sorted} AS sorted"),
             &format!("{} GROUP BY row, direction", self.these()),
         );
-        asked.bound(each.wrapped(&format!("SELECT row, {TOLD} AS said"), "GROUP BY row"))
+        Ok(asked.bound(each.wrapped(&format!("SELECT row, {TOLD} AS said"), "GROUP BY row")))
     }
 
-    /// What is left of each provider's slots where rows are taken out of them, one at a time: the largest and that of the percentile, with and without. A
-    /// link without a provider is one of its own.
-    pub fn without(&self, window: &Window, rows: Of<'_>) -> Statement {
+    /// Amounts of each provider in every slot, those of nothing too. A link without a provider is one of its own.
+    fn per_provider(&self, window: &Window, of: Of<'_>) -> Result<Statement, Gone> {
         const PROVIDER: &str = "if(l.provider = '', l.link, l.provider)";
         let slots = count(window);
         let sides = ["in", "out"].map(|side| {
@@ -152,27 +152,24 @@ impl Query<'_> {
                  groupArrayInsertAt(0, {slots})(samples_{side}, place) AS samples_{side}"
             )
         };
-        let per_provider = |of: Of<'_>| {
-            let select =
-                format!("{} AS row, {PROVIDER} AS provider, s.place AS place, {sides}", self.row(of));
-            let second = matches!(of, Of::Rows(..));
-            let body = Body { slots: &[PLACES], fine: true, ases: of.ases(), second, ..Body::default() };
-            let borders = between_peaks(window);
-            let slots = of.bound(self.statement(
-                &[*window],
-                &borders,
-                &select,
-                &body,
-                "GROUP BY row, provider, place",
-            ));
-            let select = format!("SELECT row, provider, {}, {}", dense("in"), dense("out"));
-            slots.wrapped(&select, &format!("{} GROUP BY row, provider", self.these()))
-        };
-        let (all, of_rows) = (per_provider(Of::Total), per_provider(rows));
+        let select = format!("{} AS row, {PROVIDER} AS provider, s.place AS place, {sides}", self.row(of));
+        let body = Body { slots: &[PLACES], fine: true, ases: of.ases(), ..Body::default() };
+        let (borders, rest) = (between_peaks(window), "GROUP BY row, provider, place");
+        let slots = of.bound(self.statement(&[*window], &borders, &select, &body, rest)?);
+        let select = format!("SELECT row, provider, {}, {}", dense("in"), dense("out"));
+        Ok(slots.wrapped(&select, &format!("{} GROUP BY row, provider", self.these())))
+    }
+
+    /// What is left of each provider's slots where rows are taken out of all that it carries, one at a time: the largest and that of the percentile, with
+    /// and without, each with the samples that it rests on.
+    pub fn without(&self, window: &Window, rows: Of<'_>, carried: &Self) -> Result<Statement, Gone> {
+        let of_rows = self.per_provider(window, rows)?;
+        let all = carried.per_provider(window, Of::Total)?.beside(&of_rows);
         let sorted = |side: &str| {
             format!(
                 "arrayReverseSort(arrayZip(t.bytes_{side}, t.samples_{side})) AS all_{side}, \
-                 arrayReverseSort(arrayMap((t, m) -> t - least(t, m), t.bytes_{side}, m.bytes_{side})) AS left_{side}"
+                 arrayReverseSort(arrayMap((t, m, all, its) -> (t - least(t, m), all - least(all, its)), \
+                 t.bytes_{side}, m.bytes_{side}, t.samples_{side}, m.samples_{side})) AS left_{side}"
             )
         };
         let sql = format!(
@@ -191,6 +188,6 @@ impl Query<'_> {
                 both.parameters.push((name, value));
             }
         }
-        ranked(both, slots)
+        Ok(ranked(both, count(window)))
     }
 }

@@ -67,6 +67,18 @@ impl Statement {
         self
     }
 
+    /// The same beside another one: names that stand for something else there are others here.
+    pub(super) fn beside(mut self, other: &Self) -> Self {
+        for (name, value) in &mut self.parameters {
+            if other.parameters.iter().any(|(theirs, its)| theirs == name && its != value) {
+                let own = format!("beside_{name}");
+                self.sql = self.sql.replace(&format!("{{{name}:"), &format!("{{{own}:"));
+                *name = own;
+            }
+        }
+        self
+    }
+
     /// What is selected from this one.
     pub(super) fn wrapped(self, select: &str, rest: &str) -> Self {
         Self { sql: format!("{select} FROM ({}) {rest}", self.sql), ..self }

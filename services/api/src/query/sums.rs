@@ -8,6 +8,7 @@ use super::field::{Dimension, EXPORTER, column};
 use super::measures::{ALL_PARTS, APART, PARTS, THOUSANDTHS};
 use super::period::Window;
 use super::read::Body;
+use super::reading::Gone;
 use super::slots::Slot;
 use super::sql::{Of, Statement, keys};
 use super::taken::Taken;
@@ -50,7 +51,7 @@ impl<'q> Query<'q> {
 
     /// Keys and ASes of the top rows. Their sums are asked for when they are known, for to rank all there are takes but one; or with it, where it would
     /// take longer to find so many again.
-    pub fn top(&self, window: &Window, sums: bool) -> Statement {
+    pub fn top(&self, window: &Window, sums: bool) -> Result<Statement, Gone> {
         let by = &self.question.by;
         let named = |(n, by): (usize, &Dimension)| format!("{} AS key{n}", by.sql());
         let of = by.iter().enumerate().map(named).collect::<Vec<_>>().join(", ");
@@ -66,7 +67,7 @@ impl<'q> Query<'q> {
                 &format!("{of}, {PARTS}"),
                 &body,
                 &format!("GROUP BY {keys}, {APART}"),
-            );
+            )?;
             let ranked = format!(
                 "sumIf(s.bytes * toInt128(s.rate), s.direction {counts}) AS ranked, ({SOMETHING}) AS something"
             );
@@ -80,28 +81,29 @@ impl<'q> Query<'q> {
         } else {
             let ranked =
                 format!("sumIf({THOUSANDTHS}, s.direction {counts}) AS ranked, ({SOMETHING}) AS something");
-            (self.statement(&[*window], &[], &format!("{of}, {ranked}"), &body, &rest), "")
+            (self.statement(&[*window], &[], &format!("{of}, {ranked}"), &body, &rest)?, "")
         };
         let asn = by.iter().position(|by| *by == Dimension::As);
         let asn = asn.map_or("0".to_owned(), |n| format!("key{n}"));
         let texts = (0..by.len()).map(|n| format!("toString(key{n})")).collect::<Vec<_>>().join(", ");
         let select = format!("SELECT [{texts}] AS keys, toUInt32({asn}) AS asn{said}");
         let order = format!("ORDER BY ranked DESC, {keys}");
-        top.wrapped(&select, &order).with("top", self.question.top)
+        Ok(top.wrapped(&select, &order).with("top", self.question.top))
     }
 
     /// All sums of these rows, as [`Part`](super::measures::Part)s.
-    pub fn sums(&self, times: &Times, of: Of<'_>) -> Statement {
+    pub fn sums(&self, times: &Times, of: Of<'_>) -> Result<Statement, Gone> {
         let select = format!("{} AS row, {PARTS}", self.row(of));
         let body = Body { slots: &[NOW], ases: of.ases(), ..Body::default() };
         let rest = format!("GROUP BY row, {APART}");
-        let parts = of.bound(self.statement(&times.all(), &[], &select, &body, &rest));
-        parts.wrapped(&format!("SELECT row, {ALL_PARTS} AS said"), &format!("{} GROUP BY row", self.these()))
+        let parts = of.bound(self.statement(&times.all(), &[], &select, &body, &rest)?);
+        let rest = format!("{} GROUP BY row", self.these());
+        Ok(parts.wrapped(&format!("SELECT row, {ALL_PARTS} AS said"), &rest))
     }
 
     /// All sums of everything, and beside those that count the ones that don't, by exporter and where they were observed; so are those without a
     /// rate.
-    pub fn total(&self, times: &Times) -> Statement {
+    pub fn total(&self, times: &Times) -> Result<Statement, Gone> {
         let named = |value: &str| format!("if(s.counts = 1 AND rate > 0, '', {value})");
         let (exporter, observation) = (named(EXPORTER), named("toString(s.observation)"));
         let select = format!(
@@ -109,11 +111,11 @@ impl<'q> Query<'q> {
         );
         let body = Body { all: true, slots: &[NOW], ..Body::default() };
         let rest = format!("GROUP BY counts, exporter, observation, {APART}");
-        let parts = self.statement(&times.all(), &[], &select, &body, &rest);
-        parts.wrapped(
+        let parts = self.statement(&times.all(), &[], &select, &body, &rest)?;
+        Ok(parts.wrapped(
             &format!("SELECT counts, exporter, observation, {ALL_PARTS} AS said"),
             "GROUP BY counts, exporter, observation",
-        )
+        ))
     }
 
     /// Whether something picks sides of flows. Else every flow has both, and one of them stands for it.

@@ -48,7 +48,7 @@ impl Taken {
 }
 
 /// What all have to be true of.
-fn conjuncts(filter: &Expr) -> Vec<&Expr> {
+pub(crate) fn conjuncts(filter: &Expr) -> Vec<&Expr> {
     match filter {
         Expr::All(all) => all.iter().flat_map(conjuncts).collect(),
         other => vec![other],

@@ -48,8 +48,9 @@ fn all(query: &Query<'_>) -> Vec<Statement> {
             query.top(&WINDOW, false),
             query.top(&WINDOW, true),
             query.total(&TIMES),
-            query.without(&WINDOW, some),
+            query.without(&WINDOW, some, query),
         ])
+        .map(Result::unwrap)
         .collect()
 }
 
@@ -112,13 +113,26 @@ fn a_flow_of_which_nothing_picks_a_side_is_one() {
 fn a_statement_reads_and_joins_what_it_names_and_no_more() {
     let question = question("provider = a");
     let query = Query::of("weir", &question, &NONE);
-    let total = query.sums(&TIMES, Of::Total).sql;
+    let total = query.sums(&TIMES, Of::Total).unwrap().sql;
     for absent in ["t.asn", "t.family", "weir.asns", "weir.interfaces", "weir.exporters"] {
         assert!(!total.contains(absent), "{absent}: {total}");
     }
-    let top = query.top(&WINDOW, false).sql;
+    let top = query.top(&WINDOW, false).unwrap().sql;
     assert!(top.contains("t.asn AS asn") && !top.contains("weir.exporters"), "{top}");
-    let peaks = query.slots(&InSlots::of(&in_slots()).unwrap(), Of::Total).sql;
+    let peaks = query.slots(&InSlots::of(&in_slots()).unwrap(), Of::Total).unwrap().sql;
     assert!(peaks.contains("sum(toInt128(t.packets))") && !peaks.contains("t.q"), "{peaks}");
     assert!(names("a(n.name)", "n.") && !names("l.cn.x", "n.") && !names("in.x", "n."));
+}
+
+#[test]
+fn of_two_statements_in_one_each_has_the_values_of_its_own_names() {
+    let of = |asn: &str| {
+        let parameters = [("f0", asn), ("from", "60")];
+        let parameters = parameters.map(|(name, value)| (name.to_owned(), Value::One(value.to_owned())));
+        Statement::of("SELECT {f0:UInt64} + {from:UInt32} + {f01:UInt32}".to_owned(), parameters)
+    };
+    let other = of("3320").beside(&of("174"));
+    assert_eq!(other.sql, "SELECT {beside_f0:UInt64} + {from:UInt32} + {f01:UInt32}");
+    let names: Vec<_> = other.parameters.iter().map(|(name, _)| name.as_str()).collect();
+    assert_eq!(names, ["beside_f0", "from"]);
 }

@@ -2,23 +2,27 @@
 
 use crate::Api;
 use crate::body::Body;
-use crate::links::said::{Said, Wrong, records};
-use crate::links::{Link, Links, SaidBy, store};
+use crate::links::saying::{Done, Word, say};
+use crate::links::{Link, Links, Said, store};
 use crate::problem::{MEDIA_TYPE, Problem, WithoutBody};
+use crate::sheet::{self, CSV};
 use axum::Json;
+use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State};
-use axum::http::StatusCode;
+use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 
-/// All links, and interfaces on none with what they could be.
+/// All links, and interfaces on none with what they could be; as CSV, where that is accepted first, a line an interface.
 #[utoipa::path(
     get,
     path = "/links",
     operation_id = "links",
-    responses((status = 200, description = "What there is", body = Links), WithoutBody)
+    responses((status = 200, description = "What there is", content((Links = "application/json"), (String = CSV))), WithoutBody)
 )]
-pub async fn get(State(api): State<Api>) -> Result<Json<Links>, Problem> {
-    Ok(Json(api.links().await?))
+pub async fn get(State(api): State<Api>, headers: HeaderMap) -> Result<Response, Problem> {
+    let now = api.kept().now;
+    let all = api.ask(move |asked| async move { Ok(store::all(&asked, now).await?) }).await?;
+    sheet::response(&headers, all)
 }
 
 /// Says what a link is, for the past as well: it takes the place of all that was said of it, and of what rules say of its interfaces.
@@ -39,14 +43,11 @@ pub async fn get(State(api): State<Api>) -> Result<Json<Links>, Problem> {
 )]
 pub async fn put(
     State(api): State<Api>,
-    Path(id): Path<String>,
+    id: Result<Path<String>, PathRejection>,
     Body(said): Body<Said>,
 ) -> Result<Response, Problem> {
-    let _alone = api.inventory().turn().lock().await;
-    let links = api.links().await?.links;
-    let link = said.link(&id, &links).map_err(|fault| problem(&fault))?;
-    let before = links.iter().find(|one| one.id == id && one.said_by == SaidBy::Person);
-    let known = api.say(&id, records(&link, before)).await?;
+    let id = written(id)?;
+    let Done { link, known } = say(api, id, Word::Said(Box::new(said))).await?;
     let status = if known { StatusCode::OK } else { StatusCode::ACCEPTED };
     Ok((status, Json(link)).into_response())
 }
@@ -64,30 +65,17 @@ pub async fn put(
         WithoutBody,
     )
 )]
-pub async fn delete(State(api): State<Api>, Path(id): Path<String>) -> Result<StatusCode, Problem> {
-    let _alone = api.inventory().turn().lock().await;
-    let links = api.links().await?.links;
-    let Some(before) = links.iter().find(|one| one.id == id && one.said_by == SaidBy::Person) else {
-        let (kind, title) = ("urn:weir:problem:no-link", "There is no such link");
-        let detail = "nobody classified a link of this id; what rules say is changed in the configuration";
-        return Err(Problem::new(StatusCode::NOT_FOUND, kind, title, detail));
-    };
-    let gone = Link { members: Vec::new(), ..before.clone() };
-    let known = api.say(&id, records(&gone, Some(before))).await?;
+pub async fn delete(
+    State(api): State<Api>,
+    id: Result<Path<String>, PathRejection>,
+) -> Result<StatusCode, Problem> {
+    let id = written(id)?;
+    let Done { known, .. } = say(api, id, Word::TakenBack).await?;
     Ok(if known { StatusCode::NO_CONTENT } else { StatusCode::ACCEPTED })
 }
 
-fn problem(fault: &Wrong) -> Problem {
-    if fault.conflict {
-        let (kind, title) = ("urn:weir:problem:conflict", "Another link says otherwise");
-        return Problem::new(StatusCode::CONFLICT, kind, title, fault.to_string()).at(fault.pointer.clone());
-    }
-    Problem::question(&fault.pointer, fault.to_string())
-}
-
-impl Api {
-    async fn links(&self) -> Result<Links, Problem> {
-        let now = self.kept().now;
-        self.ask(move |asked| async move { Ok(store::all(&asked, now).await?) }).await
-    }
+/// The id in the path, which may be any text.
+fn written(id: Result<Path<String>, PathRejection>) -> Result<String, Problem> {
+    let wrong = |_| Problem::question("", "the link's id is no text: its bytes, behind %, are not UTF-8");
+    id.map(|Path(id)| id).map_err(wrong)
 }

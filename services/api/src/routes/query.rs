@@ -6,10 +6,9 @@ use crate::problem::Problem;
 use crate::query::request::Request;
 use crate::query::{self, Answer};
 use crate::sheet::{self, CSV};
-use axum::Json;
 use axum::extract::State;
 use axum::http::HeaderMap;
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 
 /// The top rows of what is asked for, their total, and what is not in them; as CSV, where that is accepted first, the rows alone.
 #[utoipa::path(
@@ -29,5 +28,5 @@ pub async fn post(
 ) -> Result<Response, Problem> {
     let question = request.question(api.kept())?;
     let answer = api.ask(|store| async move { query::ask(&store, &question).await }).await?;
-    if sheet::wanted(&headers) { sheet::response(&answer) } else { Ok(Json(answer).into_response()) }
+    sheet::response(&headers, answer)
 }

@@ -20,9 +20,14 @@ pub struct ExporterConfig {
     pub exported_as: ExportedAs,
     /// What a record counts as that doesn't say where the packet was observed.
     pub unknown_observation: Option<ObservationWord>,
+    /// One of how many packets it samples, where it announces no rate; 0: unknown. It is applied when asked, so it holds for the past as well.
+    pub sampling_interval: u64,
     /// Interfaces whose names, descriptions or speeds are not exported.
     pub interfaces: Vec<InterfaceConfig>,
 }
+
+/// Most that an interval may be: what is scaled by more does not fit the sums (docs/counting.md, "Sampling rate").
+pub const MAX_SAMPLING_INTERVAL: u64 = 1 << 32;
 
 /// What an exporter puts into its AS fields.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]

@@ -12,7 +12,9 @@ pub mod said;
 use ahash::AHashMap;
 use arc_swap::ArcSwap;
 use database::{DatabaseError, Databases};
-use links::{ExportedAs, ExporterConfig, Interface, Link, LinkRule, LinkRules, ObservationWord};
+use links::{
+    ExportedAs, ExporterConfig, Interface, Link, LinkRule, LinkRules, MAX_SAMPLING_INTERVAL, ObservationWord,
+};
 use said::Spells;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -90,6 +92,8 @@ pub struct Enricher {
 pub struct Known {
     /// Its name.
     pub name: String,
+    /// One of how many packets it samples, by configuration; 0: unknown.
+    pub sampling_interval: u64,
     exported_as: ExportedAs,
     unknown_observation: Observation,
     /// What options data said, before the order of sources.
@@ -111,6 +115,12 @@ impl Enricher {
             })?;
             if exporters.insert(Ip::from(address), exporter.clone()).is_some() {
                 return Err(format!("decoder.enrich.exporters[{n}].address: {address} is there twice"));
+            }
+            if exporter.sampling_interval > MAX_SAMPLING_INTERVAL {
+                let (interval, most) = (exporter.sampling_interval, MAX_SAMPLING_INTERVAL);
+                return Err(format!(
+                    "decoder.enrich.exporters[{n}].sampling_interval: {interval} is above {most}"
+                ));
             }
         }
         let rules = LinkRules::new(&config.links).map_err(|error| format!("decoder.enrich.{error}"))?;
@@ -137,6 +147,7 @@ impl Enricher {
         let config = self.exporters.get(exporter);
         let mut known = Known {
             name: config.map(|config| config.name.clone()).unwrap_or_default(),
+            sampling_interval: config.map(|config| config.sampling_interval).unwrap_or_default(),
             exported_as: config.map(|config| config.exported_as).unwrap_or_default(),
             unknown_observation: config
                 .and_then(|config| config.unknown_observation)

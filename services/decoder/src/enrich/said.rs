@@ -1,7 +1,9 @@
 //! What people said of links: which interface is on which one, and when.
 //!
 //! What must stay true: a record gets the link that a question puts the minute of its end on (`links/members.rs` of the API). The latest word of
-//! a link and exporter counts, and of an interface that a person put on a link nothing that rules say counts, at any time.
+//! a link and exporter counts, and of an interface that a person put on a link nothing that rules say counts, at any time. Where people put it on
+//! two at a time, it is on the one of which was said something last, and of those that were said at the same moment on the one whose id is last in
+//! the order of bytes.
 
 use super::links::Link;
 use ahash::AHashMap;
@@ -14,11 +16,20 @@ use weir_schemas::{Ip, Time};
 #[derive(Debug, Default)]
 pub struct People {
     /// As `weir.inventory` has it, by key.
-    words: BTreeMap<Vec<u8>, Classified>,
+    words: BTreeMap<Vec<u8>, Word>,
     spells: AHashMap<Ip, Arc<Spells>>,
 }
 
-/// What people said of an exporter's interfaces, ready for its flows.
+/// What somebody said of a link and an exporter.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Word {
+    /// What the link is, with its members on that exporter.
+    pub link: Classified,
+    /// When it was said, ns since the epoch.
+    pub said: u64,
+}
+
+/// What people said of an exporter's interfaces, ready for its flows. Of an interface what was said last comes first.
 #[derive(Debug, Default)]
 pub struct Spells(AHashMap<u32, Vec<Spell>>);
 
@@ -34,7 +45,7 @@ struct Spell {
 
 impl People {
     /// Takes a word in the place of the one of the same key, or takes that back. Gives the exporter of which something else holds now.
-    pub fn take(&mut self, key: &[u8], word: Option<Classified>) -> Option<Ip> {
+    pub fn take(&mut self, key: &[u8], word: Option<Word>) -> Option<Ip> {
         let exporter = key.first_chunk().copied().map(Ip)?;
         match word {
             Some(word) => self.words.insert(key.to_vec(), word),
@@ -58,9 +69,11 @@ impl People {
 }
 
 impl Spells {
-    fn of<'w>(words: impl Iterator<Item = &'w Classified>) -> Self {
+    fn of<'w>(words: impl Iterator<Item = &'w Word>) -> Self {
+        let mut words: Vec<_> = words.collect();
+        words.sort_by_key(|Word { link, said }| std::cmp::Reverse((*said, &link.id)));
         let mut all: AHashMap<u32, Vec<Spell>> = AHashMap::default();
-        for word in words {
+        for Word { link: word, .. } in words {
             let link = Arc::new(Link {
                 name: word.name.clone(),
                 provider: word.provider.clone(),
@@ -99,13 +112,17 @@ mod tests {
 
     const EDGE: Ip = Ip::v4([192, 0, 2, 9]);
 
-    fn said(id: &str, members: &[(u32, u32, u32)]) -> (Vec<u8>, Classified) {
+    fn said(id: &str, members: &[(u32, u32, u32)]) -> (Vec<u8>, Word) {
+        said_at(1, id, members)
+    }
+
+    fn said_at(said: u64, id: &str, members: &[(u32, u32, u32)]) -> (Vec<u8>, Word) {
         let member =
             |&(index, valid_from, valid_to): &(u32, u32, u32)| Member { index, valid_from, valid_to };
         let members = members.iter().map(member).collect();
-        let word =
+        let link =
             Classified { id: id.into(), name: format!("name of {id}"), members, ..Classified::default() };
-        (Record::Classified(word.clone()).key(&EDGE), word)
+        (Record::Classified(link.clone()).key(&EDGE), Word { link, said })
     }
 
     fn link(people: &People, index: u32, second: i64) -> Option<Option<String>> {
@@ -133,10 +150,27 @@ mod tests {
         assert!(people.of(&Ip::v4([192, 0, 2, 10])).is_empty());
     }
 
+    /// As `what_two_say_at_once_is_one_link_at_any_time` of the API has it in SQL.
+    #[test]
+    fn of_two_links_that_have_an_interface_at_a_time_the_one_said_last_has_it() {
+        let mut people = People::default();
+        for (key, word) in [
+            said_at(9, "x", &[(3, 120, 180), (4, 0, 99)]),
+            said_at(7, "y", &[(3, 0, u32::MAX), (4, 0, 99)]),
+            said_at(7, "z", &[(3, 60, 240)]),
+        ] {
+            people.take(&key, Some(word));
+        }
+        let at = [0, 60, 119, 120, 179, 180, 239, 240].map(|second| link(&people, 3, second).flatten());
+        let named = |id: &str| Some(format!("name of {id}"));
+        assert_eq!(at, ["y", "z", "z", "x", "x", "z", "z", "y"].map(named));
+        assert_eq!(link(&people, 4, 9).flatten(), named("x"));
+    }
+
     #[test]
     fn the_latest_word_of_a_link_counts_and_a_link_without_members_is_no_word() {
         let mut people = People::default();
-        let mut say = |(key, word): (Vec<u8>, Classified), index| {
+        let mut say = |(key, word): (Vec<u8>, Word), index| {
             people.take(&key, Some(word));
             link(&people, index, 9).is_some()
         };

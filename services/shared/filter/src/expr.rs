@@ -63,8 +63,6 @@ pub enum Value {
     Address(IpAddr),
     /// A network, with or without host bits: they don't count.
     Network(IpNetwork),
-    /// An Ethernet address.
-    Mac([u8; 6]),
     /// A country: two capital letters.
     Country([u8; 2]),
 }
@@ -139,7 +137,6 @@ impl fmt::Display for Value {
             Self::Word(word) => f.write_str(word),
             Self::Address(address) => address.fmt(f),
             Self::Network(network) => network.fmt(f),
-            Self::Mac([a, b, c, d, e, g]) => write!(f, "{a:02x}:{b:02x}:{c:02x}:{d:02x}:{e:02x}:{g:02x}"),
             Self::Country(letters) => f.write_str(&String::from_utf8_lossy(letters)),
         }
     }

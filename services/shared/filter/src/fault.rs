@@ -33,11 +33,6 @@ impl Fault {
         self.or_rather(Some(format!("{}{word}{}", room(before), room(behind))))
     }
 
-    /// Where it is, in characters, from 1.
-    pub fn column(&self, filter: &str) -> usize {
-        filter.get(..self.span.start).unwrap_or(filter).chars().count() + 1
-    }
-
     /// For a terminal: the sentence, the line of the filter that is wrong, and a mark below it.
     pub fn shown(&self, filter: &str) -> String {
         let begin =

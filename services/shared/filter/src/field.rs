@@ -28,8 +28,6 @@ pub enum Kind {
     Word(&'static [&'static str]),
     /// An IP address; a network with `IN`.
     Address,
-    /// An Ethernet address, as `00:53:00:00:00:01`.
-    Mac,
     /// A country, ISO 3166-1 alpha-2.
     Country,
 }
@@ -48,7 +46,6 @@ impl Kind {
             Self::Text => "text, in quotes where it has spaces".to_owned(),
             Self::Word(words) => format!("one of {}", words.join(", ")),
             Self::Address => "an IP address, or a network after IN, such as 192.0.2.0/24".to_owned(),
-            Self::Mac => "an Ethernet address, such as 00:53:00:00:00:01".to_owned(),
             Self::Country => "a country of two letters, such as DE".to_owned(),
         }
     }
@@ -64,7 +61,6 @@ impl Kind {
             }
             Self::Address if text.contains('/') => text.parse::<IpNetwork>().ok().map(Value::Network),
             Self::Address => text.parse::<IpAddr>().ok().map(Value::Address),
-            Self::Mac => mac(text).map(Value::Mac),
             Self::Country => country(text).map(Value::Country),
         }
     }
@@ -95,16 +91,6 @@ fn asn(text: &str) -> Option<u32> {
             Some(u32::from(half(high)?) << 16 | u32::from(half(low)?))
         }
     }
-}
-
-fn mac(text: &str) -> Option<[u8; 6]> {
-    let mut bytes = [0; 6];
-    let mut parts = text.split([':', '-']);
-    for byte in &mut bytes {
-        let part = parts.next().filter(|part| part.len() == 2)?;
-        *byte = u8::from_str_radix(part, 16).ok().filter(|_| !part.starts_with('+'))?;
-    }
-    parts.next().is_none().then_some(bytes)
 }
 
 fn country(text: &str) -> Option<[u8; 2]> {
@@ -164,9 +150,6 @@ mod tests {
             (Kind::Address, "2001:DB8::/32", Some("2001:db8::/32")),
             (Kind::Address, "192.0.2.0/33", None),
             (Kind::Address, "192.0.2", None),
-            (Kind::Mac, "00-53-00-00-00-FF", Some("00:53:00:00:00:ff")),
-            (Kind::Mac, "00:53:00:00:00", None),
-            (Kind::Mac, "00:53:00:00:00:+f", None),
             (Kind::Country, "de", Some("DE")),
             (Kind::Country, "d1", None),
             (Kind::Number(255), "256", None),

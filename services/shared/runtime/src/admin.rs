@@ -34,12 +34,27 @@ impl Health {
     pub fn missing(&self) -> BTreeMap<String, String> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
+
+    /// As `/readyz` answers.
+    pub fn answer(&self) -> (StatusCode, String) {
+        let missing = self.missing();
+        if missing.is_empty() {
+            return (StatusCode::OK, "ok\n".to_owned());
+        }
+        let lines: String = missing.iter().map(|(name, why)| format!("{name}: {why}\n")).collect();
+        (StatusCode::SERVICE_UNAVAILABLE, lines)
+    }
 }
 
 impl Readiness {
     /// The condition holds.
     pub fn ready(&self) {
         self.health.0.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.name);
+    }
+
+    /// All conditions, of which this is one.
+    pub fn health(&self) -> &Health {
+        &self.health
     }
 
     /// The condition doesn't hold.
@@ -95,17 +110,7 @@ pub async fn serve(
             }),
         )
         .route("/livez", get(|| async { "ok\n" }))
-        .route(
-            "/readyz",
-            get(|State(shown): State<Shown>| async move {
-                let missing = shown.health.missing();
-                if missing.is_empty() {
-                    return (StatusCode::OK, "ok\n".to_owned());
-                }
-                let lines: String = missing.iter().map(|(name, why)| format!("{name}: {why}\n")).collect();
-                (StatusCode::SERVICE_UNAVAILABLE, lines)
-            }),
-        )
+        .route("/readyz", get(|State(shown): State<Shown>| async move { shown.health.answer() }))
         .with_state(Shown { metrics, health });
     if let Err(error) = axum::serve(listener, app).with_graceful_shutdown(stop.cancelled_owned()).await {
         tracing::warn!(%error, "the metrics interface ended");

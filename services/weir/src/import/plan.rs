@@ -4,6 +4,7 @@
 //! never said otherwise.
 
 use super::knownlinks::{Fault, Line};
+use crate::printable::printable;
 use regex::Regex;
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -150,19 +151,27 @@ impl Plan {
             let members: Vec<_> =
                 said.members.iter().map(|one| format!("{} ifIndex {}", one.exporter, one.if_index)).collect();
             let there = if *is_there { ", as it is already" } else { "" };
-            let _ =
-                writeln!(text, "{id}: {} '{}', {}{there}", said.connectivity, said.name, members.join(", "));
+            let (kind, name) = (&said.connectivity, printable(&said.name));
+            let _ = writeln!(text, "{id}: {kind} '{name}', {}{there}", members.join(", "));
         }
         for note in &self.notes {
-            let _ = writeln!(text, "{note}");
+            let _ = writeln!(text, "{}", printable(note));
         }
         for (exporter, rates) in &self.rates {
-            let rates: Vec<_> = rates.iter().map(|rate| format!("1 in {rate}")).collect();
+            let said: Vec<_> = rates.iter().map(|rate| format!("1 in {rate}")).collect();
             let _ = writeln!(
                 text,
                 "{exporter} samples {} by the file. Weir takes the rate that the router announces: see on the page Exporters that it does.",
-                rates.join(" and ")
+                said.join(" and ")
             );
+            // Of several it can't be known which one the flows of an interface have.
+            if let [rate] = rates[..] {
+                let _ = writeln!(
+                    text,
+                    "Where it announces none, this in the configuration says it, for the past as well:\n\n[[decoder.enrich.exporters]]\n\
+                     address = \"{exporter}\"\nsampling_interval = {rate}\n"
+                );
+            }
         }
         text
     }

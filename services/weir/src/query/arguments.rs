@@ -1,12 +1,14 @@
 //! The question on the command line: words and numbers, checked before anything is asked.
 
-use anyhow::{Context, Result, anyhow};
+use anyhow::{Result, anyhow};
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use clap::{Args, ValueEnum};
+use humantime::format_rfc3339_seconds;
 use std::net::IpAddr;
+use std::time::{Duration, UNIX_EPOCH};
 use weir_api::query::field::{Dimension, named};
-use weir_api::query::period::{self, Kept, Period};
-use weir_api::query::request::{Request, read, seconds};
+use weir_api::query::period::Kept;
+use weir_api::query::request::{Request, RequestError, read};
 use weir_api::query::{Counted, Order, Question, Scope};
 use weir_filter::{Compare, Expr, Test, Value};
 use weir_schemas::Connectivity;
@@ -128,36 +130,27 @@ impl Arguments {
         if self.from.is_some() {
             return Ok(None);
         }
-        let to = kept.now.next_multiple_of(60);
-        let period = period::between(to - period::RECENT, to, kept)?;
-        Ok(Some(self.over(period, kept)?))
+        self.request().until_now(self.filter()?, kept).map(Some).map_err(|wrong| self.told(wrong))
     }
 
     /// The question, if it makes sense.
     pub(super) fn question(&self, kept: Kept<'_>) -> Result<Question> {
-        let period = match (&self.from, &self.to) {
-            (Some(from), Some(to)) => {
-                let (from, to) = (self.seconds("from", from)?, self.seconds("to", to)?);
-                period::between(from, to, kept).context("--from and --to")?
-            }
-            _ => period::last(&self.last, kept).context("--last")?,
+        self.request().about(self.filter()?, kept).map_err(|wrong| self.told(wrong))
+    }
+
+    /// What is wrong, with the word that says it.
+    fn told(&self, wrong: RequestError) -> anyhow::Error {
+        let place = match &wrong {
+            RequestError::Time { key, .. } => format!("--{key}"),
+            RequestError::Zone(_) => "--zone".to_owned(),
+            RequestError::Period(_) if self.from.is_some() => "--from and --to".to_owned(),
+            RequestError::Period(_) => "--last".to_owned(),
+            _ => return wrong.into(),
         };
-        self.over(period, kept)
+        anyhow::Error::from(wrong).context(place)
     }
 
-    fn seconds(&self, key: &'static str, text: &str) -> Result<u32> {
-        if let Ok(seconds) = text.parse() {
-            return Ok(seconds);
-        }
-        let zone = self.request().zone().context("--zone")?;
-        seconds(key, text, &zone).with_context(|| format!("--{key}"))
-    }
-
-    fn over(&self, period: Period, kept: Kept<'_>) -> Result<Question> {
-        Ok(self.request().over(period, self.filter()?, kept)?)
-    }
-
-    /// All but the time and the filter, which are written in other ways here.
+    /// All but the filter, of which some is written in other ways here.
     fn request(&self) -> Request {
         let scope = match self.scope {
             _ if self.connectivity.is_some() => Some(Scope::All),
@@ -171,6 +164,9 @@ impl Arguments {
             Most::Out => Order::Out,
         };
         Request {
+            last: self.from.is_none().then(|| self.last.clone()),
+            from: self.from.as_deref().map(time),
+            to: self.to.as_deref().map(time),
             zone: Some(self.zone.clone()),
             by: Some(self.by.clone()),
             top: Some(self.top),
@@ -211,6 +207,16 @@ impl Arguments {
     }
 }
 
+/// A time as a question has it: what may be seconds since the epoch here is written out.
+fn time(text: &str) -> String {
+    match text.parse::<u32>() {
+        Ok(seconds) => {
+            format_rfc3339_seconds(UNIX_EPOCH + Duration::from_secs(u64::from(seconds))).to_string()
+        }
+        Err(_) => text.to_owned(),
+    }
+}
+
 fn equal(field: &str, value: Value) -> Option<Expr> {
     named(field).map(|field| Expr::Test(Test { field, compare: Compare::Equal, values: vec![value] }))
 }
@@ -224,6 +230,7 @@ mod tests {
     use super::*;
     use clap::Parser;
     use std::collections::BTreeMap;
+    use weir_api::query::period::ALLOWANCE;
 
     #[derive(Parser)]
     struct Line {
@@ -244,8 +251,11 @@ mod tests {
         let asked = |words: &[&str]| Line::parse_from(["weir"].iter().chain(words)).arguments;
         let recent = asked(&[]).until_now(kept).unwrap().unwrap().period;
         let window = recent.window;
-        assert!(window.to >= now && window.from < now - period::ALLOWANCE, "{recent:?}");
-        assert_eq!(recent.incomplete, period::ALLOWANCE);
+        assert!(window.to >= now && window.from < now - ALLOWANCE, "{recent:?}");
+        assert_eq!(recent.incomplete, ALLOWANCE);
+        // What is kept in longer slots is asked for in them.
+        let prefixes = asked(&["--by", "prefix"]).until_now(kept).unwrap().unwrap().period.window;
+        assert_eq!((prefixes.from % 3600, prefixes.to % 3600), (0, 0));
         // Who names ends gets them.
         let named = asked(&["--from", "1789999980", "--to", "1790000040"]);
         assert!(named.until_now(kept).unwrap().is_none());
@@ -292,6 +302,25 @@ mod tests {
         assert_eq!((window.from, window.to), (1_789_977_600, 1_789_984_800));
         let seconds = asked(&["--from", "1789977600", "--to", "1789984800"]).unwrap().period.window;
         assert_eq!((seconds.from, seconds.to), (window.from, window.to));
+    }
+
+    #[test]
+    fn a_time_is_in_the_slots_in_which_what_is_asked_is_kept_as_over_http() {
+        for (words, json) in [
+            (&["--by", "prefix", "--last", "90m"][..], r#"{"by": ["prefix"], "last": "90m"}"#),
+            (&["--by", "country", "--last", "20d"], r#"{"by": ["country"], "last": "20d"}"#),
+            (&["--filter", "country = DE", "--last", "1h"], r#"{"filter": "country = DE", "last": "1h"}"#),
+            (&["--last", "90d"], r#"{"last": "90d"}"#),
+        ] {
+            let (days, request) = (BTreeMap::new(), serde_json::from_str::<Request>(json).unwrap());
+            let over_http = request.question(Kept::new(1_790_000_000, &days)).unwrap().period;
+            let here = asked(words).unwrap().period;
+            assert_eq!((here.window, here.asked_from), (over_http.window, over_http.asked_from), "{words:?}");
+        }
+        let hours = asked(&["--by", "prefix", "--last", "90m"]).unwrap().period;
+        assert_eq!((hours.window.from % 3600, hours.seconds), (0, 7200));
+        let weeks = asked(&["--by", "country", "--last", "20d"]).unwrap().period;
+        assert_eq!((weeks.window.from % 3600, weeks.seconds), (0, 20 * 86_400));
     }
 
     #[test]

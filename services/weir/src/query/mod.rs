@@ -26,8 +26,8 @@ pub fn run(config: &Config, arguments: &Arguments) -> Result<()> {
     let (question, answer) = runtime.block_on(async {
         let answer = ask(&store, &question).await?;
         // Just started: what there is has come within the minutes that can still grow.
-        let until_now = arguments.until_now(kept)?.filter(|_| answer.rows.is_empty());
-        match until_now {
+        let recent = if answer.rows.is_empty() { arguments.until_now(kept)? } else { None };
+        match recent {
             Some(recent) => Ok((recent.clone(), ask(&store, &recent).await?)),
             None => anyhow::Ok((question, answer)),
         }

@@ -1,6 +1,8 @@
-//! An answer as a table for people: aligned, with units, and with words where a number would mislead.
+//! An answer as a table for people: aligned, with units, and with words where a number would mislead. Names are anybody's, and steer no terminal.
 
+use crate::printable::printable;
 use std::fmt::Write;
+use weir_api::amount;
 use weir_api::query::period::{ALLOWANCE, PEAK_SLOT};
 use weir_api::query::{Answer, Counted, NotIn, Question, Row, Scope};
 
@@ -17,18 +19,6 @@ fn rate(bytes: f64, seconds: f64) -> String {
         value /= 1000.0;
     }
     format!("{value:.1} Tbit/s")
-}
-
-/// Bytes with an SI prefix.
-fn size(bytes: f64) -> String {
-    let mut value = bytes;
-    for unit in ["B", "kB", "MB", "GB", "TB"] {
-        if value < 1000.0 {
-            return format!("{value:.1} {unit}");
-        }
-        value /= 1000.0;
-    }
-    format!("{value:.1} PB")
 }
 
 /// Both directions. A sum of two that each stop at 64 bits has more than those.
@@ -61,9 +51,9 @@ fn peaks(row: &Row) -> [String; 4] {
 }
 
 /// Exporters with bytes that are not in: the first few by name, and how many others.
-fn exporters<'a>(all: &[&'a NotIn], amount: impl Fn(&'a NotIn) -> String) -> String {
+fn exporters<'a>(all: &[&'a NotIn], of: impl Fn(&'a NotIn) -> String) -> String {
     let mut names: Vec<String> =
-        all.iter().take(NAMED).map(|one| format!("{} ({})", one.exporter, amount(one))).collect();
+        all.iter().take(NAMED).map(|one| format!("{} ({})", printable(&one.exporter), of(one))).collect();
     match all.len().saturating_sub(NAMED) {
         0 => {}
         1 => names.push("1 other".to_owned()),
@@ -107,7 +97,11 @@ fn rows(answer: &Answer) -> String {
         }
         cells
     };
-    let mut lines: Vec<Vec<String>> = answer.rows.iter().map(|row| line(row.keys.clone(), row)).collect();
+    let mut lines: Vec<Vec<String>> = answer
+        .rows
+        .iter()
+        .map(|row| line(row.keys.iter().map(|key| printable(key)).collect(), row))
+        .collect();
     let summed = [("other", answer.other.as_ref()), ("total", Some(&answer.total))];
     for (word, row) in summed.into_iter().filter_map(|(word, row)| Some((word, row?))) {
         let mut keys = vec![String::new(); answer.by.len()];
@@ -171,8 +165,8 @@ fn notes(out: &mut String, question: &Question, answer: &Answer) {
     if answer.total.bytes_late_rate > 0 {
         let _ = writeln!(
             out,
-            "{} of it came before its exporter announced a sampling rate, and is scaled by the first that it announced.",
-            size(answer.total.bytes_late_rate as f64)
+            "{} of it came without a sampling rate, and is scaled by the first that its exporter announced later, or by the one of the configuration.",
+            amount(answer.total.bytes_late_rate as f64)
         );
     }
     if !answer.unknown_rate.is_empty() {
@@ -181,8 +175,8 @@ fn notes(out: &mut String, question: &Question, answer: &Answer) {
         let _ = writeln!(
             out,
             "{} as sampled are not in, because their sampling rate is not known: {}.",
-            size(all.iter().map(|one| one.bytes_unknown_rate as f64).sum()),
-            exporters(&all, |one| size(one.bytes_unknown_rate as f64))
+            amount(all.iter().map(|one| one.bytes_unknown_rate as f64).sum()),
+            exporters(&all, |one| amount(one.bytes_unknown_rate as f64))
         );
     }
     for observation in ["ingress", "egress", "unknown"] {
@@ -191,9 +185,9 @@ fn notes(out: &mut String, question: &Question, answer: &Answer) {
         if all.is_empty() {
             continue;
         }
-        let amount = |one: &NotIn| match (one.bytes, one.bytes_unknown_rate) {
-            (0, unknown) => format!("{} as sampled", size(unknown as f64)),
-            (bytes, _) => size(bytes as f64),
+        let of = |one: &NotIn| match (one.bytes, one.bytes_unknown_rate) {
+            (0, unknown) => format!("{} as sampled", amount(unknown as f64)),
+            (bytes, _) => amount(bytes as f64),
         };
         let (place, how) = match observation {
             "unknown" => ("at an unknown point".to_owned(), "set unknown_observation for them".to_owned()),
@@ -201,7 +195,7 @@ fn notes(out: &mut String, question: &Question, answer: &Answer) {
             word if chosen => (format!("on {word} as well"), format!("ask with --observation {word}")),
             word => (format!("on {word}"), format!("ask with --observation {word}")),
         };
-        let _ = writeln!(out, "Not in is what was observed {place}, by {}; {how}.", exporters(&all, amount));
+        let _ = writeln!(out, "Not in is what was observed {place}, by {}; {how}.", exporters(&all, of));
     }
     if answer.rows.is_empty() {
         if question.scope == Scope::Boundary {
@@ -317,6 +311,21 @@ mod tests {
             ..answer
         };
         insta::assert_snapshot!(text(&question, &answer));
+    }
+
+    #[test]
+    fn a_name_is_on_one_line_of_the_table_and_steers_no_terminal() {
+        let hostile: serde_json::Value =
+            serde_json::from_str(include_str!("../../../api/tests/hostile.json")).unwrap();
+        let lists = hostile.as_object().unwrap().values().filter_map(serde_json::Value::as_array);
+        let names: Vec<_> = lists.flatten().map(|name| name.as_str().unwrap()).collect();
+        let rows = names.iter().map(|name| row(&[name, name], 1000, 0, (0.0, 0.0))).collect();
+        let (question, answer) = answer(rows, row(&[], 1000, 0, (0.0, 0.0)));
+        let unknown_rate = names.iter().map(|name| not_in(name, "ingress", 0, 1)).collect();
+        let text = text(&question, &Answer { unknown_rate, ..answer });
+        assert!(text.chars().all(|one| one == '\n' || printable(&one.to_string()) == one.to_string()));
+        let (_, below) = text.split_once('─').unwrap();
+        assert_eq!(below.lines().filter(|line| line.contains("bit/s")).count(), names.len() + 1);
     }
 
     #[test]

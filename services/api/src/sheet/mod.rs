@@ -1,15 +1,19 @@
-//! An answer as CSV (RFC 4180), for spreadsheets.
+//! Answers as CSV (RFC 4180), for spreadsheets.
 //!
 //! What must stay true: a name that a router or a database made up is text in a spreadsheet, and never a formula.
+
+mod lists;
 
 use crate::body::media_type;
 use crate::problem::Problem;
 use crate::query::{Answer, Row, Series};
+use axum::Json;
 use axum::http::HeaderMap;
 use axum::http::header::{ACCEPT, CONTENT_TYPE};
 use axum::response::{IntoResponse, Response};
 use csv::{QuoteStyle, Writer, WriterBuilder};
 use jiff::Timestamp;
+use serde::Serialize;
 use serde_json::Value;
 
 /// As OpenAPI and answers name it.
@@ -25,10 +29,26 @@ pub(crate) fn wanted(headers: &HeaderMap) -> bool {
         .is_some_and(|kind| kind == CSV)
 }
 
-/// The answer's rows with a line of names above them.
-pub(crate) fn response(answer: &Answer) -> Result<Response, Problem> {
-    let text = text(answer).map_err(|error| Problem::defect(&error))?;
+/// What can be lines, with a line of names above them.
+pub(crate) trait Lines {
+    /// Writes them. None of the errors of writing can happen: the library can't tell that memory takes everything.
+    fn write(&self, out: &mut Writer<Vec<u8>>) -> Result<(), csv::Error>;
+}
+
+/// The answer in the form that is accepted first.
+pub(crate) fn response<A: Lines + Serialize>(headers: &HeaderMap, answer: A) -> Result<Response, Problem> {
+    if !wanted(headers) {
+        return Ok(Json(answer).into_response());
+    }
+    let text = written(&answer).map_err(|error| Problem::defect(&error))?;
     Ok(([(CONTENT_TYPE, "text/csv; charset=utf-8; header=present")], text).into_response())
+}
+
+fn written(answer: &impl Lines) -> Result<String, csv::Error> {
+    let mut out = WriterBuilder::new().quote_style(QuoteStyle::Necessary).from_writer(Vec::new());
+    answer.write(&mut out)?;
+    let bytes = out.into_inner().map_err(|error| error.into_error())?;
+    Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
 
 /// The rows as CSV with a line of names above them: one a row; where there is a series, one a row and slot.
@@ -36,13 +56,16 @@ pub(crate) fn response(answer: &Answer) -> Result<Response, Problem> {
 /// # Errors
 /// None that can happen: the library can't tell that memory takes everything.
 pub fn text(answer: &Answer) -> Result<String, csv::Error> {
-    let mut out = WriterBuilder::new().quote_style(QuoteStyle::Necessary).from_writer(Vec::new());
-    match &answer.series {
-        Some(series) => slots(answer, series, &mut out)?,
-        None => sums(answer, &mut out)?,
+    written(answer)
+}
+
+impl Lines for Answer {
+    fn write(&self, out: &mut Writer<Vec<u8>>) -> Result<(), csv::Error> {
+        match &self.series {
+            Some(series) => slots(self, series, out),
+            None => sums(self, out),
+        }
     }
-    let bytes = out.into_inner().map_err(|error| error.into_error())?;
-    Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
 
 fn sums(answer: &Answer, out: &mut Writer<Vec<u8>>) -> Result<(), csv::Error> {
@@ -61,12 +84,16 @@ fn slots(answer: &Answer, series: &Series, out: &mut Writer<Vec<u8>>) -> Result<
         let (keys, Some(bytes)) = (keys.collect::<Vec<_>>(), &row.series) else { continue };
         for ((start, bytes_in), bytes_out) in series.starts.iter().zip(&bytes.bytes_in).zip(&bytes.bytes_out)
         {
-            let start = Timestamp::from_second(i64::from(*start)).unwrap_or_default().to_string();
+            let start = time(*start);
             let amounts = [bytes_in.to_string(), bytes_out.to_string()];
             out.write_record([start].into_iter().chain(keys.iter().cloned()).chain(amounts))?;
         }
     }
     Ok(())
+}
+
+fn time(seconds: u32) -> String {
+    Timestamp::from_second(i64::from(seconds)).unwrap_or_default().to_string()
 }
 
 /// Rows by their names, and what is not in them by the name of other.
