@@ -9,6 +9,7 @@ use super::measures::Sums;
 use super::period::{PEAK_SLOT, Window};
 use super::request::MOST_DETAILED;
 use super::sql::{Of, Query, Statement, Value};
+use super::stored::stored_from;
 use super::taken::Taken;
 use super::{
     Answer, Before, Bytes, Counted, Detail, NotIn, PeakSlots, Peaks, Previous, Question, Row, Series,
@@ -87,8 +88,9 @@ pub async fn ask(store: &Store, question: &Question) -> Result<Answer> {
     let total = total.into_iter().next().ok_or(AskError::NoTotal)?.said;
     let by_as = question.by.contains(&Dimension::As);
     let found = Found { store, query: &query, top: &top, by_as };
-    let (names, sums, series, peaks, previous) = tokio::try_join!(
+    let (names, stored_from, sums, series, peaks, previous) = tokio::try_join!(
         names(store, ases(&question.by, &top)),
+        stored_from(store),
         found.sums(window, many),
         found.series(detail),
         found.peaks(detail),
@@ -100,6 +102,7 @@ pub async fn ask(store: &Store, question: &Question) -> Result<Answer> {
         from: window.from,
         to: window.to,
         asked_from: period.asked_from,
+        stored_from,
         seconds: period.seconds,
         incomplete_seconds: period.incomplete,
         observation: question.observation.word(),
