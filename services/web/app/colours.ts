@@ -11,9 +11,9 @@ export interface Paint {
   hatched: boolean;
 }
 
-/** FNV-1a. */
+/** FNV-1a, but begun with a number for which ASes that are large nearly everywhere share few colours. */
 function hash(text: string): number {
-  let value = 0x811c9dc5;
+  let value = 67_931;
   for (let at = 0; at < text.length; at += 1) value = Math.imul(value ^ text.charCodeAt(at), 0x01000193);
   return value >>> 0;
 }

@@ -30,11 +30,11 @@ test('ASes are listed by what they save, and each opens to its transits', async 
 });
 
 test('the page begins with 30 days, and says what its 95ths are of where less is stored', async ({ page, request }) => {
-  await page.goto('/peer');
+  await page.goto('/peer?zone=utc');
   await settled(page);
   await expect(page.getByRole('button', { name: '30 d' })).toHaveAttribute('aria-pressed', 'true');
   const { stored_from: stored } = (await (await request.get('/api/v1/candidates')).json()) as Candidates;
-  await expect(page.getByText(`since ${stamp(stored ?? 0, 'local')}, when the first flows were stored; a bill's is of a calendar month`)).toBeVisible();
+  await expect(page.getByText(`since ${stamp(stored ?? 0, 'utc')}, when the first flows were stored; a bill's is of a calendar month`)).toBeVisible();
   await expect(page.getByText('is stored, so there is no trend')).toBeVisible();
   // Of 30 days the 95th of a few hours would be nothing.
   await expect(page.locator('tbody td').first()).toContainText(/[1-9].*bit\/s/);

@@ -23,7 +23,7 @@ test('with nothing classified the page says so, and shows all interfaces meanwhi
     const answer = (await response.json()) as { rows: object[]; total: { bytes_in: number; bytes_out: number } };
     if (asked.by?.[0] === 'connectivity') return route.fulfill({ response, json: { ...answer, rows: answer.rows.slice(0, 1).map((row) => ({ ...row, keys: [kind] })) } });
     if (asked.scope === 'all') return route.fulfill({ response });
-    return route.fulfill({ response, json: { ...answer, rows: [], total: { ...answer.total, bytes_in: 0, bytes_out: 0 } } });
+    return route.fulfill({ response, json: { ...answer, rows: [], other_observation: [], unknown_rate: [], total: { ...answer.total, bytes_in: 0, bytes_out: 0 } } });
   });
   await page.goto('/?last=1h');
   await expect(page.getByRole('heading', { name: 'No traffic over transit, IX or PNI links in this range' })).toBeVisible();
@@ -42,7 +42,7 @@ test('of one AS nothing that is classified leads to all interfaces too, and not 
     const response = await route.fetch();
     const answer = (await response.json()) as { rows: object[] };
     if (asked.by?.[0] === 'connectivity') return route.fulfill({ response, json: { ...answer, rows: answer.rows.slice(0, 1).map((row) => ({ ...row, keys: ['unknown'] })) } });
-    return route.fulfill({ response, json: asked.scope === 'all' ? answer : { ...answer, rows: [] } });
+    return route.fulfill({ response, json: asked.scope === 'all' ? answer : { ...answer, rows: [], other_observation: [], unknown_rate: [] } });
   });
   await page.goto('/as/15169?last=1h');
   await expect(page.getByRole('heading', { name: 'What traffic with AS15169 goes over is not classified yet' })).toBeVisible();

@@ -21,13 +21,14 @@ export interface State {
   open: string[];
 }
 
-export const USUAL: State = { range: { last: '30d' }, filter: '', sort: 'saved', up: false, top: 25, zone: 'local', hidden: false, open: [] };
+const USUAL_LAST = '30d';
+export const USUAL: State = { range: { last: USUAL_LAST }, filter: '', sort: 'saved', up: false, top: 25, zone: 'local', hidden: false, open: [] };
 
 function range(search: URLSearchParams, read: Any): Range {
   if ('from' in read) return read;
   const chosen = MONTHS.find((one) => one === search.get('month'));
   if (chosen) return { month: chosen };
-  return { last: QUICK.find((one) => one === search.get('last')) ?? '30d' };
+  return { last: QUICK.find((one) => one === search.get('last')) ?? USUAL_LAST };
 }
 
 export function read(search: URLSearchParams): State {
@@ -42,9 +43,9 @@ export function read(search: URLSearchParams): State {
 }
 
 export function write({ range, filter, sort, up, top, zone, hidden, open }: State): string {
-  const search = new URLSearchParams(writeTraffic({ ...TRAFFIC, ...{ filter, top, zone, open }, range: 'from' in range ? range : TRAFFIC.range }));
-  if ('month' in range) search.set('month', range.month);
-  else if ('last' in range && range.last !== '30d') search.set('last', range.last);
+  const time: [string, string][] = 'month' in range ? [['month', range.month]] : 'last' in range && range.last !== USUAL_LAST ? [['last', range.last]] : [];
+  const rest = writeTraffic({ ...TRAFFIC, ...{ filter, top, zone, open }, range: 'from' in range ? range : TRAFFIC.range });
+  const search = new URLSearchParams([...time, ...new URLSearchParams(rest)]);
   if (sort !== USUAL.sort) search.set('sort', sort);
   if (up) search.set('order', 'up');
   if (hidden) search.set('hidden', '1');
