@@ -41,8 +41,13 @@ if [ "$demo" != 0 ]; then
     generator=$!
 fi
 
-look="Look: http://127.0.0.1:8480/"
-[ "$demo" = 0 ] || look+=" (a day of generated traffic is decoded within a minute)"
+page="$(curl -s --max-time 10 http://127.0.0.1:8480/ || true)"
+if [[ $page == *'built without its pages'* ]]; then
+    look="There are no pages to look at: Weir was built without them, for want of Node 20.19 or newer. Install it and do this again; questions are answered all the same."
+else
+    look="Look: http://127.0.0.1:8480/"
+    [ "$demo" = 0 ] || look+=" (a day of generated traffic is decoded within a minute)"
+fi
 cat <<END
 
 Weir runs. Point routers at UDP ports 2055, 4739 or 6343 of this machine (any protocol on any port); it listens on loopback until you

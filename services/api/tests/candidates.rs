@@ -9,9 +9,9 @@ use serde_json::{Value as Json, json};
 use served::Served;
 use std::collections::BTreeMap;
 use std::time::{SystemTime, UNIX_EPOCH};
-use weir_schemas::rollup::LinkMemberRow;
+use weir_schemas::rollup::{LinkMemberRow, LinkRow};
 use weir_schemas::value::Slot;
-use weir_schemas::{Connectivity, Direction, Ip};
+use weir_schemas::{Connectivity, Direction, Ip, Observation};
 use weir_store::Store;
 
 const EDGE: Ip = Ip::v4([192, 0, 2, 1]);
@@ -44,11 +44,14 @@ fn sides() -> Vec<Side> {
 }
 
 async fn fill(store: &mut Store, start: u32) {
+    let unknown = LinkRow { sampling_interval: 0, ..side(EDGE, start, 100, 1, Direction::In, 5) };
+    let egress = LinkRow { observation: Observation::Egress, ..side(EDGE, start, 100, 1, Direction::In, 3) };
     let rows: Vec<_> = sides()
         .into_iter()
         .map(|(asn, if_index, direction, slot, packets)| {
             side(EDGE, start + slot * 300, asn, if_index, direction, packets)
         })
+        .chain([unknown, egress])
         .collect();
     put_sides(store, &rows).await;
     let mut links = Vec::new();
@@ -100,6 +103,13 @@ async fn ases_come_by_what_is_billed_less_without_them() {
         assert_eq!(reply.status, 200, "{}", reply.text);
         let answer = reply.json();
         assert_eq!((&answer["slots"], &answer["tables"]), (&SLOTS.into(), &json!(["links_5m"])));
+        assert_eq!(answer["stored_from"], start);
+        // What does not count is told with its exporter, of transit alone.
+        assert_eq!(
+            (&answer["observation"], &answer["unknown_rate"][0]["bytes_unknown_rate"]),
+            (&"ingress".into(), &5000.into())
+        );
+        assert_eq!(answer["other_observation"][0]["bytes"], 30_000);
         let candidates = answer["candidates"].as_array().unwrap();
         let mut saved = BTreeMap::new();
         for candidate in candidates {

@@ -105,7 +105,9 @@ fn number(row: &Row) -> u32 {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_is_asked_about_rows_is_what_their_flows_come_to() {
     engine::with(async |store, ending| {
+        nothing_is_stored_before_the_first_slot(&store).await;
         let case = Case::new(store).await;
+        assert_eq!(case.ask(by_as()).await.stored_from, Some(case.start - 7200));
         a_series_is_the_bytes_of_each_slot_and_its_rest_is_other(&case).await;
         peaks_are_of_slots_of_five_minutes_the_empty_ones_too(&case).await;
         the_time_before_is_as_long(&case).await;
@@ -114,6 +116,11 @@ async fn what_is_asked_about_rows_is_what_their_flows_come_to() {
         ending.end().await;
     })
     .await;
+}
+
+async fn nothing_is_stored_before_the_first_slot(store: &Store) {
+    let question = by_as().question(Kept::new(1_800_000_000, &BTreeMap::new())).unwrap();
+    assert_eq!(ask(store, &question).await.unwrap().stored_from, None);
 }
 
 async fn a_series_is_the_bytes_of_each_slot_and_its_rest_is_other(case: &Case) {

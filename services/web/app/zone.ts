@@ -48,6 +48,16 @@ function dayAndYear(seconds: number, zone: Zone): string {
   return new Intl.DateTimeFormat('en-GB', format).format(seconds * 1000);
 }
 
+/** As the API takes it. */
+export function iso(seconds: number): string {
+  return new Date(seconds * 1000).toISOString().replace('.000', '');
+}
+
+/** A whole minute in UTC, without the punctuation that addresses would escape and files can't have. */
+export function compact(seconds: number): string {
+  return `${new Date(seconds * 1000).toISOString().slice(0, 16).replace(':', '')}Z`;
+}
+
 /** A moment. */
 export function stamp(seconds: number, zone: Zone): string {
   return `${dayAndYear(seconds, zone)}, ${clock(seconds, zone)}`;
@@ -60,10 +70,9 @@ export function span(from: number, to: number, zone: Zone): string {
   return `${begins} – ${sameDay ? '' : `${dayAndYear(to, zone)}, `}${clock(to, zone)}`;
 }
 
-/** A length of time. */
+/** A length of time; one that is no whole number of a unit is rounded. */
 export function duration(seconds: number): string {
-  for (const [unit, length] of [['d', 86_400], ['h', 3600], ['min', 60]] as const) {
-    if (seconds >= length && seconds % length === 0) return `${String(seconds / length)}\u202f${unit}`;
-  }
-  return seconds >= 60 ? `${String(Math.round(seconds / 60))}\u202fmin` : `${String(seconds)}\u202fs`;
+  const units = [['d', 86_400], ['h', 3600]] as const;
+  const [unit, length] = units.find(([, of]) => seconds >= of && seconds % of === 0) ?? units.find(([, of]) => seconds >= 2 * of) ?? (seconds >= 60 ? ['min', 60] : ['s', 1]);
+  return `${String(Math.round(seconds / length))}\u202f${unit}`;
 }

@@ -8,7 +8,7 @@ import { expect, settled, test } from './page';
 const SECTIONS = [
   { title: 'Top prefixes', by: 'prefix' },
   { title: 'Top countries', by: 'country' },
-  { title: 'With whom', by: 'other_as' },
+  { title: 'Other end', by: 'other_as' },
 ] as const;
 
 /** The page of the AS with most traffic. */
@@ -70,6 +70,7 @@ test('its head has its name, the links that it was met by, and where others tell
   await page.goto(path);
   await expect(page.getByRole('heading', { level: 1 })).toHaveText(`AS${String(about.asn)} ${about.name}`);
   await expect(page.getByText('Met in the last 24 hours by')).toContainText(about.links[0]?.link ?? 'a link');
+  await expect(page.getByText('Met in the last 24 hours by')).toContainText(/bit\/s in, .*bit\/s out\)/);
   await expect(page.getByRole('link', { name: 'PeeringDB' })).toHaveAttribute('href', `https://www.peeringdb.com/asn/${String(about.asn)}`);
 });
 
@@ -100,5 +101,29 @@ test.describe('errors', () => {
     await page.unrouteAll();
     await prefixes.getByRole('button', { name: 'Try again' }).click();
     await expect(prefixes.getByRole('table')).toBeVisible();
+  });
+
+  test('of a new range the families of the old one are dim until theirs are there, and what keeps them is said at their place', async ({ page }) => {
+    await page.goto(await first(page, 'last=6h'));
+    await settled(page);
+    const families = page.getByRole('region', { name: 'IPv4 and IPv6' });
+    await expect(families.getByRole('table')).toBeVisible();
+    let release = () => {};
+    const held = new Promise<void>((resolve) => (release = resolve));
+    await page.route('**/api/v1/query', async (route) => {
+      if (!route.request().postData()?.includes('"by":["family"]')) return route.continue();
+      await held;
+      return route.fulfill({ status: 503, contentType: 'application/problem+json', json: { type: 'urn:weir:problem:busy', title: 'Too many ask', status: 503, detail: 'others are asked' } });
+    });
+    await page.getByRole('button', { name: '1 h' }).click();
+    await expect(families).toHaveAttribute('aria-busy', 'true');
+    await expect(families.locator('div.opacity-50').getByRole('table')).toBeVisible();
+    await expect(page.getByRole('table', { name: 'Its traffic by link' })).toBeVisible();
+    release();
+    await expect(families.getByRole('alert')).toContainText('Too many ask');
+    await page.unrouteAll();
+    await families.getByRole('button', { name: 'Try again' }).click();
+    await expect(families.getByRole('alert')).toHaveCount(0);
+    await expect(families.locator('div.opacity-50')).toHaveCount(0);
   });
 });

@@ -81,20 +81,44 @@ test('the CSV has all paths, of the time that is shown', async ({ page, request 
   }).toPass({ timeout: 25_000 });
 });
 
-test('on a small screen the table is all there is', async ({ page }) => {
+test('bands are reached with a keyboard, and arrow keys go from one to the next', async ({ page }) => {
+  await page.goto('/between?last=1h');
+  await settled(page);
+  const told = page.getByRole('region', { name: 'Chart' }).locator('p');
+  await page.getByRole('button', { name: 'Apply' }).focus();
+  await page.keyboard.press('Tab');
+  await expect(page.getByRole('group', { name: /^Bands, the largest first/ })).toBeFocused();
+  await expect(told).toContainText(/ → .* → .*: .*bit\/s, .*%/);
+  const largest = await told.innerText();
+  await page.keyboard.press('ArrowDown');
+  await expect(told).not.toHaveText(largest);
+  await expect(told).toContainText(' → ');
+  await page.keyboard.press('ArrowUp');
+  await expect(told).toHaveText(largest);
+});
+
+test('on a small screen the table is all there is, and its numbers are on the screen', async ({ page }) => {
   await page.setViewportSize({ width: 375, height: 812 });
   await page.goto('/between?last=1h');
   await settled(page);
   await expect(page.locator(CHART)).toBeHidden();
-  await expect(page.getByRole('table', { name: 'Traffic from AS to AS, by link' })).toBeVisible();
+  const table = page.getByRole('table', { name: 'Traffic from AS to AS, by link' });
+  const rate = table.locator('tbody tr').first().getByText('bit/s');
+  await expect(rate).toBeInViewport();
+  const box = await rate.boundingBox();
+  expect((box?.x ?? 0) + (box?.width ?? Infinity)).toBeLessThanOrEqual(375);
 });
 
 test.describe('errors', () => {
   test.use({ expected: [/Failed to load resource/] });
 
-  test('what is kept elsewhere can not be asked with it, and the page says so', async ({ page }) => {
+  test('what is kept elsewhere can not be asked with it, and the page says what to do', async ({ page }) => {
     await page.goto('/between?last=1h&filter=neighbour+%3D+174');
-    await expect(page.getByRole('alert')).toContainText('ask for one of the three at a time');
+    await expect(page.getByRole('alert')).toContainText('Take neighbour out of the filter');
+    await expect(page.getByRole('link', { name: 'Traffic by AS with this filter' })).toHaveAttribute('href', '/?last=1h&filter=neighbour+%3D+174');
+    await page.getByRole('alert').getByRole('button', { name: 'Clear the filter' }).click();
+    await expect(page).toHaveURL('/between?last=1h');
+    await settled(page);
     await page.goto('/between?last=1h&filter=famly+%3D+4');
     await expect(page.getByRole('alert').locator('mark')).toHaveText('famly');
   });

@@ -13,7 +13,7 @@ interface Watched {
 export const test = plain.extend<Watched>({
   expected: [],
   watched: [
-    async ({ context, baseURL, expected }, use) => {
+    async ({ context, page, baseURL, expected }, use) => {
       const wrong: string[] = [];
       context.on('request', (request) => {
         const { origin, protocol } = new URL(request.url());
@@ -24,6 +24,8 @@ export const test = plain.extend<Watched>({
         if (message.type() === 'error' && !expected.some((one) => one.test(message.text()))) wrong.push(message.text());
       });
       await use(undefined);
+      // Answers that are still on their way when a test ends are nobody's any more.
+      await page.unrouteAll({ behavior: 'ignoreErrors' });
       if (wrong.length > 0) throw new Error(wrong.join('\n'));
     },
     { auto: true },

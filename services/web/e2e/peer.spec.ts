@@ -1,6 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import type { Page } from '@playwright/test';
 import type { Candidates } from '../app/api/types';
+import { stamp } from '../app/zone';
 import { expect, rows, settled, test } from './page';
 
 /** Changes where to peer on its way to the page. */
@@ -28,14 +29,38 @@ test('ASes are listed by what they save, and each opens to its transits', async 
   await expect(page).toHaveURL(/\/as\/\d+/);
 });
 
-test('the page begins with a day, and says what its 95ths are of', async ({ page }) => {
+test('the page begins with 30 days, and says what its 95ths are of where less is stored', async ({ page, request }) => {
+  await page.goto('/peer?zone=utc');
+  await settled(page);
+  await expect(page.getByRole('button', { name: '30 d' })).toHaveAttribute('aria-pressed', 'true');
+  const { stored_from: stored } = (await (await request.get('/api/v1/candidates')).json()) as Candidates;
+  await expect(page.getByText(`since ${stamp(stored ?? 0, 'utc')}, when the first flows were stored; a bill's is of a calendar month`)).toBeVisible();
+  await expect(page.getByText('is stored, so there is no trend')).toBeVisible();
+  // Of 30 days the 95th of a few hours would be nothing.
+  await expect(page.locator('tbody td').first()).toContainText(/[1-9].*bit\/s/);
+});
+
+test('months are asked for as months', async ({ page }) => {
   await page.goto('/peer');
   await settled(page);
-  await expect(page.getByRole('button', { name: '24 h' })).toHaveAttribute('aria-pressed', 'true');
-  await expect(page.getByText(/Each 95th here is of 1\sd; a bill's is of a calendar month/)).toBeVisible();
-  await page.getByRole('button', { name: '7 d' }).click();
-  await expect(page).toHaveURL('/peer?last=7d');
-  await expect(page.getByText(/Each 95th here is of 7\sd/)).toBeVisible();
+  const asked = page.waitForRequest((one) => one.url().includes('/candidates?'));
+  await page.getByRole('button', { name: 'Last month' }).click();
+  await expect(page).toHaveURL('/peer?month=last');
+  const search = new URL((await asked).url()).searchParams;
+  const now = new Date();
+  const local = (time: string | null) => new Intl.DateTimeFormat('en-GB', { timeZone: 'Europe/Vienna', dateStyle: 'short', timeStyle: 'short' }).format(new Date(time ?? ''));
+  expect([local(search.get('from')), local(search.get('to'))].map((one) => one.slice(0, 2) + one.slice(-5))).toEqual(['0100:00', '0100:00']);
+  expect(new Date(search.get('to') ?? '').getTime()).toBeLessThanOrEqual(now.getTime());
+  await page.getByRole('button', { name: 'This month' }).click();
+  await expect(page).toHaveURL('/peer?month=this');
+  await settled(page);
+});
+
+test('what has no sampling rate is told with its exporter', async ({ page }) => {
+  await amend(page, (all) => all.unknown_rate.push({ exporter: 'edge9.example.net', observation: 'ingress', bytes: 0, bytes_unknown_rate: 5000 }));
+  await page.goto('/peer');
+  await settled(page);
+  await expect(page.getByRole('note')).toContainText('edge9.example.net');
 });
 
 test('columns sort either way, and the address has it', async ({ page }) => {
@@ -81,6 +106,9 @@ test('a name is text on the page and no formula in the CSV, and what few samples
   await expect(first).toContainText(/few samples, about\s1\.00\sGbit\/s/);
   await page.getByRole('button', { name: /^Transits of AS/ }).first().click();
   await expect(page.getByText('then why does it still come over transit?')).toBeVisible();
+  // What few samples decide are both percentiles, and not only their difference.
+  const rough = page.getByRole('table', { name: /by transit$/ }).locator('tbody tr').first().getByText('few samples, about');
+  expect(await rough.count()).toBeGreaterThanOrEqual(3);
   expect(await page.locator('main img').count()).toBe(0);
   const downloading = page.waitForEvent('download');
   await page.getByRole('button', { name: 'Download CSV' }).click();

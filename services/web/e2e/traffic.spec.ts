@@ -2,12 +2,13 @@ import { readFile } from 'node:fs/promises';
 import type { Page } from '@playwright/test';
 import type { Answer, Request } from '../app/api/types';
 import { bits, rate } from '../app/format';
-import { answered, expect, rows, settled, test } from './page';
+import { amend, answered, expect, rows, settled, test } from './page';
 
 test('a range is chosen, and going back has the one before', async ({ page }) => {
   await page.goto('/');
   await answered(page);
   await expect(page.getByRole('heading', { level: 1 })).toHaveText('Traffic by origin AS');
+  await expect(page.getByRole('region', { name: 'Chart' })).toContainText(/Average in .*bit\/s\s*Average out .*bit\/s/);
   await page.getByRole('button', { name: '1 h' }).click();
   await expect(page).toHaveURL('/?last=1h');
   await settled(page);
@@ -116,7 +117,10 @@ test('the CSV has what the API answers, to the byte, and the page the same round
     const answer = (await (await request.post('/api/v1/query', { data })).json()) as Answer;
     const [heads, ...lines] = text.trimEnd().split(/\r?\n/);
     expect(heads?.startsWith('as,bytes_in,bytes_out,')).toBe(true);
-    expect(lines.length).toBe(answer.rows.length);
+    // All that the table has: peaks, the time before, and what is beyond the rows.
+    for (const column of ['peaks_p95_in', 'previous_bytes_out']) expect(heads?.split(',')).toContain(column);
+    expect(lines.length).toBe(answer.rows.length + 1);
+    expect(lines.at(-1)).toMatch(/^other,/);
     const shown = await rows(page);
     answer.rows.forEach((row, at) => {
       const line = lines[at] ?? '';
@@ -124,6 +128,65 @@ test('the CSV has what the API answers, to the byte, and the page the same round
       expect(shown[at]).toContain(bits(rate(row.bytes_in, answer.seconds)));
     });
   }).toPass({ timeout: 25_000 });
+});
+
+test('a sheet takes as long as its question, and its button waits for it', async ({ page }) => {
+  let release = () => {};
+  const held = new Promise<void>((resolve) => (release = resolve));
+  await page.goto('/?last=1h');
+  await settled(page);
+  await page.route('**/api/v1/query', async (route) => {
+    await held;
+    await route.continue();
+  });
+  const downloading = page.waitForEvent('download');
+  await page.getByRole('button', { name: 'Download CSV' }).click();
+  await expect(page.getByRole('button', { name: 'Downloading …' })).toBeDisabled();
+  release();
+  await downloading;
+  await expect(page.getByRole('button', { name: 'Download CSV' })).toBeEnabled();
+});
+
+test('questions of a page that is left end with it', async ({ page }) => {
+  await page.route('**/api/v1/query', () => {});
+  const asked = page.waitForRequest('**/api/v1/query');
+  await page.goto('/?last=1h');
+  const question = await asked;
+  const ended = page.waitForEvent('requestfailed', (one) => one === question);
+  await page.getByRole('navigation').getByRole('link', { name: 'Exporters' }).click();
+  await ended;
+  await settled(page);
+  await page.unrouteAll({ behavior: 'ignoreErrors' });
+});
+
+test('what can be chosen is asked for when somebody chooses', async ({ page }) => {
+  const asked: string[] = [];
+  page.on('request', (one) => void asked.push(one.postData() ?? ''));
+  await page.goto('/?last=1h');
+  await settled(page);
+  expect(asked.filter((body) => body.includes('"by":["provider"]') || body.includes('"by":["exporter"]'))).toEqual([]);
+  await page.getByLabel('Exporter').focus();
+  await expect(page.getByLabel('Exporter').locator('option')).not.toHaveCount(1);
+  expect(asked.filter((body) => body.includes('"by":["provider"]'))).toEqual([]);
+  await page.getByLabel('Exporter').selectOption({ index: 1 });
+  await expect(page).toHaveURL(/exporter=/);
+  await settled(page);
+});
+
+test('a change is told where all of the time before is stored, and else why there is none', async ({ page }) => {
+  let stored = 0;
+  await amend(page, (answer) => {
+    if (answer.previous) answer.stored_from = answer.previous.from + stored;
+  });
+  await page.goto('/?last=1h');
+  await settled(page);
+  const change = page.locator('tfoot tr').last().locator('td').nth(7);
+  await expect(change).toContainText('%');
+  await expect(page.getByText('There is no change to tell')).toHaveCount(0);
+  stored = 300;
+  await page.getByRole('button', { name: '1 h' }).click();
+  await expect(page.getByText(/There is no change to tell: of the 1\sh before, nothing was stored until/)).toBeVisible();
+  await expect(change).not.toContainText('%');
 });
 
 test('an AS has a page, which knows its links and its families', async ({ page }) => {

@@ -16,19 +16,51 @@ test('a name is text, whatever a router or a database made of it', async ({ page
 });
 
 test('with nothing classified the page says so, and shows all interfaces meanwhile', async ({ page }) => {
+  let kind = 'customer';
   await page.route('**/api/v1/query', async (route) => {
-    const asked = route.request().postDataJSON() as { scope?: string };
+    const asked = route.request().postDataJSON() as { scope?: string; by?: string[] };
     const response = await route.fetch();
-    const answer = (await response.json()) as { rows: unknown[]; total: { bytes_in: number; bytes_out: number } };
+    const answer = (await response.json()) as { rows: object[]; total: { bytes_in: number; bytes_out: number } };
+    if (asked.by?.[0] === 'connectivity') return route.fulfill({ response, json: { ...answer, rows: answer.rows.slice(0, 1).map((row) => ({ ...row, keys: [kind] })) } });
     if (asked.scope === 'all') return route.fulfill({ response });
-    return route.fulfill({ response, json: { ...answer, rows: [], total: { ...answer.total, bytes_in: 0, bytes_out: 0 } } });
+    return route.fulfill({ response, json: { ...answer, rows: [], other_observation: [], unknown_rate: [], total: { ...answer.total, bytes_in: 0, bytes_out: 0 } } });
   });
   await page.goto('/?last=1h');
+  await expect(page.getByRole('heading', { name: 'No traffic over transit, IX or PNI links in this range' })).toBeVisible();
+  kind = 'unknown';
+  await page.reload();
   await expect(page.getByRole('heading', { name: 'Nothing is classified yet' })).toBeVisible();
   await expect(page.getByRole('link', { name: 'Say what the links are' })).toHaveAttribute('href', '/links');
   await page.getByRole('button', { name: 'Show all interfaces meanwhile' }).click();
   await expect(page).toHaveURL('/?last=1h&scope=all');
   await settled(page);
+});
+
+test('of one AS nothing that is classified leads to all interfaces too, and not to a longer range', async ({ page }) => {
+  await page.route('**/api/v1/query', async (route) => {
+    const asked = route.request().postDataJSON() as { scope?: string; by?: string[] };
+    const response = await route.fetch();
+    const answer = (await response.json()) as { rows: object[] };
+    if (asked.by?.[0] === 'connectivity') return route.fulfill({ response, json: { ...answer, rows: answer.rows.slice(0, 1).map((row) => ({ ...row, keys: ['unknown'] })) } });
+    return route.fulfill({ response, json: asked.scope === 'all' ? answer : { ...answer, rows: [], other_observation: [], unknown_rate: [] } });
+  });
+  await page.goto('/as/15169?last=1h');
+  await expect(page.getByRole('heading', { name: 'What traffic with AS15169 goes over is not classified yet' })).toBeVisible();
+  await expect(page.getByText('Choose a longer range')).toHaveCount(0);
+  await page.getByRole('button', { name: 'Show all interfaces meanwhile' }).click();
+  await expect(page).toHaveURL('/as/15169?last=1h&scope=all');
+  await settled(page);
+});
+
+test('what came but does not count is told in place of nothing', async ({ page }) => {
+  const elsewhere = [{ exporter: 'edge2.example.net', observation: 'egress', bytes: 5_000_000, bytes_unknown_rate: 0 }];
+  await amend(page, (answer) => Object.assign(answer, { rows: [], other_observation: elsewhere, unknown_rate: [] }));
+  for (const path of ['/?last=1h', '/between?last=1h', '/as/15169?last=1h']) {
+    await page.goto(path);
+    await expect(page.getByRole('heading', { name: /^Nothing that came .*in this range counts$/ })).toBeVisible();
+    await expect(page.getByText('Observed elsewhere, and not counted:').first()).toContainText('edge2.example.net (5.00');
+    await expect(page.getByText('Nothing was stored for this time')).toHaveCount(0);
+  }
 });
 
 test('a range or filters without traffic lead to those with some', async ({ page }) => {

@@ -134,6 +134,9 @@ mod tests {
         let queries: Vec<_> = targets.map(|target| target["expr"].as_str().unwrap()).collect();
         assert!(queries.len() > 40, "{queries:?}");
         for query in queries {
+            // A sum of what is not there is nothing: one service that does not run must not hide what others lost.
+            let terms: Vec<_> = query.split(" + ").collect();
+            assert!(terms.len() == 1 || terms.iter().all(|term| term.contains(" or vector(0))")), "{query}");
             let starts: Vec<_> = query.match_indices("weir_").map(|(at, _)| at).collect();
             assert!(!starts.is_empty(), "{query}");
             for at in starts {

@@ -55,11 +55,15 @@ pub(crate) async fn ask(store: &Store, about: About) -> Result<Candidates, AskEr
     let mut all = Candidates {
         from: over.from,
         to: over.to,
+        stored_from: over.stored_from,
         seconds: over.seconds,
         slots: (window.to - window.from) / PEAK_SLOT,
         tables: Vec::new(),
         previous_seconds: over.previous.as_ref().map_or(0, |before| before.to - before.from),
         candidates: Vec::new(),
+        observation: over.observation,
+        unknown_rate: std::mem::take(&mut over.unknown_rate),
+        other_observation: std::mem::take(&mut over.other_observation),
     };
     if ases.is_empty() {
         return Ok(all);

@@ -12,7 +12,7 @@ use crate::query::Previous;
 use crate::query::field::{Dimension, Need, Needs};
 use crate::query::period::{Kept, PEAK_SLOT};
 use crate::query::request::{MOST_DETAILED, Request, RequestError};
-use crate::query::{Question, Scope};
+use crate::query::{NotIn, Question, Scope};
 use narrow::{Mixed, of_links};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
@@ -108,6 +108,9 @@ pub struct Candidates {
     pub from: u32,
     /// End, not included.
     pub to: u32,
+    /// When the first slot begins that is stored of any exporter: before it nothing was measured. Absent where nothing is stored.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub stored_from: Option<u32>,
     /// Seconds that averages divide by.
     pub seconds: u32,
     /// Slots of five minutes, those of no traffic too.
@@ -118,6 +121,12 @@ pub struct Candidates {
     pub previous_seconds: u32,
     /// ASes, those that cost most first.
     pub candidates: Vec<Candidate>,
+    /// Where the records that count were observed.
+    pub observation: &'static str,
+    /// Exporters with bytes over transit of unknown rate, most first.
+    pub unknown_rate: Vec<NotIn>,
+    /// Exporters with records over transit that were observed elsewhere, most first.
+    pub other_observation: Vec<NotIn>,
 }
 
 /// An AS whose traffic comes or goes over transit.

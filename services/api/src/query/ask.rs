@@ -13,6 +13,7 @@ use super::reading::Gone;
 use super::request::MOST_DETAILED;
 use super::slots::{InSlots, Told, count};
 use super::sql::{Of, Statement, Value};
+use super::stored::stored_from;
 use super::sums::{Query, Times};
 use super::taken::Taken;
 use super::{
@@ -89,8 +90,9 @@ pub async fn ask(store: &Store, question: &Question) -> Result<Answer> {
     let total = Sums::of(counting().filter(|part| part.now));
     let by_as = question.by.contains(&Dimension::As);
     let again = Again { store, query: &query, top: &top, by_as };
-    let (names, said, slots) = tokio::try_join!(
+    let (names, stored_from, said, slots) = tokio::try_join!(
         names(store, ases(&question.by, &top)),
+        stored_from(store),
         again.sums(&times, many),
         again.slots(detail),
     )?;
@@ -101,6 +103,7 @@ pub async fn ask(store: &Store, question: &Question) -> Result<Answer> {
         from: window.from,
         to: window.to,
         asked_from: period.asked_from,
+        stored_from,
         seconds: period.seconds,
         incomplete_seconds: period.incomplete,
         observation: question.observation.word(),

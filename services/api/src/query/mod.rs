@@ -20,6 +20,7 @@ pub mod reading;
 pub mod request;
 mod slots;
 pub(crate) mod sql;
+mod stored;
 pub(crate) mod sums;
 mod taken;
 #[cfg(test)]
@@ -267,6 +268,9 @@ pub struct Answer {
     pub to: u32,
     /// Start that was asked for: before `from` where no table that fits keeps data from then.
     pub asked_from: u32,
+    /// When the first slot begins that is stored of any exporter: before it nothing was measured. Absent where nothing is stored.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub stored_from: Option<u32>,
     /// Seconds that averages divide by.
     pub seconds: u32,
     /// Seconds at the end that can still grow.

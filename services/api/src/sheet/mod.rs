@@ -15,6 +15,7 @@ use csv::{QuoteStyle, Writer, WriterBuilder};
 use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::Value;
+use std::collections::BTreeMap;
 
 /// As OpenAPI and answers name it.
 pub(crate) const CSV: &str = "text/csv";
@@ -72,7 +73,9 @@ fn sums(answer: &Answer, out: &mut Writer<Vec<u8>>) -> Result<(), csv::Error> {
     let head = amounts(answer.rows.first().or(answer.other.as_ref()).unwrap_or(&Row::default()));
     out.write_record(answer.by.iter().map(String::as_str).chain(head.iter().map(|(name, _)| name.as_str())))?;
     for (keys, row) in named(answer) {
-        out.write_record(keys.chain(amounts(row).into_iter().map(|(_, amount)| amount)))?;
+        // What is beyond the rows has no peaks of its own: their places stay empty.
+        let mut amounts: BTreeMap<_, _> = amounts(row).into_iter().collect();
+        out.write_record(keys.chain(head.iter().map(|(name, _)| amounts.remove(name).unwrap_or_default())))?;
     }
     Ok(())
 }
@@ -172,7 +175,7 @@ mod tests {
             previous: Some(Previous::default()),
             ..answer.rows[0].clone()
         };
-        answer.other = Some(Row { keys: Vec::new(), ..row.clone() });
+        answer.other = Some(Row { keys: Vec::new(), peaks: None, ..row.clone() });
         answer.rows = vec![row];
         let beside = text(&answer).unwrap();
         let starts = vec![1_790_000_000, 1_790_000_060];

@@ -8,7 +8,6 @@ export type Answer = Schemas['Answer'];
 export type Row = Schemas['Row'];
 export type Problem = Schemas['Problem'];
 export type NotIn = Schemas['NotIn'];
-export type Dimension = Schemas['Dimension'];
 export type Links = Schemas['Links'];
 export type Link = Schemas['Link'];
 export type Member = Schemas['Member'];

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import type { Answer, Row } from '../api/types';
-import { layersOf, MOST, OTHER, stacked } from './layers';
+import { layersOf, MOST, OTHER, ratesIn, slotsOf, stacked } from './layers';
 
 function row(key: string, bytes_in: number[], bytes_out: number[]): Row {
   const sum = (all: number[]) => all.reduce((one, next) => one + next, 0);
@@ -24,12 +24,19 @@ test('a slot is divided by its own length, and one that has not begun is none', 
   expect(layers?.layers[0]?.out).toEqual([100, 0]);
 });
 
+test('rates of a slot at the begin and at the end are not lower for being shorter', () => {
+  const slots = slotsOf({ ...answer([]), from: 30 });
+  expect(slots).toEqual([0, 60, 120]);
+  expect(ratesIn([30, 60, 120, 140], [3750, 7500, 2500])).toEqual([1000, 1000, 1000]);
+  expect(ratesIn([], [1])).toEqual([]);
+});
+
 test('what is no layer of its own is one grey layer, and so is what is no AS', () => {
   const rows = Array.from({ length: MOST + 2 }, (_, at) => row(`AS${String(at + 1)}`, [75, 75, 0], [0, 0, 0]));
   const layers = layersOf(answer([row('own or unknown', [75, 75, 0], [0, 0, 0]), ...rows], row('other', [150, 0, 0], [0, 0, 0])));
   expect(layers?.layers.length).toBe(MOST + 1);
-  expect(layers?.layers[0]?.colour).toBe(OTHER);
-  expect(layers?.layers[MOST]).toMatchObject({ name: 'All other', colour: OTHER, in: [50, 60] });
+  expect(layers?.layers[0]?.paint).toBe(OTHER);
+  expect(layers?.layers[MOST]).toMatchObject({ name: 'All other', paint: OTHER, in: [50, 60] });
 });
 
 test('in lies above the axis, out below it, and the outermost is drawn first', () => {

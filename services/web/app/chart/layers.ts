@@ -1,13 +1,13 @@
 // Rows with series, made into layers of a stacked chart.
 import { isSomebody } from '../asn';
 import type { Answer, Row } from '../api/types';
-import { colours } from '../colours';
+import { paints, type Paint } from '../colours';
 import { rate } from '../format';
 import type { Direction } from '../traffic/state';
 
 export interface Layer {
   name: string;
-  colour: string;
+  paint: Paint;
   /** Bits a second in each slot. */
   in: number[];
   out: number[];
@@ -24,34 +24,41 @@ export interface Layers {
 
 /** More areas than this can't be told apart. */
 export const MOST = 10;
-export const OTHER = 'var(--other)';
+export const OTHER: Paint = { colour: 'var(--other)', hatched: false };
 /** Its shade where it is thin. */
 export const GREY = 'var(--grey)';
 
-/** The colours of rows that are layers of their own. */
-export function rowColours(rows: readonly Row[]): Map<string, string> {
+/** The paints of rows that are layers of their own. */
+export function rowPaints(rows: readonly Row[]): Map<string, Paint> {
   const keys = rows.slice(0, MOST).map((row) => row.keys[0] ?? '');
-  return colours(keys.filter(isSomebody));
+  return paints(keys.filter(isSomebody));
+}
+
+/** Starts of slots and the end of the last. Those that have not begun have no traffic yet, and none is drawn for them. */
+export function slotsOf({ series, from, to, seconds }: Answer): number[] {
+  const end = Math.min(from + seconds, to);
+  const starts = (series?.starts ?? []).filter((start) => start < end);
+  return starts.length === 0 ? [] : [...starts, end];
+}
+
+/** Bits a second in each slot: the first and the last one may be shorter than the others. */
+export function ratesIn(borders: readonly number[], bytes: readonly number[] | undefined): number[] {
+  return borders.slice(1).map((end, at) => rate(bytes?.[at] ?? 0, end - (borders[at] ?? end)));
 }
 
 export function layersOf(answer: Answer): Layers | null {
-  const { series } = answer;
-  if (!series || series.starts.length === 0) return null;
-  const end = Math.min(answer.from + answer.seconds, answer.to);
-  // Slots that have not begun have no traffic yet, and none is drawn for them.
-  const starts = series.starts.filter((start) => start < end);
-  const borders = [...starts, end];
-  const values = (amounts: readonly number[] | undefined): number[] =>
-    starts.map((start, at) => rate(amounts?.[at] ?? 0, (borders[at + 1] ?? end) - start));
-  const colour = rowColours(answer.rows);
+  const borders = slotsOf(answer);
+  if (borders.length === 0) return null;
+  const values = (amounts: readonly number[] | undefined): number[] => ratesIn(borders, amounts);
+  const painted = rowPaints(answer.rows);
   const layer = (row: Row): Layer => {
     const key = row.keys[0] ?? '';
-    return { name: key, colour: colour.get(key) ?? OTHER, in: values(row.series?.bytes_in), out: values(row.series?.bytes_out) };
+    return { name: key, paint: painted.get(key) ?? OTHER, in: values(row.series?.bytes_in), out: values(row.series?.bytes_out) };
   };
   const own = answer.rows.slice(0, MOST).map(layer);
   const unnamed = [...answer.rows.slice(MOST), ...(answer.other ? [answer.other] : [])];
   const rest = unnamed.filter((row) => row.bytes_in + row.bytes_out > 0).map(layer);
-  const other: Layer = { name: 'All other', colour: OTHER, in: sum(rest, 'in'), out: sum(rest, 'out') };
+  const other: Layer = { name: 'All other', paint: OTHER, in: sum(rest, 'in'), out: sum(rest, 'out') };
   return { borders, to: answer.to, layers: rest.length > 0 ? [...own, other] : own };
 }
 

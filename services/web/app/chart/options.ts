@@ -20,6 +20,26 @@ function colour(element: Element, value: string): string {
   return name ? getComputedStyle(element).getPropertyValue(name).trim() : value;
 }
 
+/** A colour, or that colour hatched. */
+function filled(hatched: boolean, ink: string, ground: string): string | CanvasPattern {
+  const tile = document.createElement('canvas');
+  const size = Math.round(6 * devicePixelRatio);
+  tile.width = tile.height = size;
+  const pen = tile.getContext('2d');
+  if (!hatched || !pen) return ink;
+  pen.fillStyle = ink;
+  pen.fillRect(0, 0, size, size);
+  pen.strokeStyle = ground;
+  pen.globalAlpha = 0.7;
+  pen.lineWidth = size / 4;
+  for (const x of [-size, 0, size]) {
+    pen.moveTo(x - 1, size + 1);
+    pen.lineTo(x + size + 1, -1);
+  }
+  pen.stroke();
+  return pen.createPattern(tile, 'repeat') ?? ink;
+}
+
 export function data(look: Look): uPlot.AlignedData {
   // A step reaches to the next border, so the last value stands twice.
   const twice = (heights: number[]) => [...heights, heights.at(-1) ?? 0];
@@ -91,7 +111,7 @@ export function options(look: Look, element: HTMLElement): uPlot.Options {
       {},
       ...stacked(look.layers, look.direction).map(({ layer }) => ({
         label: layer.name,
-        fill: colour(element, layer.colour),
+        fill: filled(layer.paint.hatched, colour(element, layer.paint.colour), panel),
         stroke: panel,
         width: 0.75,
         points: { show: false },

@@ -12,7 +12,7 @@ const link: Link = {
 
 test('a link that is opened and saved says the same', () => {
   expect(read(draft(said(link)))).toEqual({ said: said(link) });
-  expect(said(link).members?.[1]).toEqual({ exporter: '192.0.2.1', if_index: 8, valid_from: '2026-11-26T08:00:00.000Z', valid_to: '2026-11-26T09:00:00.000Z' });
+  expect(said(link).members?.[1]).toEqual({ exporter: '192.0.2.1', if_index: 8, valid_from: '2026-11-26T08:00:00Z', valid_to: '2026-11-26T09:00:00Z' });
 });
 
 test('what cannot be read is said at its field', () => {

@@ -1,7 +1,7 @@
 // A link while it is edited: texts as they stand in the form's fields.
 import type { Failure } from '../api/client';
 import type { Link, Said } from '../api/types';
-import { fromInput, toInput } from '../zone';
+import { fromInput, iso, toInput } from '../zone';
 import { readAsn, readPrice, readSpeed, writePrice, writeSpeed } from './amount';
 
 /** Of a member that is on its link for good. */
@@ -46,8 +46,6 @@ export function draft(said: Said): Draft {
     members: (said.members ?? []).map((one) => ({ exporter: one.exporter, ifIndex: String(one.if_index), from: time(one.valid_from), until: time(one.valid_to) })),
   };
 }
-
-const iso = (seconds: number) => new Date(seconds * 1000).toISOString();
 
 /** A link as it would be said again. */
 export function said({ name, provider, connectivity, neighbour_as, capacity, commit_rate, price, currency, members }: Link): Said {

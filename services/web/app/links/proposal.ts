@@ -1,5 +1,6 @@
 // What an interface on no link could be, in words, and the link that one click makes of it.
 import type { Link, Said, Unclassified } from '../api/types';
+import { iso } from '../zone';
 
 /** Bytes of a name, at most. */
 const LONG = 100;
@@ -64,7 +65,7 @@ export function words(of: NonNullable<Unclassified['proposal']>): string {
 function left(one: Unclassified, links: readonly Link[]): string | null {
   const theirs = links.filter((link) => link.said_by === 'person').flatMap((link) => link.members);
   const ends = theirs.filter((member) => member.exporter === one.exporter && member.if_index === one.if_index).map((member) => member.valid_to);
-  return ends.length === 0 ? null : new Date(Math.max(...ends) * 1000).toISOString();
+  return ends.length === 0 ? null : iso(Math.max(...ends));
 }
 
 /** The link that an interface could be; where nothing speaks for one, what is known of it. */

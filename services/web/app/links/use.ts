@@ -1,26 +1,49 @@
 // How much goes over a link, and what is asked to know it.
 import type { Answer, Link, Member, Request, Row } from '../api/types';
 import { rate } from '../format';
-import { zoneName } from '../zone';
+import { quoted } from '../traffic/question';
+import { CONNECTIVITIES, USUAL, type State } from '../traffic/state';
+import { iso, zoneName } from '../zone';
 
 /** A five-minute slot, seconds. */
 const SLOT = 300;
-/** Answers end so long ago, because flows come after they end. */
-const LATE = 120;
 /** Rows at most: of sums, and of what is worked out by slots. */
-const MOST = { sums: 10_000, peaks: 200 };
+export const MOST = { sums: 10_000, peaks: 200 } as const;
 
 /** The last five minutes that are over. */
 export function lately(): Request {
   return { last: '5m', by: ['link'], scope: 'all', top: MOST.sums };
 }
 
-/** From the first of the month on, in the browser's zone; nothing before that has a slot. */
-export function month(now: Date): Request | null {
-  const from = new Date(now.getFullYear(), now.getMonth(), 1);
-  const to = Math.floor((now.getTime() / 1000 - LATE) / 60) * 60;
-  if (to - from.getTime() / 1000 < SLOT) return null;
-  return { from: from.toISOString(), to: new Date(to * 1000).toISOString(), zone: zoneName('local'), by: ['link'], scope: 'all', peaks: true, top: MOST.peaks };
+/** 95ths of a time; of one that has no slot there are none. */
+export function peaksOf({ from, to }: { from: number; to: number }): Request | null {
+  if (to - from < SLOT) return null;
+  return { from: iso(from), to: iso(to), zone: zoneName('local'), by: ['link'], scope: 'all', peaks: true, top: MOST.peaks };
+}
+
+/** One link a name, since rates go by names: where a rule has interfaces left on a link that a person said, the person's. */
+export function oneAName(links: readonly Link[]): Link[] {
+  const all = new Map<string, Link[]>();
+  for (const link of links) all.set(link.name, [...(all.get(link.name) ?? []), link]);
+  return [...all.values()].flatMap((same) => {
+    const said = same.find((one) => one.said_by === 'person') ?? same[0];
+    if (!said || same.length === 1) return same;
+    const worst = (side: 'complete_in' | 'complete_out') => same.flatMap((one) => one[side] ?? []).sort((one, other) => Number(one.complete) - Number(other.complete))[0];
+    const [complete_in, complete_out] = [worst('complete_in'), worst('complete_out')];
+    return { ...said, members: same.flatMap((one) => one.members), ...(complete_in ? { complete_in } : {}), ...(complete_out ? { complete_out } : {}) };
+  });
+}
+
+/** Where the traffic of a link is shown: of links of its kind, so that what is at the border of the network and what is not both count. */
+export function trafficOf({ name, connectivity }: Link): State {
+  const kind = CONNECTIVITIES.find((one) => one === connectivity);
+  const filter = `link = ${quoted(name)}`;
+  return kind ? { ...USUAL, connectivity: [kind], filter } : { ...USUAL, filter: `${filter} AND connectivity = ${connectivity}` };
+}
+
+/** Whether bytes went over it, but none with a sampling rate that is known: of its rate nothing is known then. */
+export function unknown(row: Row | undefined, side: 'in' | 'out'): boolean {
+  return row !== undefined && row[`bytes_${side}`] === 0 && row[`bytes_unknown_rate_${side}`] > 0;
 }
 
 export function byName(answer: Answer | null): ReadonlyMap<string, Row> {

@@ -10,18 +10,24 @@ const one = (asn: number, saved: number, bytes: number, before?: number): Candid
   asn, name: `AS${String(asn)} One`, saved, ...sums(bytes), bytes_boundary: bytes * 2, met: [], transits: [{ provider: 'T', bytes_in: 0, bytes_out: 0, p95_in: 0, p95_out: 0, left_p95_in: 0, left_p95_out: 0, saved, rough: true }],
   ...(before === undefined ? {} : { previous: sums(before) }),
 });
-const all = (...candidates: Candidate[]): Candidates => ({ from: 0, to: 600, seconds: 600, slots: 2, tables: ['links_5m'], previous_seconds: 600, candidates });
+const all = (...candidates: Candidate[]): Candidates => ({
+  from: 600, to: 1200, seconds: 600, slots: 2, tables: ['links_5m'], previous_seconds: 600, stored_from: 0, candidates, observation: 'ingress', unknown_rate: [], other_observation: [],
+});
 
 test('every state is read as it was written, and what makes no sense is as usual', () => {
   const states: State[] = [
     USUAL,
-    { ...USUAL, range: { last: '30d' }, sort: 'trend', up: true, hidden: true, open: ['15169'] },
+    { ...USUAL, range: { last: '24h' }, sort: 'trend', up: true, hidden: true, open: ['15169'] },
+    { ...USUAL, range: { month: 'last' } },
     { ...USUAL, range: { from: 1_795_680_000, to: 1_795_683_600 }, filter: 'exporter = "a, b"', zone: 'utc', top: 50 },
   ];
   for (const state of states) expect(read(new URLSearchParams(write(state)))).toEqual(state);
   expect(write(USUAL)).toBe('');
-  expect(read(new URLSearchParams('last=1h&sort=colour'))).toEqual(USUAL);
-  expect(asked({ ...USUAL, zone: 'utc' })).toEqual({ last: '24h', zone: 'UTC', top: 25 });
+  expect(read(new URLSearchParams('last=1h&month=next&sort=colour'))).toEqual(USUAL);
+  expect(asked({ ...USUAL, zone: 'utc' })).toEqual({ last: '30d', zone: 'UTC', top: 25 });
+  const now = new Date(Date.UTC(2026, 10, 27, 18, 0));
+  expect(asked({ ...USUAL, range: { month: 'last' }, zone: 'utc' }, now)).toMatchObject({ from: '2026-10-01T00:00:00Z', to: '2026-11-01T00:00:00Z' });
+  expect(asked({ ...USUAL, range: { month: 'this' }, zone: 'utc' }, now)).toMatchObject({ from: '2026-11-01T00:00:00Z', to: '2026-11-27T17:58:00Z' });
 });
 
 test('rows are sorted, and what is not known stands last either way', () => {
@@ -34,7 +40,7 @@ test('a trend says whether it is one, a share is of what is told, and a saving o
   const [same, more] = [one(1, 0, 100, 95), one(2, 1, 100, 10)];
   expect(trend(same, all(same))?.unsure).toBe(true);
   expect(trend(more, all(more))?.unsure).toBe(false);
-  expect(trend(one(1, 0, 100, 0), all(one(1, 0, 100, 0)))).toBeNull();
+  expect(trend(more, { ...all(more), stored_from: 300 })).toBeNull();
   expect([share(same), share({ ...same, bytes_boundary: 0 })]).toEqual([0.5, null]);
   expect([rough(same), rough(more)]).toEqual([false, true]);
 });

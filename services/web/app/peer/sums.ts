@@ -1,6 +1,7 @@
 // Numbers of an AS that a network could peer with, and their order.
 import type { Candidate, Candidates } from '../api/types';
 import { rate } from '../format';
+import { covered } from '../since';
 import type { Sort, State } from './state';
 
 /** A slot of which percentiles are, seconds. */
@@ -29,10 +30,15 @@ export interface Trend {
   unsure: boolean;
 }
 
-/** Bits a second over transit against the time before; nothing where that was not kept, or nothing at all was stored then. */
+/** Whether there is a time before to compare with. */
+export function compared(all: Candidates): boolean {
+  return all.previous_seconds > 0 && covered({ from: all.from - all.previous_seconds }, all);
+}
+
+/** Bits a second over transit against the time before; nothing where not all of that is stored. */
 export function trend(one: Candidate, all: Candidates): Trend | null {
   const { previous } = one;
-  if (!previous || all.previous_seconds === 0 || !all.candidates.some((each) => each.previous && both(each.previous) > 0)) return null;
+  if (!previous || !compared(all)) return null;
   const [now, before] = [(bytes: number) => rate(bytes, all.seconds), (bytes: number) => rate(bytes, all.previous_seconds)];
   return {
     now: now(both(one)),

@@ -1,6 +1,6 @@
 // What is asked of the API for what the page shows.
 import type { Answer, Request } from '../api/types';
-import { zoneName } from '../zone';
+import { iso, zoneName } from '../zone';
 import type { State } from './state';
 
 /** Text as a filter takes it, whatever is in it. */
@@ -25,10 +25,6 @@ export function shift(state: State): number {
 
 type Bounds = Pick<Request, 'last' | 'from' | 'to'>;
 
-function iso(seconds: number): string {
-  return new Date(seconds * 1000).toISOString().replace('.000', '');
-}
-
 function bounds(state: State): Bounds {
   return 'last' in state.range ? { last: state.range.last } : { from: iso(state.range.from), to: iso(state.range.to) };
 }
@@ -43,24 +39,19 @@ function common(state: State, also: readonly string[] = []): Request {
   return { ...(filter === '' ? {} : { filter }), ...(state.everywhere ? { scope: 'all' } : {}), order: state.direction };
 }
 
-/** The page's own question. */
-export function main(state: State): Request {
-  return {
-    ...bounds(state),
-    ...common(state),
-    by: [state.by],
-    top: state.top,
-    zone: zoneName(state.zone),
-    interval: 'auto',
-    peaks: true,
-    other: true,
-    previous: true,
-  };
+/** What a row of the page has, but for its course. */
+function row(state: State): Request {
+  return { ...common(state), by: [state.by], top: state.top, zone: zoneName(state.zone), peaks: true, other: true, previous: true };
 }
 
-/** The same rows for a spreadsheet, of the time that is shown. */
+/** The page's own question. */
+export function main(state: State): Request {
+  return { ...bounds(state), ...row(state), interval: 'auto' };
+}
+
+/** The same for a spreadsheet, of the time that is shown: with a course it would have a line for each slot. */
 export function sheet(state: State, answer: Answer): Request {
-  return { ...boundsOf(answer), ...common(state), by: [state.by], top: state.top };
+  return { ...row(state), ...boundsOf(answer) };
 }
 
 /** By which links the traffic with an AS comes and goes. */
@@ -68,9 +59,9 @@ export function split(state: State, asn: string, answer: Answer): Request {
   return { ...boundsOf(answer), ...common(state, [`${state.by} = ${asn}`]), by: ['link'], top: 20 };
 }
 
-/** All of one AS, whatever else the page could choose. */
+/** All of one AS over the links that count, whatever else other pages could choose. */
 function alone(state: State, asn: string): State {
-  return { ...state, connectivity: [], provider: null, exporter: null, filter: `${state.by} = ${asn}` };
+  return { ...state, provider: null, exporter: null, filter: `${state.by} = ${asn}` };
 }
 
 /** All there is of one AS, by link or by family. */
@@ -112,7 +103,10 @@ export function choices(state: State, of: 'provider' | 'exporter'): Request {
   return { ...bounds(state), by: [of], scope: 'all', top: 200 };
 }
 
-/** Whether there is anything at all, classified or not. */
-export function anything(state: State): Request {
-  return { ...bounds(state), by: ['connectivity'], scope: 'all', top: 1 };
+/** Kinds of links that there are, and unknown. */
+const KINDS = 6;
+
+/** What there is at all, or of one AS, by what links are for, classified or not. */
+export function anything(state: State, asn: string | null): Request {
+  return { ...bounds(state), ...(asn === null ? {} : { filter: `${state.by} = ${asn}` }), by: ['connectivity'], scope: 'all', top: KINDS };
 }

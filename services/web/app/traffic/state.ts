@@ -1,5 +1,6 @@
 // What the page Traffic by AS shows, as its address has it. What is as usual is not in the address; what makes no sense there is as usual.
-import type { Zone } from '../zone';
+import { behind } from '../address';
+import { compact, type Zone } from '../zone';
 
 export const QUICK = ['1h', '6h', '24h', '7d', '30d'] as const;
 export const CONNECTIVITIES = ['transit', 'ix', 'pni', 'customer'] as const;
@@ -43,16 +44,11 @@ function one<T extends string>(text: string | null, of: readonly T[], usual: T):
   return of.find((word) => word === text) ?? usual;
 }
 
-/** Whole minutes in UTC, without the punctuation that addresses would escape. */
 function minute(text: string | null): number | null {
   const match = /^(\d{4})-(\d\d)-(\d\d)T(\d\d)(\d\d)Z$/.exec(text ?? '');
   if (!match) return null;
   const time = Date.parse(`${match[1] ?? ''}-${match[2] ?? ''}-${match[3] ?? ''}T${match[4] ?? ''}:${match[5] ?? ''}:00Z`);
   return Number.isNaN(time) ? null : time / 1000;
-}
-
-function written(seconds: number): string {
-  return `${new Date(seconds * 1000).toISOString().slice(0, 16).replace(':', '')}Z`;
 }
 
 function range(search: URLSearchParams): Range {
@@ -85,8 +81,8 @@ export function write(state: State): string {
   };
   if ('last' in state.range) put('last', state.range.last, '24h');
   else {
-    search.set('from', written(state.range.from));
-    search.set('to', written(state.range.to));
+    search.set('from', compact(state.range.from));
+    search.set('to', compact(state.range.to));
   }
   put('by', state.by, USUAL.by);
   put('direction', state.direction, USUAL.direction);
@@ -98,6 +94,10 @@ export function write(state: State): string {
   put('top', String(state.top), String(USUAL.top));
   put('zone', state.zone, 'local');
   put('open', state.open.join(','), '');
-  const text = search.toString().replaceAll('%2C', ',');
-  return text === '' ? '' : `?${text}`;
+  return behind(search);
+}
+
+/** What goes along to pages that show the same traffic otherwise: the time, and which links count. */
+export function along({ range, zone, connectivity, everywhere }: Pick<State, 'range' | 'zone' | 'connectivity' | 'everywhere'>): State {
+  return { ...USUAL, range, zone, connectivity, everywhere };
 }
