@@ -107,7 +107,7 @@ async fn ases_come_by_what_is_billed_less_without_them() {
         // What does not count is told with its exporter, of transit alone.
         assert_eq!(
             (&answer["observation"], &answer["unknown_rate"][0]["bytes_unknown_rate"]),
-            (&"ingress".into(), &5000.into())
+            (&"chosen".into(), &5000.into())
         );
         assert_eq!(answer["other_observation"][0]["bytes"], 30_000);
         let candidates = answer["candidates"].as_array().unwrap();

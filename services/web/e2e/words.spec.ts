@@ -54,7 +54,7 @@ test('of one AS nothing that is classified leads to all interfaces too, and not 
 
 test('what came but does not count is told in place of nothing', async ({ page }) => {
   const elsewhere = [{ exporter: 'edge2.example.net', observation: 'egress', bytes: 5_000_000, bytes_unknown_rate: 0 }];
-  await amend(page, (answer) => Object.assign(answer, { rows: [], other_observation: elsewhere, unknown_rate: [] }));
+  await amend(page, (answer) => Object.assign(answer, { rows: [], observation: 'ingress', other_observation: elsewhere, unknown_rate: [] }));
   for (const path of ['/?last=1h', '/between?last=1h', '/as/15169?last=1h']) {
     await page.goto(path);
     await expect(page.getByRole('heading', { name: /^Nothing that came .*in this range counts$/ })).toBeVisible();
