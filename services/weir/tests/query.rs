@@ -344,8 +344,8 @@ async fn what_is_left_out_is_named_once_a_flow(url: &str) {
     let text = case.output("table", &["--scope", "all", "--observation", "ingress"]);
     for wanted in [
         "of records observed on ingress, from links_1m.",
-        "5.4 kB as sampled are not in, because their sampling rate is not known: edge2 (5.0 kB), 192.0.2.3 (97.0 B), \
-         192.0.2.4 (96.0 B) and 2 others.",
+        "5.4 kB as sampled are not in, because their sampling rate is not known: edge2 (5.0 kB), 192.0.2.3 (97 B), \
+         192.0.2.4 (96 B) and 2 others.",
         "Not in is what was observed on egress, by edge2 (7.0 MB); ask with --observation egress.",
     ] {
         assert!(text.contains(wanted), "{wanted}\n{text}");
