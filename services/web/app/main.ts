@@ -1,3 +1,4 @@
+// Begins the pages in the document.
 import { mount } from 'svelte';
 import App from './App.svelte';
 import './app.css';
