@@ -47,7 +47,7 @@ async fn statements_end_when_nobody_waits_for_their_answer() {
             store.execute(sql).await.unwrap();
         }
         let api = Served::over(store.clone()).await;
-        let body = r#"{"last":"3h","by":["exporter"],"scope":"all"}"#;
+        let body = r#"{"last":"3h","by":["exporter"],"scope":"all","observation":"ingress","interval":"1h"}"#;
         let address = api.base.trim_start_matches("http://");
         let mut client = TcpStream::connect(address).unwrap();
         write!(
@@ -61,7 +61,7 @@ async fn statements_end_when_nobody_waits_for_their_answer() {
         drop(client);
         until("its statements have ended", async || working(&store).await == 0).await;
 
-        // What its rows are called can't be told, while its total is being worked on.
+        // What its rows are called can't be told, while the slots of its total are being worked on.
         store.execute("DROP TABLE weir.exporters").await.unwrap();
         let reply = api.send("POST", "/api/v1/query", &[("content-type", "application/json")], body);
         assert_eq!(reply.status, 503, "{}", reply.text);
