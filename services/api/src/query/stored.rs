@@ -32,6 +32,9 @@ mod tests {
     #[test]
     fn the_first_slot_is_of_the_table_that_still_has_it() {
         let of = |minutes, hours| earliest(&First { minutes, hours });
-        assert_eq!((of(0, 0), of(7500, 7200), of(90_000, 7200), of(0, 7200)), (None, Some(7500), Some(7200), Some(7200)));
+        assert_eq!(
+            (of(0, 0), of(7500, 7200), of(90_000, 7200), of(0, 7200)),
+            (None, Some(7500), Some(7200), Some(7200))
+        );
     }
 }
