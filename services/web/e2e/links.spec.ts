@@ -239,8 +239,8 @@ test('what routers say is text, and with nothing seen the page says what to do',
     const { links: all } = (await response.json()) as Links;
     const interfaceOf = { exporter: '192.0.2.1', exporter_name: hostile, if_index: 1, name: hostile, description: hostile, speed: 0 };
     const proposal = { connectivity: 'transit', provider: hostile, neighbour_as: 0, because: hostile };
-    const some: Links = { links: all.map((link) => ({ ...link, provider: hostile })), unclassified: [{ ...interfaceOf, bytes_in: 1, bytes_out: 1, ases: 1, proposal }] };
-    await route.fulfill({ response, json: nothing ? { links: [], unclassified: [] } : some });
+    const some: Links = { links: all.map((link) => ({ ...link, provider: hostile })), unclassified: [{ ...interfaceOf, bytes_in: 1, bytes_out: 1, ases: 1, proposal }], left_out: 0 };
+    await route.fulfill({ response, json: nothing ? { links: [], unclassified: [], left_out: 0 } : some });
   });
   await page.goto('/links');
   await settled(page);
