@@ -3,7 +3,7 @@
 
 mod engine;
 
-use engine::{put, put_sides, side};
+use engine::{link_rows, put, put_sides, side};
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -11,8 +11,7 @@ use weir_api::query::field::Dimension;
 use weir_api::query::period::Kept;
 use weir_api::query::request::Request;
 use weir_api::query::{Counted, ask};
-use weir_schemas::rollup::{LinkMemberRow, LinkRow};
-use weir_schemas::value::Slot;
+use weir_schemas::rollup::LinkRow;
 use weir_schemas::{Connectivity, Direction, Ip, Observation};
 
 /// Where a router's packets are observed: on ingress and on egress of its transit, and of its core.
@@ -26,6 +25,8 @@ const ROUTERS: [(&str, Sampled); 5] = [
     ("192.0.2.14", [true, true, false, false]),
     ("192.0.2.15", [true, false, true, false]),
 ];
+const LINKS: [(u32, &str, Connectivity); 2] =
+    [(1, "Transit A", Connectivity::Transit), (3, "Core", Connectivity::Core)];
 /// Five minutes that are asked about.
 const SLOTS: u32 = 72;
 /// From this one on the last router samples on egress of its transit, too.
@@ -39,21 +40,7 @@ async fn of_each_interface_and_direction_the_observation_counts_that_is_complete
         let (mut sides, mut links) = (Vec::new(), Vec::new());
         for (address, [ingress, egress, core_ingress, core_egress]) in ROUTERS {
             let exporter = Ip::from(address.parse::<IpAddr>().unwrap());
-            for (if_index, link, connectivity) in
-                [(1, "Transit A", Connectivity::Transit), (3, "Core", Connectivity::Core)]
-            {
-                let valid_to = Slot(u32::MAX);
-                LinkMemberRow {
-                    exporter,
-                    if_index,
-                    link,
-                    connectivity,
-                    valid_to,
-                    version: 1,
-                    ..LinkMemberRow::default()
-                }
-                .put_row(&mut links);
-            }
+            links.extend(link_rows(exporter, &LINKS));
             for slot in 0..SLOTS {
                 let egress = egress || address.ends_with("15") && slot >= BEGINS;
                 let time = start + slot * 300;

@@ -54,6 +54,11 @@ pub async fn put_sides(store: &mut Store, sides: &[LinkRow<'_>]) {
 
 /// Stores links of one interface each, as they always were.
 pub async fn put_links(store: &mut Store, exporter: Ip, links: &[(u32, &str, Connectivity)]) {
+    put(store, "links", link_rows(exporter, links)).await;
+}
+
+/// Rows of links of one interface each.
+pub fn link_rows(exporter: Ip, links: &[(u32, &str, Connectivity)]) -> Vec<u8> {
     let (mut rows, valid_to) = (Vec::new(), Slot(u32::MAX));
     for (if_index, link, connectivity) in links {
         let (if_index, connectivity) = (*if_index, *connectivity);
@@ -68,7 +73,7 @@ pub async fn put_links(store: &mut Store, exporter: Ip, links: &[(u32, &str, Con
         }
         .put_row(&mut rows);
     }
-    put(store, "links", rows).await;
+    rows
 }
 
 /// A side of a flow: packets of 1000 bytes at 1 in 10, observed on ingress.
