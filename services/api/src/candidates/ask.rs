@@ -2,7 +2,7 @@
 
 use super::{About, Candidate, Candidates, Met, OverTransit};
 use crate::query::field::{Dimension, named};
-use crate::query::period::PEAK_SLOT;
+use crate::query::slots::count;
 use crate::query::sql::Of;
 use crate::query::sums::Query;
 use crate::query::{Answer, AskError, Detail, Question, ROUGH, Row, Scope, ask as put, changes, rows};
@@ -57,7 +57,7 @@ pub(crate) async fn ask(store: &Store, about: About) -> Result<Candidates, AskEr
         to: over.to,
         stored_from: over.stored_from,
         seconds: over.seconds,
-        slots: (window.to - window.from) / PEAK_SLOT,
+        slots: count(&window),
         tables: Vec::new(),
         previous_seconds: over.previous.as_ref().map_or(0, |before| before.to - before.from),
         candidates: Vec::new(),

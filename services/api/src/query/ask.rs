@@ -140,12 +140,16 @@ pub(crate) async fn changes(store: &Store, question: &Question) -> Result<Change
     let from = question.detail.previous.map_or(from, |previous| previous.from);
     let behind = rows(store, Changes::behind(store.database(), from, &Taken::of(question)));
     let (all, chosen) = tokio::try_join!(behind, chosen(store, question, Window { from, to }))?;
-    Ok(all.into_iter().next().unwrap_or_else(Changes::default).observing(chosen))
+    let mut changes: Changes = all.into_iter().next().unwrap_or_default();
+    changes.chosen = chosen;
+    Ok(changes)
 }
 
 async fn chosen(store: &Store, question: &Question, time: Window) -> Result<Chosen> {
-    let by_hand = question.observation != Counted::Chosen;
-    match Chosen::asked(store.database(), &question.tables, time).filter(|_| !by_hand) {
+    if question.observation != Counted::Chosen {
+        return Ok(Chosen::default());
+    }
+    match Chosen::asked(store.database(), &question.tables, time) {
         Some(asked) => Ok(Chosen::of(rows(store, asked).await?)),
         None => Ok(Chosen::default()),
     }

@@ -21,8 +21,9 @@ pub struct Changes {
     links: Vec<u32>,
     rates: Vec<u32>,
     tests: Vec<Interfaces>,
+    /// Which observations count.
     #[serde(skip)]
-    chosen: Chosen,
+    pub(super) chosen: Chosen,
 }
 
 /// Of which interfaces a condition on links is true at first.
@@ -85,21 +86,6 @@ impl Changes {
         let still = within(&self.links, &Window { from: self.begin, to: window.to }).is_empty();
         let few = self.tests.iter().all(|test| test.others.len() <= NAMED);
         (still && few && self.tests.len() == conditions).then_some(&self.tests)
-    }
-
-    /// The same, with the observations that count.
-    pub(super) fn observing(self, chosen: Chosen) -> Self {
-        Self { chosen, ..self }
-    }
-
-    /// The test of rows of tables by where they were observed, with what its names stand for.
-    pub(super) fn counts(&self, window: &Window) -> (String, Vec<(String, Value)>) {
-        self.chosen.test(window)
-    }
-
-    /// Times within a part of the time at which other observations begin to count.
-    pub(super) fn observed(&self, window: &Window) -> Vec<u32> {
-        self.chosen.changes(window)
     }
 
     /// Those of links within a part of the time.

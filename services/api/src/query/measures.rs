@@ -16,10 +16,9 @@ pub const PARTS: &str = "toBool(s.now) AS now, s.direction AS direction, s.sampl
 pub const ALL_PARTS: &str = "groupArray((now, direction, kind, rate, late, bytes, packets, flows, q))";
 
 /// A direction.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Side {
-    #[default]
     Unknown,
     In,
     Out,
@@ -89,7 +88,7 @@ pub fn whole(thousandths: i128) -> u64 {
 }
 
 /// As 64 bits: it stops at their ends.
-pub fn narrowed(sum: i128) -> u64 {
+fn narrowed(sum: i128) -> u64 {
     u64::try_from(sum.max(0)).unwrap_or(u64::MAX)
 }
 

@@ -18,7 +18,7 @@ pub mod period;
 mod read;
 pub mod reading;
 pub mod request;
-mod slots;
+pub(crate) mod slots;
 pub(crate) mod sql;
 mod stored;
 pub(crate) mod sums;

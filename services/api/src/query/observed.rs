@@ -8,7 +8,7 @@
 
 use super::field::Need;
 use super::period::Window;
-use super::read::within;
+use super::read::{ends, within};
 use super::reading::{Tables, tables};
 use super::sql::{Statement, Value};
 use serde::Deserialize;
@@ -69,13 +69,12 @@ impl Chosen {
         let mut parts =
             [whole, time].into_iter().filter_map(|time| of.parts(time, Need::Interfaces, &[], &[]));
         let parts = parts.next()?;
-        let ends = ["begin", "end"];
         let rows = tables(&parts).into_iter().map(|table| {
             format!(
                 "SELECT exporter, if_index, direction, observation, toUInt32(time) AS begins, begins + {} AS ends FROM {database}.{} AS t WHERE {}",
                 table.slot,
                 table.name,
-                within(table, &parts, ends)
+                within(table, &parts)
             )
         });
         let rows = rows.collect::<Vec<_>>().join(" UNION ALL ");
@@ -92,11 +91,7 @@ impl Chosen {
             seen("ingress"),
             seen("egress")
         );
-        let values = parts.iter().enumerate().flat_map(|(n, part)| {
-            [(ends[0], part.from), (ends[1], part.to)]
-                .map(|(name, at)| (format!("{name}{n}"), Value::One(at.to_string())))
-        });
-        Some(Statement::of(sql, values))
+        Some(Statement::of(sql, ends(&parts)))
     }
 
     pub(super) fn of(rows: Vec<SideRow>) -> Self {

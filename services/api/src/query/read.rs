@@ -35,7 +35,7 @@ impl Query<'_> {
     /// The test of tables' rows by where they were observed, with what its names stand for.
     fn counts(&self, window: &Window) -> (String, Vec<(String, Value)>) {
         if let Counted::Chosen = self.question.observation {
-            return self.changes.counts(window);
+            return self.changes.chosen.test(window);
         }
         let word = self.question.observation.word().to_owned();
         (
@@ -83,7 +83,7 @@ impl Query<'_> {
         let (counts, observed) = self.counts(window);
         // A fleet of exporters that all announced their rates within the time would take it apart into thousands.
         let apart = if spans.len() <= APART { spans.get(1..).unwrap_or_default() } else { changing };
-        let mut apart = [apart, &self.changes.observed(window)].concat();
+        let mut apart = [apart, &self.changes.chosen.changes(window)].concat();
         apart.sort_unstable();
         apart.dedup();
         let read = |window: &Window| self.question.tables.read(*window, need, borders, &apart);
@@ -100,11 +100,9 @@ impl Query<'_> {
             .all(&self.taken.parameters)
             .values(observed)
             .with("from", times.last().map_or(0, |now| now.from))
-            .bound("spans", Value::Numbers(spans));
-        let statement = Statement { tables: reading::names(&parts), ..statement };
-        Ok(parts.iter().enumerate().fold(statement, |statement, (n, part)| {
-            statement.with(&format!("begin{n}"), part.from).with(&format!("end{n}"), part.to)
-        }))
+            .bound("spans", Value::Numbers(spans))
+            .values(ends(&parts));
+        Ok(Statement { tables: reading::names(&parts), ..statement })
     }
 }
 
@@ -124,11 +122,11 @@ fn sides(database: &str, table: &Table) -> String {
     )
 }
 
-/// The test of a table's rows, `t`, for the parts of a time that are read from it; their ends have these names and their numbers.
-pub(super) fn within(table: &Table, parts: &[Part], [begin, end]: [&str; 2]) -> String {
+/// The test of a table's rows, `t`, for the parts of a time that are read from it. [`ends`] are what its names stand for.
+pub(super) fn within(table: &Table, parts: &[Part]) -> String {
     let parts = parts.iter().enumerate().filter(|(_, part)| part.table.name == table.name);
     let within = parts.map(|(n, part)| {
-        let ends = [begin, end].map(|end| format!("toDateTime({{{end}{n}:UInt32}}, 'UTC')"));
+        let ends = ["begin", "end"].map(|end| format!("toDateTime({{{end}{n}:UInt32}}, 'UTC')"));
         let mut within = format!("t.time >= {} AND t.time < {}", ends[0], ends[1]);
         if part.table.lie == A_DAY {
             // ClickHouse does not find days by the time itself, which lies behind the AS.
@@ -141,6 +139,15 @@ pub(super) fn within(table: &Table, parts: &[Part], [begin, end]: [&str; 2]) -> 
         within
     });
     within.collect::<Vec<_>>().join(" OR ")
+}
+
+/// Where parts of a time begin and end, by the names that they have in [`within`].
+pub(super) fn ends(parts: &[Part]) -> Vec<(String, Value)> {
+    let named = |(n, part): (usize, &Part)| {
+        [("begin", part.from), ("end", part.to)]
+            .map(|(name, at)| (format!("{name}{n}"), Value::One(at.to_string())))
+    };
+    parts.iter().enumerate().flat_map(named).collect()
 }
 
 /// What is read and what is joined to it.
@@ -271,7 +278,7 @@ impl Body<'_> {
         let ases = if self.ases { " AND t.asn IN {ases:Array(UInt32)}" } else { "" };
         let of_table = |table: &Table| {
             let sides = sides(database, table);
-            let within = within(table, read.parts, ["begin", "end"]);
+            let within = within(table, read.parts);
             let Read { tested, .. } = read;
             format!("SELECT {columns} FROM {sides} AS t WHERE ({within}){which}{ases}{tested}{summed}")
         };
