@@ -5,7 +5,7 @@ use crate::query::field::{Dimension, named};
 use crate::query::slots::count;
 use crate::query::sql::Of;
 use crate::query::sums::Query;
-use crate::query::{Answer, AskError, Detail, Question, ROUGH, Row, Scope, ask as put, changes, rows};
+use crate::query::{AskError, Detail, Once, Question, ROUGH, Row, Scope, answer, rows, top};
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use weir_filter::{Compare, Expr, Test, Value};
@@ -48,7 +48,9 @@ pub(crate) async fn ask(store: &Store, about: About) -> Result<Candidates, AskEr
     let (question, transits) = (over_transit(asked.clone()), over_transit(transits));
     let window = question.detail.peaks.unwrap_or(question.period.window);
     let sums = Question { detail: Detail { peaks: None, ..question.detail.clone() }, ..question.clone() };
-    let mut over = put(store, &sums).await?;
+    let once = Once::of(store);
+    let (of_rows, of_all) = tokio::try_join!(once.changes(&question), once.changes(&transits))?;
+    let mut over = answer(store, &sums, &of_rows).await?;
     over.rows.retain(|row| row.asn != Some(0));
     over.rows.truncate(asked.top as usize);
     let ases: Vec<u32> = over.rows.iter().filter_map(|row| row.asn).collect();
@@ -69,7 +71,6 @@ pub(crate) async fn ask(store: &Store, about: About) -> Result<Candidates, AskEr
         return Ok(all);
     }
     let keys: Vec<_> = ases.iter().map(|asn| vec![asn.to_string()]).collect();
-    let (of_rows, of_all) = tokio::try_join!(changes(store, &question), changes(store, &transits))?;
     let carried = Query::of(store.database(), &transits, &of_all);
     let query = Query::of(store.database(), &question, &of_rows);
     let without = query.without(&window, Of::Rows(&keys, &ases), &carried)?;
@@ -87,22 +88,23 @@ pub(crate) async fn ask(store: &Store, about: About) -> Result<Candidates, AskEr
     let boundary = elsewhere(&[Dimension::As], question.top, Scope::Boundary, vec![of_these.clone()]);
     let by = [Dimension::As, Dimension::Link, Dimension::Connectivity];
     let met = elsewhere(&by, question.top * LINKS, Scope::All, vec![of_these, met]);
+    let found = async |question: &Question| top(store, question, &once.changes(question).await?).await;
     let (without, boundary, met) =
-        tokio::try_join!(rows::<Without>(store, without), put(store, &boundary), put(store, &met))?;
+        tokio::try_join!(rows::<Without>(store, without), found(&boundary), found(&met))?;
     all.candidates = candidates(over.rows, without, &boundary, met);
     Ok(all)
 }
 
 /// Puts together what was said of each AS.
-fn candidates(rows: Vec<Row>, without: Vec<Without>, boundary: &Answer, met: Answer) -> Vec<Candidate> {
+fn candidates(rows: Vec<Row>, without: Vec<Without>, boundary: &[Row], met: Vec<Row>) -> Vec<Candidate> {
     let mut transits: BTreeMap<u32, Vec<OverTransit>> = BTreeMap::new();
     for one in without {
         transits.entry(one.row).or_default().push(one.into());
     }
     let sums: BTreeMap<_, _> =
-        boundary.rows.iter().map(|row| (row.asn, row.bytes_in.saturating_add(row.bytes_out))).collect();
+        boundary.iter().map(|row| (row.asn, row.bytes_in.saturating_add(row.bytes_out))).collect();
     let mut links: BTreeMap<_, Vec<Met>> = BTreeMap::new();
-    for Row { asn, keys, bytes_in, bytes_out, .. } in met.rows {
+    for Row { asn, keys, bytes_in, bytes_out, .. } in met {
         let Ok([_, link, connectivity]) = <[String; 3]>::try_from(keys) else { continue };
         links.entry(asn).or_default().push(Met { link, connectivity, bytes_in, bytes_out });
     }
@@ -194,10 +196,9 @@ mod tests {
             ..Row::default()
         };
         let met = Row { keys: ["AS2", "LAN", "ix"].map(str::to_owned).into(), ..row(2, 3) };
-        let met = Answer { rows: vec![met], ..Answer::default() };
-        let boundary = Answer { rows: vec![row(2, 103), row(1, 1000)], ..Answer::default() };
+        let boundary = [row(2, 103), row(1, 1000)];
         let saved = vec![without(1, 50, 0, 50, 0), without(2, 50, 0, 20, 0), without(2, 70, 0, 65, 0)];
-        let all = candidates(vec![row(1, 1000), row(2, 100)], saved, &boundary, met);
+        let all = candidates(vec![row(1, 1000), row(2, 100)], saved, &boundary, vec![met]);
         let shown: Vec<_> = all
             .iter()
             .map(|one| (one.asn, one.saved, one.bytes_boundary, one.transits.len(), one.met.len()))

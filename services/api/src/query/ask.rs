@@ -7,7 +7,7 @@ use super::changes::Changes;
 use super::field::Dimension;
 use super::interval::Slots;
 use super::measures::{Part, Side, Sums, whole};
-use super::observed::Chosen;
+use super::once::Once;
 use super::period::{PEAK_SLOT, Window};
 use super::reading::Gone;
 use super::request::MOST_DETAILED;
@@ -15,10 +15,7 @@ use super::slots::{InSlots, Told, count};
 use super::sql::{Of, Statement, Value};
 use super::stored::stored_from;
 use super::sums::{Query, Times};
-use super::taken::Taken;
-use super::{
-    Answer, Before, Bytes, Counted, Detail, NotIn, PeakSlots, Peaks, Previous, Question, Row, Series,
-};
+use super::{Answer, Before, Bytes, Detail, NotIn, PeakSlots, Peaks, Previous, Question, Row, Series};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use std::collections::{BTreeMap, BTreeSet};
@@ -74,9 +71,15 @@ struct Observed {
 /// # Errors
 /// [`AskError::Store`], mostly.
 pub async fn ask(store: &Store, question: &Question) -> Result<Answer> {
+    let changes = Once::of(store).changes(question).await?;
+    answer(store, question, &changes).await
+}
+
+/// The answer, when what changes in its time is known.
+pub(crate) async fn answer(store: &Store, question: &Question, changes: &Changes) -> Result<Answer> {
     let (period, detail) = (&question.period, &question.detail);
-    let (window, changes) = (&period.window, changes(store, question).await?);
-    let query = Query::of(store.database(), question, &changes);
+    let window = &period.window;
+    let query = Query::of(store.database(), question, changes);
     let many = question.top > MOST_DETAILED;
     let times = Times { now: *window, before: detail.previous };
     let of_top = query.top(window, many)?;
@@ -88,8 +91,7 @@ pub async fn ask(store: &Store, question: &Question) -> Result<Answer> {
     )?;
     let counting = || observed.iter().filter(|one| one.counts).flat_map(|one| &one.said);
     let total = Sums::of(counting().filter(|part| part.now));
-    let by_as = question.by.contains(&Dimension::As);
-    let again = Again { store, query: &query, top: &top, by_as };
+    let again = Again { store, query: &query, top: &top };
     let (names, stored_from, said, slots) = tokio::try_join!(
         names(store, ases(&question.by, &top)),
         stored_from(store),
@@ -112,14 +114,7 @@ pub async fn ask(store: &Store, question: &Question) -> Result<Answer> {
         peaks: None,
         previous: None,
         other: detail.other.then(|| total.without(&sums).row(Vec::new())),
-        rows: top
-            .iter()
-            .zip(&sums)
-            .map(|(row, sums)| {
-                let keys = question.by.iter().zip(&row.keys).map(|(by, key)| by.label(key, &names)).collect();
-                Row { asn: by_as.then_some(row.asn), ..sums.row(keys) }
-            })
-            .collect(),
+        rows: top.iter().zip(&sums).map(|(row, sums)| named(question, row, sums, &names)).collect(),
         total: total.row(Vec::new()),
         unknown_rate,
         other_observation,
@@ -134,25 +129,19 @@ pub async fn ask(store: &Store, question: &Question) -> Result<Answer> {
     Ok(answer)
 }
 
-/// What changes in the time of a question and in the time before it, and where the records that count were observed then.
-pub(crate) async fn changes(store: &Store, question: &Question) -> Result<Changes> {
-    let Window { from, to } = question.period.window;
-    let from = question.detail.previous.map_or(from, |previous| previous.from);
-    let behind = rows(store, Changes::behind(store.database(), from, &Taken::of(question)));
-    let (all, chosen) = tokio::try_join!(behind, chosen(store, question, Window { from, to }))?;
-    let mut changes: Changes = all.into_iter().next().unwrap_or_default();
-    changes.chosen = chosen;
-    Ok(changes)
+/// The top rows alone, with their sums. Their ASes have no names.
+pub(crate) async fn top(store: &Store, question: &Question, changes: &Changes) -> Result<Vec<Row>> {
+    let query = Query::of(store.database(), question, changes);
+    let top = rows::<Top>(store, query.top(&question.period.window, true)?).await?;
+    let sums = |row: &Top| Sums::of(row.said.iter().flatten());
+    Ok(top.iter().map(|row| named(question, row, &sums(row), &BTreeMap::new())).collect())
 }
 
-async fn chosen(store: &Store, question: &Question, time: Window) -> Result<Chosen> {
-    if question.observation != Counted::Chosen {
-        return Ok(Chosen::default());
-    }
-    match Chosen::asked(store.database(), &question.tables, time) {
-        Some(asked) => Ok(Chosen::of(rows(store, asked).await?)),
-        None => Ok(Chosen::default()),
-    }
+/// A row with what it is called.
+fn named(question: &Question, row: &Top, sums: &Sums, names: &BTreeMap<u32, String>) -> Row {
+    let keys = question.by.iter().zip(&row.keys).map(|(by, key)| by.label(key, names)).collect();
+    let by_as = question.by.contains(&Dimension::As);
+    Row { asn: by_as.then_some(row.asn), ..sums.row(keys) }
 }
 
 #[derive(Deserialize)]
@@ -221,7 +210,6 @@ struct Again<'a> {
     store: &'a Store,
     query: &'a Query<'a>,
     top: &'a [Top],
-    by_as: bool,
 }
 
 /// What is said about rows.
@@ -235,7 +223,8 @@ impl Again<'_> {
     /// What is said about each row; of what nothing is said, nothing was found.
     async fn each<T: DeserializeOwned>(&self, statement: impl Fn(Of<'_>) -> Asked) -> Result<Said<T>> {
         let keys: Vec<_> = self.top.iter().map(|row| row.keys.clone()).collect();
-        let ases: Vec<_> = self.top.iter().filter(|_| self.by_as).map(|row| row.asn).collect();
+        let by_as = self.query.question.by.contains(&Dimension::As);
+        let ases: Vec<_> = self.top.iter().filter(|_| by_as).map(|row| row.asn).collect();
         let of_rows = statement(Of::Rows(&keys, &ases))?;
         let tables = of_rows.tables.clone();
         let said = if keys.is_empty() { Vec::new() } else { rows::<About<T>>(self.store, of_rows).await? };

@@ -5,10 +5,12 @@
 
 use super::observed::Chosen;
 use super::period::Window;
-use super::sql::{Statement, Value};
+use super::sql::{Statement, Tuple, Value};
 use super::taken::{Taken, unclassified};
 use crate::links::members::members;
 use serde::Deserialize;
+use std::collections::HashSet;
+use std::sync::Arc;
 
 /// Interfaces that are named to ClickHouse, at most: it takes 128 KiB of a parameter.
 const NAMED: usize = 2500;
@@ -23,7 +25,7 @@ pub struct Changes {
     tests: Vec<Interfaces>,
     /// Which observations count.
     #[serde(skip)]
-    pub(super) chosen: Chosen,
+    pub(super) chosen: Arc<Chosen>,
 }
 
 /// Of which interfaces a condition on links is true at first.
@@ -40,17 +42,24 @@ impl Interfaces {
     pub fn test(&self, name: &str) -> (String, Value) {
         let not = if self.unclassified { "NOT " } else { "" };
         let test = format!("(t.exporter, t.if_index) {not}IN {{{name}:Array(Tuple(IPv6, UInt32))}}");
-        (test, Value::Interfaces(self.others.clone()))
+        let tuple =
+            |(exporter, if_index): &(String, u32)| Tuple(vec![exporter.as_str().into(), (*if_index).into()]);
+        (test, Value::Tuples(self.others.iter().map(tuple).collect()))
+    }
+
+    /// The interfaces of which all of these are true; nothing where those that are on no link may be.
+    pub fn of_all(tests: &[Self]) -> Option<Vec<&(String, u32)>> {
+        let first = tests.iter().find(|test| !test.unclassified)?;
+        let mut named: Vec<_> = first.others.iter().collect();
+        for test in tests {
+            let others: HashSet<_> = test.others.iter().collect();
+            named.retain(|interface| others.contains(interface) != test.unclassified);
+        }
+        Some(named)
     }
 }
 
 impl Changes {
-    /// Nothing changes.
-    #[cfg(test)]
-    pub const fn none() -> Self {
-        Self { begin: 0, links: Vec::new(), rates: Vec::new(), tests: Vec::new(), chosen: Chosen::NONE }
-    }
-
     /// Asks for those behind a time, and for the interfaces of a filter's links.
     pub(super) fn behind(database: &str, from: u32, taken: &Taken) -> Statement {
         let behind = |times: &str| format!("arraySort(arrayFilter(at -> at > {{from:UInt32}}, {times}))");
@@ -152,8 +161,22 @@ mod tests {
     use super::*;
 
     #[test]
+    fn interfaces_of_all_conditions_are_named_unless_those_on_no_link_are_among_them() {
+        let of = |unclassified, indexes: &[u32]| Interfaces {
+            unclassified,
+            others: indexes.iter().map(|index| ("::1".to_owned(), *index)).collect(),
+        };
+        let all = |tests: &[Interfaces]| {
+            Interfaces::of_all(tests).map(|all| all.iter().map(|(_, index)| *index).collect::<Vec<_>>())
+        };
+        assert_eq!(all(&[of(false, &[1, 2, 3]), of(false, &[2, 3, 4]), of(true, &[3])]), Some(vec![2]));
+        assert_eq!(all(&[of(true, &[3]), of(false, &[4, 3])]), Some(vec![4]));
+        assert_eq!((all(&[of(true, &[3])]), all(&[])), (None, None));
+    }
+
+    #[test]
     fn spans_begin_with_a_time_and_wherever_something_changes_in_it() {
-        let changes = Changes { links: vec![100, 200, 300], rates: vec![150, 200], ..Changes::none() };
+        let changes = Changes { links: vec![100, 200, 300], rates: vec![150, 200], ..Changes::default() };
         let window = |from, to| Window { from, to };
         assert_eq!(changes.links(&window(100, 300)), [200]);
         assert_eq!(changes.spans(&window(100, 300)), [100, 150, 200]);

@@ -14,6 +14,7 @@ pub mod interval;
 mod limits;
 mod measures;
 mod observed;
+mod once;
 pub mod period;
 mod read;
 pub mod reading;
@@ -27,7 +28,8 @@ mod taken;
 mod tests;
 
 pub use ask::{AskError, ask};
-pub(crate) use ask::{ROUGH, changes, names, rows};
+pub(crate) use ask::{ROUGH, answer, names, rows, top};
+pub(crate) use once::Once;
 pub(crate) use taken::conjuncts;
 
 use field::Dimension;

@@ -10,8 +10,9 @@ use super::field::Need;
 use super::period::Window;
 use super::read::{ends, within};
 use super::reading::{Tables, tables};
-use super::sql::{Statement, Value};
+use super::sql::{Cell, Statement, Tuple, Value};
 use serde::Deserialize;
+use std::collections::HashMap;
 
 /// Times of a kind without the other one, at least, that show that it was sampled then and the other was not: a few are chance, where there is
 /// little traffic.
@@ -20,7 +21,7 @@ const SHOWN: u32 = 24;
 const LEAST: u32 = 86_400;
 /// Ends that are not known better lie on whole hours, of which there are few, and which tables have.
 const HOUR: u32 = 3600;
-/// Sides that are named to ClickHouse in one value, at most: it takes 128 KiB.
+/// Rows that are named to ClickHouse in one value, at most: it takes 128 KiB.
 const NAMED: usize = 2000;
 
 /// A side of which one kind of observation was seen: how often, from when to when, and its 24th time from either end.
@@ -58,10 +59,6 @@ struct OnEgress {
 pub struct Chosen(Vec<OnEgress>);
 
 impl Chosen {
-    /// On egress nothing.
-    #[cfg(test)]
-    pub(super) const NONE: Self = Self(Vec::new());
-
     /// What was seen of a time, and up to its end.
     pub(super) fn asked(database: &str, of: &Tables, time: Window) -> Option<Statement> {
         let begin = time.from.min(time.to.saturating_sub(LEAST));
@@ -122,53 +119,88 @@ impl Chosen {
         all
     }
 
-    /// The test of rows of tables, with what its names stand for.
-    pub(super) fn test(&self, window: &Window) -> (String, Vec<(String, Value)>) {
-        let changes = self.changes(window);
+    /// The test of tables' rows of whatever interfaces, with what its names stand for.
+    pub(super) fn test(&self, window: &Window) -> Test {
+        let spans = self.spans(window);
         let mut sides = Vec::new();
-        let spans: Vec<_> = [window.from].into_iter().chain(changes.iter().copied()).collect();
         for one in &self.0 {
-            let counts = spans.iter().filter(|span| (one.from..one.to).contains(span));
-            sides.extend(
-                counts.map(|span| (one.exporter.clone(), one.if_index, one.direction.clone(), *span)),
-            );
+            let side: [Cell; 3] =
+                [one.exporter.as_str().into(), one.if_index.into(), one.direction.as_str().into()];
+            sides.extend(spans.iter().filter(|span| one.covers(**span)).map(|span| (side.to_vec(), *span)));
         }
         if sides.is_empty() {
             return ("t.observation = 'ingress'".to_owned(), Vec::new());
         }
-        let changing = !changes.is_empty();
-        let (side, kind) = if changing {
-            let span = "roundDown(toUInt32(t.time), {observed_spans:Array(UInt32)})";
-            (
-                format!("(t.exporter, t.if_index, t.direction, {span})"),
-                "Array(Tuple(IPv6, UInt32, String, UInt32))",
-            )
-        } else {
-            ("(t.exporter, t.if_index, t.direction)".to_owned(), "Array(Tuple(IPv6, UInt32, String))")
-        };
-        let mut values = Vec::new();
-        let tests = sides.chunks(NAMED).enumerate().map(|(n, sides)| {
-            let name = format!("on_egress{n}");
-            let test = format!("{side} IN {{{name}:{kind}}}");
-            let value = if changing {
-                Value::SidesInSpans(sides.to_vec())
-            } else {
-                Value::Sides(
-                    sides
-                        .iter()
-                        .map(|(exporter, index, side, _)| (exporter.clone(), *index, side.clone()))
-                        .collect(),
-                )
-            };
-            values.push((name, value));
-            test
-        });
-        let test = format!("(t.observation = 'egress') = ({})", tests.collect::<Vec<_>>().join(" OR "));
-        if changing {
-            values.push(("observed_spans".to_owned(), Value::Numbers(spans)));
-        }
-        (format!("{test} AND t.observation != 'unknown'"), values)
+        let (among, values) = among(SIDE, sides, &spans);
+        (format!("(t.observation = 'egress') = {among} AND t.observation != 'unknown'"), values)
     }
+
+    /// The test of tables' rows whether they are of these interfaces and count. A row is looked up once, where two tests would take twice as long.
+    pub(super) fn test_of(&self, interfaces: &[&(String, u32)], window: &Window) -> Test {
+        let mut on_egress: HashMap<_, Vec<&OnEgress>> = HashMap::new();
+        for one in &self.0 {
+            let side = (one.exporter.as_str(), one.if_index, one.direction.as_str());
+            on_egress.entry(side).or_default().push(one);
+        }
+        let spans = self.spans(window);
+        let mut rows = Vec::new();
+        for (exporter, if_index) in interfaces {
+            for direction in ["in", "out"] {
+                let times = on_egress.get(&(exporter.as_str(), *if_index, direction));
+                rows.extend(spans.iter().map(|span| {
+                    let on_egress = times.is_some_and(|times| times.iter().any(|one| one.covers(*span)));
+                    let observation = if on_egress { "egress" } else { "ingress" };
+                    let exporter = exporter.as_str();
+                    let row: [Cell; 4] =
+                        [exporter.into(), (*if_index).into(), direction.into(), observation.into()];
+                    (row.to_vec(), *span)
+                }));
+            }
+        }
+        among(&[SIDE, &[("t.observation", "String")]].concat(), rows, &spans)
+    }
+
+    /// Where the spans of a time begin in which the same counts.
+    fn spans(&self, window: &Window) -> Vec<u32> {
+        [window.from].into_iter().chain(self.changes(window)).collect()
+    }
+}
+
+impl OnEgress {
+    fn covers(&self, at: u32) -> bool {
+        (self.from..self.to).contains(&at)
+    }
+}
+
+/// SQL that is true of rows, and what its names stand for.
+pub(super) type Test = (String, Vec<(String, Value)>);
+
+/// What a side is told by, with the types that it has in parameters.
+const SIDE: &[(&str, &str)] = &[("t.exporter", "IPv6"), ("t.if_index", "UInt32"), ("t.direction", "String")];
+
+/// Whether rows are among those of which these columns are named, each in a span: the one of its time, where there are several.
+fn among(columns: &[(&str, &str)], rows: Vec<(Vec<Cell>, u32)>, spans: &[u32]) -> Test {
+    let (mut columns, mut values) = (columns.to_vec(), Vec::new());
+    let changing = spans.len() > 1;
+    if changing {
+        columns.push(("roundDown(toUInt32(t.time), {observed_spans:Array(UInt32)})", "UInt32"));
+        values.push(("observed_spans".to_owned(), Value::Numbers(spans.to_vec())));
+    }
+    let (row, kinds): (Vec<_>, Vec<_>) = columns.into_iter().unzip();
+    let (row, kinds) = (row.join(", "), kinds.join(", "));
+    let tuples = rows.into_iter().map(|(mut row, span)| {
+        row.extend(changing.then(|| span.into()));
+        Tuple(row)
+    });
+    let tuples: Vec<_> = tuples.collect();
+    // Of none there is no row.
+    let named = tuples.chunks(NAMED).enumerate().map(|(n, tuples)| {
+        values.push((format!("among{n}"), Value::Tuples(tuples.to_vec())));
+        format!("({row}) IN {{among{n}:Array(Tuple({kinds}))}}")
+    });
+    let tests: Vec<_> = named.collect();
+    let test = if tests.is_empty() { "0".to_owned() } else { tests.join(" OR ") };
+    (format!("({test})"), values)
 }
 
 /// From when to when the kind of the interface itself counts: all the time, unless the other one was there for long without it.
@@ -260,18 +292,49 @@ mod tests {
             to,
         };
         let (test, values) = Chosen(vec![of(0, u32::MAX)]).test(&Window { from: 0, to: 60 });
-        assert!(test.contains("t.direction) IN {on_egress0") && !test.contains("roundDown"), "{test}");
-        assert_eq!(values[0].1, Value::Sides(vec![("::1".to_owned(), 7, "out".to_owned())]));
+        assert!(test.contains("t.direction) IN {among0") && !test.contains("roundDown"), "{test}");
+        let side = || [Cell::from("::1"), 7.into(), "out".into()];
+        assert_eq!(values[0].1, Value::Tuples(vec![Tuple(side().to_vec())]));
         let chosen = Chosen(vec![of(120, 240)]);
         let window = Window { from: 60, to: 300 };
         assert_eq!(chosen.changes(&window), [120, 240]);
         let (test, values) = chosen.test(&window);
         assert!(test.contains("roundDown"), "{test}");
-        assert_eq!(values[0].1, Value::SidesInSpans(vec![("::1".to_owned(), 7, "out".to_owned(), 120)]));
-        assert_eq!(values[1].1, Value::Numbers(vec![60, 120, 240]));
+        assert_eq!(values[0].1, Value::Numbers(vec![60, 120, 240]));
+        let in_span = side().into_iter().chain([120.into()]).collect();
+        assert_eq!(values[1].1, Value::Tuples(vec![Tuple(in_span)]));
         assert_eq!(chosen.test(&Window { from: 0, to: 120 }).0, "t.observation = 'ingress'");
         let many =
             Chosen((0..NAMED as u32 + 1).map(|n| OnEgress { if_index: n, ..of(0, u32::MAX) }).collect());
         assert_eq!(many.test(&window).1.len(), 2, "a value has so many");
+    }
+
+    #[test]
+    fn rows_of_some_interfaces_that_count_are_found_by_one_look_up() {
+        let on_egress = OnEgress {
+            exporter: "::1".to_owned(),
+            if_index: 7,
+            direction: "out".to_owned(),
+            from: 120,
+            to: u32::MAX,
+        };
+        let (seventh, eighth) = (("::1".to_owned(), 7), ("::1".to_owned(), 8));
+        let chosen = Chosen(vec![on_egress]);
+        let shown = |of: &[&(String, u32)], from| {
+            let (test, values) = chosen.test_of(of, &Window { from, to: 180 });
+            let values: Vec<_> = values
+                .iter()
+                .map(|(name, value)| format!("{name} = {}", serde_json::to_string(value).unwrap()))
+                .collect();
+            format!("{test}\n{}", values.join("\n"))
+        };
+        insta::assert_snapshot!([shown(&[&seventh, &eighth], 120), shown(&[&seventh], 60), shown(&[], 120)].join("\n"), @r#"
+        ((t.exporter, t.if_index, t.direction, t.observation) IN {among0:Array(Tuple(IPv6, UInt32, String, String))})
+        among0 = [["::1",7,"in","ingress"],["::1",7,"out","egress"],["::1",8,"in","ingress"],["::1",8,"out","ingress"]]
+        ((t.exporter, t.if_index, t.direction, t.observation, roundDown(toUInt32(t.time), {observed_spans:Array(UInt32)})) IN {among0:Array(Tuple(IPv6, UInt32, String, String, UInt32))})
+        observed_spans = [60,120]
+        among0 = [["::1",7,"in","ingress",60],["::1",7,"in","ingress",120],["::1",7,"out","ingress",60],["::1",7,"out","egress",120]]
+        (0)
+        "#);
     }
 }

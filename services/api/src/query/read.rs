@@ -5,8 +5,9 @@
 //! one for each of their slots. What a filter says of the columns of tables alone is tested where they are read.
 
 use super::Counted;
-use super::changes::{late_rates, members_at_first};
+use super::changes::{Interfaces, late_rates, members_at_first};
 use super::field::Need;
+use super::observed::Test;
 use super::period::Window;
 use super::reading::{self, Gone, Part};
 use super::slots::Slot;
@@ -32,8 +33,8 @@ impl Query<'_> {
         format!("({interface} IN {those} OR ({} AND {interface} NOT IN {all}))", unclassified(test))
     }
 
-    /// The test of tables' rows by where they were observed, with what its names stand for.
-    fn counts(&self, window: &Window) -> (String, Vec<(String, Value)>) {
+    /// The test of tables' rows by where they were observed.
+    fn counts(&self, window: &Window) -> Test {
         if let Counted::Chosen = self.question.observation {
             return self.changes.chosen.test(window);
         }
@@ -57,7 +58,14 @@ impl Query<'_> {
         let changing = self.changes.links(window);
         let (mut tested, mut conditions) = (self.taken.stored.clone(), self.taken.joined.clone());
         let mut interfaces = Vec::new();
+        let mut counts = None;
         if let Some(known) = self.changes.interfaces(window, self.taken.links.len()) {
+            if let (Counted::Chosen, false, Some(these)) =
+                (self.question.observation, body.all, Interfaces::of_all(known))
+            {
+                counts = Some(self.changes.chosen.test_of(&these, window));
+            }
+            let known = if counts.is_some() { &[] } else { known };
             for (n, known) in known.iter().enumerate() {
                 let name = format!("interfaces{n}");
                 let (test, value) = known.test(&name);
@@ -80,7 +88,7 @@ impl Query<'_> {
                 || names(&tested, &stored)
         });
         let spans = self.changes.spans(window);
-        let (counts, observed) = self.counts(window);
+        let (counts, observed) = counts.unwrap_or_else(|| self.counts(window));
         // A fleet of exporters that all announced their rates within the time would take it apart into thousands.
         let apart = if spans.len() <= APART { spans.get(1..).unwrap_or_default() } else { changing };
         let mut apart = [apart, &self.changes.chosen.changes(window)].concat();
@@ -157,7 +165,7 @@ pub(super) struct Body<'a> {
     pub all: bool,
     /// What follows from a row alone, by which they are told apart.
     pub slots: &'a [Slot],
-    /// Whether nearly each row is one of its own, so that there is nothing to sum up.
+    /// Whether there is nothing to gain by summing up rows before anything else is done with them.
     pub fine: bool,
     /// Whether only some ASes are read.
     pub ases: bool,
@@ -229,7 +237,7 @@ impl Body<'_> {
         format!("WITH {rate} AS rate SELECT {select} FROM ({sums}) AS s {joins}{late} WHERE {condition}")
     }
 
-    /// What is read of each table: sums, or, where slots of a few ASes are told apart and so nearly each row is one of its own, rows.
+    /// What is read of each table: sums, or, where there is nothing to gain by them and nothing is joined, rows.
     fn read(&self, database: &str, read: &Read<'_>, joined: bool, named: &impl Fn(&str) -> bool) -> String {
         let span =
             if read.spanned { "roundDown(toUInt32(t.time), {spans:Array(UInt32)})" } else { "{from:UInt32}" };
@@ -266,7 +274,7 @@ impl Body<'_> {
         } else {
             format!(" AND {counts}")
         };
-        let as_they_are = self.ases && self.fine && !joined;
+        let as_they_are = self.fine && !joined && (self.ases || !read.late);
         for (column, sum) in SUMMED.iter().filter(|(column, _)| named(column)) {
             let _ = if as_they_are {
                 write!(columns, ", t.{column} AS {column}")

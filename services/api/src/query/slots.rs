@@ -28,6 +28,11 @@ const STARTS: Slot = Slot { name: "start", sql: "roundDown(toUInt32(t.time), {st
 const PLACES: Slot =
     Slot { name: "place", sql: "toUInt32(intDiv(toUInt32(t.time) - {from:UInt32}, {peak_slot:UInt32}))" };
 
+/// Where the slot of a series starts in which one of peaks lies.
+const START_OF_PLACE: &str = "roundDown({from:UInt32} + place * {peak_slot:UInt32}, {starts:Array(UInt32)})";
+/// Whole slots of peaks.
+const LARGEST: &str = "groupArrayIf((bytes, samples), place < {slots:UInt32})";
+
 /// What is asked about slots.
 #[derive(Clone, Copy)]
 pub struct InSlots<'a> {
@@ -66,6 +71,14 @@ impl<'a> InSlots<'a> {
         starts.iter().copied().chain(peaks.into_iter().flatten()).collect()
     }
 
+    /// Whether each slot of peaks lies in one of the series: then rows have to be told apart by the former alone.
+    fn nested(&self) -> bool {
+        let starts = self.starts.filter(|_| self.peaks.is_some());
+        starts.is_some_and(|starts| {
+            starts.iter().all(|start| (start - self.window.from).is_multiple_of(PEAK_SLOT))
+        })
+    }
+
     fn bound(&self, statement: Statement) -> Statement {
         let statement = match self.starts {
             Some(starts) => statement.bound("starts", Value::Numbers(starts.to_vec())),
@@ -97,7 +110,8 @@ const TOLD: &str = "groupArray((direction, series, sorted[1], sorted[{rank:UInt3
 impl Query<'_> {
     /// What is asked about slots, as [`Told`].
     pub fn slots(&self, asked: &InSlots<'_>, of: Of<'_>) -> Result<Statement, Gone> {
-        let slots = [asked.starts.map(|_| STARTS), asked.peaks.map(|_| PLACES)];
+        let nested = asked.nested();
+        let slots = [asked.starts.filter(|_| !nested).map(|_| STARTS), asked.peaks.map(|_| PLACES)];
         let by: Vec<_> = slots.into_iter().flatten().collect();
         let numbers: String = by.iter().map(|slot| format!(", s.{0} AS {0}", slot.name)).collect();
         let select = format!(
@@ -108,26 +122,28 @@ impl Query<'_> {
         let body = Body { slots: &by, fine: true, ases: of.ases(), ..Body::default() };
         let rest = format!("GROUP BY row, direction, {}", names.join(", "));
         let finest = of.bound(self.statement(&[asked.window], &asked.borders(), &select, &body, &rest)?);
-        let (slots, of_series) = if let [start, place] = names[..] {
-            let select = format!(
-                "SELECT row, direction, {start}, {place}, sum(bytes) AS bytes, sum(samples) AS samples, grouping({start}) = 0 AS of_series"
-            );
-            let sets =
-                format!("GROUP BY GROUPING SETS ((row, direction, {start}), (row, direction, {place}))");
-            (finest.wrapped(&select, &sets), "of_series")
-        } else {
-            (finest, if asked.starts.is_some() { "1" } else { "0" })
+        let (slots, series, peaks) = match (asked.starts, asked.peaks) {
+            (Some(_), Some(_)) if nested => {
+                let select = format!(
+                    "SELECT row, direction, {START_OF_PLACE} AS start, sum(bytes) AS total, {LARGEST} AS places"
+                );
+                let slots = finest.wrapped(&select, "GROUP BY row, direction, start");
+                (slots, "groupArray((start, total))", "arrayFlatten(groupArray(places))")
+            }
+            (Some(_), Some(_)) => {
+                let slots = finest.wrapped(
+                    "SELECT row, direction, start, place, sum(bytes) AS bytes, sum(samples) AS samples, grouping(start) = 0 AS of_series",
+                    "GROUP BY GROUPING SETS ((row, direction, start), (row, direction, place))",
+                );
+                let peaks = "groupArrayIf((bytes, samples), NOT of_series AND place < {slots:UInt32})";
+                (slots, "groupArrayIf((start, bytes), of_series)", peaks)
+            }
+            (Some(_), None) => {
+                (finest, "groupArray((start, bytes))", "CAST([], 'Array(Tuple(Int128, Int128))')")
+            }
+            (None, _) => (finest, "CAST([], 'Array(Tuple(UInt32, Int128))')", LARGEST),
         };
-        let series = match asked.starts {
-            Some(_) => format!("groupArrayIf((start, bytes), {of_series})"),
-            None => "CAST([], 'Array(Tuple(UInt32, Int128))')".to_owned(),
-        };
-        let sorted = match asked.peaks {
-            Some(_) => format!(
-                "arrayReverseSort(groupArrayIf((bytes, samples), NOT {of_series} AND place < {{slots:UInt32}}))"
-            ),
-            None => "CAST([], 'Array(Tuple(Int128, Int128))')".to_owned(),
-        };
+        let sorted = format!("arrayPartialReverseSort({{rank:UInt32}}, {peaks})");
         let each = slots.wrapped(
             &format!("SELECT row, direction, {series} AS series, {sorted} AS sorted"),
             &format!("{} GROUP BY row, direction", self.these()),
@@ -167,8 +183,8 @@ impl Query<'_> {
         let all = carried.per_provider(window, Of::Total)?.beside(&of_rows);
         let sorted = |side: &str| {
             format!(
-                "arrayReverseSort(arrayZip(t.bytes_{side}, t.samples_{side})) AS all_{side}, \
-                 arrayReverseSort(arrayMap((t, m, all, its) -> (t - least(t, m), all - least(all, its)), \
+                "arrayPartialReverseSort({{rank:UInt32}}, arrayZip(t.bytes_{side}, t.samples_{side})) AS all_{side}, \
+                 arrayPartialReverseSort({{rank:UInt32}}, arrayMap((t, m, all, its) -> (t - least(t, m), all - least(all, its)), \
                  t.bytes_{side}, m.bytes_{side}, t.samples_{side}, m.samples_{side})) AS left_{side}"
             )
         };
@@ -189,5 +205,24 @@ impl Query<'_> {
             }
         }
         Ok(ranked(both, count(window)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::query::interval::Slots;
+
+    #[test]
+    fn slots_of_peaks_lie_in_those_of_a_series_where_each_of_these_starts_with_one() {
+        let nested = |starts: &[u32], peaks: bool| {
+            let window = Window { from: 600, to: 7800 };
+            let series = Slots { interval: 3600, starts: starts.to_vec(), window };
+            let detail = Detail { series: Some(series), peaks: peaks.then_some(window), ..Detail::default() };
+            InSlots::of(&detail).unwrap().nested()
+        };
+        assert!(nested(&[600, 3600, 7200], true));
+        assert!(!nested(&[600, 3660, 7260], true) && !nested(&[600, 660, 720], true));
+        assert!(!nested(&[600, 3600, 7200], false), "there are none");
     }
 }

@@ -1,7 +1,8 @@
 //! Statements: fixed pieces of SQL with the values that their names stand for. Every value is a bound parameter.
 
 use super::field::Dimension;
-use serde::Serialize;
+use serde::ser::SerializeTuple;
+use serde::{Serialize, Serializer};
 
 /// A statement with the values that its names stand for.
 pub struct Statement {
@@ -23,12 +24,44 @@ pub enum Value {
     Numbers(Vec<u32>),
     /// Texts of several rows.
     Rows(Vec<Vec<String>>),
-    /// Exporters and interface indexes.
-    Interfaces(Vec<(String, u32)>),
-    /// They, with directions.
-    Sides(Vec<(String, u32, String)>),
-    /// They, with times.
-    SidesInSpans(Vec<(String, u32, String, u32)>),
+    /// Values of several types, each time as one.
+    Tuples(Vec<Tuple>),
+}
+
+/// Values of several types.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Tuple(pub Vec<Cell>);
+
+/// One of them.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(untagged)]
+pub enum Cell {
+    /// Text.
+    Text(String),
+    /// A number.
+    Number(u32),
+}
+
+impl From<&str> for Cell {
+    fn from(text: &str) -> Self {
+        Self::Text(text.to_owned())
+    }
+}
+
+impl From<u32> for Cell {
+    fn from(number: u32) -> Self {
+        Self::Number(number)
+    }
+}
+
+impl Serialize for Tuple {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut tuple = serializer.serialize_tuple(self.0.len())?;
+        for cell in &self.0 {
+            tuple.serialize_element(cell)?;
+        }
+        tuple.end()
+    }
 }
 
 /// Rows that were found and are asked about again.

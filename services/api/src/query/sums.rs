@@ -14,8 +14,8 @@ use super::sql::{Of, Statement, keys};
 use super::taken::Taken;
 use super::{Question, Scope};
 
-/// What is left of a key that was taken back is nothing.
-const SOMETHING: &str = "sum(s.flows) != 0 OR sum(s.packets) != 0 OR sum(s.bytes) != 0";
+/// What is left of a key that was taken back is nothing: of its flows none.
+const SOMETHING: &str = "sum(s.flows) != 0";
 
 /// Whether it is of the time that is asked about, and not of the one before.
 const NOW: Slot = Slot { name: "now", sql: "t.time >= toDateTime({from:UInt32}, 'UTC')" };
@@ -57,7 +57,9 @@ impl<'q> Query<'q> {
         let of = by.iter().enumerate().map(named).collect::<Vec<_>>().join(", ");
         let keys = (0..by.len()).map(|n| format!("key{n}")).collect::<Vec<_>>().join(", ");
         let counts = format!("IN ({})", self.question.order.directions());
-        let body = Body { slots: if sums { &[NOW] } else { &[] }, ..Body::default() };
+        // Numbers are told apart as soon as rows are summed up by them; what people read is made of sums.
+        let fine = !sums && by.iter().all(|by| by.is_as());
+        let body = Body { slots: if sums { &[NOW] } else { &[] }, fine, ..Body::default() };
         let rest =
             format!("GROUP BY {keys} HAVING something ORDER BY ranked DESC, {keys} LIMIT {{top:UInt32}}");
         let (top, said) = if sums {
