@@ -117,7 +117,8 @@ fn codec(table: &Table, column: &Column) -> &'static str {
         // Most amounts are small: bits that none of a block has are left out. Questions sum up these, and unpacking was half of what they took.
         (_, Role::Measure, "bytes" | "packets" | "flows") if summed => " CODEC(T64, LZ4)",
         (Unit::Bytes | Unit::Packets | Unit::Flows, Role::Measure, _) => " CODEC(T64, ZSTD(1))",
-        // Where rows lie by AS these come in long runs, which are packed as well so, and unpacked sooner.
+        // Where rows lie by AS, and not by prefix below it, these come in long runs, which are packed as well so, and unpacked sooner. Columns of a byte
+        // would take four times the room.
         (.., "exporter" | "if_index" | "asn" | "neighbour_as" | "sampling_interval") if by_as => {
             " CODEC(LZ4)"
         }

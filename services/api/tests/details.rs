@@ -78,11 +78,17 @@ impl Case {
     }
 
     async fn ask(&self, request: Request) -> Answer {
-        let time = |seconds: u32| Some(jiff::Timestamp::from_second(seconds.into()).unwrap().to_string());
-        let request = Request { from: time(self.start), to: time(self.start + 7200), ..request };
+        let to = request.to.clone().or_else(|| self.at(120));
+        let request = Request { from: self.at(0), to, ..request };
         let days = BTreeMap::new();
         let kept = Kept::new(self.start + 4 * 3600, &days);
         ask(&self.store, &request.question(kept).unwrap()).await.unwrap()
+    }
+
+    /// A time, so many minutes behind the start of the question.
+    fn at(&self, minutes: u32) -> Option<String> {
+        let seconds = self.start + minutes * 60;
+        Some(jiff::Timestamp::from_second(seconds.into()).unwrap().to_string())
     }
 
     /// Bytes of what is picked, by slot of so many minutes behind the start of the question.
@@ -110,6 +116,7 @@ async fn what_is_asked_about_rows_is_what_their_flows_come_to() {
         assert_eq!(case.ask(by_as()).await.stored_from, Some(case.start - 7200));
         a_series_is_the_bytes_of_each_slot_and_its_rest_is_other(&case).await;
         peaks_are_of_slots_of_five_minutes_the_empty_ones_too(&case).await;
+        a_series_beside_peaks_is_what_it_is_alone_however_their_slots_lie(&case).await;
         the_time_before_is_as_long(&case).await;
         a_link_is_what_it_was_called_then_however_hostile_its_name(&case).await;
         the_top_is_chosen_by_the_direction_that_is_asked_for(&case).await;
@@ -180,6 +187,33 @@ async fn peaks_are_of_slots_of_five_minutes_the_empty_ones_too(case: &Case) {
     // Three slots of 24 have something, and the 95th drops one: of a longer time it is zero.
     let three = answer.rows.iter().find(|row| number(row) == 3320).unwrap().peaks.as_ref().unwrap();
     assert!(three.max_in > three.p95_in && three.p95_in > 0);
+}
+
+async fn a_series_beside_peaks_is_what_it_is_alone_however_their_slots_lie(case: &Case) {
+    // Slots of peaks within those of the series, those of the series within them, and a last one that is not whole: it has no place among the largest.
+    for (interval, minutes, end) in [("10m", 10, 120), ("1m", 1, 120), ("10m", 10, 117), ("1m", 1, 117)] {
+        let request = Request { peaks: true, interval: Some(interval.into()), to: case.at(end), ..by_as() };
+        let answer = case.ask(request.clone()).await;
+        let slots = answer.peaks.as_ref().unwrap().slots;
+        assert_eq!(slots, end / 5, "{interval}");
+        let alone = case.ask(Request { peaks: false, ..request.clone() }).await;
+        let peaks_alone = case.ask(Request { interval: None, ..request }).await;
+        for (n, row) in answer.rows.iter().enumerate() {
+            assert_eq!(row.series, alone.rows[n].series, "{interval} {end}");
+            assert_eq!(row.peaks, peaks_alone.rows[n].peaks, "{interval} {end}");
+            let of = |direction, minutes| {
+                case.bytes(|side| side.0 == number(row) && side.2 == direction && side.3 < 120 + end, minutes)
+            };
+            let series = row.series.as_ref().unwrap();
+            let all = of(Direction::In, minutes);
+            assert_eq!(series.bytes_in, all[..series.bytes_in.len()], "{interval} {end}");
+            assert_eq!(series.bytes_in.iter().sum::<u64>(), row.bytes_in, "{interval} {end}");
+            let mut whole = of(Direction::In, 5)[..slots as usize].to_vec();
+            whole.sort_unstable_by(|a, b| b.cmp(a));
+            let peaks = row.peaks.as_ref().unwrap();
+            assert_eq!((peaks.max_in, peaks.p95_in), (whole[0], whole[1]), "{interval} {end}");
+        }
+    }
 }
 
 async fn the_time_before_is_as_long(case: &Case) {

@@ -71,7 +71,6 @@ async fn sides(store: &mut Store) -> i64 {
         sampling_interval,
         sampling_kind,
         bytes,
-        flows: 1,
         ..PairRow::default()
     };
     PairRow { in_if: 1, out_if: 2, src_as: 174, ..pair }.put_row(&mut pairs);
@@ -82,7 +81,6 @@ async fn sides(store: &mut Store) -> i64 {
         sampling_interval,
         sampling_kind,
         bytes,
-        flows: 1,
         ..PrefixRow::default()
     };
     PrefixRow { if_index: 1, direction: Direction::In, asn: 174, ..prefix }.put_row(&mut prefixes);

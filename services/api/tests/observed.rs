@@ -67,6 +67,17 @@ async fn of_each_interface_and_direction_the_observation_counts_that_is_complete
                 }
             }
         }
+        // Long ago a router changed from one to the other: what left by its transit was observed where it came in, and two days later where it left.
+        let changed = Ip::from("192.0.2.16".parse::<IpAddr>().unwrap());
+        links.extend(link_rows(changed, &LINKS));
+        const DAY: u32 = 86_400;
+        let between = start - 4 * DAY;
+        for slot in 0..30 {
+            let then = |day: u32| between - 2 * DAY + day * DAY + slot * 300;
+            let out = |day| side(changed, then(day), 174, 1, Direction::Out, 50);
+            sides.push(out(1));
+            sides.push(LinkRow { observation: Observation::Egress, ..out(3) });
+        }
         put(&mut store, "links", links).await;
         put_sides(&mut store, &sides).await;
         let time = |seconds: u32| Some(jiff::Timestamp::from_second(seconds.into()).unwrap().to_string());
@@ -114,6 +125,12 @@ async fn of_each_interface_and_direction_the_observation_counts_that_is_complete
         assert_eq!(told.len(), 2, "{told:?}");
         let by_hand = answer(question(start, Dimension::Exporter, Some(Counted::Ingress))).await;
         assert_eq!(by_hand.total.bytes_in, (routers - 1) * slots * 1_000_000, "one has no ingress at all");
+        let to = time(between + 2 * DAY);
+        let before = question(between, Dimension::Exporter, None);
+        let before = Request { to, previous: true, peaks: false, interval: None, ..before };
+        let before = answer(before).await;
+        assert_eq!(before.rows[0].bytes_out, 30 * 500_000);
+        assert_eq!(before.rows[0].previous.as_ref().unwrap().bytes_out, 30 * 500_000, "by the other kind");
         ending.end().await;
     })
     .await;

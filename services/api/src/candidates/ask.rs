@@ -48,7 +48,7 @@ pub(crate) async fn ask(store: &Store, about: About) -> Result<Candidates, AskEr
     let (question, transits) = (over_transit(asked.clone()), over_transit(transits));
     let window = question.detail.peaks.unwrap_or(question.period.window);
     let sums = Question { detail: Detail { peaks: None, ..question.detail.clone() }, ..question.clone() };
-    let once = Once::of(store);
+    let once = Once::of(store, &question);
     let (of_rows, of_all) = tokio::try_join!(once.changes(&question), once.changes(&transits))?;
     let mut over = answer(store, &sums, &of_rows).await?;
     over.rows.retain(|row| row.asn != Some(0));

@@ -71,7 +71,7 @@ struct Observed {
 /// # Errors
 /// [`AskError::Store`], mostly.
 pub async fn ask(store: &Store, question: &Question) -> Result<Answer> {
-    let changes = Once::of(store).changes(question).await?;
+    let changes = Once::of(store, question).changes(question).await?;
     answer(store, question, &changes).await
 }
 

@@ -21,8 +21,8 @@ const SHOWN: u32 = 24;
 const LEAST: u32 = 86_400;
 /// Ends that are not known better lie on whole hours, of which there are few, and which tables have.
 const HOUR: u32 = 3600;
-/// Rows that are named to ClickHouse in one value, at most: it takes 128 KiB.
-const NAMED: usize = 2000;
+/// Rows that are named to ClickHouse in one value, at most: it takes 128 KiB, and the longest of them have 82 bytes.
+const NAMED: usize = 1500;
 
 /// A side of which one kind of observation was seen: how often, from when to when, and its 24th time from either end.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
@@ -131,21 +131,26 @@ impl Chosen {
         if sides.is_empty() {
             return ("t.observation = 'ingress'".to_owned(), Vec::new());
         }
-        let (among, values) = among(SIDE, sides, &spans);
-        (format!("(t.observation = 'egress') = {among} AND t.observation != 'unknown'"), values)
+        let (on_egress, values) = among(SIDE, sides, &spans);
+        (format!("(t.observation = 'egress') = {on_egress} AND t.observation != 'unknown'"), values)
     }
 
-    /// The test of tables' rows whether they are of these interfaces and count. A row is looked up once, where two tests would take twice as long.
-    pub(super) fn test_of(&self, interfaces: &[&(String, u32)], window: &Window) -> Test {
+    /// The test of tables' rows whether they are of these interfaces and count: each is looked up once, and not for either. Nothing where they are
+    /// too many for one value, as a change of one side counts for those of all others.
+    pub(super) fn test_of(&self, interfaces: &[&(String, u32)], window: &Window) -> Option<Test> {
+        const DIRECTIONS: [&str; 2] = ["in", "out"];
+        let spans = self.spans(window);
+        if interfaces.len() * DIRECTIONS.len() * spans.len() > NAMED {
+            return None;
+        }
         let mut on_egress: HashMap<_, Vec<&OnEgress>> = HashMap::new();
         for one in &self.0 {
             let side = (one.exporter.as_str(), one.if_index, one.direction.as_str());
             on_egress.entry(side).or_default().push(one);
         }
-        let spans = self.spans(window);
         let mut rows = Vec::new();
         for (exporter, if_index) in interfaces {
-            for direction in ["in", "out"] {
+            for direction in DIRECTIONS {
                 let times = on_egress.get(&(exporter.as_str(), *if_index, direction));
                 rows.extend(spans.iter().map(|span| {
                     let on_egress = times.is_some_and(|times| times.iter().any(|one| one.covers(*span)));
@@ -157,7 +162,7 @@ impl Chosen {
                 }));
             }
         }
-        among(&[SIDE, &[("t.observation", "String")]].concat(), rows, &spans)
+        Some(among(&[SIDE, &[("t.observation", "String")]].concat(), rows, &spans))
     }
 
     /// Where the spans of a time begin in which the same counts.
@@ -187,18 +192,23 @@ fn among(columns: &[(&str, &str)], rows: Vec<(Vec<Cell>, u32)>, spans: &[u32]) -
         values.push(("observed_spans".to_owned(), Value::Numbers(spans.to_vec())));
     }
     let (row, kinds): (Vec<_>, Vec<_>) = columns.into_iter().unzip();
-    let (row, kinds) = (row.join(", "), kinds.join(", "));
-    let tuples = rows.into_iter().map(|(mut row, span)| {
-        row.extend(changing.then(|| span.into()));
-        Tuple(row)
+    let mut tuples = rows.into_iter().map(|(mut cells, span)| {
+        cells.extend(changing.then(|| span.into()));
+        debug_assert_eq!(cells.len(), row.len(), "a cell for each column");
+        Tuple(cells)
     });
-    let tuples: Vec<_> = tuples.collect();
-    // Of none there is no row.
-    let named = tuples.chunks(NAMED).enumerate().map(|(n, tuples)| {
-        values.push((format!("among{n}"), Value::Tuples(tuples.to_vec())));
-        format!("({row}) IN {{among{n}:Array(Tuple({kinds}))}}")
-    });
-    let tests: Vec<_> = named.collect();
+    let (named, kinds) = (row.join(", "), kinds.join(", "));
+    let mut tests = Vec::new();
+    loop {
+        let some: Vec<_> = tuples.by_ref().take(NAMED).collect();
+        if some.is_empty() {
+            break;
+        }
+        let name = format!("among{}", tests.len());
+        tests.push(format!("({named}) IN {{{name}:Array(Tuple({kinds}))}}"));
+        values.push((name, Value::Tuples(some)));
+    }
+    // No row is among none.
     let test = if tests.is_empty() { "0".to_owned() } else { tests.join(" OR ") };
     (format!("({test})"), values)
 }
@@ -321,7 +331,7 @@ mod tests {
         let (seventh, eighth) = (("::1".to_owned(), 7), ("::1".to_owned(), 8));
         let chosen = Chosen(vec![on_egress]);
         let shown = |of: &[&(String, u32)], from| {
-            let (test, values) = chosen.test_of(of, &Window { from, to: 180 });
+            let (test, values) = chosen.test_of(of, &Window { from, to: 180 }).unwrap();
             let values: Vec<_> = values
                 .iter()
                 .map(|(name, value)| format!("{name} = {}", serde_json::to_string(value).unwrap()))
@@ -336,5 +346,10 @@ mod tests {
         among0 = [["::1",7,"in","ingress",60],["::1",7,"in","ingress",120],["::1",7,"out","ingress",60],["::1",7,"out","egress",120]]
         (0)
         "#);
+        let many: Vec<_> = (0..NAMED as u32 / 2 + 1).map(|index| ("::1".to_owned(), index)).collect();
+        let many: Vec<_> = many.iter().collect();
+        let window = Window { from: 120, to: 180 };
+        assert!(chosen.test_of(&many, &window).is_none() && chosen.test_of(&many[1..], &window).is_some());
+        assert!(chosen.test_of(&many[NAMED / 4..], &Window { from: 60, to: 180 }).is_none(), "in two spans");
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! Links, names and late rates are joined here, when asked, never frozen into rows (docs/counting.md). Tables are summed up before anything is joined:
 //! by what the statement names, and by the spans of time in which what is joined stays as it is. So a join meets a row for each interface and AS, and not
-//! one for each of their slots. What a filter says of the columns of tables alone is tested where they are read.
+//! one for each of their slots; where nothing is joined and numbers tell rows apart, they are summed up once, with all else. What a filter says of the columns of tables alone is tested where they are read.
 
 use super::Counted;
 use super::changes::{Interfaces, late_rates, members_at_first};
@@ -45,6 +45,14 @@ impl Query<'_> {
         )
     }
 
+    /// The same, and whether a row is of these interfaces, where that is one test.
+    fn of_these_and_counts(&self, known: &[Interfaces], window: &Window) -> Option<Test> {
+        if self.question.observation != Counted::Chosen {
+            return None;
+        }
+        self.changes.chosen.test_of(&Interfaces::of_all(known)?, window)
+    }
+
     /// A statement about one or more times, one behind the other; `from` in it is the start of the last.
     pub(super) fn statement(
         &self,
@@ -57,15 +65,12 @@ impl Query<'_> {
         let window = &hull(times);
         let changing = self.changes.links(window);
         let (mut tested, mut conditions) = (self.taken.stored.clone(), self.taken.joined.clone());
+        let known = self.changes.interfaces(window, self.taken.links.len());
+        let at_once = known.filter(|_| !body.all).and_then(|known| self.of_these_and_counts(known, window));
         let mut interfaces = Vec::new();
-        let mut counts = None;
-        if let Some(known) = self.changes.interfaces(window, self.taken.links.len()) {
-            if let (Counted::Chosen, false, Some(these)) =
-                (self.question.observation, body.all, Interfaces::of_all(known))
-            {
-                counts = Some(self.changes.chosen.test_of(&these, window));
-            }
-            let known = if counts.is_some() { &[] } else { known };
+        if at_once.is_some() {
+            // It tells interfaces as well.
+        } else if let Some(known) = known {
             for (n, known) in known.iter().enumerate() {
                 let name = format!("interfaces{n}");
                 let (test, value) = known.test(&name);
@@ -88,7 +93,7 @@ impl Query<'_> {
                 || names(&tested, &stored)
         });
         let spans = self.changes.spans(window);
-        let (counts, observed) = counts.unwrap_or_else(|| self.counts(window));
+        let (counts, observed) = at_once.unwrap_or_else(|| self.counts(window));
         // A fleet of exporters that all announced their rates within the time would take it apart into thousands.
         let apart = if spans.len() <= APART { spans.get(1..).unwrap_or_default() } else { changing };
         let mut apart = [apart, &self.changes.chosen.changes(window)].concat();

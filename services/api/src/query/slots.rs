@@ -119,7 +119,9 @@ impl Query<'_> {
             self.row(of)
         );
         let names: Vec<_> = by.iter().map(|slot| slot.name).collect();
-        let body = Body { slots: &by, fine: true, ases: of.ases(), ..Body::default() };
+        // What people read is made of sums, and not of each row.
+        let fine = of.ases() || matches!(of, Of::Total);
+        let body = Body { slots: &by, fine, ases: of.ases(), ..Body::default() };
         let rest = format!("GROUP BY row, direction, {}", names.join(", "));
         let finest = of.bound(self.statement(&[asked.window], &asked.borders(), &select, &body, &rest)?);
         let (slots, series, peaks) = match (asked.starts, asked.peaks) {

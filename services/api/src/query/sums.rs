@@ -14,8 +14,8 @@ use super::sql::{Of, Statement, keys};
 use super::taken::Taken;
 use super::{Question, Scope};
 
-/// What is left of a key that was taken back is nothing: of its flows none.
-const SOMETHING: &str = "sum(s.flows) != 0";
+/// What is left of a key that was taken back is nothing. A flow counts where it ends, and has bytes and packets before, too.
+const SOMETHING: &str = "sum(s.flows) != 0 OR sum(s.packets) != 0 OR sum(s.bytes) != 0";
 
 /// Whether it is of the time that is asked about, and not of the one before.
 const NOW: Slot = Slot { name: "now", sql: "t.time >= toDateTime({from:UInt32}, 'UTC')" };

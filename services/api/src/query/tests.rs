@@ -127,6 +127,38 @@ fn a_statement_reads_and_joins_what_it_names_and_no_more() {
 }
 
 #[test]
+fn a_row_is_looked_up_once_where_the_interfaces_of_links_are_known() {
+    let changes = |index: u32| -> Changes {
+        let tests = serde_json::json!([{"unclassified": false, "others": [["::1", index]]}]);
+        let none: [u32; 0] = [];
+        serde_json::from_value(serde_json::json!({"begin": 60, "links": none, "rates": none, "tests": tests}))
+            .unwrap()
+    };
+    let question = Question { observation: Counted::Chosen, ..question("connectivity = transit") };
+    let (of_rows, of_all) = (changes(7), changes(8));
+    let query = Query::of("weir", &question, &of_rows);
+    const AT_ONCE: &str = "(t.exporter, t.if_index, t.direction, t.observation) IN {among0:";
+    let top = query.top(&WINDOW, false).unwrap();
+    assert!(top.sql.contains(AT_ONCE) && !top.sql.contains("interfaces0"), "{}", top.sql);
+    // What doesn't count is told, too.
+    let total = query.total(&TIMES).unwrap();
+    assert!(total.sql.contains("(t.exporter, t.if_index) IN {interfaces0:") && !total.sql.contains(AT_ONCE));
+    let carried = Query::of("weir", &question, &of_all);
+    let keys = [vec!["174".to_owned()]];
+    let without = query.without(&WINDOW, Of::Rows(&keys, &[174]), &carried).unwrap();
+    let named = |name: &str| {
+        let found = without.parameters.iter().find(|(other, _)| other == name);
+        serde_json::to_string(&found.unwrap().1).unwrap()
+    };
+    assert!(without.sql.contains("IN {among0:") && without.sql.contains("IN {beside_among0:"));
+    assert_eq!(named("among0"), r#"[["::1",7,"in","ingress"],["::1",7,"out","ingress"]]"#);
+    assert_eq!(named("beside_among0"), r#"[["::1",8,"in","ingress"],["::1",8,"out","ingress"]]"#);
+    let by_hand = Question { observation: Counted::Egress, ..question.clone() };
+    let by_hand = Query::of("weir", &by_hand, &of_rows).top(&WINDOW, false).unwrap().sql;
+    assert!(by_hand.contains("IN {interfaces0:") && by_hand.contains("t.observation = {observation:String}"));
+}
+
+#[test]
 fn of_two_statements_in_one_each_has_the_values_of_its_own_names() {
     let of = |asn: &str| {
         let parameters = [("f0", asn), ("from", "60")];
