@@ -52,15 +52,15 @@ impl Exporter {
         };
         self.expire_parked(&mut call);
         match *datagram.payload {
-            [0, 5, ..] => self.netflow_v5(&mut call),
+            [0, version @ (1 | 5 | 7 | 8), ..] => self.netflow_fixed(version.into(), &mut call),
             [0, 9, ..] => self.netflow_v9(&mut call),
             [0, 10, ..] => self.ipfix(&mut call),
             [0, 0, 0, 5, ..] => self.sflow_v5(&mut call),
             [0, 0, 0, version @ (2 | 4), ..] => {
                 call.dead(Reason::UnsupportedVersion, format!("sFlow version {version} is not decoded"));
             }
-            [0, version @ (1 | 6 | 7 | 8), ..] => {
-                call.dead(Reason::UnsupportedVersion, format!("NetFlow version {version} is not decoded"));
+            [0, 6, ..] => {
+                call.dead(Reason::UnsupportedVersion, "NetFlow version 6 is not decoded".to_owned());
             }
             [a, b, ..] => {
                 let version = u16::from_be_bytes([a, b]);
