@@ -17,7 +17,7 @@ CREATE TABLE IF NOT EXISTS flows{on_cluster}
     protocol Enum8('unknown' = 0, 'netflow_v5' = 1, 'netflow_v9' = 2, 'ipfix' = 3, 'sflow_v5' = 4, 'netflow_v1' = 5, 'netflow_v7' = 6, 'netflow_v8' = 7) COMMENT 'Export protocol.' CODEC(ZSTD(1)),
     flow_kind Enum8('unknown' = 0, 'flow' = 1, 'sample' = 2, 'discard' = 3, 'event' = 4) COMMENT 'What the record describes.' CODEC(ZSTD(1)),
     exporter_id IPv6 COMMENT 'Who the exporter says it is: sFlow agent address, original exporter (IE 403, 404, 130, 131); else the transport address.' CODEC(ZSTD(1)),
-    observation_domain UInt32 COMMENT 'Observation domain (IPFIX), source id (v9), engine type and id (v5, v8), sub-agent (sFlow).' CODEC(ZSTD(1)),
+    observation_domain UInt32 COMMENT 'Observation domain (IPFIX), source id (v9), engine type and id (v5, v7, v8; above them v8\'s scheme), sub-agent (sFlow).' CODEC(ZSTD(1)),
     exporter_name LowCardinality(String) COMMENT 'Name of the exporter as known when the flow was decoded.' CODEC(ZSTD(1)),
     sampler UInt64 COMMENT 'Sampler or selector that the record names (IE 48, 302); 0 where it names none.' CODEC(ZSTD(1)),
     in_if UInt32 COMMENT 'Input interface index (IE 10, 252; sFlow: format removed); 0 where not known.' CODEC(ZSTD(1)),

@@ -21,8 +21,8 @@ fn message(bytes: &[u8]) -> Option<(usize, i64)> {
     let all = bytes.len();
     match *bytes {
         [0, 1 | 5 | 7 | 8, ..] => {
-            let length = weir_wire::length(bytes).filter(|length| *length <= all).unwrap_or(all);
-            Some((length, seconds(8)))
+            let length = weir_wire::netflow_length(bytes).filter(|length| *length <= all);
+            Some((length.unwrap_or(all), seconds(8)))
         }
         [0, 10, ..] => {
             let length = u16_at(2).filter(|length| (16..=all).contains(length)).unwrap_or(all);
@@ -82,8 +82,8 @@ mod tests {
         v5.resize(72, 0);
         assert_eq!(lengths(&[&v5[..], &v5[..]].concat()), [72, 72]);
         let mut v1 = vec![0, 1, 0, 2];
-        v1.resize(120, 0);
-        assert_eq!(lengths(&[&v1[..], &v5[..]].concat()), [120, 72]);
+        v1.resize(112, 0);
+        assert_eq!(lengths(&[&v1[..], &v5[..]].concat()), [112, 72]);
         let mut ipfix = vec![0, 10, 0, 20, 0, 0, 0, 7];
         ipfix.resize(20, 0);
         assert_eq!(lengths(&[&ipfix[..], &ipfix[..], &ipfix[..5]].concat()), [20, 20, 5]);

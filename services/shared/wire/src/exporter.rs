@@ -1,6 +1,7 @@
 //! All that is known of one exporter, and the way of a datagram through it.
 
 use crate::call::Call;
+use crate::layouts;
 use crate::learned::{Learned, give, take};
 use crate::options::{Budget, Options};
 use crate::output::{Context, Counts, Interface, Output, Reason};
@@ -51,8 +52,9 @@ impl Exporter {
             record_index: 0,
         };
         self.expire_parked(&mut call);
+        let without_templates = layouts::version(datagram.payload);
         match *datagram.payload {
-            [0, version @ (1 | 5 | 7 | 8), ..] => self.netflow_fixed(version.into(), &mut call),
+            _ if let Some(version) = without_templates => self.netflow_fixed(version, &mut call),
             [0, 9, ..] => self.netflow_v9(&mut call),
             [0, 10, ..] => self.ipfix(&mut call),
             [0, 0, 0, 5, ..] => self.sflow_v5(&mut call),

@@ -12,11 +12,9 @@ use crate::record::{Setting, Shape};
 use crate::resolve::Resolver;
 use crate::time::{Clock, Plausible};
 use std::sync::OnceLock;
-use weir_schemas::Protocol;
+use weir_schemas::{Flow, Protocol};
 
 const SECOND: i64 = 1_000_000_000;
-/// What headers of all versions have: version, count, uptime, seconds, nanoseconds.
-const COMMON: usize = 16;
 
 /// All layouts, compiled like templates.
 fn compiled() -> &'static [(Plan, Shape)] {
@@ -35,31 +33,38 @@ fn compiled() -> &'static [(Plan, Shape)] {
 
 impl Exporter {
     /// A datagram of a version without templates.
-    pub(crate) fn netflow_fixed<O: Output>(&mut self, version: u16, call: &mut Call<'_, O>) {
+    pub(crate) fn netflow_fixed<O: Output>(
+        &mut self,
+        (version, protocol): (u16, Protocol),
+        call: &mut Call<'_, O>,
+    ) {
         let payload = call.datagram.payload;
-        call.protocol = match version {
-            1 => Protocol::NetflowV1,
-            5 => Protocol::NetflowV5,
-            7 => Protocol::NetflowV7,
-            _ => Protocol::NetflowV8,
-        };
+        call.protocol = protocol;
+        let no_header =
+            || format!("NetFlow v{version} datagram of {} bytes has no whole header", payload.len());
         let Some(place) = layouts::of(version, payload) else {
-            return match payload.get(layouts::SCHEME_AT) {
-                Some(scheme) => {
-                    let sentence = format!("NetFlow v{version} has no scheme {scheme} of aggregation");
+            return match payload.get(layouts::SCHEME_AT..) {
+                Some([scheme, of, ..]) => {
+                    let sentence = format!(
+                        "NetFlow v{version} with scheme {scheme} of aggregation in version {of} is not decoded"
+                    );
                     call.dead(Reason::UnsupportedVersion, sentence)
                 }
-                None => call.dead(Reason::Truncated, no_header(version, payload)),
+                _ => call.dead(Reason::Truncated, no_header()),
             };
         };
         let (layout, (plan, shape)) = (&LAYOUTS[place], &compiled()[place]);
-        let Some(header) = payload.get(..layout.header.max(COMMON)) else {
-            return call.dead(Reason::Truncated, no_header(version, payload));
+        let Some(header) = payload.get(..layout.header) else {
+            return call.dead(Reason::Truncated, no_header());
         };
         let word = |at: usize| u32_at(header, at).unwrap_or_default();
-        let half = |at: usize| (word(at - 2) & 0xffff) as u16;
+        let half = |at: usize| {
+            let bytes = header.get(at..).and_then(|rest| rest.first_chunk());
+            bytes.map_or(0, |bytes| u16::from_be_bytes(*bytes))
+        };
         let count = usize::from(half(2));
-        call.domain = layout.engine_at.map_or(0, |at| half(at).into());
+        // Aggregates by several schemes are of the same packets: the domain tells them apart.
+        call.domain = u32::from(layout.scheme) << 16 | layout.engine_at.map_or(0, |at| half(at).into());
         let exported = i64::from(word(8)) * SECOND + i64::from(word(12));
         let clock = Clock { exported, uptime: Some(word(4)) };
         let interval = layout.sampling_at.map_or(0, |at| half(at) & 0x3fff);
@@ -76,7 +81,7 @@ impl Exporter {
         let mut labels = [0; LABELS];
         let mut resolver = Resolver::header(&self.learned.rates, interval);
         // None of them knows another family, and some aggregates have no address that would tell.
-        let base = weir_schemas::Flow { family: 4, ..call.base(exported) };
+        let base = Flow { family: 4, ..call.base(exported) };
         let setting = Setting { base, clock, plausible: Plausible::of(call.options) };
         for at in (0..whole).map(|n| layout.header + n * plan.min_length) {
             if plan.read(payload, at, payload.len(), &mut words, &mut slices).is_none() {
@@ -95,14 +100,10 @@ impl Exporter {
             call.counts.records_dead += (count - whole) as u64;
             let sentence = format!("the header names {count} records, the datagram has {whole} whole ones");
             call.fault(Reason::Truncated, end, &payload[end..], sentence);
-        } else if end < payload.len() {
+        } else if payload[end..].iter().any(|byte| *byte != 0) || (end < payload.len() && !layout.padded) {
             let sentence =
                 format!("{} bytes follow after the {count} records the header names", payload.len() - end);
             call.fault(Reason::TrailingBytes, end, &payload[end..], sentence);
         }
     }
-}
-
-fn no_header(version: u16, payload: &[u8]) -> String {
-    format!("NetFlow v{version} datagram of {} bytes has no whole header", payload.len())
 }

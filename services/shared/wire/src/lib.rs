@@ -32,7 +32,7 @@ mod waiting;
 
 pub use alone::alone;
 pub use exporter::Exporter;
-pub use layouts::length;
+pub use layouts::netflow_length;
 pub use options::{Budget, Options};
 pub use output::{Context, Counts, Fault, Interface, Output, Rate, Reason};
 pub use sequence::{Session, Unit};

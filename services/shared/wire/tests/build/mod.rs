@@ -136,12 +136,12 @@ pub fn v5(sampling: u16, records: &[Vec<u8>]) -> Vec<u8> {
         .0
 }
 
-/// A datagram of version 1, 7 or 8. `scheme` is of version 8, whose engine is 0x0102.
+/// A datagram of version 1, 7 or 8, of engine 0x0102 where it has one. `scheme` is of version 8.
 pub fn without_templates(version: u16, scheme: u8, records: &[Vec<u8>]) -> Vec<u8> {
     let header = bytes().u16(version).u16(records.len() as u16).u32(UPTIME).u32(EXPORTED).u32(500_000_000);
     let header = match version {
         1 => header,
-        7 => header.u32(1).u32(0),
+        7 => header.u32(1).u8(1).u8(2).u16(0x4064),
         _ => header.u32(1).u8(1).u8(2).u8(scheme).u8(2).u32(0),
     };
     header.raw(records.concat()).0
