@@ -20,7 +20,7 @@ SETTINGS non_replicated_deduplication_window = 10000, replicated_deduplication_w
 CREATE TABLE IF NOT EXISTS sessions{on_cluster}
 (
     exporter IPv6 COMMENT 'Transport source address of the datagrams.' CODEC(ZSTD(1)),
-    protocol Enum8('unknown' = 0, 'netflow_v5' = 1, 'netflow_v9' = 2, 'ipfix' = 3, 'sflow_v5' = 4) COMMENT 'Export protocol.' CODEC(ZSTD(1)),
+    protocol Enum8('unknown' = 0, 'netflow_v5' = 1, 'netflow_v9' = 2, 'ipfix' = 3, 'sflow_v5' = 4, 'netflow_v1' = 5, 'netflow_v7' = 6, 'netflow_v8' = 7) COMMENT 'Export protocol.' CODEC(ZSTD(1)),
     observation_domain UInt32 COMMENT 'Observation domain, source id, engine, or sub-agent.' CODEC(ZSTD(1)),
     source_port UInt32 COMMENT 'UDP port that the datagrams come from.' CODEC(ZSTD(1)),
     agent LowCardinality(String) COMMENT 'sFlow\'s agent; empty elsewhere.' CODEC(ZSTD(1)),

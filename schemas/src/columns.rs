@@ -46,7 +46,7 @@ record! {
         flow_kind: FlowKind, None, Dimension;
         #[doc = "Who the exporter says it is: sFlow agent address, original exporter (IE 403, 404, 130, 131); else the transport address."]
         exporter_id: Ip, None, Dimension;
-        #[doc = "Observation domain (IPFIX), source id (v9), engine type and id (v5), sub-agent (sFlow)."]
+        #[doc = "Observation domain (IPFIX), source id (v9), engine type and id (v5, v7, v8; above them v8's scheme), sub-agent (sFlow)."]
         observation_domain: u32, None, Dimension;
         #[doc = "Name of the exporter as known when the flow was decoded."]
         exporter_name: &'a str, None, Dimension;

@@ -70,6 +70,9 @@ words! {
         #[doc = "NetFlow version 9 (RFC 3954)."] NetflowV9 = 2 "netflow_v9",
         #[doc = "IPFIX (RFC 7011)."] Ipfix = 3 "ipfix",
         #[doc = "sFlow version 5."] SflowV5 = 4 "sflow_v5",
+        #[doc = "NetFlow version 1."] NetflowV1 = 5 "netflow_v1",
+        #[doc = "NetFlow version 7."] NetflowV7 = 6 "netflow_v7",
+        #[doc = "NetFlow version 8: aggregates."] NetflowV8 = 7 "netflow_v8",
     }
 
     /// What a record describes.

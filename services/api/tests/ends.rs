@@ -142,7 +142,7 @@ async fn the_other_end_of_flows_is_told_over_the_link_by_which_they_come_and_go(
         );
 
         let prefixes = case.ask(&[Dimension::Prefix], "as = 15169", None).await;
-        let all = [(vec!["8.8.8.0/24"], 300, 20), (vec!["2001:db8::/48"], 50, 0), (vec!["not IP"], 1, 0)];
+        let all = [(vec!["8.8.8.0/24"], 300, 20), (vec!["2001:db8::/48"], 50, 0), (vec!["no address"], 1, 0)];
         assert_eq!(shown(&prefixes), all);
         assert_eq!(prefixes.tables, ["prefixes_1h"]);
         rows_and_what_is_not_in_them_are_the_total_by_whatever_is_grouped(&case).await;

@@ -81,8 +81,11 @@ pub fn protocol_class(flow: &Flow<'_>) -> ProtocolClass {
     }
 }
 
-/// The prefix of the far address: as exported, else of a length that is routed everywhere.
+/// The prefix of the far address: as exported, else of a length that is routed everywhere. What has no address has none.
 fn prefix(address: &Ip, length: u8, family: u8) -> (Ip, u8) {
+    if address.is_none() {
+        return (Ip::default(), 0);
+    }
     let length = match (family, length) {
         (4, 0) => 24,
         (6, 0) => 48,

@@ -1,7 +1,7 @@
 // What rows are called: "AS15169 Google LLC". Rows of which no AS is known ("own or unknown") are called so, and are no AS.
 
 /** Keys of what has no name of its own. */
-const NOBODY = new Set(['own or unknown', 'unknown', 'not classified', 'no provider', 'not IP']);
+const NOBODY = new Set(['own or unknown', 'unknown', 'not classified', 'no provider', 'not IP', 'no address']);
 
 export function isSomebody(key: string): boolean {
   return !NOBODY.has(key);

@@ -74,7 +74,7 @@ enum Command {
     },
     /// Brings ClickHouse to this release's tables, retention and AS names.
     Migrate,
-    /// Decodes a capture (pcap, pcapng, one datagram, v5 or IPFIX messages) to JSON lines; a summary goes to standard error.
+    /// Decodes a capture (pcap, pcapng, one datagram, messages of NetFlow v1, v5, v7, v8 or IPFIX) to JSON lines; a summary goes to standard error.
     Decode {
         /// The file; - is standard input.
         file: PathBuf,

@@ -9,6 +9,8 @@ use super::{Exporter, Observed};
 use serde::Serialize;
 use utoipa::ToSchema;
 
+/// The protocol whose records sum up several flows.
+const AGGREGATES: &str = "netflow_v8";
 /// Without a flow for so long it is said to be silent, seconds.
 const SILENT: u32 = 900;
 /// Fewer flows than this within an hour say nothing about all of them.
@@ -70,6 +72,7 @@ const RULES: &[Rule] = &[
     rule("never", Severity::Error, never, &[]),
     rule("silent", Severity::Error, silent, &[]),
     rule("lost", Severity::Error, lost, mend::LOSS),
+    rule("counted_twice", Severity::Error, counted_twice, &[]),
     rule("rate_unknown", Severity::Error, rate_unknown, mend::RATE),
     rule("template_missing", Severity::Error, template_missing, mend::TEMPLATES),
     rule("undecoded", Severity::Warning, undecoded, &[]),
@@ -198,8 +201,21 @@ fn undecoded(one: &Exporter, _: u32) -> Option<String> {
     (!reasons.is_empty()).then(|| format!("some of what it sent {says}: {}", reasons.join(", ")))
 }
 
+/// Aggregates are of packets that flows are of, too.
+fn counted_twice(one: &Exporter, _: u32) -> Option<String> {
+    let protocols = || one.last_hour.iter().map(|hour| hour.protocol.as_str());
+    let beside = protocols().find(|other| *other != AGGREGATES)?;
+    protocols().any(|one| one == AGGREGATES).then(|| {
+        format!("it sends aggregates ({AGGREGATES}) beside {beside}: both are of the same packets, which count twice; let it send one of them alone")
+    })
+}
+
 fn no_as(one: &Exporter, _: u32) -> Option<String> {
     let sums = &one.hour;
+    // Version 1 and some aggregates have no room for one.
+    if !one.last_hour.iter().any(|hour| !["netflow_v1", AGGREGATES].contains(&hour.protocol.as_str())) {
+        return None;
+    }
     (sums.flows >= ENOUGH && sums.without_as == sums.flows).then(|| {
         "AS is always 0 in what it sends: BGP attributes are not downloaded to the FIB, or not exported; origin ASes are looked up meanwhile, and neighbours are not known".into()
     })

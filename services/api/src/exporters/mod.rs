@@ -96,7 +96,7 @@ pub struct Sums {
 /// Flows of one protocol and observation.
 #[derive(Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Received {
-    /// Export protocol: netflow_v5, netflow_v9, ipfix, sflow_v5.
+    /// Export protocol: netflow_v1, netflow_v5, netflow_v7, netflow_v8, netflow_v9, ipfix, sflow_v5.
     pub protocol: String,
     /// Where the packets were observed: ingress, egress, unknown. A packet that is observed at both is in both.
     pub observation: String,

@@ -111,7 +111,7 @@ impl Dimension {
             Self::Country => "if(s.country = '', 'unknown', toString(s.country))".to_owned(),
             Self::Prefix => {
                 let address = address!("s.prefix");
-                format!("if(s.prefix_len = 0, 'not IP', concat({address}, '/', toString(s.prefix_len)))")
+                format!("if(s.prefix_len = 0, 'no address', concat({address}, '/', toString(s.prefix_len)))")
             }
         }
     }

@@ -1,6 +1,6 @@
 //! Captured datagrams out of a file's bytes, and what they decode to.
 //!
-//! A capture is pcap, pcapng, one raw datagram, or NetFlow v5 or IPFIX messages one after another; which, is told by its content.
+//! A capture is pcap, pcapng, one raw datagram, or messages of NetFlow v1, v5, v7, v8 or IPFIX one after another; which, is told by its content.
 //! Nothing here opens a file: bytes in, datagrams or errors with their place out. [`decode`] is all that `weir decode` does.
 
 pub mod decode;

@@ -1,4 +1,4 @@
-//! Messages without a capture around them: one datagram, or NetFlow v5 or IPFIX messages one after another.
+//! Messages without a capture around them: one datagram, or messages of NetFlow without templates or of IPFIX one after another.
 
 use crate::{CaptureError, Captured};
 use std::borrow::Cow;
@@ -20,16 +20,15 @@ fn message(bytes: &[u8]) -> Option<(usize, i64)> {
     };
     let all = bytes.len();
     match *bytes {
-        [0, 5, ..] => {
-            let length = 24 + 48 * u16_at(2).unwrap_or_default();
-            Some((if length > all { all } else { length }, seconds(8)))
+        [0, 1 | 5 | 7 | 8, ..] => {
+            let length = weir_wire::netflow_length(bytes).filter(|length| *length <= all);
+            Some((length.unwrap_or(all), seconds(8)))
         }
         [0, 10, ..] => {
             let length = u16_at(2).filter(|length| (16..=all).contains(length)).unwrap_or(all);
             Some((length, seconds(4)))
         }
         [0, 9, ..] => Some((all, seconds(8))),
-        [0, 1 | 7 | 8, ..] => Some((all, seconds(8))),
         [0, 0, 0, 2 | 4 | 5, ..] => Some((all, 0)),
         _ => None,
     }
@@ -82,6 +81,9 @@ mod tests {
         let mut v5 = vec![0, 5, 0, 1];
         v5.resize(72, 0);
         assert_eq!(lengths(&[&v5[..], &v5[..]].concat()), [72, 72]);
+        let mut v1 = vec![0, 1, 0, 2];
+        v1.resize(112, 0);
+        assert_eq!(lengths(&[&v1[..], &v5[..]].concat()), [112, 72]);
         let mut ipfix = vec![0, 10, 0, 20, 0, 0, 0, 7];
         ipfix.resize(20, 0);
         assert_eq!(lengths(&[&ipfix[..], &ipfix[..], &ipfix[..5]].concat()), [20, 20, 5]);
@@ -97,9 +99,9 @@ mod tests {
 
     proptest! {
         #[test]
-        fn no_byte_is_lost_or_given_twice(mut bytes in prop::collection::vec(any::<u8>(), 4..300), ten: bool) {
+        fn no_byte_is_lost_or_given_twice(mut bytes in prop::collection::vec(any::<u8>(), 4..300), version in prop::sample::select(vec![1_u8, 5, 7, 8, 9, 10])) {
             bytes[0] = 0;
-            bytes[1] = if ten { 10 } else { 5 };
+            bytes[1] = version;
             prop_assert_eq!(lengths(&bytes).iter().sum::<usize>(), bytes.len());
         }
     }

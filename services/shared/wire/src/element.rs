@@ -276,30 +276,6 @@ pub(crate) fn scope(protocol: Protocol, id: u16, enterprise: u32) -> Option<Slot
     }
 }
 
-/// A NetFlow v5 record as (element, length): its layout is a template like any other. Element 0 is padding.
-pub(crate) const V5_RECORD: &[(u16, u16)] = &[
-    (8, 4),
-    (12, 4),
-    (15, 4),
-    (10, 2),
-    (14, 2),
-    (2, 4),
-    (1, 4),
-    (22, 4),
-    (21, 4),
-    (7, 2),
-    (11, 2),
-    (0, 1),
-    (6, 1),
-    (4, 1),
-    (5, 1),
-    (16, 2),
-    (17, 2),
-    (9, 1),
-    (13, 1),
-    (0, 2),
-];
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -327,10 +303,5 @@ mod tests {
             assert!(slots.into_iter().all(|slot| taken.insert(slot)), "element {}", wanted.id);
         }
         assert!(ALL_SLOTS.len() <= 192, "the set of present slots has 192 bits");
-    }
-
-    #[test]
-    fn a_v5_record_has_48_bytes() {
-        assert_eq!(V5_RECORD.iter().map(|(_, length)| usize::from(*length)).sum::<usize>(), 48);
     }
 }

@@ -1,6 +1,7 @@
 //! All that is known of one exporter, and the way of a datagram through it.
 
 use crate::call::Call;
+use crate::layouts;
 use crate::learned::{Learned, give, take};
 use crate::options::{Budget, Options};
 use crate::output::{Context, Counts, Interface, Output, Reason};
@@ -51,16 +52,17 @@ impl Exporter {
             record_index: 0,
         };
         self.expire_parked(&mut call);
+        let without_templates = layouts::version(datagram.payload);
         match *datagram.payload {
-            [0, 5, ..] => self.netflow_v5(&mut call),
+            _ if let Some(version) = without_templates => self.netflow_fixed(version, &mut call),
             [0, 9, ..] => self.netflow_v9(&mut call),
             [0, 10, ..] => self.ipfix(&mut call),
             [0, 0, 0, 5, ..] => self.sflow_v5(&mut call),
             [0, 0, 0, version @ (2 | 4), ..] => {
                 call.dead(Reason::UnsupportedVersion, format!("sFlow version {version} is not decoded"));
             }
-            [0, version @ (1 | 6 | 7 | 8), ..] => {
-                call.dead(Reason::UnsupportedVersion, format!("NetFlow version {version} is not decoded"));
+            [0, 6, ..] => {
+                call.dead(Reason::UnsupportedVersion, "NetFlow version 6 is not decoded".to_owned());
             }
             [a, b, ..] => {
                 let version = u16::from_be_bytes([a, b]);

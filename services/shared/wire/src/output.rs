@@ -174,7 +174,7 @@ macro_rules! counts {
 counts! {
     #[doc = "Datagrams."] datagrams,
     #[doc = "Datagrams of which nothing could be decoded."] datagrams_dead,
-    #[doc = "Sets (v9, IPFIX), v5 datagrams' records as one set, or sFlow samples."] sets,
+    #[doc = "Sets (v9, IPFIX), records of a datagram without templates as one set, or sFlow samples."] sets,
     #[doc = "Sets that were decoded, control sets included."] sets_decoded,
     #[doc = "Sets that wait for their template."] sets_parked,
     #[doc = "Sets that could not be decoded and were given as a fault."] sets_dead,

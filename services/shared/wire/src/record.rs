@@ -161,14 +161,14 @@ impl Shape {
         };
         if six {
             flow.family = 6;
-            flow.src_addr = v6(words, Slot::SrcV6);
-            flow.dst_addr = v6(words, Slot::DstV6);
+            flow.src_addr = if has.has(Slot::SrcV6) { v6(words, Slot::SrcV6) } else { Ip::default() };
+            flow.dst_addr = if has.has(Slot::DstV6) { v6(words, Slot::DstV6) } else { Ip::default() };
             flow.src_prefix_len = word(Slot::SrcMaskV6) as u8;
             flow.dst_prefix_len = word(Slot::DstMaskV6) as u8;
         } else if has.any(ANY_V4) {
             flow.family = 4;
-            flow.src_addr = v4(word(Slot::SrcV4));
-            flow.dst_addr = v4(word(Slot::DstV4));
+            flow.src_addr = if has.has(Slot::SrcV4) { v4(word(Slot::SrcV4)) } else { Ip::default() };
+            flow.dst_addr = if has.has(Slot::DstV4) { v4(word(Slot::DstV4)) } else { Ip::default() };
             flow.src_prefix_len = word(Slot::SrcMaskV4) as u8;
             flow.dst_prefix_len = word(Slot::DstMaskV4) as u8;
         }

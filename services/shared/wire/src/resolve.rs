@@ -68,7 +68,7 @@ impl<'a> Resolver<'a> {
         Self { rates, asked, bound, present, in_record, names, wide, last: None }
     }
 
-    /// What the header of a v5 datagram says: 0 is unknown.
+    /// What the header of a datagram without templates says: 0 is unknown, as where it says nothing.
     pub(crate) fn header(rates: &'a Rates, interval: u16) -> Self {
         let ratio = Ratio::new(u128::from(interval), 1, u64::MAX).filter(|_| interval > 0);
         let rate =

@@ -1,7 +1,7 @@
 //! What an exporter sent and never arrived, by the sequence numbers of its headers.
 //!
-//! Each session, that is, each port and observation domain (of sFlow: agent and sub-agent), counts for itself: NetFlow v5 the flows before this
-//! datagram, IPFIX the data records (RFC 7011, section 3.1), v9 (RFC 3954, section 5.1) and sFlow the datagrams. There are exporters that count
+//! Each session, that is, each port and observation domain (of sFlow: agent and sub-agent), counts for itself: NetFlow v5 and v7 the flows before this
+//! datagram (v1 has no number, and what v8's counts no document says: flows or aggregates, of an engine or a cache), IPFIX the data records (RFC 7011, section 3.1), v9 (RFC 3954, section 5.1) and sFlow the datagrams. There are exporters that count
 //! records under v9 or messages under IPFIX; which it is shows in their numbers.
 //!
 //! What must stay true: what comes late is not missing, what comes twice came once, a restart is no loss, and what can't be known is not counted.
@@ -12,8 +12,8 @@ use crate::netflow::u32_at;
 use weir_schemas::{Ip, Protocol};
 
 /// Where headers have their number.
-const NUMBER_AT: [(Protocol, usize); 3] =
-    [(Protocol::NetflowV5, 16), (Protocol::NetflowV9, 12), (Protocol::Ipfix, 8)];
+const NUMBER_AT: [(Protocol, usize); 4] =
+    [(Protocol::NetflowV5, 16), (Protocol::NetflowV7, 16), (Protocol::NetflowV9, 12), (Protocol::Ipfix, 8)];
 /// Sessions kept of an exporter; the one that has been silent for longest makes room.
 const SESSIONS: usize = 64;
 /// Gaps of a session that what comes late may still fill.
@@ -104,7 +104,7 @@ impl Seen {
         // Of what waits, what had waited, and what could not be decoded, nobody knows how many records it has.
         let told = counts.released + counts.sets_parked + counts.sets_dead + counts.records_dead == 0;
         let records = match call.protocol {
-            Protocol::NetflowV5 => u32_at(payload, 0).map(|word| word & 0xffff),
+            Protocol::NetflowV5 | Protocol::NetflowV7 => u32_at(payload, 0).map(|word| word & 0xffff),
             _ => u32::try_from(counts.flows + counts.option_records).ok().filter(|_| told),
         };
         Some(Self {
@@ -168,7 +168,7 @@ impl Sequences {
             source_port: seen.source_port,
             agent: seen.agent,
             unit: match seen.protocol {
-                Protocol::NetflowV5 | Protocol::Ipfix => Unit::Records,
+                Protocol::NetflowV5 | Protocol::NetflowV7 | Protocol::Ipfix => Unit::Records,
                 _ => Unit::Datagrams,
             },
             first: seen.received,
@@ -278,7 +278,9 @@ impl Session {
             Unit::Datagrams => (1, records),
             Unit::Records => (records, 1),
         };
-        if own == other || matches!(self.protocol, Protocol::NetflowV5 | Protocol::SflowV5) {
+        if own == other
+            || matches!(self.protocol, Protocol::NetflowV5 | Protocol::NetflowV7 | Protocol::SflowV5)
+        {
             return;
         }
         if step != other {

@@ -5,7 +5,7 @@ mod build;
 
 use build::*;
 use weir_schemas::value::{MAX_COUNT, MAX_Q};
-use weir_schemas::{FlowKind, Ip, Mac, Observation, Protocol, Time};
+use weir_schemas::{Flow, FlowKind, Ip, Mac, Observation, Protocol, RateSource, Time};
 use weir_wire::Reason;
 
 const SECOND: i64 = 1_000_000_000;
@@ -49,6 +49,106 @@ fn a_v5_record_fills_its_columns() {
     assert_eq!(flags(&flow), ["observation_assumed", "q_bound"]);
     // What enrichment fills is left alone.
     assert_eq!((flow.src_as, flow.dst_as, flow.in_if_name, flow.src_country.as_str()), (0, 0, "", ""));
+}
+
+#[test]
+fn records_of_versions_1_and_7_say_what_those_of_version_5_do() {
+    let first = UPTIME - 10_000;
+    let record = v5_record(3, 3000, first, UPTIME - 1000);
+    // Up to the ports all are alike.
+    let (ways, rest) = record.split_at(36);
+    let of_1 = bytes().raw(ways).u16(0).u8(6).u8(0x20).u8(0x1b).raw([0xee; 7]).0;
+    let of_7 = bytes().raw(ways).raw(rest).raw([10, 9, 9, 9]).0;
+    let five = one(&v5(0, &[record.clone()]));
+    let one_ = one(&without_templates(1, 0, &[of_1]));
+    let seven = one(&without_templates(7, 0, &[of_7]));
+    let like_five = |protocol| Flow { protocol, ..*five };
+    assert_eq!(
+        *seven,
+        like_five(Protocol::NetflowV7),
+        "and what stands where version 5 has its sampling is nothing"
+    );
+    let none = Flow {
+        observation_domain: 0,
+        src_as_exported: 0,
+        dst_as_exported: 0,
+        src_prefix_len: 0,
+        dst_prefix_len: 0,
+        ..like_five(Protocol::NetflowV1)
+    };
+    assert_eq!(*one_, none);
+}
+
+#[test]
+fn records_of_all_versions_lie_one_behind_the_other() {
+    for (version, scheme, length, octets_at) in
+        [(1, 0, 48, 20), (7, 0, 52, 20), (8, 1, 28, 8), (8, 8, 44, 16)]
+    {
+        let record = |octets: u32| {
+            let mut record = vec![0; length];
+            record[octets_at..octets_at + 4].copy_from_slice(&octets.to_be_bytes());
+            record
+        };
+        let whole = without_templates(version, scheme, &[record(7), record(70_000), record(9)]);
+        let bytes = |datagram: &[u8]| {
+            let out = decode(datagram);
+            let bytes: Vec<_> = out.flows.iter().map(|flow| flow.bytes.unwrap()).collect();
+            (bytes, out.faults.iter().map(|fault| fault.reason).collect::<Vec<_>>())
+        };
+        assert_eq!(bytes(&whole), (vec![7, 70_000, 9], vec![]), "v{version}, {scheme}");
+        assert_eq!(bytes(&whole[..whole.len() - 1]), (vec![7, 70_000], vec![Reason::Truncated]));
+        // The Catalyst's are filled up with zeros, and with nothing else.
+        let behind = |last: u8| bytes(&[&whole[..], &[0, 0, last]].concat()).1;
+        let trailing = vec![Reason::TrailingBytes];
+        assert_eq!(behind(0), if scheme == 8 { vec![] } else { trailing.clone() }, "v{version}, {scheme}");
+        assert_eq!(behind(1), trailing, "v{version}, {scheme}");
+        let mut many = whole.clone();
+        many[2..4].copy_from_slice(&u16::MAX.to_be_bytes());
+        assert_eq!(bytes(&many), (vec![7, 70_000, 9], vec![Reason::Truncated]));
+    }
+    for length in 2..28 {
+        let short = &without_templates(8, 1, &[])[..length];
+        assert_eq!(decode(short).faults[0].reason, Reason::Truncated, "{length}");
+    }
+}
+
+#[test]
+fn aggregates_of_version_8_fill_what_their_scheme_knows() {
+    let (src, dst) = (Ip::v4([10, 1, 0, 0]), Ip::v4([10, 2, 0, 0]));
+    let exported = i64::from(EXPORTED) * SECOND + SECOND / 2;
+    for (scheme, record) in (1..).zip(aggregate::records()) {
+        let flow = one(&without_templates(8, scheme, &[record]));
+        assert_eq!((flow.protocol, flow.family), (Protocol::NetflowV8, 4));
+        assert_eq!(flow.observation_domain, u32::from(scheme) << 16 | 0x0102);
+        assert_eq!((flow.sampling_interval, flow.rate_source), (0, RateSource::Unknown), "{scheme}");
+        assert_eq!((flow.bytes, flow.packets), (Some(4000), 40), "{scheme}");
+        assert_eq!((flow.flow_start, flow.flow_end), (Time(exported - 10 * SECOND), Time(exported - SECOND)));
+        let has = |schemes: &[u8]| schemes.contains(&scheme);
+        let (by_src, by_dst) = (has(&[3, 5, 7, 8, 11, 13, 14]), has(&[4, 5, 6, 7, 8, 12, 13, 14]));
+        assert_eq!(flow.src_addr, if by_src { src } else { Ip::default() }, "{scheme}");
+        assert_eq!(flow.dst_addr, if by_dst { dst } else { Ip::default() }, "{scheme}");
+        let if_any = |schemes: &[u8], value: u32| if has(schemes) { value } else { 0 };
+        assert_eq!(u32::from(flow.src_prefix_len), if_any(&[3, 5, 11, 13, 14], 16), "{scheme}");
+        assert_eq!(u32::from(flow.dst_prefix_len), if_any(&[4, 5, 12, 13, 14], 24), "{scheme}");
+        assert_eq!(flow.src_as_exported, if_any(&[1, 3, 5, 9, 11, 13], 64_500), "{scheme}");
+        assert_eq!(flow.dst_as_exported, if_any(&[1, 4, 5, 9, 12, 13], 64_501), "{scheme}");
+        assert_eq!(flow.in_if, if_any(&[1, 3, 5, 7, 8, 9, 10, 11, 13, 14], 3), "{scheme}");
+        assert_eq!(flow.out_if, if_any(&[1, 4, 5, 6, 7, 8, 9, 10, 12, 13, 14], 7), "{scheme}");
+        assert_eq!(u32::from(flow.src_port), if_any(&[2, 8, 10, 14], 53), "{scheme}");
+        assert_eq!(u32::from(flow.dst_port), if_any(&[2, 8, 10, 14], 5353), "{scheme}");
+        assert_eq!(u32::from(flow.proto), if_any(&[2, 8, 10, 14], 17), "{scheme}");
+        assert_eq!(u32::from(flow.tos), if_any(&[6, 7, 8, 9, 10, 11, 12, 13, 14], 0x20), "{scheme}");
+    }
+    let mut other_version = without_templates(8, 1, &[vec![0; 28]]);
+    other_version[23] = 3;
+    for (datagram, says) in [
+        (without_templates(8, 15, &[vec![0; 40]]), "scheme 15 of aggregation in version 2"),
+        (other_version, "scheme 1 of aggregation in version 3"),
+    ] {
+        let out = decode(&datagram);
+        assert_eq!((out.flows.len(), out.faults[0].reason), (0, Reason::UnsupportedVersion));
+        assert!(out.faults[0].sentence.contains(says), "{}", out.faults[0].sentence);
+    }
 }
 
 #[test]
@@ -374,9 +474,10 @@ fn garbage_and_other_versions_are_faults_with_the_whole_datagram() {
         (b"\0", Reason::Truncated),
         (b"GET / HTTP/1.1", Reason::UnknownVersion),
         (b"\0\x0b\0\0", Reason::UnknownVersion),
-        (b"\0\x01\0\x01", Reason::UnsupportedVersion),
-        (b"\0\x07\0\x01", Reason::UnsupportedVersion),
-        (b"\0\x08\0\x01", Reason::UnsupportedVersion),
+        (b"\0\x01\0\x01", Reason::Truncated),
+        (b"\0\x06\0\x01", Reason::UnsupportedVersion),
+        (b"\0\x07\0\x01", Reason::Truncated),
+        (b"\0\x08\0\x01", Reason::Truncated),
         (b"\0\0\0\x04\0\0\0\x01", Reason::UnsupportedVersion),
         (b"\0\x05\0\x01", Reason::Truncated),
         (b"\0\x09\0\x01", Reason::Truncated),

@@ -23,12 +23,17 @@ fn cramped() -> Router {
     }
 }
 
-/// Datagrams as routers send them: templates, options, data, v5, sFlow.
+/// Datagrams as routers send them: templates, options, data, versions without templates, sFlow.
 fn real() -> Vec<Vec<u8>> {
     let mut all: Vec<Vec<u8>> = Vec::new();
     for (_, templates, data) in bench_datagrams() {
         all.extend([templates, data].into_iter().filter(|datagram| !datagram.is_empty()));
     }
+    for (scheme, record) in (1..).zip(aggregate::records()) {
+        all.push(without_templates(8, scheme, &[record.clone(), record]));
+    }
+    all.push(without_templates(1, 0, &[vec![1; 48]]));
+    all.push(without_templates(7, 0, &[vec![7; 52]]));
     let variable = [f(1, 4), f(82, VARIABLE), f(8, 4), f(315, VARIABLE)];
     let record = bytes().u32(9).u8(4).raw(b"name").raw([10, 0, 0, 1]).u8(54).raw(tcp4(600)).0;
     let chain = ipfix_options_template(301, &[f(301, 8)], &[f(302, 8), f(302, 8), f(305, 4), f(306, 4)]);
@@ -81,8 +86,8 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 600, ..ProptestConfig::default() })]
 
     #[test]
-    fn any_bytes_give_flows_or_faults(version in 0..5_usize, tail in prop::collection::vec(any::<u8>(), 0..600)) {
-        let head: &[u8] = [&[0, 5][..], &[0, 9], &[0, 10], &[0, 0, 0, 5], &[]][version];
+    fn any_bytes_give_flows_or_faults(version in 0..8_usize, tail in prop::collection::vec(any::<u8>(), 0..600)) {
+        let head: &[u8] = [&[0, 5][..], &[0, 9], &[0, 10], &[0, 0, 0, 5], &[0, 1], &[0, 7], &[0, 8], &[]][version];
         let mut router = cramped();
         let mut out = Sink::default();
         router.from(1, &[head, &tail].concat(), &mut out);

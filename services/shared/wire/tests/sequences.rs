@@ -18,6 +18,7 @@ fn datagram(Sent(protocol, number, records): Sent) -> Vec<u8> {
     let fields: Vec<u8> = (0..records).flat_map(|_| bytes().u32(100).0).collect();
     let (mut payload, at) = match protocol {
         Protocol::NetflowV5 => (v5(0, &vec![v5_record(1, 40, 0, 0); records as usize]), 16),
+        Protocol::NetflowV7 => (without_templates(7, 0, &vec![vec![0; 52]; records as usize]), 16),
         Protocol::NetflowV9 => (v9(7, &[set(256, fields)]), 12),
         Protocol::Ipfix => (ipfix(7, &[set(256, fields)]), 8),
         _ => (sflow(&[]), 16),
@@ -54,10 +55,14 @@ fn counted(session: &Session) -> [u64; 5] {
     [session.received, session.missing, session.late, session.repeated, session.restarts]
 }
 
+fn counts_records(protocol: Protocol) -> bool {
+    !matches!(protocol, Protocol::NetflowV9 | Protocol::SflowV5)
+}
+
 /// Numbers as an exporter of the protocol counts them, from `from` on, of datagrams with these many records.
 fn stream(protocol: Protocol, from: u32, records: &[u32]) -> Vec<Sent> {
     let mut next = from;
-    let by_records = matches!(protocol, Protocol::NetflowV5 | Protocol::Ipfix);
+    let by_records = counts_records(protocol);
     let mut one = |records: &u32| {
         let sent = Sent(protocol, next, *records);
         next = next.wrapping_add(if by_records { *records } else { 1 });
@@ -66,12 +71,14 @@ fn stream(protocol: Protocol, from: u32, records: &[u32]) -> Vec<Sent> {
     records.iter().map(&mut one).collect()
 }
 
-const ALL: [Protocol; 4] = [Protocol::NetflowV5, Protocol::NetflowV9, Protocol::Ipfix, Protocol::SflowV5];
+const ALL: [Protocol; 5] =
+    [Protocol::NetflowV5, Protocol::NetflowV7, Protocol::NetflowV9, Protocol::Ipfix, Protocol::SflowV5];
 
 #[test]
 fn what_does_not_arrive_is_missing_in_what_the_protocol_counts() {
     for (protocol, received, missing) in [
         (Protocol::NetflowV5, 3 + 1 + 4, 2 + 5),
+        (Protocol::NetflowV7, 3 + 1 + 4, 2 + 5),
         (Protocol::NetflowV9, 3, 2),
         (Protocol::Ipfix, 3 + 1 + 4, 2 + 5),
         (Protocol::SflowV5, 3, 2),
@@ -198,7 +205,7 @@ proptest! {
         let mut dropped = 0;
         for (n, (sent, (_, drop, late))) in sent.into_iter().zip(&fates).enumerate() {
             let is_at_an_end = n == 0 || n + 1 == fates.len();
-            let length = if matches!(protocol, Protocol::NetflowV5 | Protocol::Ipfix) { u64::from(sent.2) } else { 1 };
+            let length = if counts_records(protocol) { u64::from(sent.2) } else { 1 };
             if *drop && !is_at_an_end {
                 dropped += length;
             } else {
@@ -213,7 +220,7 @@ proptest! {
     }
 
     #[test]
-    fn no_numbers_make_it_panic(sent in prop::collection::vec((0..4_usize, any::<u32>(), 0..3_u32, any::<i64>()), 0..100)) {
+    fn no_numbers_make_it_panic(sent in prop::collection::vec((0..ALL.len(), any::<u32>(), 0..3_u32, any::<i64>()), 0..100)) {
         seen_at(sent.into_iter().map(|(protocol, number, records, at)| (at / 4, Sent(ALL[protocol], number, records))));
     }
 }

@@ -4,7 +4,9 @@ import { count, percent } from '../format';
 
 const NARROW = '\u202f';
 
-const PROTOCOLS: Readonly<Record<string, string>> = { netflow_v5: 'NetFlow v5', netflow_v9: 'NetFlow v9', ipfix: 'IPFIX', sflow_v5: 'sFlow v5' };
+const PROTOCOLS: Readonly<Record<string, string>> = {
+  netflow_v1: 'NetFlow v1', netflow_v5: 'NetFlow v5', netflow_v7: 'NetFlow v7', netflow_v8: 'NetFlow v8', netflow_v9: 'NetFlow v9', ipfix: 'IPFIX', sflow_v5: 'sFlow v5',
+};
 
 const SOURCES: Readonly<Record<string, string>> = {
   header: 'in its headers',

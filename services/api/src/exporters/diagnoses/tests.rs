@@ -58,6 +58,14 @@ fn each_thing_that_is_amiss_is_found_alone_and_said_in_words() {
             one.faults = vec![Fault { reason: "bad_template".into(), letters: 3, last: NOW }];
         }),
         ("no AS", &|one| one.hour.without_as = 1000),
+        ("no AS in aggregates", &|one| {
+            one.hour.without_as = 1000;
+            one.last_hour[0].protocol = AGGREGATES.into();
+        }),
+        ("aggregates beside flows", &|one| {
+            let aggregates = Received { protocol: AGGREGATES.into(), flows: 9, ..Received::default() };
+            one.last_hour.push(aggregates);
+        }),
         ("some AS", &|one| one.hour.without_as = 999),
         ("egress", &|one| one.observed[1].egress = 0),
         ("ingress", &|one| one.observed[1].ingress = 0),

@@ -136,6 +136,68 @@ pub fn v5(sampling: u16, records: &[Vec<u8>]) -> Vec<u8> {
         .0
 }
 
+/// A datagram of version 1, 7 or 8, of engine 0x0102 where it has one. `scheme` is of version 8.
+pub fn without_templates(version: u16, scheme: u8, records: &[Vec<u8>]) -> Vec<u8> {
+    let header = bytes().u16(version).u16(records.len() as u16).u32(UPTIME).u32(EXPORTED).u32(500_000_000);
+    let header = match version {
+        1 => header,
+        7 => header.u32(1).u8(1).u8(2).u16(0x4064),
+        _ => header.u32(1).u8(1).u8(2).u8(scheme).u8(2).u32(0),
+    };
+    header.raw(records.concat()).0
+}
+
+/// The parts of records of version 8: addresses 10.1.0.0/16 and 10.2.0.0/24, ASes 64500 and 64501, interfaces 3 and 7, ports 53 and 5353, UDP,
+/// type of service 0x20.
+pub mod aggregate {
+    use super::{Bytes, UPTIME, bytes};
+
+    /// 9 flows.
+    pub fn flows() -> Bytes {
+        bytes().u32(9)
+    }
+
+    /// 40 packets, 4000 bytes, from ten seconds ago to one second ago.
+    pub fn sums(before: Bytes) -> Bytes {
+        before.u32(40).u32(4000).u32(UPTIME - 10_000).u32(UPTIME - 1000)
+    }
+
+    /// Records of schemes 1 to 14.
+    pub fn records() -> [Vec<u8>; 14] {
+        let (src, dst, router) = ([10, 1, 0, 0], [10, 2, 0, 0], [10, 9, 9, 9]);
+        let head = || sums(flows());
+        let ases = |before: Bytes| before.u16(64_500).u16(64_501);
+        let interfaces = |before: Bytes| before.u16(3).u16(7);
+        let ports = |before: Bytes| before.u16(53).u16(5353);
+        let prefixes = || head().raw(src).raw(dst).u8(24).u8(16);
+        [
+            interfaces(ases(head())),
+            ports(head().u8(17).u8(0).u16(0)),
+            head().raw(src).u8(16).u8(0).u16(64_500).u16(3).u16(0),
+            head().raw(dst).u8(24).u8(0).u16(64_501).u16(7).u16(0),
+            interfaces(ases(prefixes().u16(0))),
+            sums(bytes().raw(dst)).u16(7).u8(0x20).u8(1).u32(2).raw(router),
+            sums(bytes().raw(dst).raw(src)).u16(7).u16(3).u8(0x20).u8(1).u16(0).u32(2).raw(router),
+            sums(bytes().raw(dst).raw(src).u16(5353).u16(53))
+                .u16(7)
+                .u16(3)
+                .u8(0x20)
+                .u8(17)
+                .u8(1)
+                .u8(0)
+                .u32(2)
+                .raw(router),
+            interfaces(ases(head())).u8(0x20).u8(0).u16(0),
+            interfaces(ports(head().u8(17).u8(0x20).u16(0))),
+            head().raw(src).u8(16).u8(0x20).u16(64_500).u16(3).u16(0),
+            head().raw(dst).u8(24).u8(0x20).u16(64_501).u16(7).u16(0),
+            interfaces(ases(prefixes().u8(0x20).u8(0))),
+            interfaces(ports(prefixes().u8(0x20).u8(17))),
+        ]
+        .map(|record| record.0)
+    }
+}
+
 /// A record or sample of sFlow: format, length, body padded to four.
 pub fn tagged(format: u32, body: impl AsRef<[u8]>) -> Vec<u8> {
     let body = body.as_ref();
