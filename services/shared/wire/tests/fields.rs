@@ -59,7 +59,7 @@ fn records_of_versions_1_and_7_say_what_those_of_version_5_do() {
     let (ways, rest) = record.split_at(36);
     let of_1 = bytes().raw(ways).u16(0).u8(6).u8(0x20).u8(0x1b).raw([0xee; 7]).0;
     let of_7 = bytes().raw(ways).raw(rest).raw([10, 9, 9, 9]).0;
-    let five = one(&v5(0, &[record.clone()]));
+    let five = one(&v5(0, std::slice::from_ref(&record)));
     let one_ = one(&without_templates(1, 0, &[of_1]));
     let seven = one(&without_templates(7, 0, &[of_7]));
     let like_five = |protocol| Flow { protocol, ..*five };
