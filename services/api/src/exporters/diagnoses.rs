@@ -213,7 +213,7 @@ fn counted_twice(one: &Exporter, _: u32) -> Option<String> {
 fn no_as(one: &Exporter, _: u32) -> Option<String> {
     let sums = &one.hour;
     // Version 1 and some aggregates have no room for one.
-    if !one.last_hour.iter().any(|hour| !["netflow_v1", AGGREGATES].contains(&hour.protocol.as_str())) {
+    if one.last_hour.iter().all(|hour| ["netflow_v1", AGGREGATES].contains(&hour.protocol.as_str())) {
         return None;
     }
     (sums.flows >= ENOUGH && sums.without_as == sums.flows).then(|| {

@@ -52,12 +52,13 @@ impl Exporter {
             record_index: 0,
         };
         self.expire_parked(&mut call);
-        let without_templates = layouts::version(datagram.payload);
         match *datagram.payload {
-            _ if let Some(version) = without_templates => self.netflow_fixed(version, &mut call),
             [0, 9, ..] => self.netflow_v9(&mut call),
             [0, 10, ..] => self.ipfix(&mut call),
             [0, 0, 0, 5, ..] => self.sflow_v5(&mut call),
+            _ if let Some(version) = layouts::version(datagram.payload) => {
+                self.netflow_fixed(version, &mut call);
+            }
             [0, 0, 0, version @ (2 | 4), ..] => {
                 call.dead(Reason::UnsupportedVersion, format!("sFlow version {version} is not decoded"));
             }

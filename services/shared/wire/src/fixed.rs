@@ -4,7 +4,7 @@ use crate::call::Call;
 use crate::element::SLICES;
 use crate::exporter::Exporter;
 use crate::layouts::{self, LAYOUTS};
-use crate::netflow::u32_at;
+use crate::netflow::{u16_at, u32_at};
 use crate::output::{Output, Reason};
 use crate::packet::LABELS;
 use crate::plan::{Field, Plan};
@@ -58,10 +58,7 @@ impl Exporter {
             return call.dead(Reason::Truncated, no_header());
         };
         let word = |at: usize| u32_at(header, at).unwrap_or_default();
-        let half = |at: usize| {
-            let bytes = header.get(at..).and_then(|rest| rest.first_chunk());
-            bytes.map_or(0, |bytes| u16::from_be_bytes(*bytes))
-        };
+        let half = |at: usize| u16_at(header, at).unwrap_or_default();
         let count = usize::from(half(2));
         // Aggregates by several schemes are of the same packets: the domain tells them apart.
         call.domain = u32::from(layout.scheme) << 16 | layout.engine_at.map_or(0, |at| half(at).into());

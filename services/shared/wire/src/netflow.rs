@@ -18,7 +18,7 @@ const IPFIX_HEADER: usize = 16;
 /// Set id and length.
 pub(crate) const SET_HEADER: usize = 4;
 
-fn u16_at(bytes: &[u8], at: usize) -> Option<u16> {
+pub(crate) fn u16_at(bytes: &[u8], at: usize) -> Option<u16> {
     bytes.get(at..)?.first_chunk().map(|b| u16::from_be_bytes(*b))
 }
 
