@@ -3,8 +3,12 @@
 //! What must stay true: a turn is given back when ClickHouse has been told that nobody waits any more, and not before.
 
 use crate::metrics;
+use std::time::Duration;
 use tokio::sync::OwnedSemaphorePermit;
 use weir_store::Store;
+
+/// Times between which ClickHouse is told, again: a statement that was on its way when it was told first begins after that.
+const AGAIN: [Duration; 3] = [Duration::from_millis(200), Duration::from_secs(2), Duration::from_secs(8)];
 
 /// From when it begins until there is an answer, or nobody who waits for one.
 pub struct Asked {
@@ -48,11 +52,19 @@ impl Drop for Asked {
         ::metrics::counter!(metrics::ABANDONED).increment(1);
         let (store, label) = (self.store.clone(), std::mem::take(&mut self.label));
         runtime.spawn(async move {
-            let _turn = turn;
-            if let Err(error) = store.end(&label).await {
-                tracing::debug!(%error, "statements that nobody waits for go on for up to api.query_timeout_s");
+            end(&store, &label).await;
+            drop(turn);
+            for pause in AGAIN {
+                tokio::time::sleep(pause).await;
+                end(&store, &label).await;
             }
         });
+    }
+}
+
+async fn end(store: &Store, label: &str) {
+    if let Err(error) = store.end(label).await {
+        tracing::debug!(%error, "statements that nobody waits for go on for up to api.query_timeout_s");
     }
 }
 

@@ -7,8 +7,8 @@ mod served;
 use engine::{put_sides, side};
 use serde::Deserialize;
 use served::Served;
-use std::io::Write;
-use std::net::TcpStream;
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use weir_schemas::{Direction, Ip};
 use weir_store::Store;
@@ -18,10 +18,10 @@ struct Count {
     n: u64,
 }
 
-/// Statements of the API that are being worked on.
+/// Statements of the API that are being worked on, without those that end others.
 async fn working(store: &Store) -> u64 {
-    let sql =
-        "SELECT count() AS n FROM system.processes WHERE startsWith(Settings['log_comment'], 'weir-api-')";
+    let sql = "SELECT count() AS n FROM system.processes WHERE startsWith(Settings['log_comment'], 'weir-api-') \
+        AND NOT startsWith(query, 'KILL')";
     store.query::<Count>(sql, &[]).await.unwrap()[0].n
 }
 
@@ -31,6 +31,42 @@ async fn until(what: &str, mut so: impl AsyncFnMut() -> bool) {
         assert!(begun.elapsed() < Duration::from_secs(30), "{what}");
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
+}
+
+/// A way to ClickHouse on which what says `word` takes two seconds longer, and arrives though whoever sent it has gone.
+fn slow_for(word: &'static str, clickhouse: SocketAddr) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    std::thread::spawn(move || {
+        for client in listener.incoming() {
+            let (mut from, mut to) = (client.unwrap(), TcpStream::connect(clickhouse).unwrap());
+            let (mut answers, mut back) = (to.try_clone().unwrap(), from.try_clone().unwrap());
+            std::thread::spawn(move || std::io::copy(&mut answers, &mut back));
+            std::thread::spawn(move || {
+                let mut chunk = vec![0; 1 << 16];
+                while let Ok(n @ 1..) = from.read(&mut chunk) {
+                    if String::from_utf8_lossy(&chunk[..n]).contains(word) {
+                        std::thread::sleep(Duration::from_secs(2));
+                    }
+                    to.write_all(&chunk[..n]).unwrap();
+                }
+                // The engine is to see no end of the connection either.
+                std::mem::forget(to);
+            });
+        }
+    });
+    url
+}
+
+fn put(address: &str, body: &str) -> TcpStream {
+    let mut client = TcpStream::connect(address).unwrap();
+    write!(
+        client,
+        "POST /api/v1/query HTTP/1.1\r\nHost: {address}\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
+        body.len()
+    )
+    .unwrap();
+    client
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 3)]
@@ -49,17 +85,22 @@ async fn statements_end_when_nobody_waits_for_their_answer() {
         let api = Served::over(store.clone()).await;
         let body = r#"{"last":"3h","by":["exporter"],"scope":"all","observation":"ingress","interval":"1h"}"#;
         let address = api.base.trim_start_matches("http://");
-        let mut client = TcpStream::connect(address).unwrap();
-        write!(
-            client,
-            "POST /api/v1/query HTTP/1.1\r\nHost: {}\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
-            address,
-            body.len()
-        )
-        .unwrap();
+        let client = put(address, body);
         until("the question is being worked on", async || working(&store).await > 0).await;
         drop(client);
         until("its statements have ended", async || working(&store).await == 0).await;
+
+        // A statement that arrives when its client has gone, and ClickHouse has been told so.
+        let clickhouse = store.config().url.trim_start_matches("http://").parse().unwrap();
+        let url = slow_for("interfaces_5m", clickhouse);
+        let slow = Store::new(&weir_store::Config { url, ..store.config().clone() }).unwrap();
+        let far = Served::over(slow).await;
+        let client = put(far.base.trim_start_matches("http://"), body);
+        tokio::time::sleep(Duration::from_millis(500)).await;
+        drop(client);
+        until("those that had arrived have ended", async || working(&store).await == 0).await;
+        until("a statement that was on its way arrives", async || working(&store).await > 0).await;
+        until("it has ended, too", async || working(&store).await == 0).await;
 
         // What its rows are called can't be told, while the slots of its total are being worked on.
         store.execute("DROP TABLE weir.exporters").await.unwrap();
