@@ -79,7 +79,21 @@ CREATE TABLE IF NOT EXISTS flows{on_cluster}
     sampling_interval UInt64 COMMENT 'Best announced sampling interval N, in thousandths; 0: unknown, never taken to be 1.' CODEC(ZSTD(1)),
     sampling_kind Enum8('unknown' = 0, 'packet' = 1, 'flow' = 2) COMMENT 'Kind of sampling that the interval describes.' CODEC(ZSTD(1)),
     rate_source Enum8('unknown' = 0, 'inferred' = 1, 'default' = 2, 'header' = 3, 'system' = 4, 'domain' = 5, 'template' = 6, 'cache' = 7, 'line_card' = 8, 'interface' = 9, 'sampler' = 10, 'record' = 11, 'override' = 12) COMMENT 'Where the sampling interval came from.' CODEC(ZSTD(1)),
-    flags UInt32 COMMENT 'Bits for what was implausible or estimated, see the table of flags.' CODEC(ZSTD(1))
+    flags UInt32 COMMENT 'Bits for what was implausible or estimated, see the table of flags.' CODEC(ZSTD(1)),
+    tunnel Enum8('none' = 0, 'gre' = 1, 'erspan' = 2, 'ip_in_ip' = 3, 'srv6' = 4, 'vxlan' = 5, 'geneve' = 6, 'gtp_u' = 7, 'eompls' = 8, 'mpls_in_ip' = 9, 'etherip' = 10) COMMENT 'What the packet was wrapped in, as its sampled header or the exporter says.' CODEC(ZSTD(1)),
+    tunnel_id Nullable(UInt32) COMMENT 'Number of the tunnel: VNI, GRE key, GTP-U tunnel endpoint; null where there is none.' CODEC(ZSTD(1)),
+    inner_src_addr IPv6 COMMENT 'Source address of the packet within a tunnel, where src_addr is that of the packet around it.' CODEC(ZSTD(1)),
+    inner_dst_addr IPv6 COMMENT 'Destination address of the packet within a tunnel, where dst_addr is that of the packet around it.' CODEC(ZSTD(1)),
+    outer_src_addr IPv6 COMMENT 'Source address of the packet around a tunnelled one, where src_addr is that of the one within.' CODEC(ZSTD(1)),
+    outer_dst_addr IPv6 COMMENT 'Destination address of the packet around a tunnelled one, where dst_addr is that of the one within.' CODEC(ZSTD(1)),
+    nat_src_addr IPv6 COMMENT 'Source address after translation (IE 225, 281; sFlow extended NAT).' CODEC(ZSTD(1)),
+    nat_dst_addr IPv6 COMMENT 'Destination address after translation (IE 226, 282; sFlow extended NAT).' CODEC(ZSTD(1)),
+    nat_src_port UInt16 COMMENT 'Source transport port after translation (IE 227; sFlow extended NAT port).' CODEC(ZSTD(1)),
+    nat_dst_port UInt16 COMMENT 'Destination transport port after translation (IE 228; sFlow extended NAT port).' CODEC(ZSTD(1)),
+    customer_vlan UInt16 COMMENT 'Customer\'s VLAN, the inner one of two tags (IE 245; sFlow VLAN tunnel); 0 where there is none.' CODEC(ZSTD(1)),
+    communities Array(UInt32) COMMENT 'BGP communities of the route to the destination (sFlow extended gateway; RFC 1997).' CODEC(ZSTD(1)),
+    local_pref Nullable(UInt32) COMMENT 'Local preference of that route (sFlow extended gateway).' CODEC(ZSTD(1)),
+    drop_reason Nullable(UInt32) COMMENT 'Why the packet was discarded: sFlow\'s reason code (sFlow Dropped Packet Notification Structures).' CODEC(ZSTD(1))
 )
 ENGINE = {plain}
 PARTITION BY toYYYYMMDD(received)

@@ -172,6 +172,34 @@ record! {
         rate_source: RateSource, None, Dimension;
         #[doc = "Bits for what was implausible or estimated, see the table of flags."]
         flags: u32, None, Dimension;
+        #[doc = "What the packet was wrapped in, as its sampled header or the exporter says."]
+        tunnel: Tunnel, None, Dimension;
+        #[doc = "Number of the tunnel: VNI, GRE key, GTP-U tunnel endpoint; null where there is none."]
+        tunnel_id: Option<u32>, None, Dimension;
+        #[doc = "Source address of the packet within a tunnel, where src_addr is that of the packet around it."]
+        inner_src_addr: Ip, None, Dimension;
+        #[doc = "Destination address of the packet within a tunnel, where dst_addr is that of the packet around it."]
+        inner_dst_addr: Ip, None, Dimension;
+        #[doc = "Source address of the packet around a tunnelled one, where src_addr is that of the one within."]
+        outer_src_addr: Ip, None, Dimension;
+        #[doc = "Destination address of the packet around a tunnelled one, where dst_addr is that of the one within."]
+        outer_dst_addr: Ip, None, Dimension;
+        #[doc = "Source address after translation (IE 225, 281; sFlow extended NAT)."]
+        nat_src_addr: Ip, None, Dimension;
+        #[doc = "Destination address after translation (IE 226, 282; sFlow extended NAT)."]
+        nat_dst_addr: Ip, None, Dimension;
+        #[doc = "Source transport port after translation (IE 227; sFlow extended NAT port)."]
+        nat_src_port: u16, None, Dimension;
+        #[doc = "Destination transport port after translation (IE 228; sFlow extended NAT port)."]
+        nat_dst_port: u16, None, Dimension;
+        #[doc = "Customer's VLAN, the inner one of two tags (IE 245; sFlow VLAN tunnel); 0 where there is none."]
+        customer_vlan: u16, None, Dimension;
+        #[doc = "BGP communities of the route to the destination (sFlow extended gateway; RFC 1997)."]
+        communities: U32s<'a>, None, Dimension;
+        #[doc = "Local preference of that route (sFlow extended gateway)."]
+        local_pref: Option<u32>, None, Dimension;
+        #[doc = "Why the packet was discarded: sFlow's reason code (sFlow Dropped Packet Notification Structures)."]
+        drop_reason: Option<u32>, None, Dimension;
     }
 }
 

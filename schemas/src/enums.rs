@@ -140,6 +140,21 @@ words! {
         #[doc = "By the output interface; the AS is the destination's."] Out = 2 "out",
     }
 
+    /// What wraps a packet in another packet or frame. Of several the outermost.
+    Tunnel {
+        #[doc = "Nothing that is known."] Unknown = 0 "none",
+        #[doc = "GRE (RFC 2784, 2890, 2637), NVGRE too."] Gre = 1 "gre",
+        #[doc = "ERSPAN: a mirrored frame in GRE."] Erspan = 2 "erspan",
+        #[doc = "IP in IP: protocol 4 or 41 (RFC 2003, 2473, 4213)."] IpInIp = 3 "ip_in_ip",
+        #[doc = "SRv6: IP or Ethernet behind a segment routing header (RFC 8754, 8986)."] Srv6 = 4 "srv6",
+        #[doc = "VXLAN, and its generic protocol extension (RFC 7348)."] Vxlan = 5 "vxlan",
+        #[doc = "Geneve (RFC 8926)."] Geneve = 6 "geneve",
+        #[doc = "GTP-U, of mobile networks (3GPP TS 29.281)."] GtpU = 7 "gtp_u",
+        #[doc = "Ethernet over MPLS, with or without a control word (RFC 4448)."] Eompls = 8 "eompls",
+        #[doc = "MPLS in IP or UDP (RFC 4023, 7510)."] MplsInIp = 9 "mpls_in_ip",
+        #[doc = "EtherIP (RFC 3378)."] EtherIp = 10 "etherip",
+    }
+
     /// Class of the transport protocol.
     ProtocolClass {
         #[doc = "Anything else."] Other = 0 "other",

@@ -224,6 +224,15 @@ fn extreme() -> Flow<'static> {
         sampling_interval: MAX_COUNT,
         rate_source: RateSource::Override,
         flags: u32::MAX,
+        tunnel: Tunnel::EtherIp,
+        tunnel_id: Some(u32::MAX),
+        inner_src_addr: Ip([0xfe; 16]),
+        outer_dst_addr: Ip::v4([198, 51, 100, 9]),
+        nat_src_port: u16::MAX,
+        customer_vlan: 4095,
+        communities: U32s::Wire(&[0xff, 0xff, 0xff, 1]),
+        local_pref: Some(0),
+        drop_reason: Some(u32::MAX),
         ..Flow::default()
     }
 }

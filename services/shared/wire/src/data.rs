@@ -85,7 +85,12 @@ pub(crate) fn data<O: Output>(
     } else {
         let bound = call.options.max_sampling_interval;
         let mut resolver = Resolver::new(&learned.rates, set.asked, plan.present, bound);
-        let setting = Setting { base: set.base, clock: set.clock, plausible: Plausible::of(call.options) };
+        let setting = Setting {
+            base: set.base,
+            clock: set.clock,
+            plausible: Plausible::of(call.options),
+            tunnels: call.options.tunnels,
+        };
         while set.end - at >= plan.min_length {
             let Some(next) = plan.read(set.buffer, at, set.end, &mut words, &mut slices) else { break };
             let sections = (set.buffer, &slices);

@@ -79,7 +79,8 @@ impl Exporter {
         let mut resolver = Resolver::header(&self.learned.rates, interval);
         // None of them knows another family, and some aggregates have no address that would tell.
         let base = Flow { family: 4, ..call.base(exported) };
-        let setting = Setting { base, clock, plausible: Plausible::of(call.options) };
+        let setting =
+            Setting { base, clock, plausible: Plausible::of(call.options), tunnels: call.options.tunnels };
         for at in (0..whole).map(|n| layout.header + n * plan.min_length) {
             if plan.read(payload, at, payload.len(), &mut words, &mut slices).is_none() {
                 break;

@@ -33,7 +33,7 @@ mod waiting;
 pub use alone::alone;
 pub use exporter::Exporter;
 pub use layouts::netflow_length;
-pub use options::{Budget, Options};
+pub use options::{Budget, Options, Tunnels};
 pub use output::{Context, Counts, Fault, Interface, Output, Rate, Reason};
 pub use sequence::{Session, Unit};
 pub use state::{StateError, Waits, waits};

@@ -6,6 +6,17 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+/// Which packet of a tunnel is the flow, where a sampled header has both. The other one's addresses are kept beside it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Tunnels {
+    /// The packet around: whom the network exchanges it with.
+    #[default]
+    Outer,
+    /// The packet within: whose traffic it is.
+    Inner,
+}
+
 /// Limits and plausibility of decoding.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
@@ -28,6 +39,9 @@ pub struct Options {
     pub text_bytes: usize,
     /// Largest sampling interval that is believed.
     pub max_sampling_interval: u64,
+    /// Whether the addresses, protocol and ports of a sampled packet in a tunnel (GRE, IP in IP, VXLAN, Geneve, GTP-U, SRv6) are those of the
+    /// packet around it, outer, or of the one within, inner.
+    pub tunnels: Tunnels,
     /// Seconds that a flow may end after it was received, before its times count as implausible.
     pub future_s: u32,
     /// Seconds that a flow may start before it was received, before its times count as implausible.
@@ -46,6 +60,7 @@ impl Default for Options {
             options_rows: 65_536,
             text_bytes: 256,
             max_sampling_interval: 1 << 32,
+            tunnels: Tunnels::Outer,
             future_s: 300,
             past_s: 7200,
         }

@@ -2,6 +2,7 @@
 
 use crate::count::{self, Q};
 use crate::element::{Slice, Slot};
+use crate::options::Tunnels;
 use crate::packet::{self, LABELS, Link};
 use crate::plan::{Present, Slices, Words};
 use crate::resolve::Resolver;
@@ -31,8 +32,17 @@ const ICMP: Present = Present::of(&[
     Slot::IcmpCodeV6,
 ]);
 const TTLS: Present = Present::of(&[Slot::MinTtl, Slot::MaxTtl, Slot::Ttl]);
+const NAT: Present = Present::of(&[
+    Slot::NatSrcV4,
+    Slot::NatDstV4,
+    Slot::NatSrcV6,
+    Slot::NatDstV6,
+    Slot::NatSrcPort,
+    Slot::NatDstPort,
+]);
 const MACS: Present = Present::of(&[Slot::SrcMac, Slot::DstMac, Slot::PostSrcMac, Slot::PostDstMac]);
-const VLANS: Present = Present::of(&[Slot::Vlan, Slot::PostVlan, Slot::Dot1q, Slot::PostDot1q]);
+const VLANS: Present =
+    Present::of(&[Slot::Vlan, Slot::PostVlan, Slot::Dot1q, Slot::PostDot1q, Slot::CustomerVlan]);
 const RARE: Present = Present::of(&[
     Slot::FlowLabel,
     Slot::FragmentId,
@@ -113,6 +123,8 @@ pub(crate) struct Setting {
     pub clock: Clock,
     /// What times are believed.
     pub plausible: Plausible,
+    /// Which packet of a tunnel is the flow.
+    pub tunnels: Tunnels,
 }
 
 #[inline(always)]
@@ -230,6 +242,18 @@ impl Shape {
             let or = |a: Slot, b: Slot| if word(a) != 0 { word(a) as u16 } else { word(b) as u16 };
             flow.src_vlan = or(Slot::Vlan, Slot::Dot1q);
             flow.dst_vlan = or(Slot::PostVlan, Slot::PostDot1q);
+            flow.customer_vlan = word(Slot::CustomerVlan) as u16;
+        }
+        if has.any(NAT) {
+            let or = |four: Slot, six: Slot| match word(four) {
+                0 if has.has(six) => v6(words, six),
+                0 => Ip::default(),
+                address => v4(address),
+            };
+            flow.nat_src_addr = or(Slot::NatSrcV4, Slot::NatSrcV6);
+            flow.nat_dst_addr = or(Slot::NatDstV4, Slot::NatDstV6);
+            flow.nat_src_port = word(Slot::NatSrcPort) as u16;
+            flow.nat_dst_port = word(Slot::NatDstPort) as u16;
         }
         if has.any(IDENTITY) {
             let first = [Slot::OriginalV4, Slot::OriginalV6, Slot::ExporterV4, Slot::ExporterV6];
@@ -259,7 +283,7 @@ impl Shape {
         self.when(&mut flow, setting, words);
         self.counters(&mut flow, words);
         if self.kind == FlowKind::Sample {
-            self.sampled(&mut flow, words, sections, labels);
+            self.sampled(&mut flow, setting.tunnels, words, sections, labels);
         } else if has.any(LABELS_PRESENT) {
             let mut count = 0;
             for at in 0..LABELS {
@@ -360,6 +384,7 @@ impl Shape {
     fn sampled<'r>(
         &self,
         flow: &mut Flow<'r>,
+        tunnels: Tunnels,
         words: &Words,
         (buffer, slices): (&[u8], &Slices),
         labels: &'r mut [u32; LABELS],
@@ -372,13 +397,22 @@ impl Shape {
         let (start, end) = slices[slice as usize];
         let packet = packet::parse(link, buffer.get(start..end).unwrap_or_default());
         let mut filled = *flow;
-        packet.fill(&mut filled, labels);
+        packet.fill(tunnels, &mut filled, labels);
         if flow.family == 0 {
             *flow = filled;
         } else {
-            flow.mpls_labels = filled.mpls_labels;
-            flow.src_mac = filled.src_mac;
-            flow.dst_mac = filled.dst_mac;
+            *flow = Flow {
+                mpls_labels: filled.mpls_labels,
+                src_mac: filled.src_mac,
+                dst_mac: filled.dst_mac,
+                tunnel: filled.tunnel,
+                tunnel_id: filled.tunnel_id,
+                inner_src_addr: filled.inner_src_addr,
+                inner_dst_addr: filled.inner_dst_addr,
+                outer_src_addr: filled.outer_src_addr,
+                outer_dst_addr: filled.outer_dst_addr,
+                ..*flow
+            };
         }
         let length = packet.ip.map(|ip| ip.length).filter(|length| *length > 0);
         if flow.bytes.is_none() && flow.packets == 1 {

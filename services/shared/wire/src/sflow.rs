@@ -162,6 +162,7 @@ fn flow_record(
             let header = body.opaque(length)?;
             let link = match protocol {
                 1 => Link::Ethernet,
+                7 | 14 => Link::Ppp,
                 11 | 12 => Link::Ip,
                 13 => Link::Mpls,
                 _ => return Some(()),
@@ -214,7 +215,7 @@ fn flow_record(
 /// Lengths of layers 2 and 3 of a raw header.
 fn raw_lengths(flow: &mut Flow<'_>, link: Link, frame: u64, stripped: u64, packet: &Packet) {
     let l3 = packet.l3 as u64;
-    if link == Link::Ethernet {
+    if matches!(link, Link::Ethernet | Link::Ppp) {
         flow.bytes_l2 = Some(frame);
     }
     let Some(ip) = &packet.ip else { return };
@@ -392,7 +393,7 @@ impl Exporter {
             }
         }
         if let Some(packet) = &packet {
-            packet.fill(&mut flow, &mut labels);
+            packet.fill(call.options.tunnels, &mut flow, &mut labels);
         }
         if let Some((src, dst)) = found.vlans {
             (flow.src_vlan, flow.dst_vlan) = (src, dst);

@@ -1,0 +1,177 @@
+//! The header of a sampled packet: frames, tags, labels, IP and transport, and what tunnels have within.
+//!
+//! A sampled header is cut off somewhere; what lies before the cut is used, and the cut is flagged only where it hides the
+//! transport ports. Each layer names the one behind it and where that begins, which is always further on: nothing is read twice, and time
+//! is linear in the header's length, however deep packets lie in packets.
+
+mod ip;
+mod link;
+mod tunnel;
+
+use crate::options::Tunnels;
+pub(crate) use ip::Header;
+use weir_schemas::columns::flag;
+use weir_schemas::{Flow, Mac, Tunnel, U32s};
+
+/// Most labels kept.
+pub(crate) const LABELS: usize = 10;
+
+/// What a header begins with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Link {
+    Ethernet,
+    /// PPP, in HDLC-like framing or without.
+    Ppp,
+    Mpls,
+    /// IPv4 or IPv6, by the version in its first four bits.
+    Ip,
+}
+
+/// What comes behind a layer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Layer {
+    Link(Link),
+    Gre,
+    /// MPLS in IP or UDP.
+    MplsInIp,
+    EtherIp,
+    Vxlan,
+    VxlanGpe,
+    Geneve,
+    GtpU,
+}
+
+/// A layer, and the byte where it begins.
+type Next = Option<(Layer, usize)>;
+
+const ETHERNET: Layer = Layer::Link(Link::Ethernet);
+const PPP: Layer = Layer::Link(Link::Ppp);
+const MPLS: Layer = Layer::Link(Link::Mpls);
+const IP: Layer = Layer::Link(Link::Ip);
+
+/// What a sampled header says.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Packet {
+    pub src_mac: Mac,
+    pub dst_mac: Mac,
+    /// Of the first tag.
+    pub vlan: u16,
+    /// Of the second.
+    pub customer_vlan: u16,
+    pub tags: u8,
+    pub ethertype: u16,
+    pub labels: [u32; LABELS],
+    pub label_count: usize,
+    /// The first IP header.
+    pub ip: Option<Header>,
+    /// The last one, where there are several.
+    pub inner: Option<Header>,
+    pub tunnel: Tunnel,
+    pub tunnel_id: Option<u32>,
+    /// Offset at which the first IP header, or else the payload of the first frame, begins.
+    pub l3: usize,
+    /// Frames so far.
+    frames: u8,
+}
+
+fn u16_at(bytes: &[u8], at: usize) -> Option<u16> {
+    bytes.get(at..)?.first_chunk().map(|b| u16::from_be_bytes(*b))
+}
+
+fn u32_at(bytes: &[u8], at: usize) -> Option<u32> {
+    bytes.get(at..)?.first_chunk().map(|b| u32::from_be_bytes(*b))
+}
+
+/// Reads as much as there is.
+pub(crate) fn parse(link: Link, bytes: &[u8]) -> Packet {
+    let mut packet = Packet::default();
+    let mut next = Some((Layer::Link(link), 0));
+    while let Some((layer, at)) = next {
+        next = match layer {
+            Layer::Link(Link::Ethernet) => link::ethernet(bytes, at, &mut packet),
+            Layer::Link(Link::Ppp) => link::ppp(bytes, at),
+            Layer::Link(Link::Mpls) => link::mpls(bytes, at, &mut packet),
+            Layer::Link(Link::Ip) => ip::ip(bytes, at, &mut packet),
+            Layer::Gre => tunnel::gre(bytes, at, &mut packet),
+            Layer::MplsInIp => packet.entered(Tunnel::MplsInIp, None, Some((MPLS, at))),
+            Layer::EtherIp => tunnel::etherip(bytes, at, &mut packet),
+            Layer::Vxlan => tunnel::vxlan(bytes, at, &mut packet),
+            Layer::VxlanGpe => tunnel::vxlan_gpe(bytes, at, &mut packet),
+            Layer::Geneve => tunnel::geneve(bytes, at, &mut packet),
+            Layer::GtpU => tunnel::gtp_u(bytes, at, &mut packet),
+        };
+    }
+    packet
+}
+
+/// What an ethertype says comes next (IEEE 802 numbers).
+fn ethertype(kind: u16, at: usize) -> Next {
+    match kind {
+        0x0800 | 0x86dd => Some((IP, at)),
+        0x8847 | 0x8848 => Some((MPLS, at)),
+        // PPPoE session: version, type, code, session, length (RFC 2516 section 4).
+        0x8864 => Some((PPP, at + 6)),
+        0x6558 => Some((ETHERNET, at)),
+        0x880b => Some((PPP, at)),
+        _ => None,
+    }
+}
+
+impl Packet {
+    /// A tunnel begins: of several the first is told. Gives back what is in it.
+    fn entered(&mut self, tunnel: Tunnel, id: Option<u32>, next: Next) -> Next {
+        if self.tunnel == Tunnel::Unknown {
+            (self.tunnel, self.tunnel_id) = (tunnel, id);
+        }
+        next
+    }
+
+    /// Writes what the header says into a flow. `labels` is where the flow's labels stay.
+    pub(crate) fn fill<'a>(&self, tunnels: Tunnels, flow: &mut Flow<'a>, labels: &'a mut [u32; LABELS]) {
+        flow.src_mac = self.src_mac;
+        flow.dst_mac = self.dst_mac;
+        flow.src_vlan = self.vlan;
+        flow.customer_vlan = self.customer_vlan;
+        flow.ethertype = self.ethertype;
+        if self.label_count > 0 {
+            *labels = self.labels;
+            flow.mpls_labels = U32s::Native(&labels[..self.label_count]);
+        }
+        let Some(outer) = &self.ip else {
+            flow.tunnel = self.tunnel;
+            return;
+        };
+        let mut ip = outer;
+        if self.tunnel != Tunnel::Unknown {
+            (flow.tunnel, flow.tunnel_id) = (self.tunnel, self.tunnel_id);
+            if let Some(inner) = &self.inner {
+                match tunnels {
+                    Tunnels::Outer => (flow.inner_src_addr, flow.inner_dst_addr) = (inner.src, inner.dst),
+                    Tunnels::Inner => {
+                        (flow.outer_src_addr, flow.outer_dst_addr) = (outer.src, outer.dst);
+                        ip = inner;
+                    }
+                }
+            }
+        }
+        flow.family = if ip.six { 6 } else { 4 };
+        flow.src_addr = ip.src;
+        flow.dst_addr = ip.dst;
+        flow.proto = ip.proto;
+        flow.tos = ip.tos;
+        flow.ttl = Some(ip.ttl);
+        flow.flow_label = ip.flow_label;
+        flow.fragment_id = ip.fragment.map(|(id, _)| id);
+        flow.fragment_offset = ip.fragment.map(|(_, offset)| offset);
+        (flow.src_port, flow.dst_port) = ip.ports.unwrap_or_default();
+        flow.tcp_flags = ip.tcp_flags;
+        flow.icmp_type = ip.icmp.map(|(kind, _)| kind);
+        flow.icmp_code = ip.icmp.map(|(_, code)| code);
+        if ip.truncated {
+            flow.flags |= flag::HEADER_TRUNCATED;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

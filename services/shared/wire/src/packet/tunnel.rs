@@ -1,0 +1,102 @@
+//! Headers of tunnels, each with the layer that it says is within.
+
+use super::{ETHERNET, IP, MPLS, Next, Packet, ethertype, u16_at, u32_at};
+use weir_schemas::Tunnel;
+
+/// GRE: version 0 with its optional words (RFC 2784, 2890; routing of RFC 1701 is left alone), version 1 of PPTP (RFC 2637), and ERSPAN.
+pub(super) fn gre(bytes: &[u8], at: usize, packet: &mut Packet) -> Next {
+    const CHECKSUM: u16 = 0x8000;
+    const ROUTING: u16 = 0x4000;
+    const KEY: u16 = 0x2000;
+    const SEQUENCE: u16 = 0x1000;
+    const ACKNOWLEDGED: u16 = 0x0080;
+    let (flags, kind) = (u16_at(bytes, at)?, u16_at(bytes, at + 2)?);
+    let version = flags & 7;
+    let words = |flag: u16| if flags & flag != 0 { 4 } else { 0 };
+    let key = at + 4 + words(CHECKSUM);
+    let id = (flags & KEY != 0).then(|| u32_at(bytes, key)).flatten();
+    let end = key + words(KEY) + words(SEQUENCE);
+    match (version, kind) {
+        // Type II and III have a header before the frame, type I has none: it has no sequence number either (draft-foschiano-erspan).
+        (0, 0x88be | 0x22eb) => {
+            let session = u32_at(bytes, end).filter(|_| flags & SEQUENCE != 0);
+            let header = match kind {
+                _ if flags & SEQUENCE == 0 => 0,
+                0x88be => 8,
+                // Its last bit says that eight more bytes follow.
+                _ => 12 + u32_at(bytes, end + 8).map_or(0, |word| word as usize & 1) * 8,
+            };
+            let id = session.map(|word| word & 0x3ff);
+            packet.entered(Tunnel::Erspan, id, Some((ETHERNET, end + header)))
+        }
+        (0, _) if flags & ROUTING == 0 => packet.entered(Tunnel::Gre, id, ethertype(kind, end)),
+        // The key is the payload's length and the call's number.
+        (1, 0x880b) => packet.entered(
+            Tunnel::Gre,
+            id.map(|key| key & 0xffff),
+            ethertype(kind, end + words(ACKNOWLEDGED)),
+        ),
+        _ => packet.entered(Tunnel::Gre, id, None),
+    }
+}
+
+/// EtherIP: version 3 and twelve bits of nothing (RFC 3378 section 2).
+pub(super) fn etherip(bytes: &[u8], at: usize, packet: &mut Packet) -> Next {
+    let next = (u16_at(bytes, at)? >> 12 == 3).then_some((ETHERNET, at + 2));
+    packet.entered(Tunnel::EtherIp, None, next)
+}
+
+/// VXLAN (RFC 7348 section 5). Without the I flag the VNI, and with it the rest, is not valid.
+pub(super) fn vxlan(bytes: &[u8], at: usize, packet: &mut Packet) -> Next {
+    let (flags, vni) = (*bytes.get(at)?, u32_at(bytes, at + 4)? >> 8);
+    if flags & 8 == 0 {
+        return None;
+    }
+    packet.entered(Tunnel::Vxlan, Some(vni), Some((ETHERNET, at + 8)))
+}
+
+/// VXLAN's generic protocol extension (draft-ietf-nvo3-vxlan-gpe section 3): where the P flag is set, the last byte of the first word names
+/// what follows.
+pub(super) fn vxlan_gpe(bytes: &[u8], at: usize, packet: &mut Packet) -> Next {
+    let (first, vni) = (u32_at(bytes, at)?, u32_at(bytes, at + 4)? >> 8);
+    let layer = match (first >> 24 & 4, first as u8) {
+        (0, _) | (_, 3) => Some(ETHERNET),
+        (_, 1 | 2) => Some(IP),
+        (_, 5) => Some(MPLS),
+        _ => None,
+    };
+    packet.entered(Tunnel::Vxlan, (first >> 24 & 8 != 0).then_some(vni), layer.map(|layer| (layer, at + 8)))
+}
+
+/// Geneve (RFC 8926 section 3.4): version 0, options in words.
+pub(super) fn geneve(bytes: &[u8], at: usize, packet: &mut Packet) -> Next {
+    let (first, kind, vni) = (*bytes.get(at)?, u16_at(bytes, at + 2)?, u32_at(bytes, at + 4)? >> 8);
+    if first >> 6 != 0 {
+        return None;
+    }
+    packet.entered(Tunnel::Geneve, Some(vni), ethertype(kind, at + 8 + usize::from(first & 0x3f) * 4))
+}
+
+/// GTP-U (3GPP TS 29.281 section 5): version 1, of which message 255 has a user's packet. With any of three flags a word follows, whose last
+/// byte names an extension header, and so does each extension header's last byte; their first is their length in words.
+pub(super) fn gtp_u(bytes: &[u8], at: usize, packet: &mut Packet) -> Next {
+    const G_PDU: u8 = 255;
+    let (flags, message, id) = (*bytes.get(at)?, *bytes.get(at + 1)?, u32_at(bytes, at + 4)?);
+    if flags >> 4 != 3 || message != G_PDU {
+        return None;
+    }
+    let mut end = at + 8;
+    if flags & 7 != 0 {
+        end += 4;
+        let mut extension = if flags & 4 != 0 { *bytes.get(end - 1)? } else { 0 };
+        while extension != 0 {
+            let words = usize::from(*bytes.get(end)?);
+            if words == 0 {
+                return packet.entered(Tunnel::GtpU, Some(id), None);
+            }
+            end += words * 4;
+            extension = *bytes.get(end - 1)?;
+        }
+    }
+    packet.entered(Tunnel::GtpU, Some(id), Some((IP, end)))
+}
