@@ -55,7 +55,7 @@ fn counted(summary: &Summary) -> BTreeMap<&'static str, String> {
     let c = &summary.counts;
     BTreeMap::from([
         ("datagrams", c.datagrams.to_string()),
-        ("flow_records", (c.flows - c.flow_samples - c.discard_samples).to_string()),
+        ("flow_records", (c.flows - c.reverse_flows - c.flow_samples - c.discard_samples).to_string()),
         ("option_records", c.option_records.to_string()),
         ("templates", c.templates.to_string()),
         ("options_templates", c.options_templates.to_string()),

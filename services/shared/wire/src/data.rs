@@ -1,6 +1,7 @@
 //! Data sets: records of a known template to flows, options data to what is learned from it.
 
 use crate::call::Call;
+use crate::checks::Checking;
 use crate::element::SLICES;
 use crate::exporter::Exporter;
 use crate::learned::{Learned, Refusal};
@@ -37,7 +38,7 @@ pub(crate) enum Outcome {
 /// Decodes the records of a data set. A free function, because the template stays borrowed from the exporter's templates.
 pub(crate) fn data<O: Output>(
     template: &Template,
-    learned: &mut Learned,
+    (learned, checking): (&mut Learned, &mut Checking),
     set: &Data<'_>,
     call: &mut Call<'_, O>,
 ) -> Outcome {
@@ -65,6 +66,7 @@ pub(crate) fn data<O: Output>(
         while set.end - at >= plan.min_length {
             let Some(next) = plan.read(set.buffer, at, set.end, &mut words, &mut slices) else { break };
             call.counts.option_records += 1;
+            checking.unsent(set.asked.domain, &plan.present, &words);
             let row = learned.row(
                 template,
                 &words,
@@ -94,12 +96,22 @@ pub(crate) fn data<O: Output>(
         while set.end - at >= plan.min_length {
             let Some(next) = plan.read(set.buffer, at, set.end, &mut words, &mut slices) else { break };
             let sections = (set.buffer, &slices);
-            let (mut flow, bad) = template.shape.flow(&setting, &words, sections, &mut resolver, &mut labels);
+            let shape = &template.shape;
+            let (mut flow, bad) =
+                shape.flow(&setting, &words, sections, &mut resolver, &mut labels, &mut checking.sums);
+            let back = shape.reverse(&flow, &setting, &words);
             flow.record_index = call.record_index;
             bad_rate |= bad;
             call.record_index = call.record_index.wrapping_add(1);
             call.counts.flows += 1;
             call.out.flow(flow);
+            if let Some(mut back) = back {
+                back.record_index = call.record_index;
+                call.record_index = call.record_index.wrapping_add(1);
+                call.counts.flows += 1;
+                call.counts.reverse_flows += 1;
+                call.out.flow(back);
+            }
             at = next;
         }
     }
@@ -140,7 +152,7 @@ impl Exporter {
         base.flags |= if borrowed { flag::TEMPLATE_BORROWED } else { 0 };
         let asked = Asked { version: group.version, domain: group.domain, port, template: group.id };
         let set = Data { buffer: payload, start: at + SET_HEADER, end, shift: 0, asked, clock, base };
-        match data(template, &mut self.learned, &set, call) {
+        match data(template, (&mut self.learned, &mut self.checking), &set, call) {
             Outcome::Decoded => call.counts.sets_decoded += 1,
             Outcome::Dead => call.counts.sets_dead += 1,
         }

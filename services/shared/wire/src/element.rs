@@ -32,6 +32,10 @@ slots! {
     FlowLabel, IcmpV4, IcmpV6, IcmpTypeV4, IcmpCodeV4, IcmpTypeV6, IcmpCodeV6,
     MinTtl, MaxTtl, Ttl, FragmentId, FragmentOffset,
     SrcMac, PostDstMac, DstMac, PostSrcMac, Vlan, PostVlan, Dot1q, PostDot1q, Ethertype, IpVersion, Direction,
+    // Of the reverse direction.
+    ReverseOctets, ReverseOctetsTotal, ReverseOctetsResponder, ReversePackets, ReversePacketsTotal, ReversePacketsResponder,
+    ReverseL2Octets, ReverseTos, ReverseTcpFlags, ReverseStart, ReverseEnd,
+    NotSentFlows, NotSentPackets, NotSentOctets, IgnoredPackets, IgnoredOctets,
     Label1, Label2, Label3, Label4, Label5, Label6, Label7, Label8, Label9, Label10,
     ForwardingStatus, InVrf, OutVrf,
     ExporterV4, ExporterV6, ExporterV6Low, OriginalV4, OriginalV6, OriginalV6Low, FirewallEvent, NatEvent,
@@ -184,6 +188,11 @@ elements! {
     160 "systemInitTimeMilliseconds" Number(SystemInit),
     161 "flowDurationMilliseconds" Number(DurationMillis),
     162 "flowDurationMicroseconds" Number(DurationMicros),
+    164 "ignoredPacketTotalCount" Number(IgnoredPackets),
+    165 "ignoredOctetTotalCount" Number(IgnoredOctets),
+    166 "notSentFlowTotalCount" Number(NotSentFlows),
+    167 "notSentPacketTotalCount" Number(NotSentPackets),
+    168 "notSentOctetTotalCount" Number(NotSentOctets),
     176 "icmpTypeIPv4" Number(IcmpTypeV4),
     177 "icmpCodeIPv4" Number(IcmpCodeV4),
     178 "icmpTypeIPv6" Number(IcmpTypeV6),
@@ -204,6 +213,7 @@ elements! {
     228 "postNAPTDestinationTransportPort" Number(NatDstPort),
     230 "natEvent" Number(NatEvent),
     231 "initiatorOctets" Number(OctetsInitiator),
+    232 "responderOctets" Number(ReverseOctetsResponder),
     233 "firewallEvent" Number(FirewallEvent),
     234 "ingressVRFID" Number(InVrf),
     235 "egressVRFID" Number(OutVrf),
@@ -216,6 +226,7 @@ elements! {
     281 "postNATSourceIPv6Address" Wide(NatSrcV6),
     282 "postNATDestinationIPv6Address" Wide(NatDstV6),
     298 "initiatorPackets" Number(PacketsInitiator),
+    299 "responderPackets" Number(ReversePacketsResponder),
     301 "selectionSequenceId" Number(Sequence),
     302 "selectorId" Repeated(Selector1),
     304 "selectorAlgorithm" Number(SelectorAlgorithm),
@@ -247,12 +258,30 @@ elements! {
     429 "layer2OctetTotalSumOfSquares" Number(L2SumSquaresTotal),
 }
 
+/// The enterprise number under which IANA's elements are those of the reverse direction (RFC 5103 section 6.1).
+const REVERSE_PEN: u32 = 29305;
+
+/// IANA's elements whose reverse is wanted. The others are those of the forward direction, with source and destination exchanged.
+const REVERSE: &[Element] = &[
+    Element { id: 1, form: Number(ReverseOctets) },
+    Element { id: 2, form: Number(ReversePackets) },
+    Element { id: 5, form: Number(ReverseTos) },
+    Element { id: 6, form: Number(ReverseTcpFlags) },
+    Element { id: 85, form: Number(ReverseOctetsTotal) },
+    Element { id: 86, form: Number(ReversePacketsTotal) },
+    Element { id: 152, form: Number(ReverseStart) },
+    Element { id: 153, form: Number(ReverseEnd) },
+    Element { id: 352, form: Number(ReverseL2Octets) },
+];
+
 /// The element of a number and enterprise, if it is wanted.
 pub(crate) fn element(id: u16, enterprise: u32) -> Option<&'static Element> {
-    if enterprise != 0 {
-        return None;
-    }
-    ELEMENTS.binary_search_by_key(&id, |element| element.id).ok().map(|at| &ELEMENTS[at])
+    let table = match enterprise {
+        0 => ELEMENTS,
+        REVERSE_PEN => REVERSE,
+        _ => return None,
+    };
+    table.binary_search_by_key(&id, |element| element.id).ok().map(|at| &table[at])
 }
 
 /// v9's scope types (RFC 3954 section 6.1), as slots.
@@ -290,7 +319,7 @@ mod tests {
 
     #[test]
     fn elements_are_sorted_so_that_each_is_found() {
-        assert!(ELEMENTS.is_sorted_by(|a, b| a.id < b.id));
+        assert!(ELEMENTS.is_sorted_by(|a, b| a.id < b.id) && REVERSE.is_sorted_by(|a, b| a.id < b.id));
         for (at, wanted) in ELEMENTS.iter().enumerate() {
             assert_eq!(element(wanted.id, 0).map(|found| found.id), Some(wanted.id), "{}", NAMES[at]);
             assert!(element(wanted.id, 9).is_none());
@@ -300,7 +329,7 @@ mod tests {
     #[test]
     fn no_two_elements_share_a_slot_or_a_half_of_an_address() {
         let mut taken = std::collections::BTreeSet::new();
-        for wanted in ELEMENTS {
+        for wanted in ELEMENTS.iter().chain(REVERSE) {
             let slots = match wanted.form {
                 Number(slot) | Exact(_, slot) => vec![slot as u8],
                 Wide(slot) => vec![slot as u8, slot as u8 + 1],

@@ -1,6 +1,7 @@
 //! All that is known of one exporter, and the way of a datagram through it.
 
 use crate::call::Call;
+use crate::checks::{Checking, Checks};
 use crate::layouts;
 use crate::learned::{Learned, give, take};
 use crate::options::{Budget, Options};
@@ -8,7 +9,7 @@ use crate::output::{Context, Counts, Interface, Output, Reason};
 use crate::parked::Parked;
 use crate::rates::Entry;
 use crate::sequence::{Seen, Sequences, Session};
-use crate::sflow;
+use crate::sflow::{self, Source, SourceId};
 use crate::state::{self, Key, StateError};
 use crate::template::{Defined, Definition, Refused, Templates};
 use weir_schemas::Protocol;
@@ -25,6 +26,8 @@ pub struct Exporter {
     pub(crate) high_water: i64,
     /// Where an AS path stays while its flow is given out.
     pub(crate) path: sflow::Path,
+    pub(crate) checking: Checking,
+    pub(crate) sources: sflow::Sources,
     sequences: Sequences,
 }
 
@@ -135,6 +138,16 @@ impl Exporter {
     /// What came and what is missing of each of its sessions. This is no state that is kept: after a restore it begins anew.
     pub fn sessions(&self) -> &[Session] {
         self.sequences.all()
+    }
+
+    /// What its records say of themselves, beside what follows from their packets. No state that is kept, as [`sessions`](Self::sessions).
+    pub fn checks(&self) -> &Checks {
+        &self.checking.sums
+    }
+
+    /// What each of its sFlow agents' samplers attains, in no order. No state that is kept, as [`sessions`](Self::sessions).
+    pub fn sources(&self) -> impl Iterator<Item = (&SourceId, &Source)> {
+        self.sources.all()
     }
 
     /// Templates that are known, those of options included.

@@ -24,7 +24,7 @@ fn compiled() -> &'static [(Plan, Shape)] {
             let field = |(id, length): &layouts::Part| Field { id: *id, enterprise: 0, length: *length };
             let fields: Vec<_> = layout.record.iter().map(field).collect();
             let plan = Plan::compile(layout.protocol, &fields, 0);
-            let shape = Shape::of(plan.present, plan.slices);
+            let shape = Shape::of(&plan);
             (plan, shape)
         };
         LAYOUTS.iter().map(compile).collect()
@@ -85,7 +85,14 @@ impl Exporter {
             if plan.read(payload, at, payload.len(), &mut words, &mut slices).is_none() {
                 break;
             }
-            let (mut flow, _) = shape.flow(&setting, &words, (payload, &slices), &mut resolver, &mut labels);
+            let (mut flow, _) = shape.flow(
+                &setting,
+                &words,
+                (payload, &slices),
+                &mut resolver,
+                &mut labels,
+                &mut self.checking.sums,
+            );
             flow.record_index = call.record_index;
             call.record_index += 1;
             call.counts.flows += 1;

@@ -106,7 +106,7 @@ impl Learned {
             if let Some(index) = index.and_then(|index| u32::try_from(index).ok()) {
                 let name = text(bytes(Slice::InterfaceName), options.text_bytes);
                 let description = text(bytes(Slice::InterfaceDescription), options.text_bytes);
-                outcome = self.interface(index, &name, &description, received, options, budget, out);
+                outcome = self.interface(index, &name, &description, 0, received, options, budget, out);
             }
         }
         if let Some(init) = word(Slot::SystemInit).filter(|init| *init != 0 && asked.version == 10) {
@@ -174,12 +174,32 @@ impl Learned {
         }
     }
 
+    /// What a counter sample tells of an interface.
+    #[expect(clippy::too_many_arguments, reason = "an interface's columns, and where the outcome goes")]
+    pub(crate) fn told(
+        &mut self,
+        index: u32,
+        name: &[u8],
+        speed: u64,
+        received: i64,
+        options: &Options,
+        budget: &mut Budget,
+        out: &mut impl Output,
+    ) -> Result<(), Refusal> {
+        if index == 0 {
+            return Ok(());
+        }
+        let name = text(name, options.text_bytes);
+        self.interface(index, &name, "", speed, received, options, budget, out)
+    }
+
     #[expect(clippy::too_many_arguments, reason = "an interface's columns, and where the outcome goes")]
     fn interface(
         &mut self,
         index: u32,
         name: &str,
         description: &str,
+        speed: u64,
         received: i64,
         options: &Options,
         budget: &mut Budget,
@@ -189,8 +209,12 @@ impl Learned {
         let changed = |known: &str, said: &str| !said.is_empty() && known != said;
         let (before, is_new) = known.map_or((0, true), |known| (known.cost(), false));
         let news = match known {
-            None => !name.is_empty() || !description.is_empty(),
-            Some(known) => changed(&known.name, name) || changed(&known.description, description),
+            None => !name.is_empty() || !description.is_empty() || speed != 0,
+            Some(known) => {
+                changed(&known.name, name)
+                    || changed(&known.description, description)
+                    || (speed != 0 && speed != known.speed)
+            }
         };
         if !news {
             return Ok(());
@@ -202,6 +226,9 @@ impl Learned {
         }
         if !description.is_empty() {
             description.clone_into(&mut now.description);
+        }
+        if speed != 0 {
+            now.speed = speed;
         }
         now.learned = received;
         if is_new && self.interfaces.len() >= options.options_rows {

@@ -6,6 +6,7 @@
 
 mod alone;
 mod call;
+mod checks;
 mod count;
 mod data;
 mod element;
@@ -31,9 +32,11 @@ mod time;
 mod waiting;
 
 pub use alone::alone;
+pub use checks::Checks;
 pub use exporter::Exporter;
 pub use layouts::netflow_length;
 pub use options::{Budget, Options, Tunnels};
 pub use output::{Context, Counts, Fault, Interface, Output, Rate, Reason};
 pub use sequence::{Session, Unit};
+pub use sflow::{Source, SourceId};
 pub use state::{StateError, Waits, waits};

@@ -184,7 +184,8 @@ impl Exporter {
         let had = self.templates.has(&group, port);
         match self.templates.define(group, port, definition, received, call.options, room) {
             Ok(Defined::Known) => {}
-            Ok(Defined::Changed { evicted, freed, cost, ignored }) => {
+            Ok(Defined::Changed { evicted, freed, cost, ignored, flapped }) => {
+                self.checking.sums.templates_flapped += u64::from(flapped);
                 give(call.budget, freed);
                 take(call.budget, cost);
                 call.counts.templates_compiled += 1;

@@ -181,6 +181,7 @@ counts! {
     #[doc = "Sets that had waited and were decoded now."] released,
     #[doc = "Sets that had waited and were given up now."] expired,
     #[doc = "Flow records given, sFlow's samples included."] flows,
+    #[doc = "Of these, flows of the reverse direction of a record that counts both (RFC 5103, IE 232, 299)."] reverse_flows,
     #[doc = "Options data records."] option_records,
     #[doc = "Records that could not be decoded in sets that were."] records_dead,
     #[doc = "Template definitions, resent ones included."] templates,

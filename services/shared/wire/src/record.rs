@@ -1,10 +1,11 @@
 //! From the slots of a record to the columns of a flow: what each element means, and which of several counts.
 
+use crate::checks::Checks;
 use crate::count::{self, Q};
 use crate::element::{Slice, Slot};
 use crate::options::Tunnels;
 use crate::packet::{self, LABELS, Link};
-use crate::plan::{Present, Slices, Words};
+use crate::plan::{Plan, Present, Slices, Words};
 use crate::resolve::Resolver;
 use crate::time::{Clock, Plausible, Span, Times};
 use weir_schemas::columns::flag;
@@ -69,6 +70,8 @@ const LABELS_PRESENT: Present = Present::of(&[
 const IDENTITY: Present =
     Present::of(&[Slot::ExporterV4, Slot::ExporterV6, Slot::OriginalV4, Slot::OriginalV6]);
 const LAYER_2: Present = Present::of(&[Slot::L2Octets, Slot::L2OctetsTotal, Slot::FrameSize]);
+const AS_NUMBERS: Present = Present::of(&[Slot::SrcAs, Slot::DstAs]);
+const NEIGHBOURS: Present = Present::of(&[Slot::PrevAs, Slot::NextAs]);
 const EVENTS: Present = Present::of(&[Slot::FirewallEvent, Slot::NatEvent]);
 const PHYSICAL: Present = Present::of(&[Slot::InPhysical, Slot::OutPhysical]);
 
@@ -80,6 +83,8 @@ struct Counters {
     squares: Option<Slot>,
     bytes_l2: Option<Slot>,
     squares_l2: Option<Slot>,
+    /// Of the reverse direction.
+    reverse: [Option<Slot>; 3],
 }
 
 /// How the records of a template become flows.
@@ -90,10 +95,13 @@ pub(crate) struct Shape {
     times: Times,
     counters: Counters,
     kind: FlowKind,
+    /// Whether a record may be two flows. One of a single byte is not: it has a single index (`waiting.rs`).
+    both_ways: bool,
 }
 
 impl Shape {
-    pub(crate) fn of(present: Present, slices: u8) -> Self {
+    pub(crate) fn of(plan: &Plan) -> Self {
+        let Plan { present, slices, min_length, .. } = *plan;
         let first = |slots: &[Slot]| slots.iter().find(|slot| present.has(**slot)).copied();
         let counters = Counters {
             bytes: first(&[Slot::Octets, Slot::OctetsTotal, Slot::OctetsPost, Slot::OctetsInitiator]),
@@ -101,7 +109,13 @@ impl Shape {
             squares: first(&[Slot::SumSquares, Slot::SumSquaresTotal]),
             bytes_l2: first(&[Slot::L2Octets, Slot::L2OctetsTotal]),
             squares_l2: first(&[Slot::L2SumSquares, Slot::L2SumSquaresTotal]),
+            reverse: [
+                first(&[Slot::ReverseOctets, Slot::ReverseOctetsTotal, Slot::ReverseOctetsResponder]),
+                first(&[Slot::ReversePackets, Slot::ReversePacketsTotal, Slot::ReversePacketsResponder]),
+                first(&[Slot::ReverseL2Octets]),
+            ],
         };
+        let both_ways = min_length > 1 && counters.reverse.iter().any(Option::is_some);
         let sampled = slices & (1 << Slice::Frame as u8 | 1 << Slice::Packet as u8) != 0;
         let kind = if present.any(EVENTS) {
             FlowKind::Event
@@ -110,7 +124,7 @@ impl Shape {
         } else {
             FlowKind::Flow
         };
-        Self { present, slices, times: Times::of(&present), counters, kind }
+        Self { present, slices, times: Times::of(&present), counters, kind, both_ways }
     }
 }
 
@@ -154,6 +168,7 @@ impl Shape {
         sections: (&[u8], &Slices),
         resolver: &mut Resolver<'_>,
         labels: &'r mut [u32; LABELS],
+        checks: &mut Checks,
     ) -> (Flow<'r>, bool) {
         let has = &self.present;
         let word = |slot: Slot| words[slot as usize];
@@ -283,7 +298,7 @@ impl Shape {
         self.when(&mut flow, setting, words);
         self.counters(&mut flow, words);
         if self.kind == FlowKind::Sample {
-            self.sampled(&mut flow, setting.tunnels, words, sections, labels);
+            self.sampled(&mut flow, setting.tunnels, words, sections, labels, checks);
         } else if has.any(LABELS_PRESENT) {
             let mut count = 0;
             for at in 0..LABELS {
@@ -295,7 +310,66 @@ impl Shape {
             }
             flow.mpls_labels = U32s::Native(&labels[..count]);
         }
+        checks.record(&flow, has.any(AS_NUMBERS), has.any(NEIGHBOURS));
         (flow, rate.bad)
+    }
+
+    /// The flow of the reverse direction of a record, of which `flow` is the forward one: source and destination are exchanged (RFC 5103
+    /// section 3). None where nothing came back.
+    pub(crate) fn reverse(&self, flow: &Flow<'_>, setting: &Setting, words: &Words) -> Option<Flow<'static>> {
+        if !self.both_ways {
+            return None;
+        }
+        let [bytes, packets, bytes_l2] =
+            self.counters.reverse.map(|slot| slot.map(|slot| words[slot as usize].min(MAX_COUNT)));
+        if [bytes, packets, bytes_l2].into_iter().all(|n| n.unwrap_or_default() == 0) {
+            return None;
+        }
+        let get = |slot: Slot| self.present.has(slot).then(|| words[slot as usize]);
+        let of_forward = flag::COUNTER_CLAMPED | flag::Q_BOUND | flag::DISCARDED | flag::TIME_IMPLAUSIBLE;
+        let mut back = Flow {
+            family: flow.family,
+            flow_kind: flow.flow_kind,
+            src_addr: flow.dst_addr,
+            dst_addr: flow.src_addr,
+            src_port: flow.dst_port,
+            dst_port: flow.src_port,
+            src_prefix_len: flow.dst_prefix_len,
+            dst_prefix_len: flow.src_prefix_len,
+            src_as_exported: flow.dst_as_exported,
+            dst_as_exported: flow.src_as_exported,
+            src_neighbour_as: flow.dst_neighbour_as,
+            dst_neighbour_as: flow.src_neighbour_as,
+            in_if: flow.out_if,
+            out_if: flow.in_if,
+            in_vrf: flow.out_vrf,
+            out_vrf: flow.in_vrf,
+            src_mac: flow.dst_mac,
+            dst_mac: flow.src_mac,
+            src_vlan: flow.dst_vlan,
+            dst_vlan: flow.src_vlan,
+            ethertype: flow.ethertype,
+            proto: flow.proto,
+            tos: get(Slot::ReverseTos).map_or(flow.tos, |tos| tos as u8),
+            tcp_flags: get(Slot::ReverseTcpFlags).unwrap_or_default() as u16,
+            sampler: flow.sampler,
+            exporter_id: flow.exporter_id,
+            sampling_interval: flow.sampling_interval,
+            sampling_kind: flow.sampling_kind,
+            rate_source: flow.rate_source,
+            packets: packets.unwrap_or_default(),
+            bytes,
+            bytes_l2,
+            flags: flow.flags & !of_forward | flag::OBSERVATION_ASSUMED,
+            ..setting.base
+        };
+        let span = match (get(Slot::ReverseStart), get(Slot::ReverseEnd)) {
+            (None, None) => Span { start: some(flow.flow_start), end: some(flow.flow_end) },
+            (start, end) => Span { start: start.map(millis), end: end.map(millis) },
+        };
+        set_times(&mut back, span, setting);
+        set_q(&mut back, (None, None), None, None);
+        Some(back)
     }
 
     fn rare(&self, flow: &mut Flow<'_>, words: &Words) {
@@ -346,15 +420,7 @@ impl Shape {
         if self.present.has(Slot::SystemInit) && flow.protocol == Protocol::Ipfix {
             clock.uptime = uptime(clock.exported, words[Slot::SystemInit as usize]);
         }
-        let span: Span = self.times.span(words, &clock);
-        let spread = setting.plausible.spread(span, clock.exported, flow.received.0);
-        flow.flow_start = Time(span.start.unwrap_or_default().max(0));
-        flow.flow_end = Time(span.end.unwrap_or_default().max(0));
-        flow.spread_start = Time(spread.start);
-        flow.spread_end = Time(spread.end);
-        if !spread.plausible {
-            flow.flags |= flag::TIME_IMPLAUSIBLE;
-        }
+        set_times(flow, self.times.span(words, &clock), setting);
     }
 
     #[inline]
@@ -388,6 +454,7 @@ impl Shape {
         words: &Words,
         (buffer, slices): (&[u8], &Slices),
         labels: &'r mut [u32; LABELS],
+        checks: &mut Checks,
     ) {
         let (slice, link) = if self.slices & 1 << Slice::Frame as u8 != 0 {
             (Slice::Frame, Link::Ethernet)
@@ -396,6 +463,11 @@ impl Shape {
         };
         let (start, end) = slices[slice as usize];
         let packet = packet::parse(link, buffer.get(start..end).unwrap_or_default());
+        if flow.packets == 1 && link == Link::Ethernet {
+            let octets = self.counters.bytes.map(|slot| words[slot as usize]);
+            octets.into_iter().for_each(|octets| checks.octets(octets, &packet));
+            flow.bytes_l2.into_iter().for_each(|frame| checks.frame(frame, &packet));
+        }
         let mut filled = *flow;
         packet.fill(tunnels, &mut filled, labels);
         if flow.family == 0 {
@@ -421,6 +493,28 @@ impl Shape {
             set_q(flow, (None, None), get(self.counters.squares), get(self.counters.squares_l2));
         }
     }
+}
+
+/// The exporter's times, and where bytes are spread.
+#[inline]
+fn set_times(flow: &mut Flow<'_>, span: Span, setting: &Setting) {
+    let spread = setting.plausible.spread(span, setting.clock.exported, flow.received.0);
+    flow.flow_start = Time(span.start.unwrap_or_default().max(0));
+    flow.flow_end = Time(span.end.unwrap_or_default().max(0));
+    flow.spread_start = Time(spread.start);
+    flow.spread_end = Time(spread.end);
+    if !spread.plausible {
+        flow.flags |= flag::TIME_IMPLAUSIBLE;
+    }
+}
+
+fn some(time: Time) -> Option<i64> {
+    Some(time.0).filter(|time| *time != 0)
+}
+
+/// Milliseconds since the epoch, in ns.
+fn millis(time: u64) -> i64 {
+    i64::try_from(time).unwrap_or(i64::MAX).saturating_mul(1_000_000)
 }
 
 /// Uptime at export, where the time of the system's start is known.

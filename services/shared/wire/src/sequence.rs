@@ -105,7 +105,9 @@ impl Seen {
         let told = counts.released + counts.sets_parked + counts.sets_dead + counts.records_dead == 0;
         let records = match call.protocol {
             Protocol::NetflowV5 | Protocol::NetflowV7 => u32_at(payload, 0).map(|word| word & 0xffff),
-            _ => u32::try_from(counts.flows + counts.option_records).ok().filter(|_| told),
+            _ => u32::try_from(counts.flows - counts.reverse_flows + counts.option_records)
+                .ok()
+                .filter(|_| told),
         };
         Some(Self {
             protocol: call.protocol,

@@ -9,6 +9,7 @@ use crate::plan::{Field, Plan};
 use crate::record::Shape;
 use ahash::AHashMap;
 use smallvec::SmallVec;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use weir_schemas::Protocol;
 
 /// Ports whose templates of one domain and id are kept: the oldest makes room, as when an exporter restarts on a new port.
@@ -50,6 +51,8 @@ pub(crate) struct Template {
     pub learned: i64,
     /// When it was last received.
     heard: i64,
+    /// Digest of what it said before it changed, 0 where it has not.
+    before: u64,
     pub plan: Plan,
     pub shape: Shape,
 }
@@ -126,7 +129,7 @@ impl Template {
                 format!("its records have {} bytes, {} are allowed", plan.min_length, options.record_bytes);
             return Err(refused(Reason::TemplateLimit, sentence));
         }
-        let shape = Shape::of(plan.present, plan.slices);
+        let shape = Shape::of(&plan);
         let (learned, heard) = (received, received);
         Ok(Self {
             port,
@@ -134,9 +137,17 @@ impl Template {
             body: definition.body.into(),
             learned,
             heard,
+            before: 0,
             plan,
             shape,
         })
+    }
+
+    /// A number by which a definition is known again, never 0.
+    fn digest(&self) -> u64 {
+        let mut hasher = DefaultHasher::new();
+        (self.options, self.plan.scopes, &self.body).hash(&mut hasher);
+        hasher.finish() | 1
     }
 
     fn is(&self, definition: &Definition<'_>) -> bool {
@@ -170,7 +181,14 @@ pub(crate) enum Defined {
     /// As known.
     Known,
     /// New or changed, with the number of elements left out. These others had to go.
-    Changed { evicted: SmallVec<[(Group, u16); 1]>, freed: usize, cost: usize, ignored: u32 },
+    Changed {
+        evicted: SmallVec<[(Group, u16); 1]>,
+        freed: usize,
+        cost: usize,
+        ignored: u32,
+        /// It is again what it was before it last changed.
+        flapped: bool,
+    },
 }
 
 impl Templates {
@@ -194,10 +212,13 @@ impl Templates {
         }
         // Whatever becomes of the new definition, the old one is gone: it would decode wrongly what follows.
         let mut freed = 0;
-        let replaced = self.remove(&group, port).inspect(|old| freed += old.cost()).is_some();
-        let template = Template::compile(&group, port, definition, received, options)
+        let old = self.remove(&group, port).inspect(|old| freed += old.cost());
+        let replaced = old.is_some();
+        let mut template = Template::compile(&group, port, definition, received, options)
             .map_err(|refused| Refused { freed, ..refused })?;
         let (cost, ignored) = (template.cost(), template.plan.ignored);
+        let flapped = old.as_ref().is_some_and(|old| old.before == template.digest());
+        template.before = old.map_or(0, |old| old.digest());
         let mut evicted = SmallVec::new();
         let crowded = !replaced && self.groups.get(&group).is_some_and(|ports| ports.len() >= PORTS);
         if crowded {
@@ -218,7 +239,7 @@ impl Templates {
             return Err(Refused { evicted, freed, ..refused });
         }
         self.insert(group, template);
-        Ok(Defined::Changed { evicted, freed, cost, ignored })
+        Ok(Defined::Changed { evicted, freed, cost, ignored, flapped })
     }
 
     /// The template that was not heard for longest, where that is long enough to give it up.

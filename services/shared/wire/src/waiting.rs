@@ -110,7 +110,7 @@ impl Exporter {
                 clock: Clock { uptime, ..set.clock() },
                 base,
             };
-            data(template, &mut self.learned, &data_set, &mut late);
+            data(template, (&mut self.learned, &mut self.checking), &data_set, &mut late);
             let counts = late.counts;
             call.counts += counts;
         }

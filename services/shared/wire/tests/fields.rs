@@ -5,7 +5,7 @@ mod build;
 
 use build::*;
 use weir_schemas::value::{MAX_COUNT, MAX_Q};
-use weir_schemas::{Flow, FlowKind, Ip, Mac, Observation, Protocol, RateSource, Time};
+use weir_schemas::{Flow, FlowKind, Ip, Mac, Observation, Protocol, RateSource, Time, Tunnel};
 use weir_wire::Reason;
 
 const SECOND: i64 = 1_000_000_000;
@@ -457,6 +457,46 @@ fn a_sampled_header_in_ipfix_fills_the_flow() {
     let packet = &frame[14..];
     let flow = ipfix_flow(&[f(313, packet.len() as u16)], packet);
     assert_eq!((flow.src_port, flow.bytes, flow.bytes_l2), (50000, Some(1400), None));
+}
+
+#[test]
+fn a_sampled_packet_in_a_tunnel_gives_both_packets_and_options_say_which_is_the_flow() {
+    let inner = &tcp4(1400)[14..];
+    let packet = bytes().raw([0x45, 0]).u16(1420).raw([0, 1, 0, 0, 64, 4, 0, 0]);
+    let packet = packet.raw([203, 0, 113, 1, 203, 0, 113, 2]).raw(inner).0;
+    let fields = [f(313, packet.len() as u16)];
+    let message = ipfix(1, &[set(2, template(256, &fields)), set(256, &packet)]);
+    let around = decode(&message).flows.remove(0);
+    assert_eq!((around.src_addr, around.proto, around.dst_port), (Ip::v4([203, 0, 113, 1]), 4, 0));
+    assert_eq!((around.inner_src_addr, around.tunnel), (Ip::v4([192, 0, 2, 10]), Tunnel::IpInIp));
+    assert_eq!((around.bytes, around.outer_src_addr), (Some(1420), Ip::default()));
+    let mut router = Router::default();
+    router.options.tunnels = weir_wire::Tunnels::Inner;
+    let within = router.send(&message).flows.remove(0);
+    assert_eq!((within.src_addr, within.proto, within.dst_port), (Ip::v4([192, 0, 2, 10]), 6, 443));
+    assert_eq!((within.outer_src_addr, within.tunnel), (Ip::v4([203, 0, 113, 1]), Tunnel::IpInIp));
+    assert_eq!(
+        (within.bytes, within.inner_src_addr),
+        (Some(1420), Ip::default()),
+        "bytes are what the link carried"
+    );
+    // A record that names its addresses itself keeps them.
+    let fields = [f(8, 4), f(12, 4), f(313, packet.len() as u16)];
+    let record = bytes().raw([10, 0, 0, 1, 10, 0, 0, 2]).raw(&packet).0;
+    let named = ipfix_flow(&fields, record);
+    assert_eq!((named.src_addr, named.tunnel), (Ip::v4([10, 0, 0, 1]), Tunnel::IpInIp));
+    assert_eq!(named.inner_dst_addr, Ip::v4([198, 51, 100, 20]));
+}
+
+#[test]
+fn translated_addresses_and_the_customers_vlan_come_from_their_elements() {
+    let fields = [f(225, 4), f(226, 4), f(227, 2), f(228, 2), f(245, 2)];
+    let record = bytes().raw([192, 0, 2, 1, 192, 0, 2, 2]).u16(1025).u16(8443).u16(77).0;
+    let flow = ipfix_flow(&fields, record);
+    assert_eq!((flow.nat_src_addr, flow.nat_dst_addr), (Ip::v4([192, 0, 2, 1]), Ip::v4([192, 0, 2, 2])));
+    assert_eq!((flow.nat_src_port, flow.nat_dst_port, flow.customer_vlan), (1025, 8443, 77));
+    let six = ipfix_flow(&[f(281, 16), f(282, 16)], bytes().raw(v6(1)).raw(v6(2)).0);
+    assert_eq!((six.nat_src_addr, six.nat_dst_addr), (Ip(v6(1)), Ip(v6(2))));
 }
 
 #[test]

@@ -4,7 +4,7 @@
 mod build;
 
 use build::*;
-use weir_schemas::{FlowKind, Ip, Mac, Observation, Protocol, Time};
+use weir_schemas::{FlowKind, Ip, Mac, Observation, Protocol, Time, Tunnel};
 use weir_wire::Reason;
 
 fn expanded(
@@ -170,7 +170,101 @@ fn a_gateway_record_gives_path_neighbours_and_ases() {
 }
 
 #[test]
-fn counter_samples_and_samples_of_vendors_are_skipped_and_counted() {
+fn a_set_of_ases_gives_no_origin_unless_it_has_one_member_and_a_gateway_gives_communities_and_preference() {
+    let flow = |segments| one(&sflow(&[flow_sample(3, 1, 3, 7, &[gateway(segments)])]));
+    let set = flow(&[(2, &[1, 2]), (1, &[3, 4])]);
+    assert_eq!((&set.path[..], set.dst_as_exported, set.dst_neighbour_as), (&[1, 2, 3, 4][..], 0, 1));
+    assert_eq!(flow(&[(2, &[1, 2]), (1, &[3])]).dst_as_exported, 3);
+    assert_eq!(flow(&[(1, &[3, 4])]).dst_as_exported, 0);
+    assert_eq!((set.communities.iter().collect::<Vec<_>>(), set.local_pref), (vec![0xfde8_0001], Some(100)));
+}
+
+#[test]
+fn what_was_taken_off_before_the_header_was_sampled_is_told_beside_it() {
+    let mut frame = tcp4(1400);
+    frame.splice(12..12, [0x81, 0, 0, 5]);
+    let header = raw_header(1422, 4, &frame);
+    let flow = |records: &[Vec<u8>]| {
+        let records = [std::slice::from_ref(&header), records].concat();
+        one(&sflow(&[flow_sample(3, 1, 3, 7, &records)]))
+    };
+    let vlans = flow(&[tagged(1012, bytes().u32(1).u32(0x88a8_0064).0)]);
+    assert_eq!((vlans.src_vlan, vlans.customer_vlan), (100, 5));
+    let vlans = flow(&[tagged(1012, bytes().u32(2).u32(0x88a8_0064).u32(0x8100_0007).0)]);
+    assert_eq!((vlans.src_vlan, vlans.customer_vlan), (100, 7));
+
+    let tunnel = |proto: u32, port: u32, last: u8| {
+        let head = bytes().u32(1450).u32(proto).raw([203, 0, 113, last, 203, 0, 113, 99]);
+        head.u32(5000).u32(port).u32(0).u32(0).0
+    };
+    let vxlan = flow(&[
+        tagged(1023, tunnel(47, 0, 1)),
+        tagged(1024, tunnel(17, 4789, 2)),
+        tagged(1030, [0, 0, 0, 42]),
+    ]);
+    assert_eq!((vxlan.src_addr, vxlan.outer_src_addr), (Ip::v4([192, 0, 2, 10]), Ip::v4([203, 0, 113, 2])));
+    assert_eq!((vxlan.tunnel, vxlan.tunnel_id), (Tunnel::Vxlan, Some(42)));
+    let gre = flow(&[tagged(1023, tunnel(47, 0, 1))]);
+    assert_eq!(
+        (gre.tunnel, gre.outer_dst_addr, gre.tunnel_id),
+        (Tunnel::Gre, Ip::v4([203, 0, 113, 99]), None)
+    );
+    assert_eq!(flow(&[tagged(1029, [0, 0, 0, 9])]).tunnel, Tunnel::Vxlan);
+
+    let mpls = bytes().u32(1).raw([203, 0, 113, 5]).u32(2).u32(0x0001_0040).u32(0x0002_0140).u32(0).0;
+    let labelled = flow(&[tagged(1006, &mpls)]);
+    assert_eq!((&labelled.labels[..], labelled.next_hop), (&[0x10, 0x20][..], Ip::v4([203, 0, 113, 5])));
+    let nat = bytes().u32(1).raw([203, 0, 113, 7]).u32(1).raw([203, 0, 113, 8]).0;
+    let nat = flow(&[tagged(1007, &nat), tagged(1020, bytes().u32(6000).u32(8443).0)]);
+    assert_eq!((nat.nat_src_addr, nat.nat_dst_port), (Ip::v4([203, 0, 113, 7]), 8443));
+}
+
+#[test]
+fn counter_samples_tell_the_name_and_speed_of_an_interface_once() {
+    let counters = |index: u32, gigabits: u64| {
+        tagged(1, bytes().u32(index).u32(6).u64(gigabits * 1_000_000_000).raw([0; 72]).0)
+    };
+    let name = |text: &[u8]| tagged(1005, bytes().u32(text.len() as u32).raw(text).0);
+    let sample = |source: u32, records: &[Vec<u8>]| {
+        tagged(2, bytes().u32(1).u32(source).u32(records.len() as u32).raw(records.concat()).0)
+    };
+    let mut router = Router::default();
+    let out =
+        router.send(&sflow(&[sample(3, &[counters(3, 10), name(b"eth3")]), sample(4, &[name(b"eth4")])]));
+    assert_eq!(out.interfaces, [(3, "eth3".into(), String::new()), (4, "eth4".into(), String::new())]);
+    let known: Vec<_> = router.exporter.interfaces().map(|one| (one.index, one.speed)).collect();
+    assert!(known.contains(&(3, 10_000_000_000)) && known.contains(&(4, 0)), "{known:?}");
+    let again = router.send(&sflow(&[sample(3, &[counters(3, 10), name(b"eth3")])]));
+    assert_eq!((again.interfaces.len(), again.state_writes), (0, 0), "nothing is new");
+    let faster = router.send(&sflow(&[sample(3, &[counters(3, 100)])]));
+    assert_eq!(faster.interfaces, [(3, "eth3".into(), String::new())]);
+    let long = bytes().u32(1).u32(0).u32(3).u32(1).raw(counters(9, 1)).0;
+    assert_eq!(router.send(&sflow(&[tagged(4, long)])).interfaces.len(), 1);
+    let vlan = router.send(&sflow(&[sample(1 << 24 | 3, &[name(b"vlan")])]));
+    assert_eq!(vlan.interfaces.len(), 0, "a VLAN is no interface");
+    let cut = router.send(&sflow(&[tagged(2, bytes().u32(1).u32(8).u32(2).raw(name(b"eth8")).0)]));
+    assert_eq!(cut.faults.iter().map(|fault| fault.reason).collect::<Vec<_>>(), [Reason::BadSample]);
+    assert_eq!(cut.interfaces, [(8, "eth8".into(), String::new())], "what lies before the cut counts");
+    let restarted = router.restarted(&router.dump());
+    assert!(
+        restarted
+            .exporter
+            .interfaces()
+            .any(|one| (one.index, one.speed, one.name) == (3, 100_000_000_000, "eth3"))
+    );
+}
+
+#[test]
+fn why_a_packet_was_discarded_is_kept() {
+    let head = bytes().u32(1).u32(0).u32(3).u32(0).u32(3).u32(0).u32(262).u32(0);
+    assert_eq!(one(&sflow(&[tagged(5, head.0)])).drop_reason, Some(262));
+    let by_output = one(&sflow(&[flow_sample(3, 1, 3, 1 << 30 | 258, &[])]));
+    assert_eq!((by_output.drop_reason, by_output.out_if), (Some(258), 0));
+    assert_eq!(one(&sflow(&[flow_sample(3, 1, 3, 7, &[])])).drop_reason, None);
+}
+
+#[test]
+fn counter_samples_and_samples_of_vendors_are_counted() {
     let mut router = Router::default();
     let sample = flow_sample(3, 1, 3, 7, &[]);
     let vendor = 8800 << 12 | 1;

@@ -417,7 +417,7 @@ fn variable_length_records_of_both_forms_are_decoded_and_one_that_runs_over_is_a
 
 #[test]
 fn enterprise_elements_are_stepped_over() {
-    let fields = [f(8, 4), F(1, 8, 29_305), F(12_345, VARIABLE, 6871), f(1, 4)];
+    let fields = [f(8, 4), F(1, 8, 29_304), F(12_345, VARIABLE, 6871), f(1, 4)];
     let record = bytes().raw([10, 0, 0, 1]).u64(99).u8(3).raw(b"abc").u32(7).0;
     let out = decode(&ipfix(5, &[set(2, template(256, &fields)), set(256, record)]));
     assert_eq!((octets(&out), out.faults.len()), (vec![7], 0));

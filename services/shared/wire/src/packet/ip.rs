@@ -52,6 +52,25 @@ const TUNNELS: &[(u16, Layer)] = &[
     (6635, Layer::MplsInIp),
 ];
 
+/// The tunnel that an IP header of this protocol, and with UDP this destination port, is the outer header of.
+pub(crate) fn tunnel_of(proto: u8, port: u16) -> Tunnel {
+    match proto {
+        proto::IPV4 | proto::IPV6 => Tunnel::IpInIp,
+        proto::GRE => Tunnel::Gre,
+        proto::ETHERIP => Tunnel::EtherIp,
+        proto::MPLS => Tunnel::MplsInIp,
+        proto::ETHERNET => Tunnel::Srv6,
+        proto::UDP => match TUNNELS.iter().find(|(known, _)| *known == port) {
+            Some((_, Layer::GtpU)) => Tunnel::GtpU,
+            Some((_, Layer::Geneve)) => Tunnel::Geneve,
+            Some((_, Layer::MplsInIp)) => Tunnel::MplsInIp,
+            Some(_) => Tunnel::Vxlan,
+            None => Tunnel::Unknown,
+        },
+        _ => Tunnel::Unknown,
+    }
+}
+
 /// Bytes of a UDP header.
 const UDP_HEADER: usize = 8;
 

@@ -9,7 +9,7 @@ mod link;
 mod tunnel;
 
 use crate::options::Tunnels;
-pub(crate) use ip::Header;
+pub(crate) use ip::{Header, tunnel_of};
 use weir_schemas::columns::flag;
 use weir_schemas::{Flow, Mac, Tunnel, U32s};
 

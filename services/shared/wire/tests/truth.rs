@@ -1,0 +1,130 @@
+//! Whether an exporter tells the truth: each habit beside its opposite.
+#![allow(missing_docs, reason = "tests read as sentences")]
+
+mod build;
+
+use build::*;
+use weir_schemas::Ip;
+use weir_wire::{Checks, SourceId};
+
+/// What was checked of datagrams, without what is 0.
+fn checked(datagrams: &[Vec<u8>]) -> Vec<(&'static str, u64)> {
+    let mut router = Router::default();
+    datagrams.iter().for_each(|datagram| drop(router.send(datagram)));
+    router.exporter.checks().all().filter(|(_, _, n)| *n > 0).map(|(name, _, n)| (name, n)).collect()
+}
+
+fn frame(length: u32, header: &[u8]) -> Vec<(&'static str, u64)> {
+    checked(&[sflow(&[flow_sample(3, 1, 3, 7, &[raw_header(length, 4, header)])])])
+}
+
+#[test]
+fn what_a_frames_length_contains_shows_in_the_packet() {
+    let mut tagged = tcp4(1400);
+    tagged.splice(12..12, [0x81, 0, 0, 5]);
+    for (length, header, wanted) in [
+        (1418, tcp4(1400), "frames_with_fcs"),
+        (1414, tcp4(1400), "frames_without_fcs"),
+        (1400, tcp4(1400), "frames_of_layer_3"),
+        (1500, tcp4(1400), "frames_of_other_length"),
+        (1422, tagged.clone(), "frames_with_fcs"),
+        (1418, tagged.clone(), "frames_without_fcs"),
+        (1414, tagged.clone(), "frames_without_tags"),
+        (64, tcp4(40), "short_frames_padded"),
+        (58, tcp4(40), "short_frames_unpadded"),
+        (64, tcp4(46), "frames_with_fcs"),
+    ] {
+        assert_eq!(frame(length, &header), [(wanted, 1)], "{length} bytes");
+    }
+    assert_eq!(frame(9018, &tcp4(0)), [], "a header that leaves its length open says nothing");
+}
+
+#[test]
+fn whether_octets_are_layer_2_or_3_shows_in_a_sampled_header() {
+    let header = tcp4(1400);
+    let of = |octets: u32| {
+        let fields = [f(1, 4), f(2, 4), f(312, 2), f(315, header.len() as u16)];
+        let record = bytes().u32(octets).u32(1).u16(1418).raw(&header).0;
+        checked(&[ipfix(1, &[set(2, template(256, &fields)), set(256, record)])])
+    };
+    for (octets, wanted) in [
+        (1400, "octets_of_layer_3"),
+        (1414, "octets_of_layer_2"),
+        (1418, "octets_of_layer_2"),
+        (1401, "octets_of_neither"),
+    ] {
+        let found = of(octets);
+        assert!(
+            found.contains(&(wanted, 1)) && found.contains(&("frames_with_fcs", 1)),
+            "{octets}: {found:?}"
+        );
+    }
+}
+
+#[test]
+fn origin_and_peer_ases_are_told_apart_by_the_neighbours_beside_them() {
+    let fields = [f(16, 4), f(17, 4), f(128, 4), f(129, 4), f(2, 4)];
+    let record = |src: u32, dst: u32, next: u32, previous: u32| {
+        bytes().u32(src).u32(dst).u32(next).u32(previous).u32(1).0
+    };
+    let records = [
+        record(1, 2, 2, 1),
+        record(1, 2, 9, 1),
+        record(0, 0, 9, 9),
+        record(23_456, 7, 0, 0),
+        record(5, 0, 0, 5),
+    ];
+    let found = checked(&[ipfix(1, &[set(2, template(256, &fields)), set(256, records.concat())])]);
+    for wanted in [
+        ("as_numbers", 5),
+        ("as_zero", 1),
+        ("as_trans", 1),
+        ("as_of_neighbour", 2),
+        ("as_of_origin", 1),
+        ("flows_of_one_packet", 5),
+    ] {
+        assert!(found.contains(&wanted), "{wanted:?} of {found:?}");
+    }
+}
+
+#[test]
+fn templates_that_go_back_and_forth_are_two_exporters_behind_one_address() {
+    let one = v9(1, &[set(0, template(256, &[f(8, 4), f(1, 4)]))]);
+    let other = v9(1, &[set(0, template(256, &[f(1, 4), f(8, 4)]))]);
+    let third = v9(1, &[set(0, template(256, &[f(1, 8)]))]);
+    let flaps = |datagrams: &[&Vec<u8>]| {
+        let datagrams: Vec<_> = datagrams.iter().map(|datagram| (*datagram).clone()).collect();
+        checked(&datagrams)
+    };
+    assert_eq!(flaps(&[&one, &one, &other, &other, &third]), [], "a change is no flap");
+    assert_eq!(flaps(&[&one, &other, &one, &other]), [("templates_flapped", 2)]);
+}
+
+#[test]
+fn what_an_exporter_says_it_did_not_send_is_counted_from_its_first_word_on() {
+    let fields = ipfix_options_template(300, &[f(144, 4)], &[f(166, 8), f(167, 8), f(168, 8), f(164, 8)]);
+    let row = |flows: u64| set(300, bytes().u32(1).u64(flows).u64(flows * 10).u64(flows * 1000).u64(1).0);
+    let messages = [ipfix(1, &[set(3, fields), row(1000)]), ipfix(1, &[row(1005)]), ipfix(1, &[row(3)])];
+    let wanted = [("flows_not_sent", 8), ("packets_not_sent", 80), ("octets_not_sent", 8000)];
+    assert_eq!(checked(&messages), wanted, "a total that went back began anew");
+}
+
+#[test]
+fn the_rate_that_a_sampler_attains_stands_beside_the_one_it_announces() {
+    let mut router = Router::default();
+    for n in 0..5_u32 {
+        let head = bytes().u32(n).u32(3).u32(1000).u32(n * 2000).u32(n).u32(3).u32(7).u32(0);
+        router.send(&sflow(&[tagged(1, head.0)]));
+    }
+    let (id, source) = router.exporter.sources().next().unwrap();
+    assert_eq!(*id, SourceId { agent: Ip::v4([192, 0, 2, 9]), sub_agent: 4, class: 0, index: 3 });
+    assert_eq!(
+        (source.rate, source.attained(), source.received, source.drops),
+        (1000, Some(2_000_000), 5, 4)
+    );
+}
+
+#[test]
+fn every_check_has_a_name_and_a_sentence() {
+    assert!(Checks::default().all().all(|(name, doc, n)| !name.is_empty() && doc.ends_with('.') && n == 0));
+}
