@@ -189,6 +189,7 @@ pub fn decode(
         defaults: columns(&Flow::default()),
         error: None,
     };
+    let stream = capture.is_stream();
     let mut raw_offset = 0;
     for next in capture.by_ref() {
         let captured = match next {
@@ -202,7 +203,9 @@ pub fn decode(
         *out.summary.sources.entry(captured.source).or_default() += 1;
         out.exporter = captured.source;
         let context = Context { exporter: captured.source, raw_offset, frame_index: 0 };
-        let exporter = exporters.entry(captured.source).or_default();
+        let exporter = exporters.entry(captured.source);
+        let exporter =
+            exporter.or_insert_with(if stream { Exporter::over_stream } else { Exporter::default });
         let counts = exporter.decode(&context, &datagram(&captured), &options, &mut budget, &mut out);
         out.summary.counts += counts;
         raw_offset += 1;

@@ -119,6 +119,11 @@ pub fn read(bytes: &[u8]) -> Result<Capture<'_>, CaptureError> {
 }
 
 impl Capture<'_> {
+    /// True where it is messages one after another without packets around them: a stream, or an IPFIX file (RFC 5655).
+    pub fn is_stream(&self) -> bool {
+        matches!(self.source, Source::Messages(_))
+    }
+
     /// Packets that were no UDP datagrams, so far.
     pub fn others(&self) -> u64 {
         match &self.source {

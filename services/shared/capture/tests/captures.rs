@@ -61,7 +61,7 @@ fn counted(summary: &Summary) -> BTreeMap<&'static str, String> {
         ("options_templates", c.options_templates.to_string()),
         ("sets_without_template", c.sets_parked.to_string()),
         ("sets_before_template", c.released.to_string()),
-        ("withdrawals", c.withdrawals_ignored.to_string()),
+        ("withdrawals", (c.withdrawals + c.withdrawals_ignored).to_string()),
         ("sflow_samples", sflow(c.flow_samples, c.counter_samples, c.discard_samples)),
     ])
 }

@@ -29,9 +29,17 @@ pub struct Exporter {
     pub(crate) checking: Checking,
     pub(crate) sources: sflow::Sources,
     sequences: Sequences,
+    /// Its messages come over TCP or SCTP, or lie in a file.
+    pub(crate) stream: bool,
 }
 
 impl Exporter {
+    /// An exporter whose messages come over TCP or SCTP, or lie in a file (RFC 5655): what withdraws a template holds there, since nothing can have
+    /// come in another order (RFC 7011 section 8.1).
+    pub fn over_stream() -> Self {
+        Self { stream: true, ..Self::default() }
+    }
+
     /// Decodes a datagram: flows, faults and state go to `out`. No bytes can make it panic, loop, or keep more than `options` and
     /// `budget` allow.
     pub fn decode(

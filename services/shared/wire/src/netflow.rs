@@ -8,8 +8,9 @@ use crate::learned::{give, take};
 use crate::output::{Output, Reason};
 use crate::record;
 use crate::state;
-use crate::template::{self, Defined, Definition, Group};
+use crate::template::{self, Defined, Definition, Group, Template};
 use crate::time::Clock;
+use smallvec::SmallVec;
 use weir_schemas::Protocol;
 
 const SECOND: i64 = 1_000_000_000;
@@ -137,13 +138,22 @@ impl Exporter {
         };
         // Where padding would begin; found once, so that a set of zeros costs no more than its length.
         let content = payload[at..end].iter().rposition(|b| *b != 0).map_or(at, |last| at + last + 1);
+        let mut none_left = false;
         // An IPFIX withdrawal has four bytes, also one of an options template.
         while end - at >= 4 && at < content {
             let bytes = &payload[at..end];
             let (Some(id), Some(first)) = (u16_at(bytes, 0), u16_at(bytes, 2)) else { return };
             // Ids 2 and 3 withdraw all templates of a kind (RFC 7011 section 8.1); others below 256 are none.
             if version == 10 && first == 0 && (id >= 256 || id == 2 || id == 3) {
-                call.counts.withdrawals_ignored += 1;
+                if self.stream {
+                    call.counts.withdrawals += 1;
+                    // All were withdrawn already: so many more that say so cost nothing.
+                    if id >= 256 || !std::mem::replace(&mut none_left, true) {
+                        self.withdraw(options, id, call);
+                    }
+                } else {
+                    call.counts.withdrawals_ignored += 1;
+                }
                 at += 4;
                 continue;
             }
@@ -164,10 +174,35 @@ impl Exporter {
                 let sentence = format!("template {id} at byte {at}: ids below 256 are reserved");
                 call.fault(Reason::BadTemplate, at, &bytes[..used], sentence);
             } else {
+                none_left = false;
                 let group = Group { version, domain: call.domain, id };
                 self.define(group, &definition, (at, used), call);
             }
             at += used;
+        }
+    }
+
+    /// Forgets a template of the domain, or all of a kind. One that is not known is none.
+    fn withdraw<O: Output>(&mut self, options: bool, id: u16, call: &mut Call<'_, O>) {
+        let (domain, port) = (call.domain, call.datagram.source_port);
+        let group = Group { version: 10, domain, id };
+        let meant = |template: &Template| template.options == options && template.port == port;
+        let groups: SmallVec<[Group; 8]> = if id < 256 {
+            let all = self.templates.all().filter(|(group, _)| (group.version, group.domain) == (10, domain));
+            all.filter(|(_, template)| meant(template)).map(|(group, _)| *group).collect()
+        } else {
+            self.templates
+                .own(&group, port)
+                .filter(|template| meant(template))
+                .map(|_| group)
+                .into_iter()
+                .collect()
+        };
+        for group in groups {
+            if let Some(old) = self.templates.remove(&group, port) {
+                give(call.budget, old.cost());
+                call.out.state(&state::template_key(&group, port), None);
+            }
         }
     }
 

@@ -187,6 +187,7 @@ counts! {
     #[doc = "Template definitions, resent ones included."] templates,
     #[doc = "Options template definitions, resent ones included."] options_templates,
     #[doc = "Template definitions that were new or had changed."] templates_compiled,
+    #[doc = "Template withdrawals of a stream or file, followed (RFC 7011 section 8.1)."] withdrawals,
     #[doc = "Template withdrawals, ignored over UDP (RFC 7011 section 8.4)."] withdrawals_ignored,
     #[doc = "Elements in templates whose length does not fit their type, and which are left out."] fields_ignored,
     #[doc = "sFlow flow samples."] flow_samples,

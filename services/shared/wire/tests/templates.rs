@@ -164,6 +164,27 @@ fn withdrawals_over_udp_are_ignored_and_counted() {
 }
 
 #[test]
+fn withdrawals_in_a_stream_are_followed() {
+    let mut router = Router { exporter: weir_wire::Exporter::over_stream(), ..Router::default() };
+    let options = ipfix_options_template(400, &[f(149, 4)], &[f(34, 4)]);
+    let sets = [set(2, [template(256, TWO), template(257, TWO)].concat()), set(3, options)];
+    router.send(&ipfix(5, &sets));
+    router.send(&ipfix(6, &sets));
+    assert_eq!(router.exporter.known_templates(), 6);
+    let out = router.send(&ipfix(5, &[set(2, template(256, &[])), set(256, record(1)), set(257, record(2))]));
+    assert_eq!(
+        (octets(&out), router.counts.sets_parked),
+        (vec![2], 1),
+        "what it described waits for another"
+    );
+    router.send(&ipfix(5, &[set(2, template(2, &[]))]));
+    assert_eq!(router.exporter.known_templates(), 4, "options templates and other domains stay");
+    router.send(&ipfix(5, &[set(3, template(3, &[])), set(3, template(999, &[]))]));
+    assert_eq!((router.exporter.known_templates(), router.counts.withdrawals), (3, 4));
+    assert_eq!(router.dump().len(), 3 + 1, "state says the same: three templates, and what waits");
+}
+
+#[test]
 fn everything_survives_a_restart() {
     let mut router = Router::default();
     let mut out = Sink::default();
