@@ -1,5 +1,6 @@
 //! `docs/columns.md`, made from the tables of columns.
 
+use crate::checks::Checks;
 use crate::columns::{flag, flow_columns};
 use crate::record::{Column, Role, Unit};
 use crate::rollup::{JOINED, REDECODES, ROLLUPS, Shape};
@@ -57,6 +58,12 @@ pub fn columns_markdown() -> String {
     for table in JOINED.iter().chain([&REDECODES]) {
         let _ = writeln!(out, "\n## {}\n", table.name);
         rows(&mut out, table.columns.iter());
+        if table.name == "checks" {
+            out.push_str("\n| sum | what it is |\n|---|---|\n");
+            for (name, doc, _) in Checks::default().all() {
+                let _ = writeln!(out, "| `{name}` | {doc} |");
+            }
+        }
     }
     out
 }

@@ -5,6 +5,7 @@
 //! are derived from it, so that a column is added in one place. Nothing here does I/O.
 
 pub mod avro;
+pub mod checks;
 pub mod columns;
 pub mod ddl;
 pub mod deadletter;

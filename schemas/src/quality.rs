@@ -3,6 +3,7 @@
 //! All are sums since a decoder began to count (`since`), told once a minute. So whoever misses some of them loses nothing, a range is a
 //! difference, and where another decoder takes over another sum begins. What must stay true: a record stays small, whatever an exporter sends.
 
+use crate::checks::Checks;
 use crate::enums::Protocol;
 use crate::record::record;
 use crate::value::{Ip, Slot, Time};
@@ -26,6 +27,9 @@ pub struct Quality {
     pub parked_bytes: u64,
     /// Dead letters by reason.
     pub dead: BTreeMap<String, u64>,
+    /// What its records say of themselves beside what follows from their packets.
+    #[serde(default)]
+    pub checks: Checks,
     /// What each session sent.
     pub sessions: Vec<Session>,
 }
@@ -124,6 +128,24 @@ record! {
         time: Slot, None, Time;
         #[doc = "Dead letters since then."]
         letters: u64, None, Dimension;
+        #[doc = "When this was told; the latest wins."]
+        version: u64, Nanoseconds, Provenance;
+    }
+}
+
+record! {
+    /// A sum by which an exporter is judged, up to the end of a minute.
+    pub struct CheckRow {
+        #[doc = "Transport source address of the datagrams."]
+        exporter: Ip, None, Dimension;
+        #[doc = "What is summed (docs/columns.md)."]
+        name: &'a str, None, Dimension;
+        #[doc = "Receive time of the first datagram that is counted; another one: another sum."]
+        since: Time, Nanoseconds, Time;
+        #[doc = "Start of the minute up to whose end all is counted."]
+        time: Slot, None, Time;
+        #[doc = "The sum since then."]
+        sum: u64, None, Dimension;
         #[doc = "When this was told; the latest wins."]
         version: u64, Nanoseconds, Provenance;
     }

@@ -5,7 +5,7 @@
 //! window was decoded to wrongly can be taken back by rows that are added like any others: a sum over all rows of a key is never negative.
 
 use crate::enums::*;
-use crate::quality::{ArrivalRow, FaultRow, SessionRow};
+use crate::quality::{ArrivalRow, CheckRow, FaultRow, SessionRow};
 use crate::record::{Column, Role, record};
 use crate::value::{Country, Ip, Slot, Time};
 
@@ -420,6 +420,7 @@ pub const JOINED: &[Table] = &[
         "exporter, protocol, observation_domain, source_port, agent, unit, since, time",
     ),
     told("faults", FaultRow::COLUMNS, "exporter, reason, since, time"),
+    told("checks", CheckRow::COLUMNS, "exporter, name, since, time"),
 ];
 
 /// What became of windows that were decoded again.

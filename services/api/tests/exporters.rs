@@ -6,7 +6,7 @@ mod engine;
 use engine::{put, put_sides};
 use std::time::{SystemTime, UNIX_EPOCH};
 use weir_api::exporters::{Exporter, Severity, ask};
-use weir_schemas::quality::{ArrivalRow, FaultRow, SessionRow};
+use weir_schemas::quality::{ArrivalRow, CheckRow, FaultRow, SessionRow};
 use weir_schemas::rollup::{ExporterRow, FLOWS, InterfaceRow, LinkRow, RateRow};
 use weir_schemas::value::{Slot, Time};
 use weir_schemas::{Batch, Direction, Flow, FlowKind, Ip, Observation, Protocol, RateSource, SamplingKind};
@@ -127,7 +127,8 @@ async fn fill(store: &mut Store, now: u32) {
 async fn told(store: &mut Store, now: u32) {
     let minute = now / 60 * 60;
     let (first, second) = (received(now - 9000), received(now - 1000));
-    let (mut arrivals, mut sessions, mut faults) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut arrivals, mut sessions) = (Vec::new(), Vec::new());
+    let (mut faults, mut checks) = (Vec::new(), Vec::new());
     for (since, ago, datagrams, arrived, missing, restarts) in [
         (first, 7200, 40, 400, 1, 7),
         (first, 3600, 100, 1000, 10, 7),
@@ -175,8 +176,21 @@ async fn told(store: &mut Store, now: u32) {
             ..FaultRow::default()
         }
         .put_row(&mut faults);
+        let name = "frames_without_fcs";
+        CheckRow {
+            exporter: EDGE,
+            name,
+            since: first,
+            time,
+            sum: letters * 10,
+            version: 1,
+            ..CheckRow::default()
+        }
+        .put_row(&mut checks);
     }
-    for (name, rows) in [("arrivals", arrivals), ("sessions", sessions), ("faults", faults)] {
+    for (name, rows) in
+        [("arrivals", arrivals), ("sessions", sessions), ("faults", faults), ("checks", checks)]
+    {
         put(store, name, rows).await;
     }
 }
@@ -256,6 +270,8 @@ fn what_was_told_of_it_is_summed_over_decoders(edge: &Exporter, minute: u32) {
     assert_eq!((session.received, session.missing, session.restarts), (1000 + 500, 5 + 5, 1));
     let [fault] = &edge.faults[..] else { panic!("{edge:?}") };
     assert_eq!((fault.reason.as_str(), fault.letters, fault.last), ("truncated", 5, minute - 3600));
+    let [check] = &edge.checks[..] else { panic!("{edge:?}") };
+    assert_eq!((check.name.as_str(), check.sum), ("frames_without_fcs", 50));
     let found: Vec<_> = edge.diagnoses.iter().map(|one| (one.code, one.severity)).collect();
     assert_eq!(
         found,
@@ -263,6 +279,7 @@ fn what_was_told_of_it_is_summed_over_decoders(edge: &Exporter, minute: u32) {
             ("rate_unknown", Severity::Error),
             ("template_missing", Severity::Error),
             ("undecoded", Severity::Warning),
+            ("frame_length", Severity::Warning),
             ("lost_few", Severity::Warning),
             ("egress_missing", Severity::Warning),
             ("ingress_missing", Severity::Warning),
@@ -272,7 +289,7 @@ fn what_was_told_of_it_is_summed_over_decoders(edge: &Exporter, minute: u32) {
         ]
     );
     assert_eq!(
-        edge.diagnoses[3].says,
+        edge.diagnoses[4].says,
         "0.7 % of what it sent in the last hour did not arrive: 10 of 1510 records, by the sequence numbers of domain 5, port 50000"
     );
 }

@@ -57,6 +57,7 @@ impl Arrivals {
             parked_sets: parked_sets as u64,
             parked_bytes: parked_bytes as u64,
             dead: self.dead.iter().map(|(reason, letters)| ((*reason).to_owned(), *letters)).collect(),
+            checks: *exporter.checks(),
             sessions: exporter.sessions().iter().map(session).collect(),
         })
     }

@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 use weir_schemas::inventory::{Classified, Entry, InventoryError, Member, Record};
-use weir_schemas::quality::{ArrivalRow, FaultRow, Quality, SessionRow};
+use weir_schemas::quality::{ArrivalRow, CheckRow, FaultRow, Quality, SessionRow};
 use weir_schemas::rollup::{ClassifiedRow, ExporterRow, InterfaceRow, JOINED, LinkMemberRow, RateRow, Table};
 use weir_schemas::value::Slot;
 use weir_schemas::{Ip, Time};
@@ -153,6 +153,10 @@ impl Rows {
         for (reason, letters) in &quality.dead {
             FaultRow { exporter, reason, since, time, letters: *letters, version, ..FaultRow::default() }
                 .put_row(self.table("faults"));
+        }
+        for (name, _, sum) in quality.checks.all().filter(|(_, _, sum)| *sum > 0) {
+            CheckRow { exporter, name, since, time, sum, version, ..CheckRow::default() }
+                .put_row(self.table("checks"));
         }
     }
 

@@ -8,6 +8,7 @@ use super::words::{amount, named, percent, span};
 use super::{Exporter, Observed};
 use serde::Serialize;
 use utoipa::ToSchema;
+use weir_schemas::checks::{self, Checks};
 
 /// The protocol whose records sum up several flows.
 const AGGREGATES: &str = "netflow_v8";
@@ -74,8 +75,15 @@ const RULES: &[Rule] = &[
     rule("lost", Severity::Error, lost, mend::LOSS),
     rule("counted_twice", Severity::Error, counted_twice, &[]),
     rule("rate_unknown", Severity::Error, rate_unknown, mend::RATE),
+    rule("templates_flap", Severity::Error, |one, _| judged(one, checks::templates_flap), &[]),
+    rule("attained_rate", Severity::Error, |one, _| judged(one, checks::attained_rate), &[]),
     rule("template_missing", Severity::Error, template_missing, mend::TEMPLATES),
     rule("undecoded", Severity::Warning, undecoded, &[]),
+    rule("not_sent", Severity::Warning, |one, _| judged(one, checks::not_sent), &[]),
+    rule("samples_dropped", Severity::Warning, |one, _| judged(one, checks::samples_dropped), &[]),
+    rule("octets_layer_2", Severity::Warning, |one, _| judged(one, checks::octets_layer_2), &[]),
+    rule("frame_length", Severity::Warning, |one, _| judged(one, checks::frame_length), &[]),
+    rule("as_trans", Severity::Warning, |one, _| judged(one, checks::as_trans), mend::AS),
     rule("lost_few", Severity::Warning, lost_few, mend::LOSS),
     rule("no_as", Severity::Warning, no_as, mend::AS),
     rule("egress_missing", Severity::Warning, |one, _| unsampled(one, Side::Egress), mend::EGRESS),
@@ -88,6 +96,10 @@ const RULES: &[Rule] = &[
     rule("observation_unknown", Severity::Note, observation_unknown, &[]),
     rule("interface_unnamed", Severity::Note, interface_unnamed, &[]),
     rule("ingress_only", Severity::Note, ingress_only, mend::EGRESS),
+    rule("as_peer", Severity::Note, |one, _| judged(one, checks::as_peer), mend::AS),
+    rule("one_packet", Severity::Note, |one, _| judged(one, checks::one_packet), &[]),
+    rule("pool_steps", Severity::Note, |one, _| judged(one, checks::pool_steps), &[]),
+    rule("uniform_sampling", Severity::Note, |one, _| judged(one, checks::uniform_sampling), &[]),
     rule("names", Severity::Note, names, mend::NAMES),
     rule("ipv4_only", Severity::Note, ipv4_only, mend::IPV6),
     rule("restarted", Severity::Note, restarted, &[]),
@@ -100,6 +112,13 @@ pub(super) fn diagnoses(one: &Exporter, now: u32) -> Vec<Diagnosis> {
         Some(Diagnosis { code: rule.code, severity: rule.severity, says, mend: rule.mend })
     });
     found.collect()
+}
+
+/// What is found of its checks.
+fn judged(one: &Exporter, find: checks::Find) -> Option<String> {
+    let mut sums = Checks::default();
+    one.checks.iter().for_each(|check| sums.set(&check.name, check.sum));
+    find(&sums)
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]

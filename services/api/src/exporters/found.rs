@@ -1,7 +1,7 @@
 //! What statements found of exporters, put together: a list of exporters that is small enough to read.
 
 use super::{
-    Announced, Applied, Arrivals, Exporter, Exporters, Fault, Observed, Received, Session, diagnoses,
+    Announced, Applied, Arrivals, Check, Exporter, Exporters, Fault, Observed, Received, Session, diagnoses,
 };
 use serde::Deserialize;
 use std::collections::BTreeMap;
@@ -66,6 +66,7 @@ pub(super) struct Found {
     pub sessions: Vec<Of<Session>>,
     pub faults: Vec<Of<Fault>>,
     pub unclassified: Vec<Of<Unclassified>>,
+    pub checks: Vec<Of<Check>>,
 }
 
 impl Found {
@@ -103,6 +104,9 @@ impl Found {
         }
         for Of { address, what } in self.faults {
             of(&mut all, address).faults.push(what);
+        }
+        for Of { address, what } in self.checks {
+            of(&mut all, address).checks.push(what);
         }
         for Of { address, what } in self.unclassified {
             of(&mut all, address).unclassified = what.unclassified;

@@ -12,7 +12,7 @@ mod words;
 
 pub use diagnoses::{Diagnosis, Severity};
 pub use mend::Mend;
-pub use quality::{Arrivals, Fault, Session};
+pub use quality::{Arrivals, Check, Fault, Session};
 pub use words::amount;
 
 use crate::links::complete::Seen;
@@ -73,6 +73,8 @@ pub struct Exporter {
     pub sessions: Vec<Session>,
     /// What could not be decoded.
     pub faults: Vec<Fault>,
+    /// Sums of the last day by which it is judged: what its records say of themselves beside what follows from their packets.
+    pub checks: Vec<Check>,
     /// What is amiss, or could be, and what mends it; what matters most first.
     pub diagnoses: Vec<Diagnosis>,
 }
@@ -207,8 +209,9 @@ pub async fn ask(store: &Store, now: u32) -> Result<Exporters, AskError> {
         quality::sessions(database),
         quality::faults(database),
         sql::unclassified(database),
+        quality::checks(database),
     ];
-    let (known, hour, applied, day, announced, arrivals, sessions, faults, unclassified) = tokio::try_join!(
+    let (known, hour, applied, day, announced, arrivals, sessions, faults, unclassified, checks) = tokio::try_join!(
         store.query(&of[0], &[]),
         store.query(&of[1], &hour),
         store.query(&of[2], &hour),
@@ -218,8 +221,10 @@ pub async fn ask(store: &Store, now: u32) -> Result<Exporters, AskError> {
         store.query(&of[6], &hour),
         store.query(&of[7], &day),
         store.query(&of[8], &day_and_now),
+        store.query(&of[9], &day),
     )?;
-    let found = Found { known, hour, applied, day, announced, arrivals, sessions, faults, unclassified };
+    let found =
+        Found { known, hour, applied, day, announced, arrivals, sessions, faults, unclassified, checks };
     let mut all = found.exporters();
     if all.values().any(|exporter| exporter.last_seen.is_none()) {
         let last: Vec<Of<Last>> = store.query(&sql::last(database), &from(35 * DAY)).await?;

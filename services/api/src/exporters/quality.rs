@@ -58,6 +58,15 @@ pub struct Fault {
     pub last: u32,
 }
 
+/// A sum of the last day by which an exporter is judged.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct Check {
+    /// What is summed: docs/columns.md lists them.
+    pub name: String,
+    /// The sum.
+    pub sum: u64,
+}
+
 /// SQL of what is counted since `from`, of all that was told since a minute before. The first word of a sum that began earlier is where it stood.
 fn since(column: &str) -> String {
     let before =
@@ -105,5 +114,15 @@ pub(super) fn faults(database: &str) -> String {
          FROM (SELECT s.*, max(s.letters) OVER (PARTITION BY s.exporter, s.reason, s.since) AS most FROM {database}.faults AS {TOLD}) AS s \
          GROUP BY s.exporter, s.reason, s.since) AS d \
          GROUP BY exporter, d.reason HAVING letters > 0 ORDER BY letters DESC, reason LIMIT 50 BY address LIMIT 20000"
+    )
+}
+
+pub(super) fn checks(database: &str) -> String {
+    let (named, sum) = (named(), since("sum"));
+    format!(
+        "SELECT {named}, toString(d.name) AS name, toUInt64(sum(d.sum)) AS sum \
+         FROM (SELECT s.exporter AS exporter, s.name AS name, s.since, {sum} FROM {database}.checks AS {TOLD} \
+         GROUP BY s.exporter, s.name, s.since) AS d \
+         GROUP BY exporter, d.name HAVING sum > 0 ORDER BY name LIMIT 64 BY address LIMIT 40000"
     )
 }

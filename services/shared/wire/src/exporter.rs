@@ -1,7 +1,7 @@
 //! All that is known of one exporter, and the way of a datagram through it.
 
 use crate::call::Call;
-use crate::checks::{Checking, Checks};
+use crate::checks::Checking;
 use crate::layouts;
 use crate::learned::{Learned, give, take};
 use crate::options::{Budget, Options};
@@ -13,6 +13,7 @@ use crate::sflow::{self, Source, SourceId};
 use crate::state::{self, Key, StateError};
 use crate::template::{Defined, Definition, Refused, Templates};
 use weir_schemas::Protocol;
+use weir_schemas::checks::Checks;
 use weir_schemas::frame::Datagram;
 
 /// Everything known of one exporter, that is, of one transport source address: compiled templates, sampling rates, interfaces,

@@ -32,7 +32,6 @@ mod time;
 mod waiting;
 
 pub use alone::alone;
-pub use checks::Checks;
 pub use exporter::Exporter;
 pub use layouts::netflow_length;
 pub use options::{Budget, Options, Tunnels};

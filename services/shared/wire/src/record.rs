@@ -1,6 +1,6 @@
 //! From the slots of a record to the columns of a flow: what each element means, and which of several counts.
 
-use crate::checks::Checks;
+use crate::checks;
 use crate::count::{self, Q};
 use crate::element::{Slice, Slot};
 use crate::options::Tunnels;
@@ -8,6 +8,7 @@ use crate::packet::{self, LABELS, Link};
 use crate::plan::{Plan, Present, Slices, Words};
 use crate::resolve::Resolver;
 use crate::time::{Clock, Plausible, Span, Times};
+use weir_schemas::checks::Checks;
 use weir_schemas::columns::flag;
 use weir_schemas::value::{MAX_COUNT, MAX_Q};
 use weir_schemas::{Flow, FlowKind, Ip, Mac, Observation, Protocol, SamplingKind, Time, U32s};
@@ -168,7 +169,7 @@ impl Shape {
         sections: (&[u8], &Slices),
         resolver: &mut Resolver<'_>,
         labels: &'r mut [u32; LABELS],
-        checks: &mut Checks,
+        sums: &mut Checks,
     ) -> (Flow<'r>, bool) {
         let has = &self.present;
         let word = |slot: Slot| words[slot as usize];
@@ -298,7 +299,7 @@ impl Shape {
         self.when(&mut flow, setting, words);
         self.counters(&mut flow, words);
         if self.kind == FlowKind::Sample {
-            self.sampled(&mut flow, setting.tunnels, words, sections, labels, checks);
+            self.sampled(&mut flow, setting.tunnels, words, sections, labels, sums);
         } else if has.any(LABELS_PRESENT) {
             let mut count = 0;
             for at in 0..LABELS {
@@ -310,7 +311,7 @@ impl Shape {
             }
             flow.mpls_labels = U32s::Native(&labels[..count]);
         }
-        checks.record(&flow, has.any(AS_NUMBERS), has.any(NEIGHBOURS));
+        checks::record(sums, &flow, has.any(AS_NUMBERS), has.any(NEIGHBOURS));
         (flow, rate.bad)
     }
 
@@ -454,7 +455,7 @@ impl Shape {
         words: &Words,
         (buffer, slices): (&[u8], &Slices),
         labels: &'r mut [u32; LABELS],
-        checks: &mut Checks,
+        sums: &mut Checks,
     ) {
         let (slice, link) = if self.slices & 1 << Slice::Frame as u8 != 0 {
             (Slice::Frame, Link::Ethernet)
@@ -465,8 +466,8 @@ impl Shape {
         let packet = packet::parse(link, buffer.get(start..end).unwrap_or_default());
         if flow.packets == 1 && link == Link::Ethernet {
             let octets = self.counters.bytes.map(|slot| words[slot as usize]);
-            octets.into_iter().for_each(|octets| checks.octets(octets, &packet));
-            flow.bytes_l2.into_iter().for_each(|frame| checks.frame(frame, &packet));
+            octets.into_iter().for_each(|octets| checks::octets(sums, octets, &packet));
+            flow.bytes_l2.into_iter().for_each(|frame| checks::frame(sums, frame, &packet));
         }
         let mut filled = *flow;
         packet.fill(tunnels, &mut filled, labels);

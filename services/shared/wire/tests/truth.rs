@@ -5,7 +5,8 @@ mod build;
 
 use build::*;
 use weir_schemas::Ip;
-use weir_wire::{Checks, SourceId};
+use weir_schemas::checks::Checks;
+use weir_wire::SourceId;
 
 /// What was checked of datagrams, without what is 0.
 fn checked(datagrams: &[Vec<u8>]) -> Vec<(&'static str, u64)> {

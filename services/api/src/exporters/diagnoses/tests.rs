@@ -1,6 +1,6 @@
 //! Each rule finds what it is for, and nothing where all is well.
 
-use super::super::{Announced, Applied, Arrivals, Fault, Received, Session, Sums};
+use super::super::{Announced, Applied, Arrivals, Check, Fault, Received, Session, Sums};
 use super::*;
 
 const NOW: u32 = 1_800_000_000;
@@ -37,6 +37,12 @@ type Break<'b> = (&'b str, &'b dyn Fn(&mut Exporter));
 #[test]
 fn each_thing_that_is_amiss_is_found_alone_and_said_in_words() {
     let lost = |missing| move |one: &mut Exporter| one.sessions[0].missing = missing;
+    let judged = |sums: &'static [(&str, u64)]| {
+        move |one: &mut Exporter| {
+            let check = |(name, sum): &(&str, u64)| Check { name: (*name).into(), sum: *sum };
+            one.checks = sums.iter().map(check).collect();
+        }
+    };
     let breaks: &[Break<'_>] = &[
         ("well", &|_| ()),
         ("never seen", &|one| one.last_seen = None),
@@ -84,6 +90,21 @@ fn each_thing_that_is_amiss_is_found_alone_and_said_in_words() {
         ("assumed", &|one| one.last_hour[0].observation_assumed = 250),
         ("nameless", &|one| one.observed.push(observed(0, 0, 0, 7))),
         ("on no link", &|one| one.unclassified = 2),
+        ("flapping", &judged(&[("templates_flapped", 40)])),
+        (
+            "another rate",
+            &judged(&[("samples_made", 1000), ("samples_pool", 4_000_000), ("samples_announced", 2_000_000)]),
+        ),
+        ("dropped samples", &judged(&[("samples_made", 1000), ("samples_dropped", 50)])),
+        ("not sent", &judged(&[("flows_not_sent", 7), ("packets_not_sent", 90)])),
+        ("frames without FCS", &judged(&[("frames_without_fcs", 990), ("frames_with_fcs", 10)])),
+        ("frames of either kind", &judged(&[("frames_without_fcs", 500), ("frames_with_fcs", 500)])),
+        ("octets of frames", &judged(&[("octets_of_layer_2", 100)])),
+        ("AS 23456", &judged(&[("as_numbers", 1000), ("as_trans", 3)])),
+        ("peers", &judged(&[("as_of_neighbour", 1000)])),
+        ("single packets", &judged(&[("flows", 1000), ("flows_of_one_packet", 950)])),
+        ("steps", &judged(&[("sample_pool_steps", 12)])),
+        ("counts", &judged(&[("samples_pairs", 100), ("samples_uniform", 100)])),
         ("small things", &|one| {
             one.interfaces = 0;
             one.families = [4].into();
@@ -101,4 +122,11 @@ fn each_thing_that_is_amiss_is_found_alone_and_said_in_words() {
         format!("{what}:{}", found.collect::<String>())
     });
     insta::assert_snapshot!(told.collect::<Vec<_>>().join("\n"));
+}
+
+#[test]
+fn whatever_can_be_found_of_checks_is_a_rule() {
+    for (code, _) in checks::FINDINGS {
+        assert!(RULES.iter().any(|rule| rule.code == *code), "{code}");
+    }
 }

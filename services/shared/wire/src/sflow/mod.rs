@@ -184,7 +184,7 @@ impl Exporter {
                 call.counts.flow_samples += 1;
                 let Sample { class, index, counted, .. } = sample;
                 let id = SourceId { agent, sub_agent, class, index };
-                self.sources.see(id, &counted, call.datagram.received);
+                self.sources.see(id, &counted, call.datagram.received, &mut self.checking.sums);
             }
             self.sample(&sample, body, &base, (at, end), call);
         }

@@ -4,8 +4,9 @@
 
 use super::FCS;
 use super::xdr::Xdr;
-use crate::checks::Checks;
+use crate::checks;
 use crate::packet::{self, LABELS, Link, Packet};
+use weir_schemas::checks::Checks;
 use weir_schemas::columns::flag;
 use weir_schemas::{Flow, Ip, Tunnel, U32s};
 
@@ -44,7 +45,7 @@ pub(super) fn flow_record<'r>(
     mut body: Xdr<'r>,
     flow: &mut Flow<'_>,
     found: &mut Found<'r>,
-    checks: &mut Checks,
+    sums: &mut Checks,
 ) -> Option<()> {
     match format {
         // Raw packet header.
@@ -63,7 +64,7 @@ pub(super) fn flow_record<'r>(
             let parsed = packet::parse(link, header);
             raw_lengths(flow, link, u64::from(frame_length), u64::from(stripped), &parsed);
             if link == Link::Ethernet {
-                checks.frame(u64::from(frame_length), &parsed);
+                checks::frame(sums, u64::from(frame_length), &parsed);
             }
             found.packet = Some(parsed);
         }

@@ -5,6 +5,7 @@
 
 use ahash::AHashMap;
 use weir_schemas::Ip;
+use weir_schemas::checks::Checks;
 
 /// Samplers kept of an exporter. What has been silent for [`IDLE`] makes room.
 const SOURCES: usize = 256;
@@ -76,7 +77,7 @@ impl Source {
         (self.made > 0 && self.pool > 0).then(|| u64::try_from(attained).unwrap_or(u64::MAX))
     }
 
-    fn see(&mut self, counted: &Counted, received: i64) {
+    fn see(&mut self, counted: &Counted, received: i64, sums: &mut Checks) {
         let now = Before { sequence: counted.sequence, pool: counted.pool, drops: counted.drops };
         self.last = self.last.max(received);
         self.rate = counted.rate;
@@ -98,15 +99,25 @@ impl Source {
         let (pool, drops) = (now.pool.wrapping_sub(before.pool), now.drops.wrapping_sub(before.drops));
         if u64::from(pool) > u64::from(made) * u64::from(counted.rate).max(1) * LUCK {
             self.pool_steps += 1;
+            sums.sample_pool_steps += 1;
             return;
         }
-        self.made += u64::from(made);
-        self.pool += u64::from(pool);
         // A sample is made or dropped: more drops than packets are no count.
-        self.drops += if drops <= pool.max(made) { u64::from(drops) } else { 0 };
+        let drops = if drops <= pool.max(made) { u64::from(drops) } else { 0 };
+        let (made, pool) = (u64::from(made), u64::from(pool));
+        self.made += made;
+        self.pool += pool;
+        self.drops += drops;
+        sums.samples_made += made;
+        sums.samples_pool += pool;
+        sums.samples_announced += made * u64::from(counted.rate);
+        sums.samples_dropped += drops;
         if made == 1 {
+            let uniform = u64::from(pool == u64::from(counted.rate));
             self.pairs += 1;
-            self.uniform += u64::from(pool == counted.rate);
+            self.uniform += uniform;
+            sums.samples_pairs += 1;
+            sums.samples_uniform += uniform;
         }
     }
 }
@@ -119,16 +130,16 @@ pub(crate) struct Sources {
 }
 
 impl Sources {
-    pub(crate) fn see(&mut self, id: SourceId, counted: &Counted, received: i64) {
+    pub(crate) fn see(&mut self, id: SourceId, counted: &Counted, received: i64, sums: &mut Checks) {
         if let Some(source) = self.sources.get_mut(&id) {
-            return source.see(counted, received);
+            return source.see(counted, received, sums);
         }
         if self.sources.len() >= SOURCES && received.saturating_sub(self.swept) > IDLE {
             self.swept = received;
             self.sources.retain(|_, source| received.saturating_sub(source.last) <= IDLE);
         }
         if self.sources.len() < SOURCES {
-            self.sources.entry(id).or_default().see(counted, received);
+            self.sources.entry(id).or_default().see(counted, received, sums);
         }
     }
 
@@ -145,7 +156,7 @@ mod tests {
         let mut source = Source::default();
         for (at, (sequence, pool, drops)) in samples.iter().enumerate() {
             let counted = Counted { sequence: *sequence, rate: 100, pool: *pool, drops: *drops };
-            source.see(&counted, at as i64);
+            source.see(&counted, at as i64, &mut Checks::default());
         }
         source
     }
@@ -175,10 +186,10 @@ mod tests {
         let mut sources = Sources::default();
         let id = |index| SourceId { agent: Ip::default(), sub_agent: 0, class: 0, index };
         for index in 0..2 * SOURCES as u32 {
-            sources.see(id(index), &Counted::default(), 1);
+            sources.see(id(index), &Counted::default(), 1, &mut Checks::default());
         }
         assert_eq!(sources.all().count(), SOURCES);
-        sources.see(id(u32::MAX), &Counted::default(), 2 * IDLE);
+        sources.see(id(u32::MAX), &Counted::default(), 2 * IDLE, &mut Checks::default());
         assert_eq!(sources.all().count(), 1);
     }
 }
