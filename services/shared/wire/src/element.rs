@@ -247,6 +247,24 @@ pub(crate) fn element(id: u16, enterprise: u32) -> Option<&'static Element> {
     ELEMENTS.binary_search_by_key(&id, |element| element.id).ok().map(|at| &ELEMENTS[at])
 }
 
+/// The elements that decoding uses, all of them IANA's, and the lengths in bytes that each may have; any where none are named. Of another
+/// length an element is left out, as all others are.
+pub fn elements() -> impl Iterator<Item = (u16, &'static [u16])> {
+    ELEMENTS.iter().map(|element| {
+        let lengths: &[u16] = match element.form {
+            Number(_) | Repeated(_) => &[1, 2, 3, 4, 5, 6, 7, 8],
+            Exact(3, _) => &[3],
+            Exact(4, _) => &[4],
+            Exact(6, _) => &[6],
+            Exact(..) => &[8],
+            Wide(_) => &[16],
+            Float(..) => &[4, 8],
+            Bytes(_) => &[],
+        };
+        (element.id, lengths)
+    })
+}
+
 /// v9's scope types (RFC 3954 section 6.1), as slots.
 const V9_SCOPES: &[(u16, Slot)] =
     &[(1, ScopeSystem), (2, ScopeInterface), (3, ScopeLineCard), (4, ScopeCache), (5, ScopeTemplate)];

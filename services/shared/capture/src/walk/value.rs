@@ -63,7 +63,7 @@ fn ntp(n: u64, digits: usize) -> Json {
     let (seconds, fraction) = (n >> 32, n & 0xffff_ffff);
     let seconds =
         if seconds >= NTP_TO_UNIX { seconds - NTP_TO_UNIX } else { seconds + (1 << 32) - NTP_TO_UNIX };
-    time(seconds, (fraction * 1_000_000_000 >> 32) as u32, digits)
+    time(seconds, ((fraction * 1_000_000_000) >> 32) as u32, digits)
 }
 
 fn float(n: f64) -> Json {
