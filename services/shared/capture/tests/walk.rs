@@ -3,7 +3,6 @@
 #![allow(clippy::unwrap_used, reason = "a test that meets no value has failed")]
 
 #[path = "../../wire/tests/build/mod.rs"]
-#[allow(dead_code, unused_imports, missing_docs, reason = "what other tests need of it")]
 mod build;
 mod support;
 

@@ -284,6 +284,24 @@ const SCOPES: &[(u16, Slot)] = &[
     (149, ScopeDomain),
 ];
 
+/// Scope fields that mean something of their own: the protocol, the element or v9's scope type, and what it is a scope of.
+pub fn scopes() -> impl Iterator<Item = (Protocol, u16, &'static str)> {
+    let of = |protocol: Protocol, table: &'static [(u16, Slot)]| {
+        table.iter().map(move |(id, slot)| {
+            let what = match slot {
+                ScopeInterface => "interface",
+                ScopeLineCard => "line card",
+                ScopeCache => "cache",
+                ScopeTemplate => "template",
+                ScopeDomain => "observation domain",
+                _ => "system",
+            };
+            (protocol, *id, what)
+        })
+    };
+    of(Protocol::NetflowV9, V9_SCOPES).chain(of(Protocol::Ipfix, SCOPES))
+}
+
 /// Where the value of a scope field goes; none where it has no meaning as a scope of its own.
 pub(crate) fn scope(protocol: Protocol, id: u16, enterprise: u32) -> Option<Slot> {
     let of = |table: &[(u16, Slot)]| table.iter().find(|(known, _)| *known == id).map(|(_, slot)| *slot);

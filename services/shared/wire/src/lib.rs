@@ -32,7 +32,7 @@ mod time;
 mod waiting;
 
 pub use alone::alone;
-pub use element::elements;
+pub use element::{elements, scopes};
 pub use exporter::Exporter;
 pub use layouts::{Layout, Part, layout, layouts, netflow_length};
 pub use options::{Budget, Options};

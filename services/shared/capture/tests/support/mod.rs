@@ -1,6 +1,8 @@
 //! The captures beside the project, and what Weir makes of one: the decoder's lines, and the walker's records.
 #![allow(dead_code, reason = "each test uses what it needs")]
 
+pub mod columns;
+
 use serde_json::Value as Json;
 use std::path::PathBuf;
 use weir_capture::decode::{Summary, decode};
