@@ -87,7 +87,10 @@ fn alike(name: &str, theirs: &Json, ours: &Json) -> Json {
     }
 }
 
-fn records(message: &Json) -> Vec<Vec<(String, Json)>> {
+/// Name and value of each field of a record.
+type Fields = Vec<(String, Json)>;
+
+fn records(message: &Json) -> Vec<Fields> {
     let sets = message["sets"].as_array().into_iter().flatten();
     let records = sets.filter_map(|set| set.get("Data")).flat_map(|data| data["records"].as_array().unwrap());
     let fields = |record: &Json| {
@@ -111,7 +114,7 @@ pub fn read(folder: &Path) -> Golden {
             let sequence = record.header.sequence.unwrap_or_default();
             by_message.entry((record.header.domain.into(), sequence.into())).or_default().push(record);
         }
-        let mut theirs: BTreeMap<(u64, u64), Vec<Vec<(String, Json)>>> = BTreeMap::new();
+        let mut theirs: BTreeMap<(u64, u64), Vec<Fields>> = BTreeMap::new();
         for line in text.lines() {
             let message: Json = serde_json::from_str(line).unwrap();
             let message = message.as_object().unwrap().values().next().unwrap();

@@ -10,7 +10,7 @@ const CAPTURE: &str = "the-tcpdump-group+tcpdump/tests/sflow_multiple_counter_30
 
 /// The last number of a phrase such as `unicast pkts 9601`; none of a word such as `adminstatus: up`.
 fn number(phrase: &str) -> Option<u64> {
-    phrase.split(' ').filter(|word| !word.starts_with('(')).next_back()?.parse().ok()
+    phrase.split(' ').rfind(|word| !word.starts_with('('))?.parse().ok()
 }
 
 /// A record of a sample: its name there and its numbers.

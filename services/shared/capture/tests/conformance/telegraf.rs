@@ -126,13 +126,11 @@ fn fields(line: &str) -> Vec<(&str, &str)> {
 fn alike(name: &str, value: &str, ours: &Json) -> Json {
     if let Some(number) = value.strip_suffix('u').and_then(|digits| digits.parse::<u64>().ok()) {
         let millis = humantime_millis(ours);
-        return if name.ends_with("_ms") && millis == Some(number) {
-            ours.clone()
-        } else if name == "event_time" && millis == Some(number * 1000) {
-            ours.clone()
-        } else {
-            number.into()
+        let in_millis = match name {
+            "event_time" => Some(number * 1000),
+            _ => Some(number).filter(|_| name.ends_with("_ms")),
         };
+        return if millis.is_some() && millis == in_millis { ours.clone() } else { number.into() };
     }
     let text = value.trim_matches('"');
     let word = match (name, text) {
