@@ -12,6 +12,7 @@ mod netgauze;
 mod support;
 mod tcpdump;
 mod telegraf;
+mod tshark;
 
 use serde_json::Value as Json;
 use std::collections::{BTreeMap, BTreeSet};
@@ -56,7 +57,31 @@ const EXPLAINED: &[(&str, &str, &str, &str)] = &[
         "Filebeat",
         "Netflow_9_invalid_01.pcap",
         "records",
-        "It refuses the whole datagram; `counts.tsv` has the same two flow records and one of options as we do.",
+        "The header counts fewer records than follow, and it refuses them all; `counts.tsv` has the same two flow records and one of options as we do.",
+    ),
+    (
+        "tshark",
+        "Netflow_9_Cisco_ASA.pcap",
+        "abstimestart",
+        "Of a time of eight bytes it gives the first four as its bytes; the time that it shows is ours.",
+    ),
+    (
+        "tshark",
+        "Netflow_9_invalid_01.pcap",
+        "records",
+        "The header counts two records, which are the templates, and it stops there; we read all sets that the datagram has.",
+    ),
+    (
+        "tshark",
+        "IPFIX_Netscaler_with_variable_length_fields.pcap",
+        "records",
+        "It goes over the file once: three records come before their template, which we let wait for it.",
+    ),
+    (
+        "tshark",
+        "_sequences/telegraf/ipfix_example.pcap",
+        "enterprise_private_entry",
+        "Lists of templates (RFC 6313) of YAF's: it leaves them as bytes, we walk over them.",
     ),
 ];
 
@@ -130,6 +155,46 @@ fn sources(folder: &std::path::Path) -> BTreeMap<String, Sums> {
     sources
 }
 
+/// The table of what was compared, and of what differs with its reasons. Gives what has no reason, and reasons for what does not differ.
+fn differences(text: &mut String, goldens: &[Golden]) -> Vec<String> {
+    let (mut lines, mut bad) = (Vec::new(), Vec::new());
+    let mut reasons: BTreeMap<usize, (usize, BTreeSet<&str>)> = BTreeMap::new();
+    for golden in goldens {
+        let differ: Vec<_> = golden.fields.iter().filter(|c| !same(&c.theirs, &c.ours)).collect();
+        for compared in &differ {
+            match explained(golden.name, compared) {
+                Some(place) => {
+                    let entry = reasons.entry(place).or_default();
+                    entry.0 += 1;
+                    entry.1.insert(&compared.field);
+                }
+                None => bad.push(format!("{}: {compared:?}", golden.name)),
+            }
+        }
+        let (fields, differ) = (golden.fields.len(), differ.len());
+        let cells = [golden.files, golden.records, fields, fields - differ, differ].map(|n| n.to_string());
+        lines.push([vec![golden.name.to_owned()], cells.to_vec()].concat());
+    }
+    *text += &table(&["golden", "files", "records", "fields compared", "alike", "differ"], &lines);
+    text.push_str("\nWhat differs, and why:\n\n");
+    let mut lines = Vec::new();
+    for (place, (golden, file, _, why)) in EXPLAINED.iter().enumerate() {
+        if !goldens.iter().any(|here| here.name == *golden) {
+            continue;
+        }
+        match reasons.get(&place) {
+            Some((n, fields)) => {
+                let fields = fields.iter().map(|field| format!("`{field}`")).collect::<Vec<_>>().join(", ");
+                let file = if file.is_empty() { "any".to_owned() } else { format!("`{file}`") };
+                lines.push(vec![(*golden).to_owned(), file, fields, n.to_string(), (*why).to_owned()]);
+            }
+            None => bad.push(format!("no longer so: {:?}", EXPLAINED[place])),
+        }
+    }
+    *text += &table(&["golden", "file", "fields", "values", "why"], &lines);
+    bad
+}
+
 fn document(folder: &std::path::Path) -> (String, Vec<String>) {
     let mut text = String::from(include_str!("head.md"));
     let sources = sources(folder);
@@ -165,57 +230,41 @@ fn document(folder: &std::path::Path) -> (String, Vec<String>) {
     text += include_str!("goldens.md");
     let goldens =
         [filebeat::read(folder), netgauze::read(folder), telegraf::read(folder), tcpdump::read(folder)];
-    let (mut lines, mut bad) = (Vec::new(), Vec::new());
-    let mut reasons: BTreeMap<usize, (usize, BTreeSet<String>)> = BTreeMap::new();
-    for golden in &goldens {
-        let differ: Vec<_> = golden.fields.iter().filter(|c| !same(&c.theirs, &c.ours)).collect();
-        for compared in &differ {
-            match explained(golden.name, compared) {
-                Some(place) => {
-                    let entry = reasons.entry(place).or_default();
-                    entry.0 += 1;
-                    entry.1.insert(compared.field.clone());
-                }
-                None => bad.push(format!("{}: {compared:?}", golden.name)),
-            }
-        }
-        let cells = [
-            golden.files,
-            golden.records,
-            golden.fields.len(),
-            golden.fields.len() - differ.len(),
-            differ.len(),
-        ];
-        lines.push([vec![golden.name.to_owned()], cells.map(|n| n.to_string()).to_vec()].concat());
-    }
-    text += &table(&["golden", "files", "records", "fields compared", "alike", "differ"], &lines);
-    text += "\n## What differs, and why\n\n";
-    let mut lines = Vec::new();
-    for (place, (golden, file, _, why)) in EXPLAINED.iter().enumerate() {
-        match reasons.get(&place) {
-            Some((n, fields)) => {
-                let fields = fields.iter().map(|field| format!("`{field}`")).collect::<Vec<_>>().join(", ");
-                let file = if file.is_empty() { "any".to_owned() } else { format!("`{file}`") };
-                lines.push(vec![(*golden).to_owned(), file, fields, n.to_string(), (*why).to_owned()]);
-            }
-            None => bad.push(format!("no longer so: {:?}", EXPLAINED[place])),
-        }
-    }
-    text += &table(&["golden", "file", "fields", "values", "why"], &lines);
+    let bad = differences(&mut text, &goldens);
     (text, bad)
+}
+
+/// What begins the section of tshark, which only who has that version of it makes anew.
+fn tshark_head(version: &str) -> String {
+    format!("\n## tshark {version}\n\n")
 }
 
 #[test]
 fn every_field_of_every_golden_is_ours_or_its_difference_is_explained() {
     let Some(folder) = captures() else { return };
-    let (made, bad) = document(&folder);
+    let (mut made, mut bad) = document(&folder);
+    let path = root().join("docs/conformance.md");
+    let is = std::fs::read_to_string(&path).unwrap_or_default();
+    let bless = std::env::var_os("WEIR_BLESS").is_some();
+    let mut section = is.find("\n## tshark").map_or(String::new(), |at| is[at..].to_owned());
+    match tshark::version() {
+        Some(version) => {
+            let mut text = tshark_head(&version) + include_str!("tshark.md");
+            bad.extend(differences(&mut text, &[tshark::read(&folder, &rows(&folder))]));
+            // Another version may know more fields: then its figures are not those of the document.
+            if bless || section.starts_with(&tshark_head(&version)) {
+                section = text;
+            }
+        }
+        None => println!("skipped: no tshark"),
+    }
+    made += &section;
     println!("{made}");
     for line in &bad {
         println!("{}", line.chars().take(400).collect::<String>());
     }
     assert!(bad.is_empty(), "{} differences without a reason, or reasons without a difference", bad.len());
-    let path = root().join("docs/conformance.md");
-    if std::env::var_os("WEIR_BLESS").is_some() {
+    if bless {
         std::fs::write(&path, &made).unwrap();
     }
     assert!(std::fs::read_to_string(&path).unwrap_or_default() == made, "run this test with WEIR_BLESS=1");
