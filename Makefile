@@ -5,7 +5,7 @@ SHELL := /bin/bash
 export WEIR_HOME ?= $(CURDIR)/.weir
 TARGET := $(or $(CARGO_TARGET_DIR),$(CURDIR)/target)
 
-.PHONY: help setup setup-run run test test-faults lint build bench clean
+.PHONY: help setup setup-run run test test-faults conformance lint build bench clean
 
 help: ## Says what there is
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 12
@@ -28,6 +28,9 @@ test: setup ## Everything that CI runs, with real Kafka and ClickHouse engine
 
 test-faults: setup ## All faults: their tests, and load tests that break the stack in every way (about an hour)
 	@scripts/test-faults.sh
+
+conformance: ## Captures against what others make of them, tshark too; makes docs/conformance.md
+	@scripts/conformance.sh
 
 lint: setup ## Formatting, clippy, dependency rules, licences
 	@scripts/lint.sh

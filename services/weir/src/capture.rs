@@ -1,8 +1,8 @@
-//! Captures on the command line: decoded to JSON lines, or sent again.
+//! Captures on the command line: decoded to lines, or sent again.
 
 use crate::config::Config;
 use anyhow::{Context, Result, bail};
-use clap::Args;
+use clap::{Args, ValueEnum};
 use std::collections::BTreeMap;
 use std::io::{BufWriter, Read, Write};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
@@ -19,12 +19,43 @@ fn bytes(file: &Path) -> Result<Vec<u8>> {
     std::fs::read(file).with_context(|| format!("{} can't be read", file.display()))
 }
 
+/// What to decode, and how to print it.
+#[derive(Args)]
+pub struct Decode {
+    /// The file: pcap, pcapng, a raw datagram, or NetFlow or IPFIX messages one after another (RFC 5655); - is standard input.
+    file: PathBuf,
+    /// How flow records are printed.
+    #[arg(long, value_enum, default_value_t = Format::Json)]
+    format: Format,
+    /// Every field of every record as sent, known or not, options and counters too, with name, enterprise and number. JSON only.
+    #[arg(long)]
+    all_fields: bool,
+}
+
+#[derive(Clone, Copy, ValueEnum, PartialEq, Eq)]
+enum Format {
+    Json,
+    Csv,
+}
+
 /// `weir decode`.
-pub fn decode(config: &Config, file: &Path) -> Result<()> {
+pub fn decode(config: &Config, decode: &Decode) -> Result<()> {
+    let Decode { file, format, all_fields } = decode;
+    if *all_fields && *format != Format::Json {
+        bail!("--all-fields prints JSON only: its records have no columns in common; leave --format out");
+    }
     let bytes = bytes(file)?;
     let capture = weir_capture::read(&bytes).with_context(|| file.display().to_string())?;
     let mut lines = BufWriter::new(std::io::stdout().lock());
-    let summary = weir_capture::decode::decode(capture, &config.decoder.wire, &mut lines)?;
+    if *all_fields {
+        weir_capture::walk::all_fields(capture, &mut lines)?;
+        return Ok(lines.flush()?);
+    }
+    let format = match format {
+        Format::Json => weir_capture::decode::Format::Json,
+        Format::Csv => weir_capture::decode::Format::Csv,
+    };
+    let summary = weir_capture::decode::decode_as(format, capture, &config.decoder.wire, &mut lines)?;
     lines.flush()?;
     eprintln!("{summary}");
     Ok(())

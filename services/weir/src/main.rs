@@ -74,11 +74,8 @@ enum Command {
     },
     /// Brings ClickHouse to this release's tables, retention and AS names.
     Migrate,
-    /// Decodes a capture (pcap, pcapng, one datagram, messages of NetFlow v1, v5, v7, v8 or IPFIX) to JSON lines; a summary goes to standard error.
-    Decode {
-        /// The file; - is standard input.
-        file: PathBuf,
-    },
+    /// Decodes a capture (pcap, pcapng, one datagram, messages of NetFlow v1, v5, v7, v8 or IPFIX) to lines, JSON or CSV; a summary goes to standard error.
+    Decode(capture::Decode),
     /// Sends a capture's datagrams, each source from a 127.x.y.z address of its own, and prints which is which.
     Replay(capture::Replay),
     /// The top ASes, links, providers or whatever else, from ClickHouse.
@@ -147,7 +144,7 @@ fn run(arguments: Arguments) -> Result<()> {
         Command::Engine { child } => services::engine(load()?, child),
         Command::Topics { check } => places::topics(&load()?, check),
         Command::Migrate => places::migrate(&load()?),
-        Command::Decode { file } => capture::decode(&load()?, &file),
+        Command::Decode(decode) => capture::decode(&load()?, &decode),
         Command::Replay(replay) => capture::replay(&replay),
         Command::Query(query) => query::run(&load()?, &query),
         Command::Redecode { bus, request } => reach::run(&load()?, bus, &reach::Task::Redecode(request)),

@@ -199,6 +199,8 @@ fn what_is_no_capture_is_said_with_its_first_bytes() {
     std::fs::write(file.path(), b"this is no capture").unwrap();
     let error = refused(&["decode", file.path().to_str().unwrap()]);
     assert!(error.contains("the file is no pcap"), "{error}");
+    let error = refused(&["decode", "--all-fields", "--format", "csv", file.path().to_str().unwrap()]);
+    assert!(error.contains("--all-fields prints JSON only"), "{error}");
     let error = refused(&["replay", file.path().to_str().unwrap(), "--to", "192.0.2.1:2055"]);
     assert!(error.contains("--to and --from must be loopback"), "{error}");
 }

@@ -1,4 +1,4 @@
-//! All that `weir decode` does: captured datagrams through the decoder, a JSON line for each flow record, and a summary.
+//! Captured datagrams through the decoder: a line for each flow record, JSON or CSV, and a summary.
 
 use crate::{Capture, Captured};
 use serde_json::Value as Json;
@@ -100,9 +100,19 @@ impl fmt::Display for Summary {
     }
 }
 
+/// How flow records are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Format {
+    /// A JSON object a line, of the columns that are not empty.
+    Json,
+    /// A header line, then all columns of each record (RFC 4180, but lines end as on Unix). A list is one cell, its numbers apart by spaces.
+    Csv,
+}
+
 /// Writes lines and sums up.
 struct Lines<'w, W> {
     lines: &'w mut W,
+    format: Format,
     summary: Summary,
     exporter: Ip,
     defaults: serde_json::Map<String, Json>,
@@ -121,8 +131,41 @@ fn columns(flow: &Flow<'_>) -> serde_json::Map<String, Json> {
     }
 }
 
+/// A cell of CSV. Text that a spreadsheet would split is quoted.
+fn cell(value: &Json) -> String {
+    match value {
+        Json::Null => String::new(),
+        Json::Array(list) => list.iter().map(cell).collect::<Vec<_>>().join(" "),
+        Json::String(text) if text.contains([',', '"', '\r', '\n']) => {
+            format!("\"{}\"", text.replace('"', "\"\""))
+        }
+        Json::String(text) => text.clone(),
+        other => other.to_string(),
+    }
+}
+
 impl<W: io::Write> Lines<'_, W> {
+    fn header(&mut self) -> io::Result<()> {
+        let names: Vec<_> = Flow::COLUMNS.iter().map(|column| column.name).collect();
+        writeln!(self.lines, "exporter,{}", names.join(","))
+    }
+
+    fn row(&mut self, flow: &Flow<'_>) -> io::Result<()> {
+        let columns = columns(flow);
+        write!(self.lines, "{}", self.exporter)?;
+        for column in Flow::COLUMNS {
+            match (column.name, flow.q, flow.q_l2) {
+                ("q", Some(q), _) | ("q_l2", _, Some(q)) => write!(self.lines, ",{q}")?,
+                (name, ..) => write!(self.lines, ",{}", columns.get(name).map(cell).unwrap_or_default())?,
+            }
+        }
+        writeln!(self.lines)
+    }
+
     fn line(&mut self, flow: &Flow<'_>) -> io::Result<()> {
+        if self.format == Format::Csv {
+            return self.row(flow);
+        }
         let columns = columns(flow);
         write!(self.lines, "{{\"exporter\":\"{}\"", self.exporter)?;
         for column in Flow::COLUMNS {
@@ -172,9 +215,15 @@ impl<W: io::Write> Output for Lines<'_, W> {
     }
 }
 
-/// Decodes a capture: a JSON line for each flow record, of all columns that are not empty, under the columns' names. No data waits
-/// in vain for a template: all bytes of the capture may wait until its end, and what is left then is a fault.
-pub fn decode(
+/// Decodes a capture to JSON lines: of each flow record all columns that are not empty, under the columns' names.
+pub fn decode(capture: Capture<'_>, options: &Options, lines: &mut impl io::Write) -> io::Result<Summary> {
+    decode_as(Format::Json, capture, options, lines)
+}
+
+/// Decodes a capture. No data waits in vain for a template: all bytes of the capture may wait until its end, and what is left then is
+/// a fault.
+pub fn decode_as(
+    format: Format,
     mut capture: Capture<'_>,
     options: &Options,
     lines: &mut impl io::Write,
@@ -184,12 +233,16 @@ pub fn decode(
     let mut exporters: BTreeMap<Ip, Exporter> = BTreeMap::new();
     let mut out = Lines {
         lines,
+        format,
         summary: Summary::default(),
         exporter: Ip::default(),
         defaults: columns(&Flow::default()),
         error: None,
     };
     let stream = capture.is_stream();
+    if format == Format::Csv {
+        out.header()?;
+    }
     let mut raw_offset = 0;
     for next in capture.by_ref() {
         let captured = match next {

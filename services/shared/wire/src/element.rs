@@ -284,6 +284,24 @@ pub(crate) fn element(id: u16, enterprise: u32) -> Option<&'static Element> {
     table.binary_search_by_key(&id, |element| element.id).ok().map(|at| &table[at])
 }
 
+/// The elements that decoding uses, all of them IANA's, and the lengths in bytes that each may have; any where none are named. Of another
+/// length an element is left out, as all others are.
+pub fn elements() -> impl Iterator<Item = (u16, &'static [u16])> {
+    ELEMENTS.iter().map(|element| {
+        let lengths: &[u16] = match element.form {
+            Number(_) | Repeated(_) => &[1, 2, 3, 4, 5, 6, 7, 8],
+            Exact(3, _) => &[3],
+            Exact(4, _) => &[4],
+            Exact(6, _) => &[6],
+            Exact(..) => &[8],
+            Wide(_) => &[16],
+            Float(..) => &[4, 8],
+            Bytes(_) => &[],
+        };
+        (element.id, lengths)
+    })
+}
+
 /// v9's scope types (RFC 3954 section 6.1), as slots.
 const V9_SCOPES: &[(u16, Slot)] =
     &[(1, ScopeSystem), (2, ScopeInterface), (3, ScopeLineCard), (4, ScopeCache), (5, ScopeTemplate)];
@@ -302,6 +320,24 @@ const SCOPES: &[(u16, Slot)] = &[
     (145, ScopeTemplate),
     (149, ScopeDomain),
 ];
+
+/// Scope fields that mean something of their own: the protocol, the element or v9's scope type, and what it is a scope of.
+pub fn scopes() -> impl Iterator<Item = (Protocol, u16, &'static str)> {
+    let of = |protocol: Protocol, table: &'static [(u16, Slot)]| {
+        table.iter().map(move |(id, slot)| {
+            let what = match slot {
+                ScopeInterface => "interface",
+                ScopeLineCard => "line card",
+                ScopeCache => "cache",
+                ScopeTemplate => "template",
+                ScopeDomain => "observation domain",
+                _ => "system",
+            };
+            (protocol, *id, what)
+        })
+    };
+    of(Protocol::NetflowV9, V9_SCOPES).chain(of(Protocol::Ipfix, SCOPES))
+}
 
 /// Where the value of a scope field goes; none where it has no meaning as a scope of its own.
 pub(crate) fn scope(protocol: Protocol, id: u16, enterprise: u32) -> Option<Slot> {

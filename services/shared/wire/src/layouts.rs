@@ -8,11 +8,11 @@
 use weir_schemas::Protocol;
 
 /// A field: element and length.
-pub(crate) type Part = (u16, u16);
+pub type Part = (u16, u16);
 
 /// What datagrams of a version are made of, and of version 8 those of a scheme.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Layout {
+pub struct Layout {
     /// Protocol.
     pub protocol: Protocol,
     /// Version: the header's first two bytes.
@@ -118,9 +118,20 @@ pub(crate) fn of(version: u16, datagram: &[u8]) -> Option<usize> {
     LAYOUTS.iter().position(|layout| (layout.version, layout.scheme) == (version, scheme))
 }
 
+/// All layouts of datagrams without templates.
+pub fn layouts() -> &'static [Layout] {
+    LAYOUTS
+}
+
+/// The layout of a datagram without templates; none where it is no such, or its scheme has none.
+pub fn layout(datagram: &[u8]) -> Option<&'static Layout> {
+    let (version, _) = version(datagram)?;
+    LAYOUTS.get(of(version, datagram)?)
+}
+
 impl Layout {
     /// Bytes of a record.
-    pub(crate) fn record_length(&self) -> usize {
+    pub fn record_length(&self) -> usize {
         self.record.iter().map(|(_, length)| usize::from(*length)).sum()
     }
 }
@@ -128,8 +139,7 @@ impl Layout {
 /// Bytes that a NetFlow datagram of version 1, 5, 7 or 8 has by its header, whatever follows it; none where these are no such, or their header
 /// does not tell.
 pub fn netflow_length(datagram: &[u8]) -> Option<usize> {
-    let (version, _) = version(datagram)?;
-    let layout = LAYOUTS.get(of(version, datagram)?).filter(|layout| !layout.padded)?;
+    let layout = layout(datagram).filter(|layout| !layout.padded)?;
     let count = u16::from_be_bytes(*datagram.get(2..)?.first_chunk()?);
     Some(layout.header + usize::from(count) * layout.record_length())
 }

@@ -15,6 +15,7 @@ mod fixed;
 mod interval;
 mod layouts;
 mod learned;
+pub mod names;
 mod netflow;
 mod options;
 mod output;
@@ -32,8 +33,9 @@ mod time;
 mod waiting;
 
 pub use alone::alone;
+pub use element::{elements, scopes};
 pub use exporter::Exporter;
-pub use layouts::netflow_length;
+pub use layouts::{Layout, Part, layout, layouts, netflow_length};
 pub use options::{Budget, Options, Tunnels};
 pub use output::{Context, Counts, Fault, Interface, Output, Rate, Reason};
 pub use sequence::{Session, Unit};

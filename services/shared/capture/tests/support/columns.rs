@@ -1,0 +1,368 @@
+//! The columns of a flow as its fields say they are, and the comparison of both.
+
+use super::{decoded, is_flow, walked};
+use serde_json::{Value as Json, json};
+use std::time::UNIX_EPOCH;
+use weir_capture::walk::{Kind, Record};
+use weir_schemas::Protocol;
+use weir_wire::names;
+
+/// How the elements of a column are chosen.
+#[derive(Clone, Copy, Debug)]
+enum By {
+    /// The first that the record has.
+    First,
+    /// The first that is there and not zero.
+    NotZero,
+}
+
+/// Column, elements that it is made of, and which of them counts (docs/columns.md).
+const COLUMNS: &[(&str, By, &[&str])] = &[
+    ("bytes", By::First, &["octetDeltaCount", "octetTotalCount", "postOctetDeltaCount", "initiatorOctets"]),
+    (
+        "packets",
+        By::First,
+        &["packetDeltaCount", "packetTotalCount", "postPacketDeltaCount", "initiatorPackets"],
+    ),
+    ("bytes_l2", By::First, &["layer2OctetDeltaCount", "layer2OctetTotalCount"]),
+    ("proto", By::First, &["protocolIdentifier", "nextHeaderIPv6"]),
+    ("tcp_flags", By::First, &["tcpControlBits"]),
+    ("src_port", By::First, &["sourceTransportPort"]),
+    ("dst_port", By::First, &["destinationTransportPort"]),
+    ("in_if", By::NotZero, &["ingressInterface", "ingressPhysicalInterface"]),
+    ("out_if", By::NotZero, &["egressInterface", "egressPhysicalInterface"]),
+    ("src_as_exported", By::First, &["bgpSourceAsNumber"]),
+    ("dst_as_exported", By::First, &["bgpDestinationAsNumber"]),
+    ("src_neighbour_as", By::First, &["bgpPrevAdjacentAsNumber"]),
+    ("dst_neighbour_as", By::First, &["bgpNextAdjacentAsNumber"]),
+    ("sampler", By::First, &["samplerId", "selectorId"]),
+    ("src_mac", By::NotZero, &["sourceMacAddress", "postSourceMacAddress"]),
+    ("dst_mac", By::NotZero, &["destinationMacAddress", "postDestinationMacAddress"]),
+    ("src_vlan", By::NotZero, &["vlanId", "dot1qVlanId"]),
+    ("dst_vlan", By::NotZero, &["postVlanId", "postDot1qVlanId"]),
+    ("forwarding_status", By::First, &["forwardingStatus"]),
+    ("in_vrf", By::First, &["ingressVRFID"]),
+    ("out_vrf", By::First, &["egressVRFID"]),
+    ("ethertype", By::First, &["ethernetType"]),
+    ("fragment_id", By::First, &["fragmentIdentification"]),
+    ("fragment_offset", By::First, &["fragmentOffset"]),
+    ("ttl", By::First, &["ipTTL", "minimumTTL", "maximumTTL"]),
+];
+
+const SECOND: i128 = 1_000_000_000;
+
+fn id(name: &str) -> u16 {
+    (0..=512).find(|id| names::named(0, *id).is_some_and(|named| named.name == name)).unwrap()
+}
+
+/// The value of an element that has the length of its type: what has not is left out by the decoder.
+fn value<'r>(record: &'r Record, name: &str) -> Option<&'r Json> {
+    record
+        .values(0, id(name))
+        .next()
+        .filter(|value| !value.is_null() && !value.as_str().is_some_and(|text| text.starts_with("0x")))
+}
+
+fn number(record: &Record, name: &str) -> Option<i128> {
+    value(record, name).and_then(Json::as_u64).map(i128::from)
+}
+
+fn is_zero(value: &Json) -> bool {
+    [json!(0), json!("0.0.0.0"), json!("::"), json!("00:00:00:00:00:00")].contains(value)
+}
+
+/// Nanoseconds since 1970 of a time as the walker prints it.
+fn nanos(value: &Json) -> i128 {
+    let Some(text) = value.as_str() else { return i128::from(value.as_u64().unwrap()) * SECOND };
+    let at = humantime::parse_rfc3339(text).unwrap();
+    at.duration_since(UNIX_EPOCH).unwrap().as_nanos() as i128
+}
+
+/// Start or end of a flow: the finest of what it says.
+fn time(record: &Record, end: bool) -> Option<i128> {
+    let pick = |start: &'static str, other: &'static str| if end { other } else { start };
+    let exported = record.header.exported.map(|(s, n)| i128::from(s) * SECOND + i128::from(n))?;
+    let of = |name: &str| value(record, name).map(nanos);
+    let uptime = || {
+        let up = match record.header.uptime {
+            Some(up) => i128::from(up),
+            None => exported / 1_000_000 - started(record)?,
+        };
+        let ago = (up - number(record, pick("flowStartSysUpTime", "flowEndSysUpTime"))?) as u32 as i32;
+        Some(exported - i128::from(ago) * 1_000_000)
+    };
+    let observed = [
+        "observationTimeNanoseconds",
+        "observationTimeMicroseconds",
+        "observationTimeMilliseconds",
+        "observationTimeSeconds",
+    ];
+    // Microseconds are printed with six digits, and believed with nine.
+    of(pick("flowStartNanoseconds", "flowEndNanoseconds"))
+        .or_else(|| of(pick("flowStartMicroseconds", "flowEndMicroseconds")))
+        .or_else(|| of(pick("flowStartMilliseconds", "flowEndMilliseconds")))
+        .or_else(|| {
+            let delta = number(record, pick("flowStartDeltaMicroseconds", "flowEndDeltaMicroseconds"))?;
+            Some(exported - delta * 1000)
+        })
+        .or_else(|| of(pick("flowStartSeconds", "flowEndSeconds")))
+        .or_else(uptime)
+        // Which of them counts follows from the template: an uptime that can't be placed hides what comes after it.
+        .or_else(|| {
+            let hidden = value(record, pick("flowStartSysUpTime", "flowEndSysUpTime")).is_some();
+            observed.into_iter().filter(|_| end && !hidden).find_map(of)
+        })
+}
+
+/// When the exporter started, ms since 1970.
+fn started(record: &Record) -> Option<i128> {
+    value(record, "systemInitTimeMilliseconds")
+        .map(|value| nanos(value) / 1_000_000)
+        .filter(|millis| *millis != 0)
+}
+
+/// What the walker's record says the columns of a flow are; columns that it says nothing of are not there.
+fn expected(record: &Record) -> Vec<(&'static str, Json)> {
+    let mut columns = Vec::new();
+    for (column, by, elements) in COLUMNS {
+        let found: Vec<&Json> = elements.iter().filter_map(|name| value(record, name)).collect();
+        let chosen = match by {
+            By::First => found.first(),
+            By::NotZero => found.iter().find(|value| !is_zero(value)).or(found.first()),
+        };
+        columns.extend(chosen.map(|value| (*column, (*value).clone())));
+    }
+    addresses(record, &mut columns);
+    if let Some(tos) = number(record, "ipClassOfService") {
+        columns.push(("tos", json!(tos as u64)));
+    }
+    for (column, end) in [("flow_start", false), ("flow_end", true)] {
+        columns.extend(time(record, end).map(|at| (column, json!(at.clamp(0, i64::MAX.into()) as u64))));
+    }
+    for (column, value) in &mut columns {
+        // IANA gives it four bytes since 2024, of which the lowest has what RFC 7270 gave it.
+        if let ("forwarding_status", Some(n)) = (*column, value.as_u64()) {
+            *value = json!(n & 0xff);
+        }
+        // Counters end at what Avro can hold.
+        if let ("bytes" | "packets" | "bytes_l2", Some(n)) = (*column, value.as_u64()) {
+            *value = json!(n.min(i64::MAX as u64));
+        }
+        // An IPv4 address mapped into IPv6 is an IPv4 address to Weir.
+        if let Some(short) =
+            value.as_str().and_then(|text| text.strip_prefix("::ffff:")).filter(|rest| rest.contains('.'))
+        {
+            *value = json!(short);
+        }
+    }
+    if let Some(direction) = number(record, "flowDirection") {
+        let word = ["ingress", "egress"].get(direction as usize).copied().unwrap_or("unknown");
+        columns.push(("observation", json!(word)));
+    }
+    columns
+}
+
+/// Columns of the family that the record is of.
+fn addresses(record: &Record, columns: &mut Vec<(&'static str, Json)>) {
+    let any = |names: [&str; 2]| names.iter().any(|name| value(record, name).is_some());
+    let four = any(["sourceIPv4Address", "destinationIPv4Address"]);
+    let six = any(["sourceIPv6Address", "destinationIPv6Address"]);
+    let empty = |name: &str| value(record, name).is_none_or(is_zero);
+    let is_six = match number(record, "ipVersion") {
+        _ if !(four && six) => six,
+        Some(4) => false,
+        Some(6) => true,
+        _ => empty("sourceIPv4Address") && empty("destinationIPv4Address"),
+    };
+    if four || six {
+        let of = |short: &str, long: &str| value(record, if is_six { long } else { short }).cloned();
+        let all = [
+            ("src_addr", of("sourceIPv4Address", "sourceIPv6Address")),
+            ("dst_addr", of("destinationIPv4Address", "destinationIPv6Address")),
+            ("src_prefix_len", of("sourceIPv4PrefixLength", "sourceIPv6PrefixLength")),
+            ("dst_prefix_len", of("destinationIPv4PrefixLength", "destinationIPv6PrefixLength")),
+        ];
+        columns.extend(all.into_iter().filter_map(|(column, value)| Some((column, value?))));
+    }
+    for (column, short, long) in [
+        ("next_hop", "ipNextHopIPv4Address", "ipNextHopIPv6Address"),
+        ("bgp_next_hop", "bgpNextHopIPv4Address", "bgpNextHopIPv6Address"),
+    ] {
+        let order = if is_six { [long, short] } else { [short, long] };
+        let found: Vec<_> = order.iter().filter_map(|name| value(record, name)).collect();
+        columns.extend(
+            found
+                .iter()
+                .find(|value| !is_zero(value))
+                .or(found.last())
+                .map(|value| (column, (*value).clone())),
+        );
+    }
+}
+
+/// What a sample of sFlow says: interfaces, rate, and what its records say in plain words.
+fn expected_of_sample(record: &Record) -> Vec<(&'static str, Json)> {
+    fn field<'r>(fields: &'r [Json], name: &str) -> Option<&'r Json> {
+        fields.iter().find(|field| field["name"] == name).map(|field| &field["value"])
+    }
+    let of = |name: &str| field(&record.fields, name).and_then(Json::as_u64);
+    let mut columns = Vec::new();
+    let interface = |compact: &str, expanded: [&str; 2]| match (of(compact), of(expanded[0]), of(expanded[1]))
+    {
+        (Some(n), ..) if record.kind == Kind::DiscardSample => Some(n),
+        (Some(n), ..) => (n >> 30 == 0).then_some(n),
+        (_, Some(0), Some(n)) => Some(n),
+        _ => None,
+    };
+    let (input, output) = (
+        interface("input", ["input_format", "input_value"]),
+        interface("output", ["output_format", "output_value"]),
+    );
+    columns.extend(input.map(|n| ("in_if", json!(n))));
+    columns.extend(output.map(|n| ("out_if", json!(n))));
+    columns.extend(of("sampling_rate").map(|rate| ("sampling_interval", json!(rate * 1000))));
+    for inner in &record.records {
+        let fields = inner["fields"].as_array().map_or(&[][..], |fields| fields);
+        let mut put = |column: &'static str, name: &str| {
+            columns.extend(
+                field(fields, name).filter(|value| !value.is_null()).map(|value| (column, value.clone())),
+            );
+        };
+        match inner["name"].as_str().unwrap() {
+            "extended_switch" if inner.get("error").is_none() => {
+                put("src_vlan", "src_vlan");
+                put("dst_vlan", "dst_vlan");
+            }
+            "extended_router" => {
+                put("next_hop", "nexthop");
+                put("src_prefix_len", "src_mask_len");
+                put("dst_prefix_len", "dst_mask_len");
+            }
+            "extended_gateway" => {
+                put("bgp_next_hop", "nexthop");
+                put("src_as_exported", "src_as");
+                put("src_neighbour_as", "src_peer_as");
+                let path = field(fields, "dst_as_path").and_then(Json::as_array).into_iter().flatten();
+                let asns: Vec<_> =
+                    path.flat_map(|segment| segment["asns"].as_array().unwrap().clone()).collect();
+                columns.push(("as_path", asns.into()));
+            }
+            "raw_packet_header" if field(fields, "header_protocol") == Some(&json!(1)) => {
+                put("bytes_l2", "frame_length");
+                columns.extend(frame(field(fields, "header").and_then(Json::as_str).unwrap_or_default()));
+            }
+            _ => {}
+        }
+    }
+    columns
+}
+
+/// Addresses, protocol and length of an IPv4 packet in Ethernet without or with one tag, of which no more is read.
+fn frame(hex: &str) -> Vec<(&'static str, Json)> {
+    let byte = |at: usize| hex.get(2 + 2 * at..4 + 2 * at).and_then(|two| u8::from_str_radix(two, 16).ok());
+    let bytes: Vec<u8> = (0..).map_while(byte).collect();
+    let l3 = match bytes.get(12..14) {
+        Some([8, 0]) => 14,
+        Some([0x81, 0]) if bytes.get(16..18) == Some(&[8, 0]) => 18,
+        _ => return Vec::new(),
+    };
+    let Some(ip) = bytes.get(l3..l3 + 20) else { return Vec::new() };
+    let address = |at: usize| json!(format!("{}.{}.{}.{}", ip[at], ip[at + 1], ip[at + 2], ip[at + 3]));
+    vec![
+        ("src_addr", address(12)),
+        ("dst_addr", address(16)),
+        ("proto", json!(ip[9])),
+        ("tos", json!(ip[1])),
+        ("ttl", json!(ip[8])),
+    ]
+}
+
+/// What the columns of the reverse direction's flow are, where the record has one: its own counters, and the forward's ends exchanged.
+fn expected_backwards(
+    record: &Record,
+    forward: &[(&'static str, Json)],
+) -> Option<Vec<(&'static str, Json)>> {
+    const REVERSE: u32 = 29_305;
+    const COUNTERS: [(&str, &[(u32, &str)]); 3] = [
+        ("bytes", &[(REVERSE, "octetDeltaCount"), (REVERSE, "octetTotalCount"), (0, "responderOctets")]),
+        ("packets", &[(REVERSE, "packetDeltaCount"), (REVERSE, "packetTotalCount"), (0, "responderPackets")]),
+        ("bytes_l2", &[(REVERSE, "layer2OctetDeltaCount")]),
+    ];
+    const ENDS: [(&str, &str); 10] = [
+        ("src_addr", "dst_addr"),
+        ("dst_addr", "src_addr"),
+        ("src_port", "dst_port"),
+        ("dst_port", "src_port"),
+        ("in_if", "out_if"),
+        ("out_if", "in_if"),
+        ("src_as_exported", "dst_as_exported"),
+        ("dst_as_exported", "src_as_exported"),
+        ("src_prefix_len", "dst_prefix_len"),
+        ("dst_prefix_len", "src_prefix_len"),
+    ];
+    let counted = COUNTERS.iter().filter_map(|(column, elements)| {
+        let found =
+            elements.iter().find_map(|(pen, name)| record.values(*pen, id(name)).find_map(Json::as_u64));
+        Some((*column, json!(found?.min(i64::MAX as u64))))
+    });
+    let counted: Vec<_> = counted.collect();
+    counted.iter().any(|(_, value)| !is_zero(value)).then(|| {
+        let ends = ENDS.iter().filter_map(|(column, from)| {
+            forward.iter().find(|(name, _)| name == from).map(|(_, value)| (*column, value.clone()))
+        });
+        counted.into_iter().chain(ends).collect()
+    })
+}
+
+/// What a record says the columns are.
+fn expected_of(record: &Record) -> Vec<(&'static str, Json)> {
+    match record.header.protocol {
+        Protocol::SflowV5 => expected_of_sample(record),
+        _ => expected(record),
+    }
+}
+
+/// Compares, and says how many columns were compared. What stands for none is left out of the decoder's lines.
+fn compare(line: &Json, record: &Record, columns: &[(&'static str, Json)]) -> Result<usize, String> {
+    let sampled = line["flow_kind"] == "sample" && record.kind == Kind::Flow;
+    let mut compared = 0;
+    for (column, wanted) in columns {
+        // A sampled frame says all of this better.
+        if sampled && !["flow_start", "flow_end", "in_if", "out_if", "sampler"].contains(column) {
+            continue;
+        }
+        let given = line.get(*column);
+        let none = is_zero(wanted) || *wanted == json!("unknown") || *wanted == json!([]);
+        // Microseconds of NTP's format have more digits than are printed.
+        let near = column.starts_with("flow_")
+            && given.and_then(Json::as_u64).zip(wanted.as_u64()).is_some_and(|(a, b)| a / 1000 == b / 1000);
+        compared += 1;
+        if given != Some(wanted) && !(none && given.is_none()) && !near {
+            return Err(format!(
+                "{column} should be {wanted} and is {given:?} in {line}\nof {}",
+                record.to_json()
+            ));
+        }
+    }
+    Ok(compared)
+}
+
+/// Compares all flows of a capture; says how many records and columns there were.
+pub fn agree(what: &str, bytes: &[u8]) -> (usize, usize) {
+    let (_, lines) = decoded(bytes);
+    let records: Vec<_> = walked(bytes).into_iter().filter(is_flow).collect();
+    let (mut lines, mut compared) = (lines.iter(), 0);
+    let mut next = |record: &Record, columns: &[(&'static str, Json)]| {
+        let line = lines.next().unwrap_or_else(|| panic!("{what}: no flow of {}", record.to_json()));
+        compared += compare(line, record, columns).unwrap_or_else(|error| panic!("{what}: {error}"));
+    };
+    for record in &records {
+        let columns = expected_of(record);
+        next(record, &columns);
+        if let Some(back) = expected_backwards(record, &columns) {
+            next(record, &back);
+        }
+    }
+    assert_eq!(lines.count(), 0, "{what}: flows of no record");
+    (records.len(), compared)
+}
