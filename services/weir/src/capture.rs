@@ -30,6 +30,9 @@ pub struct Decode {
     /// Every field of every record as sent, known or not, options and counters too, with name, enterprise and number. JSON only.
     #[arg(long)]
     all_fields: bool,
+    /// No records: what the capture says of each exporter, its protocols, templates, sampling and losses, and what is amiss with it.
+    #[arg(long, conflicts_with_all = ["all_fields", "format"])]
+    summary: bool,
 }
 
 #[derive(Clone, Copy, ValueEnum, PartialEq, Eq)]
@@ -40,13 +43,17 @@ enum Format {
 
 /// `weir decode`.
 pub fn decode(config: &Config, decode: &Decode) -> Result<()> {
-    let Decode { file, format, all_fields } = decode;
+    let Decode { file, format, all_fields, summary } = decode;
     if *all_fields && *format != Format::Json {
         bail!("--all-fields prints JSON only: its records have no columns in common; leave --format out");
     }
     let bytes = bytes(file)?;
     let capture = weir_capture::read(&bytes).with_context(|| file.display().to_string())?;
     let mut lines = BufWriter::new(std::io::stdout().lock());
+    if *summary {
+        write!(lines, "{}", weir_capture::survey::survey(capture, &config.decoder.wire))?;
+        return Ok(lines.flush()?);
+    }
     if *all_fields {
         weir_capture::walk::all_fields(capture, &mut lines)?;
         return Ok(lines.flush()?);

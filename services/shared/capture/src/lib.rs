@@ -8,6 +8,7 @@ mod fragments;
 mod link;
 mod pcap;
 mod raw;
+pub mod survey;
 pub mod walk;
 
 use std::borrow::Cow;

@@ -11,7 +11,7 @@ use crate::rates::Entry;
 use crate::sequence::{Seen, Sequences, Session};
 use crate::sflow::{self, Source, SourceId};
 use crate::state::{self, Key, StateError};
-use crate::template::{Defined, Definition, Refused, Templates};
+use crate::template::{Defined, Definition, Known, Refused, Templates};
 use weir_schemas::Protocol;
 use weir_schemas::checks::Checks;
 use weir_schemas::frame::Datagram;
@@ -162,6 +162,13 @@ impl Exporter {
     /// Templates that are known, those of options included.
     pub fn known_templates(&self) -> usize {
         self.templates.all().count()
+    }
+
+    /// Each of them, in the order of protocols, domains, ids and ports.
+    pub fn templates(&self) -> Vec<Known> {
+        let mut all: Vec<_> = self.templates.all().collect();
+        all.sort_unstable_by_key(|(group, template)| (**group, template.port));
+        all.into_iter().map(|(group, template)| template.known(group)).collect()
     }
 
     /// Sets that wait for their template, and the bytes that they take of the budget.

@@ -41,3 +41,4 @@ pub use output::{Context, Counts, Fault, Interface, Output, Rate, Reason};
 pub use sequence::{Session, Unit};
 pub use sflow::{Source, SourceId};
 pub use state::{StateError, Waits, waits};
+pub use template::Known as KnownTemplate;

@@ -104,7 +104,7 @@ impl Exporter {
             let templates = if version == 9 { (0, 1) } else { (2, 3) };
             if id == templates.0 || id == templates.1 {
                 call.counts.sets_decoded += 1;
-                self.templates(version, id == templates.1, at, next, call);
+                self.template_set(version, id == templates.1, at, next, call);
             } else if id < 256 {
                 call.counts.sets_dead += 1;
                 let sentence = format!("set id {id} at byte {at} is reserved");
@@ -122,7 +122,7 @@ impl Exporter {
     }
 
     /// Reads a set of templates or of options templates.
-    fn templates<O: Output>(
+    fn template_set<O: Output>(
         &mut self,
         version: u8,
         options: bool,

@@ -57,6 +57,42 @@ pub(crate) struct Template {
     pub shape: Shape,
 }
 
+/// A template that is known, as it was sent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Known {
+    /// NetFlow v9 or IPFIX.
+    pub protocol: Protocol,
+    /// Observation domain or source id.
+    pub domain: u32,
+    /// UDP port that it came from.
+    pub port: u16,
+    /// Its id, 256 or more.
+    pub id: u16,
+    /// How many of its fields are scopes, where it describes options data.
+    pub scopes: Option<u16>,
+    /// Element, enterprise number (0: IANA's, or v9's own) and length of each field; 65535 is a variable length.
+    pub fields: Vec<(u16, u32, u16)>,
+}
+
+impl Template {
+    pub(crate) fn known(&self, group: &Group) -> Known {
+        let mut all = Vec::new();
+        let mut rest = &self.body[..];
+        while let Some((field, used)) = fields(group.protocol(), rest, 1).filter(|(_, used)| *used > 0) {
+            all.extend(field.iter().map(|f| (f.id, f.enterprise, f.length)));
+            rest = &rest[used..];
+        }
+        Known {
+            protocol: group.protocol(),
+            domain: group.domain,
+            port: self.port,
+            id: group.id,
+            scopes: self.options.then_some(self.plan.scopes),
+            fields: all,
+        }
+    }
+}
+
 /// Why a template is refused.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Refused {
