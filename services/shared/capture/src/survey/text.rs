@@ -200,7 +200,7 @@ fn records(one: &OfExporter) -> String {
 
 /// Thousandths as a number.
 fn interval(thousandths: u64) -> String {
-    if thousandths % 1000 == 0 {
+    if thousandths.is_multiple_of(1000) {
         (thousandths / 1000).to_string()
     } else {
         format!("{:.3}", thousandths as f64 / 1000.0)

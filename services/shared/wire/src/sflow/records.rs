@@ -111,7 +111,7 @@ pub(super) fn flow_record<'r>(
         // Extended IPv4 and IPv6 tunnels, egress and ingress. The one that was taken off is what the link carried.
         1023..=1026 => {
             let ip = sampled_ip(&mut body, format >= 1025)?;
-            if format % 2 == 0 || found.around.is_none() {
+            if matches!(format, 1024 | 1026) || found.around.is_none() {
                 found.around = Some(ip.around());
             }
         }
