@@ -233,4 +233,5 @@ flags! {
     #[doc = "The output was a discard, as the exporter says."] DISCARDED = 10 "discarded";
     #[doc = "The output was several interfaces (multicast, broadcast)."] MULTIPLE_OUTPUTS = 11 "multiple_outputs";
     #[doc = "Text in the record was not UTF-8 or too long, and was left out."] TEXT_DROPPED = 12 "text_dropped";
+    #[doc = "The exporter had restarted, and the template that the record was decoded with had not been sent again."] TEMPLATE_SUSPECT = 13 "template_suspect";
 }

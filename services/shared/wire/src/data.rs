@@ -11,6 +11,7 @@ use crate::packet::LABELS;
 use crate::rates::Asked;
 use crate::record::Setting;
 use crate::resolve::Resolver;
+use crate::restart::Suspicion;
 use crate::template::{Group, Template};
 use crate::time::{Clock, Plausible};
 use weir_schemas::Flow;
@@ -148,8 +149,15 @@ impl Exporter {
         let Some((template, borrowed)) = self.templates.find(&group, port) else {
             return self.park(group, (at, end), index, clock, call);
         };
+        let session = (group.version, group.domain, template.port);
+        let received = call.datagram.received;
+        let suspicion = self.restarts.suspicion(session, template.heard, received, call.options);
+        if suspicion == Suspicion::Wait && self.parked.fits(end - at, call.options, call.budget) {
+            return self.park(group, (at, end), index, clock, call);
+        }
         let mut base = call.base(clock.exported);
         base.flags |= if borrowed { flag::TEMPLATE_BORROWED } else { 0 };
+        base.flags |= if suspicion == Suspicion::None { 0 } else { flag::TEMPLATE_SUSPECT };
         let asked = Asked { version: group.version, domain: group.domain, port, template: group.id };
         let set = Data { buffer: payload, start: at + SET_HEADER, end, shift: 0, asked, clock, base };
         match data(template, (&mut self.learned, &mut self.checking), &set, call) {

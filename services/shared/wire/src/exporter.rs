@@ -8,6 +8,7 @@ use crate::options::{Budget, Options};
 use crate::output::{Context, Counts, Interface, Output, Reason};
 use crate::parked::Parked;
 use crate::rates::Entry;
+use crate::restart::Restarts;
 use crate::sequence::{Seen, Sequences, Session};
 use crate::sflow::{self, Source, SourceId};
 use crate::state::{self, Key, StateError};
@@ -30,6 +31,7 @@ pub struct Exporter {
     pub(crate) checking: Checking,
     pub(crate) sources: sflow::Sources,
     sequences: Sequences,
+    pub(crate) restarts: Restarts,
     /// Its messages come over TCP or SCTP, or lie in a file.
     pub(crate) stream: bool,
 }
@@ -64,6 +66,7 @@ impl Exporter {
             record_index: 0,
         };
         self.expire_parked(&mut call);
+        self.release_suspects(&mut call);
         match *datagram.payload {
             [0, 9, ..] => self.netflow_v9(&mut call),
             [0, 10, ..] => self.ipfix(&mut call),
@@ -91,7 +94,12 @@ impl Exporter {
         }
         let counts = call.counts;
         if let Some(seen) = Seen::of(&call) {
-            self.sequences.see(&seen);
+            let began_anew = self.sequences.see(&seen);
+            // Version 9 has its uptime, which tells it sooner.
+            if began_anew && seen.protocol == Protocol::Ipfix {
+                let session = (10, seen.observation_domain, seen.source_port);
+                self.restarts.restarted(session, datagram.received, options);
+            }
         }
         counts
     }
@@ -107,6 +115,7 @@ impl Exporter {
     ) -> Counts {
         let mut call = Self::timer(context, options, budget, out);
         self.expire_parked(&mut call);
+        self.release_suspects(&mut call);
         call.counts
     }
 
@@ -184,6 +193,7 @@ impl Exporter {
     /// Goes back in time: what comes next may be older than what is known. Without this, what came to wait would be too old at once.
     pub fn rewind(&mut self) {
         self.high_water = 0;
+        self.restarts = Restarts::default();
     }
 
     /// Takes back a record of state: the inverse of [`Output::state`]. A missing value is a tombstone. After an error the rest of
@@ -245,6 +255,8 @@ impl Exporter {
                 let set = state::read_parked(value)?;
                 // Bounds hold when a set is parked. What was promised to wait is not dropped because a bound was lowered since.
                 self.high_water = self.high_water.max(set.received);
+                // Its template may be known: then it waits because of a restart that nobody remembers.
+                self.restarts.wait_from(set.received, options);
                 self.parked.push(place, set, budget);
                 Ok(())
             }

@@ -25,6 +25,7 @@ mod plan;
 mod rates;
 mod record;
 mod resolve;
+mod restart;
 mod sequence;
 mod sflow;
 mod state;

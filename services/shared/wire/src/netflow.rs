@@ -39,6 +39,8 @@ impl Exporter {
         let word = |at: usize| u32_at(header, at).unwrap_or_default();
         call.domain = word(16);
         let clock = Clock { exported: i64::from(word(8)) * SECOND, uptime: Some(word(4)) };
+        let (port, received) = (call.datagram.source_port, call.datagram.received);
+        self.restarts.uptime(call.domain, port, word(4), received, call.options);
         self.sets(9, V9_HEADER, payload.len(), clock, call);
     }
 
@@ -218,7 +220,8 @@ impl Exporter {
         let room = |bytes: usize| call.budget.state.saturating_add(bytes) <= call.budget.state_limit;
         let had = self.templates.has(&group, port);
         match self.templates.define(group, port, definition, received, call.options, room) {
-            Ok(Defined::Known) => {}
+            // What waits for it to be sent again, since its exporter restarted.
+            Ok(Defined::Known) => self.release(&group, port, call),
             Ok(Defined::Changed { evicted, freed, cost, ignored, flapped }) => {
                 self.checking.sums.templates_flapped += u64::from(flapped);
                 give(call.budget, freed);

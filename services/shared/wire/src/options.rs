@@ -25,6 +25,8 @@ pub struct Options {
     pub templates: usize,
     /// Seconds since it was last sent after which a template may make room for a new one.
     pub template_idle_s: u32,
+    /// Seconds after an exporter's restart that data waits for its template to be sent again. Then it is decoded by the one from before, and flagged.
+    pub template_suspect_s: u32,
     /// Fields in a template.
     pub template_fields: usize,
     /// Bytes of a record's fixed-length part.
@@ -53,6 +55,7 @@ impl Default for Options {
         Self {
             templates: 4096,
             template_idle_s: 7200,
+            template_suspect_s: 60,
             template_fields: 1024,
             record_bytes: 16 * 1024,
             parked_bytes: 1024 * 1024,

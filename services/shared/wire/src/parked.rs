@@ -118,9 +118,9 @@ impl Parked {
         places
     }
 
-    /// Port that the set at a place came from.
-    pub(crate) fn port(&self, place: &Place) -> Option<u16> {
-        self.sets.get(place).map(|set| set.port)
+    /// What the set at a place waits for: its template's group, and the port that it came from.
+    pub(crate) fn of(&self, place: &Place) -> Option<(Group, u16)> {
+        self.sets.get(place).map(|set| (set.group, set.port))
     }
 
     /// The first one.

@@ -151,13 +151,16 @@ impl Sequences {
         &self.sessions
     }
 
-    pub(crate) fn see(&mut self, seen: &Seen) {
+    /// Counts a datagram; says whether its session's numbers began anew with it.
+    pub(crate) fn see(&mut self, seen: &Seen) -> bool {
         if !self.sessions.get(self.latest).is_some_and(|session| seen.is_of(session)) {
             self.latest = self.place(seen);
         }
-        if let Some(session) = self.sessions.get_mut(self.latest) {
+        self.sessions.get_mut(self.latest).is_some_and(|session| {
+            let before = session.restarts;
             session.see(seen);
-        }
+            session.restarts > before
+        })
     }
 
     fn place(&mut self, seen: &Seen) -> usize {

@@ -50,7 +50,7 @@ pub(crate) struct Template {
     /// When this definition was first received.
     pub learned: i64,
     /// When it was last received.
-    heard: i64,
+    pub heard: i64,
     /// Digest of what it said before it changed, 0 where it has not.
     before: u64,
     pub plan: Plan,

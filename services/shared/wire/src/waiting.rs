@@ -69,51 +69,65 @@ impl Exporter {
         }
         let all = self.templates.agree(group);
         for place in self.parked.waiting(group, (!all).then_some(port)) {
-            let Some((template, borrowed)) =
-                self.templates.find(group, self.parked.port(&place).unwrap_or(port))
-            else {
-                continue;
-            };
-            let Some(set) = self.parked.remove(&place, call.budget) else { continue };
-            call.out.state(&state::parked_key(&place), None);
-            call.counts.released += 1;
-            let uptime = set.uptime.or_else(|| {
-                let init = self.learned.inits.get(&group.domain)?;
-                record::uptime(set.exported, *init)
-            });
-            let mut late = Call {
-                context: set.context(&place, &call.context),
-                datagram: weir_schemas::frame::Datagram {
-                    received: set.received,
-                    source_port: set.port,
-                    listener: call.datagram.listener,
-                    payload: &set.buffer,
-                },
-                options: call.options,
-                budget: call.budget,
-                out: call.out,
-                counts: Default::default(),
-                protocol: group.protocol(),
-                domain: group.domain,
-                record_index: set.record_index,
-            };
-            let mut base = late.base(set.exported);
-            base.flags |= flag::TEMPLATE_LATE | if borrowed { flag::TEMPLATE_BORROWED } else { 0 };
-            let asked =
-                Asked { version: group.version, domain: group.domain, port: set.port, template: group.id };
-            let data_set = Data {
-                buffer: &set.buffer,
-                start: 4 + SET_HEADER,
-                end: set.buffer.len(),
-                shift: set.offset as isize - 4,
-                asked,
-                clock: Clock { uptime, ..set.clock() },
-                base,
-            };
-            data(template, (&mut self.learned, &mut self.checking), &data_set, &mut late);
-            let counts = late.counts;
-            call.counts += counts;
+            self.decode_late(&place, flag::TEMPLATE_LATE, call);
         }
+    }
+
+    /// Decodes what has waited enough for its template to be sent again.
+    pub(crate) fn release_suspects<O: Output>(&mut self, call: &mut Call<'_, O>) {
+        if !self.restarts.is_due(self.high_water) {
+            return;
+        }
+        let places: Vec<Place> = self.parked.all().map(|(place, _)| *place).collect();
+        for place in places {
+            self.decode_late(&place, flag::TEMPLATE_SUSPECT, call);
+        }
+    }
+
+    /// Decodes a set that waited, if there is a template for it.
+    fn decode_late<O: Output>(&mut self, place: &Place, flags: u32, call: &mut Call<'_, O>) -> bool {
+        let Some((group, port)) = self.parked.of(place) else { return false };
+        let Some((template, borrowed)) = self.templates.find(&group, port) else { return false };
+        let Some(set) = self.parked.remove(place, call.budget) else { return false };
+        call.out.state(&state::parked_key(place), None);
+        call.counts.released += 1;
+        let uptime = set.uptime.or_else(|| {
+            let init = self.learned.inits.get(&group.domain)?;
+            record::uptime(set.exported, *init)
+        });
+        let mut late = Call {
+            context: set.context(place, &call.context),
+            datagram: weir_schemas::frame::Datagram {
+                received: set.received,
+                source_port: set.port,
+                listener: call.datagram.listener,
+                payload: &set.buffer,
+            },
+            options: call.options,
+            budget: call.budget,
+            out: call.out,
+            counts: Default::default(),
+            protocol: group.protocol(),
+            domain: group.domain,
+            record_index: set.record_index,
+        };
+        let mut base = late.base(set.exported);
+        base.flags |= flags | if borrowed { flag::TEMPLATE_BORROWED } else { 0 };
+        let asked =
+            Asked { version: group.version, domain: group.domain, port: set.port, template: group.id };
+        let data_set = Data {
+            buffer: &set.buffer,
+            start: 4 + SET_HEADER,
+            end: set.buffer.len(),
+            shift: set.offset as isize - 4,
+            asked,
+            clock: Clock { uptime, ..set.clock() },
+            base,
+        };
+        data(template, (&mut self.learned, &mut self.checking), &data_set, &mut late);
+        let counts = late.counts;
+        call.counts += counts;
+        true
     }
 
     /// Gives up what waits longer than the options allow.
@@ -125,8 +139,11 @@ impl Exporter {
         }
     }
 
-    /// Gives up a set that waits.
+    /// Gives up a set that waits; one whose template is known, and only suspect, is decoded by it.
     pub(crate) fn drop_parked<O: Output>(&mut self, reason: Reason, place: &Place, call: &mut Call<'_, O>) {
+        if self.decode_late(place, flag::TEMPLATE_SUSPECT, call) {
+            return;
+        }
         let Some(set) = self.parked.remove(place, call.budget) else { return };
         call.out.state(&state::parked_key(place), None);
         call.counts.expired += 1;

@@ -5,7 +5,7 @@ mod build;
 
 use build::*;
 use std::collections::BTreeSet;
-use weir_schemas::Protocol;
+use weir_schemas::{Ip, Protocol};
 use weir_wire::{Budget, Reason};
 
 const TWO: &[F] = &[f(8, 4), f(1, 4)];
@@ -182,6 +182,92 @@ fn withdrawals_in_a_stream_are_followed() {
     router.send(&ipfix(5, &[set(3, template(3, &[])), set(3, template(999, &[]))]));
     assert_eq!((router.exporter.known_templates(), router.counts.withdrawals), (3, 4));
     assert_eq!(router.dump().len(), 3 + 1, "state says the same: three templates, and what waits");
+}
+
+/// A v9 datagram of an uptime, in ms.
+fn up(uptime: u32, sets: &[Vec<u8>]) -> Vec<u8> {
+    let mut datagram = v9(5, sets);
+    datagram[4..8].copy_from_slice(&uptime.to_be_bytes());
+    datagram
+}
+
+const SECOND: i64 = 1_000_000_000;
+
+#[test]
+fn after_an_exporters_restart_data_waits_until_its_template_is_sent_again() {
+    let mut router = Router::default();
+    let mut out = Sink::default();
+    let known = set(0, template(256, TWO));
+    router.at(RECEIVED, 1, &up(1_000_000, &[known.clone(), set(256, record(1))]), &mut out);
+    let counts = router.at(RECEIVED + SECOND, 1, &up(5000, &[set(256, record(2))]), &mut out);
+    assert_eq!((octets(&out), counts.sets_parked, counts.sets_decoded), (vec![1], 1, 0));
+    let same = router.at(RECEIVED + 2 * SECOND, 1, &up(6000, &[known, set(256, record(3))]), &mut out);
+    assert_eq!((octets(&out), same.released, out.faults.len()), (vec![1, 2, 3], 1, 0));
+    let late: Vec<_> = out.flows.iter().map(|flow| flags(flow).contains(&"template_late")).collect();
+    assert_eq!(late, [false, true, false]);
+
+    // One that has changed is not taken for the old one.
+    let turned = bytes().u32(4).raw([10, 0, 0, 1]).0;
+    router.at(RECEIVED + 99 * SECOND, 1, &up(5000, &[set(256, turned)]), &mut out);
+    router.at(RECEIVED + 100 * SECOND, 1, &up(6000, &[set(0, template(256, OTHER))]), &mut out);
+    assert_eq!((octets(&out), out.flows[3].src_addr), (vec![1, 2, 3, 4], Ip::v4([10, 0, 0, 1])));
+}
+
+#[test]
+fn a_template_that_is_not_sent_again_in_time_or_room_is_believed_and_its_records_are_flagged() {
+    let mut router = Router::default();
+    let mut out = Sink::default();
+    router.at(RECEIVED, 1, &up(1_000_000, &[set(0, template(256, TWO))]), &mut out);
+    router.at(RECEIVED + SECOND, 1, &up(5000, &[set(256, record(2))]), &mut out);
+    assert_eq!(octets(&out), Vec::<u64>::new());
+    let restored = router.restarted(&router.dump());
+    router.at(RECEIVED + 62 * SECOND, 1, &up(66_000, &[set(256, record(3))]), &mut out);
+    assert_eq!((octets(&out), out.faults.len()), (vec![2, 3], 0));
+    assert!(out.flows.iter().all(|flow| flags(flow).contains(&"template_suspect")));
+    // A decoder that took over knows of no restart, and lets nothing wait for longer either.
+    let (mut restored, mut out) = (restored, Sink::default());
+    restored.at(RECEIVED + 62 * SECOND, 1, &up(66_000, &[set(256, record(3))]), &mut out);
+    assert_eq!((octets(&out), out.faults.len()), (vec![2, 3], 0));
+
+    let mut full = Router::default();
+    full.options.parked_bytes = 0;
+    let mut out = Sink::default();
+    full.at(RECEIVED, 1, &up(1_000_000, &[set(0, template(256, TWO))]), &mut out);
+    full.at(RECEIVED + SECOND, 1, &up(5000, &[set(256, record(2))]), &mut out);
+    assert_eq!((octets(&out), out.faults.len()), (vec![2], 0), "where nothing more may wait");
+    assert!(flags(&out.flows[0]).contains(&"template_suspect"));
+}
+
+#[test]
+fn what_waits_for_a_suspect_template_when_input_ends_is_decoded() {
+    let mut router = Router::default();
+    let mut out = Sink::default();
+    router.at(RECEIVED, 1, &up(1_000_000, &[set(0, template(256, TWO))]), &mut out);
+    router.at(RECEIVED + SECOND, 1, &up(5000, &[set(256, record(2))]), &mut out);
+    let context = router.context();
+    router.exporter.finish(&context, &router.options, &mut router.budget, &mut out);
+    assert_eq!((octets(&out), out.faults.len(), router.exporter.parked().0), (vec![2], 0, 0));
+}
+
+#[test]
+fn an_ipfix_session_that_numbers_anew_makes_its_templates_suspect() {
+    let mut router = Router::default();
+    let message = |number: u32, sets: &[Vec<u8>]| {
+        let mut message = ipfix(5, sets);
+        message[8..12].copy_from_slice(&number.to_be_bytes());
+        message
+    };
+    router.send(&message(1_000_000, &[set(2, template(256, TWO)), set(256, record(1))]));
+    for (at, number) in [(1, 1_000_001), (2, 5), (3, 6)] {
+        let mut out = Sink::default();
+        router.at(RECEIVED + at * SECOND, 1000, &message(number, &[set(256, record(2))]), &mut out);
+        assert_eq!(octets(&out), [2], "two that follow each other are a restart, not one");
+    }
+    let mut out = Sink::default();
+    router.at(RECEIVED + 4 * SECOND, 1000, &message(7, &[set(256, record(3))]), &mut out);
+    assert_eq!((octets(&out), router.exporter.parked().0), (vec![], 1));
+    router.at(RECEIVED + 5 * SECOND, 1000, &message(8, &[set(2, template(256, TWO))]), &mut out);
+    assert_eq!(octets(&out), [3]);
 }
 
 #[test]
