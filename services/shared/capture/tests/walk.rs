@@ -111,15 +111,15 @@ fn records_of_a_sample_have_names_and_those_not_known_their_bytes() {
 
 #[test]
 fn fields_without_length_are_no_way_to_fill_the_disk() {
-    let fields: Vec<_> = std::iter::once(f(4, 1)).chain((0..10_000).map(|n| f(1000 + n, 0))).collect();
+    let fields: Vec<_> = std::iter::once(f(4, 1)).chain((0..2000).map(|n| f(1000 + n, 0))).collect();
     let records = walked(&v9(1, &[set(0, template(256, &fields)), set(256, vec![6; 1400])]));
     let given: usize = records.iter().map(|record| record.fields.len()).sum();
-    assert!(given <= 1404 * 64, "{given} fields");
+    assert!(given <= 1404 * 4 && given > 2000, "{given} fields");
     assert_eq!(records.last().map(|record| record.kind), Some(Kind::Fault));
 }
 
 #[test]
-fn csv_has_a_header_and_a_cell_for_each_column_also_where_text_has_commas() {
+fn csv_has_a_header_and_a_cell_for_each_column() {
     let file = build::v5(0, &[build::v5_record(3, 3000, 1, 2)]);
     let mut out = Vec::new();
     decode_as(Format::Csv, weir_capture::read(&file).unwrap(), &Options::default(), &mut out).unwrap();

@@ -1,7 +1,7 @@
 //! NetFlow and IPFIX, walked field by field.
 
 use super::value::{self, Reading, hex};
-use super::{FIELDS_PER_BYTE, Header, Kind, Record};
+use super::{FIELDS_PER_BYTE, Header, Kind, Out, Record};
 use serde_json::{Map, Value as Json};
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -164,20 +164,20 @@ pub(super) struct Sets {
 
 impl Sets {
     /// A message of NetFlow v9 or IPFIX.
-    pub(super) fn message(&mut self, mut header: Header, payload: &[u8], out: &mut Vec<Record>) {
+    pub(super) fn message(&mut self, mut header: Header, payload: &[u8], out: Out<'_>) {
         let v9 = payload.starts_with(&[0, 9]);
         header.protocol = if v9 { Protocol::NetflowV9 } else { Protocol::Ipfix };
         let word = |at: usize| u32_at(payload, at);
         let (start, end) = if v9 {
             let Some(domain) = word(16) else {
-                return out.push(Record::fault(&header, 0, "the header of 20 bytes is cut off"));
+                return out(Record::fault(&header, 0, "the header of 20 bytes is cut off"));
             };
             (header.domain, header.sequence, header.uptime) = (domain, word(12), word(4));
             header.exported = word(8).map(|seconds| (seconds, 0));
             (20, payload.len())
         } else {
             let (Some(length), Some(domain)) = (u16_at(payload, 2), word(12)) else {
-                return out.push(Record::fault(&header, 0, "the header of 16 bytes is cut off"));
+                return out(Record::fault(&header, 0, "the header of 16 bytes is cut off"));
             };
             (header.domain, header.sequence) = (domain, word(8));
             header.exported = word(4).map(|seconds| (seconds, 0));
@@ -191,12 +191,12 @@ impl Sets {
             let next = at + usize::from(length);
             if usize::from(length) < SET_HEADER || next > end {
                 let error = format!("set {id} gives its length as {length}, {} bytes are left", end - at);
-                return out.push(Record::fault(&header, at, error));
+                return out(Record::fault(&header, at, error));
             }
             match (id, v9) {
                 (0, true) | (2, false) => self.templates(&header, false, payload, (at, next), out),
                 (1, true) | (3, false) => self.templates(&header, true, payload, (at, next), out),
-                (0..256, _) => out.push(Record::fault(&header, at, format!("set id {id} is reserved"))),
+                (0..256, _) => out(Record::fault(&header, at, format!("set id {id} is reserved"))),
                 _ => self.data(&header, id, &payload[at..next], at, out),
             }
             at = next;
@@ -210,7 +210,7 @@ impl Sets {
         options: bool,
         payload: &[u8],
         (set, end): (usize, usize),
-        out: &mut Vec<Record>,
+        out: Out<'_>,
     ) {
         let v9 = header.protocol == Protocol::NetflowV9;
         let content = payload[set..end].iter().rposition(|b| *b != 0).map_or(set, |last| set + last + 1);
@@ -224,22 +224,18 @@ impl Sets {
                 continue;
             }
             let Some((template, used)) = template(bytes, options, v9) else {
-                return out.push(Record::fault(header, at, format!("template {id} is cut off")));
+                return out(Record::fault(header, at, format!("template {id} is cut off")));
             };
             at += used;
             if id < 256 {
-                out.push(Record::fault(
-                    header,
-                    at - used,
-                    format!("template {id}: ids below 256 are reserved"),
-                ));
+                out(Record::fault(header, at - used, format!("template {id}: ids below 256 are reserved")));
                 continue;
             }
             self.define(header, id, template, out);
         }
     }
 
-    fn define(&mut self, header: &Header, id: u16, template: Template, out: &mut Vec<Record>) {
+    fn define(&mut self, header: &Header, id: u16, template: Template, out: Out<'_>) {
         let group = group(header, id);
         let ports = self.templates.entry(group).or_default();
         let known = ports.templates.iter_mut().find(|(port, _)| *port == header.port);
@@ -267,7 +263,7 @@ impl Sets {
     }
 
     /// A data set, of which its header is part; `at` is where it begins.
-    fn data(&mut self, header: &Header, id: u16, set: &[u8], at: usize, out: &mut Vec<Record>) {
+    fn data(&mut self, header: &Header, id: u16, set: &[u8], at: usize, out: Out<'_>) {
         let group = group(header, id);
         let Some(template) = self.templates.get(&group).and_then(|ports| ports.find(header.port)) else {
             let waiting = self.waiting.entry((group, header.port)).or_default();
@@ -287,17 +283,17 @@ impl Sets {
                     0 => "the set has more fields than its length allows".to_owned(),
                     _ => format!("a field of the record runs over the end of set {id}"),
                 };
-                return out.push(Record::fault(header, at + place, error));
+                return out(Record::fault(header, at + place, error));
             };
             let kind = if template.options { Kind::Options } else { Kind::Flow };
             let record = Record { template: Some(id), fields, ..Record::new(header, kind, at + place) };
-            out.push(record);
+            out(record);
             place += used;
         }
         // What is left is padding, unless it is all there is.
         if place == SET_HEADER && set.len() > SET_HEADER {
             let error = format!("set {id} is shorter than a record of its template");
-            out.push(Record::fault(header, at, error));
+            out(Record::fault(header, at, error));
         }
     }
 
@@ -339,10 +335,10 @@ fn template(bytes: &[u8], options: bool, v9: bool) -> Option<(Template, usize)> 
 }
 
 /// A datagram of NetFlow v1, v5, v7 or v8, by the layouts that the decoder has too.
-pub(super) fn fixed(mut header: Header, payload: &[u8], out: &mut Vec<Record>) {
+pub(super) fn fixed(mut header: Header, payload: &[u8], out: Out<'_>) {
     let Some(layout) = weir_wire::layout(payload).filter(|layout| layout.header <= payload.len()) else {
         let error = "it is no NetFlow, IPFIX or sFlow whose layout is known, or its header is cut off";
-        return out.push(Record::fault(&header, 0, error));
+        return out(Record::fault(&header, 0, error));
     };
     header.protocol = layout.protocol;
     let word = |at: usize| u32_at(payload, at).unwrap_or_default();
@@ -357,7 +353,7 @@ pub(super) fn fixed(mut header: Header, payload: &[u8], out: &mut Vec<Record>) {
     for n in 0..count {
         if payload.len() - at < layout.record_length() {
             let error = format!("the header names {count} records, the datagram has {n} whole ones");
-            return out.push(Record::fault(&header, at, error));
+            return out(Record::fault(&header, at, error));
         }
         let mut record = Record::new(&header, Kind::Flow, at);
         record.template = (layout.scheme != 0).then(|| layout.scheme.into());
@@ -371,6 +367,6 @@ pub(super) fn fixed(mut header: Header, payload: &[u8], out: &mut Vec<Record>) {
             record.fields.push(printed);
             at += used;
         }
-        out.push(record);
+        out(record);
     }
 }
