@@ -72,6 +72,17 @@ fn a_data_set_before_its_template_is_printed_when_it_comes_and_one_without_at_th
 }
 
 #[test]
+fn in_a_file_of_messages_a_template_that_was_withdrawn_is_none() {
+    let data = set(300, [0, 80]);
+    let first = ipfix(1, &[set(2, template(300, &[f(7, 2)])), data.clone()]);
+    for withdrawal in [bytes().u16(300).u16(0).0, bytes().u16(2).u16(0).0] {
+        let file = [first.clone(), ipfix(1, &[set(2, withdrawal), data.clone()])].concat();
+        let kinds: Vec<_> = walked(&file).iter().map(|record| record.kind).collect();
+        assert_eq!(kinds, [Kind::Flow, Kind::NoTemplate]);
+    }
+}
+
+#[test]
 fn lists_of_templates_are_walked_by_their_templates() {
     let list = bytes().u8(3).u16(301).raw([0, 80, 1, 187]).0;
     let several = bytes().u8(4).u16(301).u16(6).u16(22).u16(999).u16(5).u8(9).0;

@@ -3,6 +3,7 @@
 //! Offsets and layouts are data. A record is read into numbered [`Slot`]s of 64 bits by a plan that knows nothing of meanings;
 //! only `record.rs` knows what a slot means. An element that is not in the table costs nothing.
 
+use crate::names::REVERSE as REVERSE_PEN;
 use weir_schemas::Protocol;
 
 macro_rules! slots {
@@ -255,9 +256,6 @@ elements! {
     429 Number(L2SumSquaresTotal),
 }
 
-/// The enterprise number under which IANA's elements are those of the reverse direction (RFC 5103 section 6.1).
-const REVERSE_PEN: u32 = 29305;
-
 /// IANA's elements whose reverse is wanted. The others are those of the forward direction, with source and destination exchanged.
 const REVERSE: &[Element] = &[
     Element { id: 1, form: Number(ReverseOctets) },
@@ -281,10 +279,11 @@ pub(crate) fn element(id: u16, enterprise: u32) -> Option<&'static Element> {
     table.binary_search_by_key(&id, |element| element.id).ok().map(|at| &table[at])
 }
 
-/// The elements that decoding uses, all of them IANA's, and the lengths in bytes that each may have; any where none are named. Of another
-/// length an element is left out, as all others are.
-pub fn elements() -> impl Iterator<Item = (u16, &'static [u16])> {
-    ELEMENTS.iter().map(|element| {
+/// The elements that decoding uses, by enterprise and number, and the lengths in bytes that each may have; any where none are named. Of
+/// another length an element is left out, as all others are.
+pub fn elements() -> impl Iterator<Item = (u32, u16, &'static [u16])> {
+    let own = ELEMENTS.iter().map(|element| (0, element));
+    own.chain(REVERSE.iter().map(|element| (REVERSE_PEN, element))).map(|(enterprise, element)| {
         let lengths: &[u16] = match element.form {
             Number(_) | Repeated(_) => &[1, 2, 3, 4, 5, 6, 7, 8],
             Exact(3, _) => &[3],
@@ -295,7 +294,7 @@ pub fn elements() -> impl Iterator<Item = (u16, &'static [u16])> {
             Float(..) => &[4, 8],
             Bytes(_) => &[],
         };
-        (element.id, lengths)
+        (enterprise, element.id, lengths)
     })
 }
 

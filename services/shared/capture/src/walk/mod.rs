@@ -153,7 +153,7 @@ pub fn walk<E>(
     capture: Capture<'_>,
     mut each: impl FnMut(Result<Record, CaptureError>) -> Result<(), E>,
 ) -> Result<(), E> {
-    let mut sets = netflow::Sets::default();
+    let mut sets = netflow::Sets::of(capture.is_stream());
     let mut datagram = 0;
     for next in capture {
         let captured = match next {

@@ -140,6 +140,10 @@ struct Ports {
 }
 
 impl Ports {
+    fn compare(&mut self) {
+        self.alike = self.templates.windows(2).all(|pair| pair[0].1 == pair[1].1);
+    }
+
     /// The template for data of a port: its own, or another's if all agree.
     fn find(&self, port: u16) -> Option<&Rc<Template>> {
         let own = self.templates.iter().find(|(of, _)| *of == port);
@@ -158,11 +162,20 @@ struct Waiting {
 /// Templates, and what waits for them.
 #[derive(Debug, Default)]
 pub(super) struct Sets {
+    /// Whether messages come over a stream, or from a file: only there templates are withdrawn (RFC 7011 section 8.4).
+    stream: bool,
     templates: BTreeMap<Group, Ports>,
+    /// Exporter, domain and kind of which all templates were withdrawn, with none defined since: to withdraw them again costs nothing.
+    withdrawn: Option<(Ip, u32, bool)>,
     waiting: BTreeMap<(Group, u16), Vec<Waiting>>,
 }
 
 impl Sets {
+    /// Nothing yet, of datagrams or of a stream.
+    pub(super) fn of(stream: bool) -> Self {
+        Self { stream, ..Self::default() }
+    }
+
     /// A message of NetFlow v9 or IPFIX.
     pub(super) fn message(&mut self, mut header: Header, payload: &[u8], out: Out<'_>) {
         let v9 = payload.starts_with(&[0, 9]);
@@ -219,7 +232,9 @@ impl Sets {
             let bytes = &payload[at..end];
             let (id, first) = (u16_at(bytes, 0).unwrap_or_default(), u16_at(bytes, 2).unwrap_or_default());
             if !v9 && first == 0 {
-                // A withdrawal. Over UDP there is none, and it is left out of account (RFC 7011 section 8.4).
+                if self.stream {
+                    self.withdraw(header, options, id);
+                }
                 at += 4;
                 continue;
             }
@@ -235,8 +250,23 @@ impl Sets {
         }
     }
 
+    /// Forgets a template, or all of its kind: ids 2 and 3 mean all (RFC 7011 section 8.1).
+    fn withdraw(&mut self, header: &Header, options: bool, id: u16) {
+        let all = (header.exporter, header.domain, options);
+        if id < 256 && self.withdrawn.replace(all) == Some(all) {
+            return;
+        }
+        let ids = if id < 256 { 256..=u16::MAX } else { id..=id };
+        let groups = group(header, *ids.start())..=group(header, *ids.end());
+        for ports in self.templates.range_mut(groups).map(|(_, ports)| ports) {
+            ports.templates.retain(|(port, template)| *port != header.port || template.options != options);
+            ports.compare();
+        }
+    }
+
     fn define(&mut self, header: &Header, id: u16, template: Template, out: Out<'_>) {
         let group = group(header, id);
+        self.withdrawn = None;
         let ports = self.templates.entry(group).or_default();
         let known = ports.templates.iter_mut().find(|(port, _)| *port == header.port);
         match known {
@@ -249,7 +279,7 @@ impl Sets {
                 ports.templates.push((header.port, template.into()));
             }
         }
-        ports.alike = ports.templates.windows(2).all(|pair| pair[0].1 == pair[1].1);
+        ports.compare();
         let all = (group, 0)..=(group, u16::MAX);
         let places: Vec<_> = if ports.alike {
             self.waiting.range(all).map(|(place, _)| *place).collect()
