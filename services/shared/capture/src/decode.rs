@@ -285,3 +285,23 @@ fn datagram<'a>(captured: &'a Captured<'_>) -> Datagram<'a> {
         payload: &captured.payload,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn text_that_a_spreadsheet_would_split_is_quoted_and_a_list_is_one_cell() {
+        for (value, wanted) in [
+            (Json::Null, ""),
+            (json!(7), "7"),
+            (json!("ge-0/0/1"), "ge-0/0/1"),
+            (json!("to Basel, \"old\""), "\"to Basel, \"\"old\"\"\""),
+            (json!("two\nlines"), "\"two\nlines\""),
+            (json!([64500, 64501]), "64500 64501"),
+        ] {
+            assert_eq!(cell(&value), wanted);
+        }
+    }
+}

@@ -34,6 +34,19 @@ fn line(datagram: &[u8]) -> Json {
     decoded(datagram).1.into_iter().next().unwrap()
 }
 
+/// Columns that differ in the flow of the other direction; where there is none without, what it counts.
+fn differing_back(with: &[u8], without: &[u8]) -> BTreeSet<&'static str> {
+    let [with, without] = [with, without].map(|datagram| decoded(datagram).1.into_iter().nth(1));
+    match (with, without) {
+        (Some(with), Some(without)) => differing(&with, &without),
+        (Some(with), None) => {
+            let counts = |name: &&str| with.get(*name).is_some_and(|n| *n != 0);
+            ["bytes", "packets", "bytes_l2"].into_iter().filter(counts).collect()
+        }
+        _ => BTreeSet::new(),
+    }
+}
+
 /// Columns that differ, in their order; derived ones only where there are no others.
 fn differing(with: &Json, without: &Json) -> BTreeSet<&'static str> {
     let differ = |name: &str| with.get(name) != without.get(name);
@@ -61,6 +74,8 @@ fn records() -> Vec<Vec<(F, Vec<u8>)>> {
         [counters(9), vec![(f(352, 4), vec![0, 0, 10, 0])]].concat(),
         // A sampled frame, for its length.
         vec![(f(315, frame.len() as u16), frame)],
+        // Octets of the other direction, for what else is said of it.
+        [counters(9), vec![(F(1, 4, names::REVERSE), vec![0, 0, 1, 0])]].concat(),
         // Addresses of both families, for the version that says which counts.
         vec![(f(8, 4), vec![10, 0, 0, 1]), six[0].clone()],
     ];
@@ -75,8 +90,8 @@ fn datagram(ipfix: bool, fields: &[(F, Vec<u8>)]) -> Vec<u8> {
     if ipfix { build::ipfix(1, &sets(2)) } else { build::v9(1, &sets(0)) }
 }
 
-/// The columns for which an element is.
-fn columns(id: u16, lengths: &[u16]) -> BTreeSet<&'static str> {
+/// The columns for which an element is, of the flow and of that of the other direction.
+fn columns(pen: u32, id: u16, lengths: &[u16]) -> [BTreeSet<&'static str>; 2] {
     let width =
         names::named(0, id).and_then(|named| named.data_type.strip_prefix("unsigned")?.parse::<u16>().ok());
     let length = match width {
@@ -90,12 +105,14 @@ fn columns(id: u16, lengths: &[u16]) -> BTreeSet<&'static str> {
         (true, 313) => vec![frame[14..].to_vec()],
         (true, _) => vec![frame],
         // A time of this exporter: a minute ago.
-        _ if (21..=22).contains(&id) => vec![(build::UPTIME - 60_000).to_be_bytes().to_vec()],
+        _ if pen == 0 && (21..=22).contains(&id) => vec![(build::UPTIME - 60_000).to_be_bytes().to_vec()],
         _ => [1, 5, 6].map(small).to_vec(),
     };
-    let mut found = BTreeSet::new();
+    let back = pen != 0 || [232, 299].contains(&id);
+    let (mut found, mut of_back) = (BTreeSet::new(), BTreeSet::new());
     for record in records() {
-        let without: Vec<_> = record.iter().filter(|(field, _)| field.0 != id).cloned().collect();
+        let without: Vec<_> =
+            record.iter().filter(|(field, _)| (field.0, field.2) != (id, pen)).cloned().collect();
         if without.is_empty() {
             continue;
         }
@@ -108,13 +125,19 @@ fn columns(id: u16, lengths: &[u16]) -> BTreeSet<&'static str> {
             continue;
         }
         for value in &values {
-            let with = [without.clone(), vec![(f(id, value.len() as u16), value.clone())]].concat();
-            for ipfix in [false, true] {
-                found.extend(differing(&line(&datagram(ipfix, &with)), &line(&datagram(ipfix, &without))));
+            let with = [without.clone(), vec![(F(id, value.len() as u16, pen), value.clone())]].concat();
+            // v9 has no enterprises.
+            let plain = with.iter().all(|(field, _)| field.2 == 0);
+            for ipfix in [false, true].into_iter().filter(|ipfix| *ipfix || plain) {
+                let (with, without) = (datagram(ipfix, &with), datagram(ipfix, &without));
+                found.extend(differing(&line(&with), &line(&without)));
+                if back {
+                    of_back.extend(differing_back(&with, &without));
+                }
             }
         }
     }
-    found
+    [found, of_back]
 }
 
 fn table(text: &mut String, head: &[&str], rows: impl IntoIterator<Item = Vec<String>>) {
@@ -132,20 +155,29 @@ fn code<'n>(names: impl IntoIterator<Item = &'n str>) -> String {
 fn elements(text: &mut String) {
     let mut options = Vec::new();
     let mut rows = Vec::new();
-    for (id, lengths) in weir_wire::elements() {
-        let named = names::named(0, id).unwrap();
+    for (pen, id, lengths) in weir_wire::elements() {
+        let named = names::named(pen, id).unwrap();
         let span = match lengths {
             [] => "any".to_owned(),
             [one] => one.to_string(),
             [4, 8] => "4, 8".to_owned(),
             [first, .., last] => format!("{first} to {last}"),
         };
-        let row = vec![id.to_string(), named.name.to_string(), named.data_type.to_owned(), span];
-        let columns = columns(id, lengths);
-        if columns.is_empty() {
+        let row = vec![
+            if pen == 0 { id.to_string() } else { format!("{pen}/{id}") },
+            named.name.to_string(),
+            named.data_type.to_owned(),
+            span,
+        ];
+        let [columns, back] = columns(pen, id, lengths);
+        let mut cell = code(columns);
+        if !back.is_empty() {
+            cell = format!("{cell} of the other direction {}", code(back)).trim().to_owned();
+        }
+        if cell.is_empty() {
             options.push(row);
         } else {
-            rows.push([row, vec![code(columns)]].concat());
+            rows.push([row, vec![cell]].concat());
         }
     }
     let head = ["id", "name", "data type", "bytes", "columns"];

@@ -72,6 +72,17 @@ fn a_data_set_before_its_template_is_printed_when_it_comes_and_one_without_at_th
 }
 
 #[test]
+fn in_a_file_of_messages_a_template_that_was_withdrawn_is_none() {
+    let data = set(300, [0, 80]);
+    let first = ipfix(1, &[set(2, template(300, &[f(7, 2)])), data.clone()]);
+    for withdrawal in [bytes().u16(300).u16(0).0, bytes().u16(2).u16(0).0] {
+        let file = [first.clone(), ipfix(1, &[set(2, withdrawal), data.clone()])].concat();
+        let kinds: Vec<_> = walked(&file).iter().map(|record| record.kind).collect();
+        assert_eq!(kinds, [Kind::Flow, Kind::NoTemplate]);
+    }
+}
+
+#[test]
 fn lists_of_templates_are_walked_by_their_templates() {
     let list = bytes().u8(3).u16(301).raw([0, 80, 1, 187]).0;
     let several = bytes().u8(4).u16(301).u16(6).u16(22).u16(999).u16(5).u8(9).0;
@@ -111,15 +122,15 @@ fn records_of_a_sample_have_names_and_those_not_known_their_bytes() {
 
 #[test]
 fn fields_without_length_are_no_way_to_fill_the_disk() {
-    let fields: Vec<_> = std::iter::once(f(4, 1)).chain((0..10_000).map(|n| f(1000 + n, 0))).collect();
+    let fields: Vec<_> = std::iter::once(f(4, 1)).chain((0..2000).map(|n| f(1000 + n, 0))).collect();
     let records = walked(&v9(1, &[set(0, template(256, &fields)), set(256, vec![6; 1400])]));
     let given: usize = records.iter().map(|record| record.fields.len()).sum();
-    assert!(given <= 1404 * 64, "{given} fields");
+    assert!(given <= 1404 * 4 && given > 2000, "{given} fields");
     assert_eq!(records.last().map(|record| record.kind), Some(Kind::Fault));
 }
 
 #[test]
-fn csv_has_a_header_and_a_cell_for_each_column_also_where_text_has_commas() {
+fn csv_has_a_header_and_a_cell_for_each_column() {
     let file = build::v5(0, &[build::v5_record(3, 3000, 1, 2)]);
     let mut out = Vec::new();
     decode_as(Format::Csv, weir_capture::read(&file).unwrap(), &Options::default(), &mut out).unwrap();

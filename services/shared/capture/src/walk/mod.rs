@@ -15,7 +15,10 @@ use std::io;
 use weir_schemas::{Ip, Protocol};
 
 /// Fields that a datagram may give for each of its bytes: fields without length take none.
-const FIELDS_PER_BYTE: usize = 64;
+const FIELDS_PER_BYTE: usize = 4;
+
+/// Where records go, one by one: what waited for a template may be much.
+type Out<'o> = &'o mut dyn FnMut(Record);
 
 /// What a line is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -150,7 +153,7 @@ pub fn walk<E>(
     capture: Capture<'_>,
     mut each: impl FnMut(Result<Record, CaptureError>) -> Result<(), E>,
 ) -> Result<(), E> {
-    let mut sets = netflow::Sets::default();
+    let mut sets = netflow::Sets::of(capture.is_stream());
     let mut datagram = 0;
     for next in capture {
         let captured = match next {
@@ -172,13 +175,20 @@ pub fn walk<E>(
             agent: None,
         };
         datagram += 1;
-        let mut found = Vec::new();
+        let mut failed = None;
+        let mut out = |record| {
+            if failed.is_none() {
+                failed = each(Ok(record)).err();
+            }
+        };
         match *captured.payload {
-            [0, 9, ..] | [0, 10, ..] => sets.message(header, &captured.payload, &mut found),
-            [0, 0, 0, 5, ..] => sflow::datagram(header, &captured.payload, &mut found),
-            _ => netflow::fixed(header, &captured.payload, &mut found),
+            [0, 9, ..] | [0, 10, ..] => sets.message(header, &captured.payload, &mut out),
+            [0, 0, 0, 5, ..] => sflow::datagram(header, &captured.payload, &mut out),
+            _ => netflow::fixed(header, &captured.payload, &mut out),
         }
-        found.into_iter().try_for_each(|record| each(Ok(record)))?;
+        if let Some(error) = failed {
+            return Err(error);
+        }
     }
     sets.rest().try_for_each(|record| each(Ok(record)))
 }

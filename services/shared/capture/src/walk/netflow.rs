@@ -1,7 +1,7 @@
 //! NetFlow and IPFIX, walked field by field.
 
 use super::value::{self, Reading, hex};
-use super::{FIELDS_PER_BYTE, Header, Kind, Record};
+use super::{FIELDS_PER_BYTE, Header, Kind, Out, Record};
 use serde_json::{Map, Value as Json};
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -140,6 +140,10 @@ struct Ports {
 }
 
 impl Ports {
+    fn compare(&mut self) {
+        self.alike = self.templates.windows(2).all(|pair| pair[0].1 == pair[1].1);
+    }
+
     /// The template for data of a port: its own, or another's if all agree.
     fn find(&self, port: u16) -> Option<&Rc<Template>> {
         let own = self.templates.iter().find(|(of, _)| *of == port);
@@ -158,26 +162,35 @@ struct Waiting {
 /// Templates, and what waits for them.
 #[derive(Debug, Default)]
 pub(super) struct Sets {
+    /// Whether messages come over a stream, or from a file: only there templates are withdrawn (RFC 7011 section 8.4).
+    stream: bool,
     templates: BTreeMap<Group, Ports>,
+    /// Exporter, domain and kind of which all templates were withdrawn, with none defined since: to withdraw them again costs nothing.
+    withdrawn: Option<(Ip, u32, bool)>,
     waiting: BTreeMap<(Group, u16), Vec<Waiting>>,
 }
 
 impl Sets {
+    /// Nothing yet, of datagrams or of a stream.
+    pub(super) fn of(stream: bool) -> Self {
+        Self { stream, ..Self::default() }
+    }
+
     /// A message of NetFlow v9 or IPFIX.
-    pub(super) fn message(&mut self, mut header: Header, payload: &[u8], out: &mut Vec<Record>) {
+    pub(super) fn message(&mut self, mut header: Header, payload: &[u8], out: Out<'_>) {
         let v9 = payload.starts_with(&[0, 9]);
         header.protocol = if v9 { Protocol::NetflowV9 } else { Protocol::Ipfix };
         let word = |at: usize| u32_at(payload, at);
         let (start, end) = if v9 {
             let Some(domain) = word(16) else {
-                return out.push(Record::fault(&header, 0, "the header of 20 bytes is cut off"));
+                return out(Record::fault(&header, 0, "the header of 20 bytes is cut off"));
             };
             (header.domain, header.sequence, header.uptime) = (domain, word(12), word(4));
             header.exported = word(8).map(|seconds| (seconds, 0));
             (20, payload.len())
         } else {
             let (Some(length), Some(domain)) = (u16_at(payload, 2), word(12)) else {
-                return out.push(Record::fault(&header, 0, "the header of 16 bytes is cut off"));
+                return out(Record::fault(&header, 0, "the header of 16 bytes is cut off"));
             };
             (header.domain, header.sequence) = (domain, word(8));
             header.exported = word(4).map(|seconds| (seconds, 0));
@@ -191,12 +204,12 @@ impl Sets {
             let next = at + usize::from(length);
             if usize::from(length) < SET_HEADER || next > end {
                 let error = format!("set {id} gives its length as {length}, {} bytes are left", end - at);
-                return out.push(Record::fault(&header, at, error));
+                return out(Record::fault(&header, at, error));
             }
             match (id, v9) {
                 (0, true) | (2, false) => self.templates(&header, false, payload, (at, next), out),
                 (1, true) | (3, false) => self.templates(&header, true, payload, (at, next), out),
-                (0..256, _) => out.push(Record::fault(&header, at, format!("set id {id} is reserved"))),
+                (0..256, _) => out(Record::fault(&header, at, format!("set id {id} is reserved"))),
                 _ => self.data(&header, id, &payload[at..next], at, out),
             }
             at = next;
@@ -210,7 +223,7 @@ impl Sets {
         options: bool,
         payload: &[u8],
         (set, end): (usize, usize),
-        out: &mut Vec<Record>,
+        out: Out<'_>,
     ) {
         let v9 = header.protocol == Protocol::NetflowV9;
         let content = payload[set..end].iter().rposition(|b| *b != 0).map_or(set, |last| set + last + 1);
@@ -219,28 +232,41 @@ impl Sets {
             let bytes = &payload[at..end];
             let (id, first) = (u16_at(bytes, 0).unwrap_or_default(), u16_at(bytes, 2).unwrap_or_default());
             if !v9 && first == 0 {
-                // A withdrawal. Over UDP there is none, and it is left out of account (RFC 7011 section 8.4).
+                if self.stream {
+                    self.withdraw(header, options, id);
+                }
                 at += 4;
                 continue;
             }
             let Some((template, used)) = template(bytes, options, v9) else {
-                return out.push(Record::fault(header, at, format!("template {id} is cut off")));
+                return out(Record::fault(header, at, format!("template {id} is cut off")));
             };
             at += used;
             if id < 256 {
-                out.push(Record::fault(
-                    header,
-                    at - used,
-                    format!("template {id}: ids below 256 are reserved"),
-                ));
+                out(Record::fault(header, at - used, format!("template {id}: ids below 256 are reserved")));
                 continue;
             }
             self.define(header, id, template, out);
         }
     }
 
-    fn define(&mut self, header: &Header, id: u16, template: Template, out: &mut Vec<Record>) {
+    /// Forgets a template, or all of its kind: ids 2 and 3 mean all (RFC 7011 section 8.1).
+    fn withdraw(&mut self, header: &Header, options: bool, id: u16) {
+        let all = (header.exporter, header.domain, options);
+        if id < 256 && self.withdrawn.replace(all) == Some(all) {
+            return;
+        }
+        let ids = if id < 256 { 256..=u16::MAX } else { id..=id };
+        let groups = group(header, *ids.start())..=group(header, *ids.end());
+        for ports in self.templates.range_mut(groups).map(|(_, ports)| ports) {
+            ports.templates.retain(|(port, template)| *port != header.port || template.options != options);
+            ports.compare();
+        }
+    }
+
+    fn define(&mut self, header: &Header, id: u16, template: Template, out: Out<'_>) {
         let group = group(header, id);
+        self.withdrawn = None;
         let ports = self.templates.entry(group).or_default();
         let known = ports.templates.iter_mut().find(|(port, _)| *port == header.port);
         match known {
@@ -253,7 +279,7 @@ impl Sets {
                 ports.templates.push((header.port, template.into()));
             }
         }
-        ports.alike = ports.templates.windows(2).all(|pair| pair[0].1 == pair[1].1);
+        ports.compare();
         let all = (group, 0)..=(group, u16::MAX);
         let places: Vec<_> = if ports.alike {
             self.waiting.range(all).map(|(place, _)| *place).collect()
@@ -267,7 +293,7 @@ impl Sets {
     }
 
     /// A data set, of which its header is part; `at` is where it begins.
-    fn data(&mut self, header: &Header, id: u16, set: &[u8], at: usize, out: &mut Vec<Record>) {
+    fn data(&mut self, header: &Header, id: u16, set: &[u8], at: usize, out: Out<'_>) {
         let group = group(header, id);
         let Some(template) = self.templates.get(&group).and_then(|ports| ports.find(header.port)) else {
             let waiting = self.waiting.entry((group, header.port)).or_default();
@@ -287,17 +313,17 @@ impl Sets {
                     0 => "the set has more fields than its length allows".to_owned(),
                     _ => format!("a field of the record runs over the end of set {id}"),
                 };
-                return out.push(Record::fault(header, at + place, error));
+                return out(Record::fault(header, at + place, error));
             };
             let kind = if template.options { Kind::Options } else { Kind::Flow };
             let record = Record { template: Some(id), fields, ..Record::new(header, kind, at + place) };
-            out.push(record);
+            out(record);
             place += used;
         }
         // What is left is padding, unless it is all there is.
         if place == SET_HEADER && set.len() > SET_HEADER {
             let error = format!("set {id} is shorter than a record of its template");
-            out.push(Record::fault(header, at, error));
+            out(Record::fault(header, at, error));
         }
     }
 
@@ -339,10 +365,10 @@ fn template(bytes: &[u8], options: bool, v9: bool) -> Option<(Template, usize)> 
 }
 
 /// A datagram of NetFlow v1, v5, v7 or v8, by the layouts that the decoder has too.
-pub(super) fn fixed(mut header: Header, payload: &[u8], out: &mut Vec<Record>) {
+pub(super) fn fixed(mut header: Header, payload: &[u8], out: Out<'_>) {
     let Some(layout) = weir_wire::layout(payload).filter(|layout| layout.header <= payload.len()) else {
         let error = "it is no NetFlow, IPFIX or sFlow whose layout is known, or its header is cut off";
-        return out.push(Record::fault(&header, 0, error));
+        return out(Record::fault(&header, 0, error));
     };
     header.protocol = layout.protocol;
     let word = |at: usize| u32_at(payload, at).unwrap_or_default();
@@ -357,7 +383,7 @@ pub(super) fn fixed(mut header: Header, payload: &[u8], out: &mut Vec<Record>) {
     for n in 0..count {
         if payload.len() - at < layout.record_length() {
             let error = format!("the header names {count} records, the datagram has {n} whole ones");
-            return out.push(Record::fault(&header, at, error));
+            return out(Record::fault(&header, at, error));
         }
         let mut record = Record::new(&header, Kind::Flow, at);
         record.template = (layout.scheme != 0).then(|| layout.scheme.into());
@@ -371,6 +397,6 @@ pub(super) fn fixed(mut header: Header, payload: &[u8], out: &mut Vec<Record>) {
             record.fields.push(printed);
             at += used;
         }
-        out.push(record);
+        out(record);
     }
 }

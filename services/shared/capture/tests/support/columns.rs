@@ -40,6 +40,11 @@ const COLUMNS: &[(&str, By, &[&str])] = &[
     ("dst_mac", By::NotZero, &["destinationMacAddress", "postDestinationMacAddress"]),
     ("src_vlan", By::NotZero, &["vlanId", "dot1qVlanId"]),
     ("dst_vlan", By::NotZero, &["postVlanId", "postDot1qVlanId"]),
+    ("customer_vlan", By::First, &["dot1qCustomerVlanId"]),
+    ("nat_src_addr", By::NotZero, &["postNATSourceIPv4Address", "postNATSourceIPv6Address"]),
+    ("nat_dst_addr", By::NotZero, &["postNATDestinationIPv4Address", "postNATDestinationIPv6Address"]),
+    ("nat_src_port", By::First, &["postNAPTSourceTransportPort"]),
+    ("nat_dst_port", By::First, &["postNAPTDestinationTransportPort"]),
     ("forwarding_status", By::First, &["forwardingStatus"]),
     ("in_vrf", By::First, &["ingressVRFID"]),
     ("out_vrf", By::First, &["egressVRFID"]),
@@ -162,6 +167,49 @@ fn expected(record: &Record) -> Vec<(&'static str, Json)> {
     columns
 }
 
+/// What the flow of the other direction is, where the record counts both (RFC 5103; responders): source and destination are exchanged.
+fn reverse(record: &Record) -> Option<Vec<(&'static str, Json)>> {
+    const EXCHANGED: &[(&str, &str)] = &[
+        ("src_addr", "dst_addr"),
+        ("src_port", "dst_port"),
+        ("src_prefix_len", "dst_prefix_len"),
+        ("src_as_exported", "dst_as_exported"),
+        ("src_neighbour_as", "dst_neighbour_as"),
+        ("in_if", "out_if"),
+        ("in_vrf", "out_vrf"),
+        ("src_mac", "dst_mac"),
+        ("src_vlan", "dst_vlan"),
+    ];
+    let of = |pen: u32, name: &str| record.values(pen, id(name)).next().filter(|value| value.is_u64());
+    let back = |name: &str| of(names::REVERSE, name);
+    let counted = |column, found: Option<&Json>| {
+        found.map(|value| (column, json!(value.as_u64().unwrap().min(i64::MAX as u64))))
+    };
+    let octets = back("octetDeltaCount").or(back("octetTotalCount")).or(of(0, "responderOctets"));
+    let packets = back("packetDeltaCount").or(back("packetTotalCount")).or(of(0, "responderPackets"));
+    let counters = [
+        counted("bytes", octets),
+        counted("packets", packets),
+        counted("bytes_l2", back("layer2OctetDeltaCount")),
+    ];
+    if counters.iter().flatten().all(|(_, value)| is_zero(value)) {
+        return None;
+    }
+    let mut columns: Vec<_> = counters.into_iter().flatten().collect();
+    for (column, value) in expected(record) {
+        let other = EXCHANGED.iter().find_map(|(a, b)| match column {
+            _ if column == *a => Some(*b),
+            _ if column == *b => Some(*a),
+            _ => None,
+        });
+        let same = ["proto", "ethertype", "sampler"].contains(&column).then_some(column);
+        columns.extend(other.or(same).map(|column| (column, value)));
+    }
+    columns.extend(back("tcpControlBits").map(|value| ("tcp_flags", value.clone())));
+    columns.extend(back("ipClassOfService").map(|value| ("tos", value.clone())));
+    Some(columns)
+}
+
 /// Columns of the family that the record is of.
 fn addresses(record: &Record, columns: &mut Vec<(&'static str, Json)>) {
     let any = |names: [&str; 2]| names.iter().any(|name| value(record, name).is_some());
@@ -277,53 +325,8 @@ fn frame(hex: &str) -> Vec<(&'static str, Json)> {
     ]
 }
 
-/// What the columns of the reverse direction's flow are, where the record has one: its own counters, and the forward's ends exchanged.
-fn expected_backwards(
-    record: &Record,
-    forward: &[(&'static str, Json)],
-) -> Option<Vec<(&'static str, Json)>> {
-    const REVERSE: u32 = 29_305;
-    const COUNTERS: [(&str, &[(u32, &str)]); 3] = [
-        ("bytes", &[(REVERSE, "octetDeltaCount"), (REVERSE, "octetTotalCount"), (0, "responderOctets")]),
-        ("packets", &[(REVERSE, "packetDeltaCount"), (REVERSE, "packetTotalCount"), (0, "responderPackets")]),
-        ("bytes_l2", &[(REVERSE, "layer2OctetDeltaCount")]),
-    ];
-    const ENDS: [(&str, &str); 10] = [
-        ("src_addr", "dst_addr"),
-        ("dst_addr", "src_addr"),
-        ("src_port", "dst_port"),
-        ("dst_port", "src_port"),
-        ("in_if", "out_if"),
-        ("out_if", "in_if"),
-        ("src_as_exported", "dst_as_exported"),
-        ("dst_as_exported", "src_as_exported"),
-        ("src_prefix_len", "dst_prefix_len"),
-        ("dst_prefix_len", "src_prefix_len"),
-    ];
-    let counted = COUNTERS.iter().filter_map(|(column, elements)| {
-        let found =
-            elements.iter().find_map(|(pen, name)| record.values(*pen, id(name)).find_map(Json::as_u64));
-        Some((*column, json!(found?.min(i64::MAX as u64))))
-    });
-    let counted: Vec<_> = counted.collect();
-    counted.iter().any(|(_, value)| !is_zero(value)).then(|| {
-        let ends = ENDS.iter().filter_map(|(column, from)| {
-            forward.iter().find(|(name, _)| name == from).map(|(_, value)| (*column, value.clone()))
-        });
-        counted.into_iter().chain(ends).collect()
-    })
-}
-
-/// What a record says the columns are.
-fn expected_of(record: &Record) -> Vec<(&'static str, Json)> {
-    match record.header.protocol {
-        Protocol::SflowV5 => expected_of_sample(record),
-        _ => expected(record),
-    }
-}
-
 /// Compares, and says how many columns were compared. What stands for none is left out of the decoder's lines.
-fn compare(line: &Json, record: &Record, columns: &[(&'static str, Json)]) -> Result<usize, String> {
+fn compare(line: &Json, record: &Record, columns: &[(&str, Json)]) -> Result<usize, String> {
     let sampled = line["flow_kind"] == "sample" && record.kind == Kind::Flow;
     let mut compared = 0;
     for (column, wanted) in columns {
@@ -347,22 +350,22 @@ fn compare(line: &Json, record: &Record, columns: &[(&'static str, Json)]) -> Re
     Ok(compared)
 }
 
-/// Compares all flows of a capture; says how many records and columns there were.
-pub fn agree(what: &str, bytes: &[u8]) -> (usize, usize) {
+/// Compares all flows of a capture; says how many there are, how many of them of the other direction, and how many columns were compared.
+pub fn agree(what: &str, bytes: &[u8]) -> (usize, usize, usize) {
     let (_, lines) = decoded(bytes);
-    let records: Vec<_> = walked(bytes).into_iter().filter(is_flow).collect();
-    let (mut lines, mut compared) = (lines.iter(), 0);
-    let mut next = |record: &Record, columns: &[(&'static str, Json)]| {
-        let line = lines.next().unwrap_or_else(|| panic!("{what}: no flow of {}", record.to_json()));
-        compared += compare(line, record, columns).unwrap_or_else(|error| panic!("{what}: {error}"));
-    };
-    for record in &records {
-        let columns = expected_of(record);
-        next(record, &columns);
-        if let Some(back) = expected_backwards(record, &columns) {
-            next(record, &back);
+    let records = walked(bytes);
+    let (mut fields, mut others, mut left) = (0, 0, lines.iter());
+    for record in records.iter().filter(|record| is_flow(record)) {
+        let (columns, other) = match record.header.protocol {
+            Protocol::SflowV5 => (expected_of_sample(record), None),
+            _ => (expected(record), reverse(record)),
+        };
+        others += usize::from(other.is_some());
+        for columns in std::iter::once(columns).chain(other) {
+            let line = left.next().unwrap_or_else(|| panic!("{what}: no flow for {}", record.to_json()));
+            fields += compare(line, record, &columns).unwrap_or_else(|error| panic!("{what}: {error}"));
         }
     }
-    assert_eq!(lines.count(), 0, "{what}: flows of no record");
-    (records.len(), compared)
+    assert!(left.next().is_none(), "{what}: more flows than records");
+    (lines.len(), others, fields)
 }

@@ -5,7 +5,7 @@ mod layouts;
 pub use layouts::{Layout, Part, RECORDS, SAMPLES, Samples};
 
 use super::value::{hex, number};
-use super::{Header, Kind, Record};
+use super::{Header, Kind, Out, Record};
 use serde_json::{Map, Value as Json, json};
 use std::net::{Ipv4Addr, Ipv6Addr};
 use weir_schemas::{Ip, Mac, Protocol};
@@ -117,7 +117,7 @@ impl<'a> Input<'a> {
 }
 
 /// A datagram.
-pub(super) fn datagram(mut header: Header, payload: &[u8], out: &mut Vec<Record>) {
+pub(super) fn datagram(mut header: Header, payload: &[u8], out: Out<'_>) {
     header.protocol = Protocol::SflowV5;
     let mut input = Input(payload);
     let mut head = || {
@@ -129,7 +129,7 @@ pub(super) fn datagram(mut header: Header, payload: &[u8], out: &mut Vec<Record>
         input.u32()
     };
     let Some(samples) = head() else {
-        return out.push(Record::fault(&header, 0, "the header is cut off"));
+        return out(Record::fault(&header, 0, "the header is cut off"));
     };
     for n in 0..samples {
         let at = payload.len() - input.0.len();
@@ -140,9 +140,9 @@ pub(super) fn datagram(mut header: Header, payload: &[u8], out: &mut Vec<Record>
         };
         let Some((format, body)) = sample() else {
             let error = format!("the header names {samples} samples, the datagram has {n} whole ones");
-            return out.push(Record::fault(&header, at, error));
+            return out(Record::fault(&header, at, error));
         };
-        out.push(self::sample(&header, format, body, at));
+        out(self::sample(&header, format, body, at));
     }
 }
 
