@@ -38,6 +38,7 @@ lint: setup ## Formatting, clippy, dependency rules, licences
 bench: setup build ## Benchmarks
 	cargo bench --locked -p weir-schemas -p weir-wire -p weir-ingest -p weir-decoder -p weir-sink --benches
 	scripts/bench-idle.sh
+	scripts/bench-wire.sh
 
 clean: ## Removes what was built and fetched, and all data of `make run`, stored flows too
 	rm -rf services/web/{node_modules,dist}

@@ -9,6 +9,8 @@ use std::borrow::Cow;
 
 const UDP: u8 = 17;
 const SECOND: i64 = 1_000_000_000;
+/// Bytes of a pcapng block without content: its type, and its length before and after.
+const BLOCK: u32 = 12;
 
 /// How a file's packets are found.
 #[derive(Debug)]
@@ -80,6 +82,15 @@ impl<'a> Packets<'a> {
                     return Some(Ok(Record { at, link: header.network.0, time, bytes: frame.data }));
                 }
                 Format::Next { big_endian, interfaces } => {
+                    let length = if *big_endian { u32::from_be_bytes } else { u32::from_le_bytes };
+                    // The parser believes any length from 4 on for a block of process information. A section's own byte order comes later.
+                    if let Some(&[kind @ .., l0, l1, l2, l3]) = rest.first_chunk::<8>()
+                        && kind != [0x0a, 0x0d, 0x0d, 0x0a]
+                        && length([l0, l1, l2, l3]) < BLOCK
+                    {
+                        let why = format!("its length is less than the {BLOCK} bytes around its content");
+                        return Some(Err(CaptureError::Broken { at, why }));
+                    }
                     let parse =
                         if *big_endian { pcap_parser::parse_block_be } else { pcap_parser::parse_block_le };
                     let (left, block) = match parse(rest) {

@@ -160,6 +160,16 @@ fn a_file_that_ends_early_gives_what_is_whole_and_then_the_place() {
 }
 
 #[test]
+fn a_block_that_is_shorter_than_what_is_around_its_content_is_broken() {
+    let mut file = pcapng(6, &[]);
+    let at = file.len();
+    // A block of process information, which the parser takes from four bytes on.
+    file.extend([1, 0, 0, 0x80, 8, 0, 0, 0, 0, 0, 0, 0]);
+    let why = "its length is less than the 12 bytes around its content".into();
+    assert_eq!(all(&file), [Err(CaptureError::Broken { at, why })]);
+}
+
+#[test]
 fn what_is_no_capture_is_refused_in_words() {
     assert_eq!(read(b"").err(), Some(CaptureError::Empty));
     let error = read(b"PK\x03\x04 a zip").err().map(|error| error.to_string());

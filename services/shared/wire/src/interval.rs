@@ -18,7 +18,7 @@ pub(crate) struct Ratio {
 impl Ratio {
     /// None unless `num / den` is from 1 to `bound`.
     pub(crate) fn new(num: u128, den: u128, bound: u64) -> Option<Self> {
-        if den == 0 || num < den || num / den > u128::from(bound) {
+        if den == 0 || num < den || num.div_ceil(den) > u128::from(bound) {
             return None;
         }
         let divisor = gcd(num, den);

@@ -438,7 +438,11 @@ impl Shape {
             flow.bytes_l2 = get(self.counters.bytes_l2).or(frame).map(clamp);
         }
         if flow.bytes.is_none() && flow.packets <= 1 && self.kind != FlowKind::Event {
-            flow.bytes = has(Slot::IpTotalLength);
+            let length = has(Slot::IpTotalLength);
+            flow.bytes = length.map(clamp);
+            if flow.bytes != length {
+                flow.flags |= flag::COUNTER_CLAMPED;
+            }
         }
         if over(self.counters.bytes) || over(self.counters.packets) || over(self.counters.bytes_l2) {
             flow.flags |= flag::COUNTER_CLAMPED;

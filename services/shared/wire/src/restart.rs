@@ -108,7 +108,7 @@ impl Restarts {
     /// What is thought, at a time, of a template that was last heard then.
     #[inline]
     pub(crate) fn suspicion(&self, key: Key, heard: i64, now: i64, options: &Options) -> Suspicion {
-        if heard >= self.latest {
+        if heard >= self.latest || options.template_suspect_s == 0 {
             return Suspicion::None;
         }
         let Some(known) =
@@ -169,5 +169,7 @@ mod tests {
             restarts.uptime(0, port, 5, HOUR, &options);
         }
         assert!(restarts.sessions.len() <= SESSIONS);
+        let never = Options { template_suspect_s: 0, ..options };
+        assert_eq!(restarts.suspicion(key, 0, 10 * HOUR, &never), Suspicion::None);
     }
 }
