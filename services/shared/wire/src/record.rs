@@ -237,7 +237,9 @@ impl Shape {
             }
         }
         if has.any(PHYSICAL) {
-            let or = |index: u32, slot: Slot| if index != 0 { index } else { word(slot) as u32 };
+            let or = |index: u32, slot: Slot| {
+                if index != 0 { index } else { u32::try_from(word(slot)).unwrap_or_default() }
+            };
             flow.in_if = or(flow.in_if, Slot::InPhysical);
             flow.out_if = or(flow.out_if, Slot::OutPhysical);
         }
