@@ -100,18 +100,22 @@ pub(crate) fn data<O: Output>(
             let shape = &template.shape;
             let (mut flow, bad) =
                 shape.flow(&setting, &words, sections, &mut resolver, &mut labels, &mut checking.sums);
-            let back = shape.reverse(&flow, &setting, &words);
             flow.record_index = call.record_index;
             bad_rate |= bad;
             call.record_index = call.record_index.wrapping_add(1);
             call.counts.flows += 1;
-            call.out.flow(flow);
-            if let Some(mut back) = back {
-                back.record_index = call.record_index;
-                call.record_index = call.record_index.wrapping_add(1);
-                call.counts.flows += 1;
-                call.counts.reverse_flows += 1;
-                call.out.flow(back);
+            // A record is large, and few templates have both directions: the others shall not copy it once more.
+            if !shape.both_ways {
+                call.out.flow(flow);
+            } else {
+                call.out.flow(flow);
+                if let Some(back) = shape.reverse(&flow, &setting, &words) {
+                    let record_index = call.record_index;
+                    call.record_index = call.record_index.wrapping_add(1);
+                    call.counts.flows += 1;
+                    call.counts.reverse_flows += 1;
+                    call.out.flow(Flow { record_index, ..back });
+                }
             }
             at = next;
         }

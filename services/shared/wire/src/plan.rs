@@ -131,6 +131,12 @@ impl Plan {
         }
         plan.min_length += segment.length;
         plan.segments.push(segment);
+        // There are many more plans than are made.
+        for segment in &mut plan.segments {
+            segment.copies.shrink_to_fit();
+            segment.marks.shrink_to_fit();
+        }
+        plan.segments.shrink_to_fit();
         plan
     }
 

@@ -97,7 +97,7 @@ pub(crate) struct Shape {
     counters: Counters,
     kind: FlowKind,
     /// Whether a record may be two flows. One of a single byte is not: it has a single index (`waiting.rs`).
-    both_ways: bool,
+    pub both_ways: bool,
 }
 
 impl Shape {
@@ -317,12 +317,10 @@ impl Shape {
         (flow, rate.bad)
     }
 
-    /// The flow of the reverse direction of a record, of which `flow` is the forward one: source and destination are exchanged (RFC 5103
+    /// The flow of the reverse direction of a record of a template with [`both_ways`](Self::both_ways), of which `flow` is the forward one: source and destination are exchanged (RFC 5103
     /// section 3). None where nothing came back.
+    #[cold]
     pub(crate) fn reverse(&self, flow: &Flow<'_>, setting: &Setting, words: &Words) -> Option<Flow<'static>> {
-        if !self.both_ways {
-            return None;
-        }
         let [bytes, packets, bytes_l2] =
             self.counters.reverse.map(|slot| slot.map(|slot| words[slot as usize].min(MAX_COUNT)));
         if [bytes, packets, bytes_l2].into_iter().all(|n| n.unwrap_or_default() == 0) {

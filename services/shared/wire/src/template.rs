@@ -196,9 +196,10 @@ impl Template {
         self.options == other.options && self.plan.scopes == other.plan.scopes && self.body == other.body
     }
 
-    /// Bytes of memory it takes, roughly.
+    /// Bytes of memory it takes, roughly, with its place in the table, of which up to half is free.
     pub(crate) fn cost(&self) -> usize {
-        size_of::<Self>() - size_of::<Plan>() + self.body.len() + self.plan.memory()
+        const PLACE: usize = 2 * size_of::<Group>();
+        PLACE + 2 * size_of::<Self>() - size_of::<Plan>() + self.body.len() + self.plan.memory()
     }
 }
 
