@@ -83,6 +83,8 @@ impl From<Checks> for BTreeMap<String, u64> {
 const ENOUGH: u64 = 20;
 /// Fewer samples than this attain no rate: of so many the mean is within a tenth, 95 times of 100.
 const SAMPLES: u64 = 400;
+/// Fewer records than this are too few where a few neighbours or a coarse sampler make a habit by chance.
+const MANY: u64 = 1000;
 /// A part of the records from which on it is a habit, in hundredths.
 const MOSTLY: u64 = 80;
 /// How far an attained rate may be from the announced one, in hundredths.
@@ -139,7 +141,7 @@ pub fn attained_rate(checks: &Checks) -> Option<String> {
 /// The agent has no room for all of its samples.
 pub fn samples_dropped(checks: &Checks) -> Option<String> {
     let dropped = checks.samples_dropped;
-    (dropped * 1000 > checks.samples_made && dropped > 0).then(|| {
+    (dropped > checks.samples_made / 1000).then(|| {
         format!(
             "it dropped {dropped} samples beside {} that it made, for want of resources: sample less",
             checks.samples_made
@@ -174,7 +176,7 @@ pub fn frame_length(checks: &Checks) -> Option<String> {
         (checks.frames_of_layer_3, "are those of the IP packet: bytes of layer 2 are 18 a packet too low"),
         (checks.frames_of_other_length, "fit no layer of their packets: bytes of layer 2 can't be relied on"),
     ];
-    let all: u64 = habits.iter().map(|(frames, _)| frames).sum();
+    let all = habits.iter().fold(0_u64, |sum, (frames, _)| sum.saturating_add(*frames));
     let (frames, says) = habits.into_iter().max_by_key(|(frames, _)| *frames)?;
     if all < ENOUGH || (says.is_empty() && is_mostly(frames, all)) {
         return None;
@@ -190,7 +192,8 @@ pub fn frame_length(checks: &Checks) -> Option<String> {
 
 /// Octets are not those of layer 3.
 pub fn octets_layer_2(checks: &Checks) -> Option<String> {
-    let all = checks.octets_of_layer_3 + checks.octets_of_layer_2 + checks.octets_of_neither;
+    let others = checks.octets_of_layer_3.saturating_add(checks.octets_of_neither);
+    let all = checks.octets_of_layer_2.saturating_add(others);
     is_mostly(checks.octets_of_layer_2, all).then(|| {
         format!(
             "its octets (IE 1) are those of frames and not of IP packets, {} of {all} say",
@@ -201,7 +204,7 @@ pub fn octets_layer_2(checks: &Checks) -> Option<String> {
 
 /// AS numbers of two bytes.
 pub fn as_trans(checks: &Checks) -> Option<String> {
-    (checks.as_trans > 0 && checks.as_numbers >= ENOUGH).then(|| {
+    (checks.as_trans > checks.as_numbers / 1000 && checks.as_numbers >= ENOUGH).then(|| {
         format!(
             "{} of {} records name AS 23456, which stands for one that it can't export in two bytes: have it export four",
             checks.as_trans, checks.as_numbers
@@ -211,8 +214,8 @@ pub fn as_trans(checks: &Checks) -> Option<String> {
 
 /// AS numbers are the neighbours'.
 pub fn as_peer(checks: &Checks) -> Option<String> {
-    let all = checks.as_of_neighbour + checks.as_of_origin;
-    (all >= ENOUGH && checks.as_of_origin == 0).then(|| {
+    let all = checks.as_of_neighbour.saturating_add(checks.as_of_origin);
+    (all >= MANY && checks.as_of_origin == 0).then(|| {
         format!(
             "its AS numbers (IE 16, 17) are those of neighbours and not of origins, in all of {all} records"
         )
@@ -221,7 +224,7 @@ pub fn as_peer(checks: &Checks) -> Option<String> {
 
 /// There is no aggregation.
 pub fn one_packet(checks: &Checks) -> Option<String> {
-    is_mostly(checks.flows_of_one_packet, checks.flows).then(|| {
+    (checks.flows >= MANY && is_mostly(checks.flows_of_one_packet, checks.flows)).then(|| {
         format!(
             "{} of {} flow records are of one packet: sampling is coarse or its cache is too small, and it exports next to a record for each sampled packet",
             checks.flows_of_one_packet, checks.flows
@@ -232,8 +235,8 @@ pub fn one_packet(checks: &Checks) -> Option<String> {
 /// The sampler counts, where a random one is wanted.
 pub fn uniform_sampling(checks: &Checks) -> Option<String> {
     is_mostly(checks.samples_uniform, checks.samples_pairs).then(|| {
-        "its sampler takes each Nth packet and not one of N at random: traffic with a rhythm of its own may be told wrongly, and \
-         limits are wider than need be"
+        "its sample pools grow by the announced interval from sample to sample, exactly: it takes each Nth packet and not one of N at random, \
+         or makes up its pools from its samples (as hsflowd does), and then what rate it attains can't be told"
             .to_owned()
     })
 }
@@ -270,10 +273,17 @@ mod tests {
             (Checks { templates_flapped: 2, ..none }, None),
             (Checks { flows_not_sent: 1, ..none }, Some("not_sent")),
             (Checks { as_numbers: 20, as_trans: 1, ..none }, Some("as_trans")),
-            (Checks { as_of_neighbour: 20, ..none }, Some("as_peer")),
-            (Checks { as_of_neighbour: 20, as_of_origin: 1, ..none }, None),
-            (Checks { flows: 100, flows_of_one_packet: 80, ..none }, Some("one_packet")),
-            (Checks { flows: 100, flows_of_one_packet: 79, ..none }, None),
+            (Checks { as_numbers: 1000, as_trans: 1, ..none }, None),
+            (Checks { as_of_neighbour: 1000, ..none }, Some("as_peer")),
+            (Checks { as_of_neighbour: 999, ..none }, None),
+            (Checks { as_of_neighbour: 1000, as_of_origin: 1, ..none }, None),
+            (Checks { flows: 1000, flows_of_one_packet: 800, ..none }, Some("one_packet")),
+            (Checks { flows: 999, flows_of_one_packet: 999, ..none }, None),
+            (Checks { flows: 1000, flows_of_one_packet: 799, ..none }, None),
+            (
+                Checks { samples_dropped: u64::MAX, frames_with_fcs: u64::MAX, ..well },
+                Some("samples_dropped"),
+            ),
             (Checks { samples_pairs: 100, samples_uniform: 80, ..none }, Some("uniform_sampling")),
         ] {
             assert_eq!(found(checks), Vec::from_iter(wanted), "{checks:?}");

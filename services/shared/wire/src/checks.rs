@@ -5,6 +5,7 @@
 use crate::element::Slot;
 use crate::packet::Packet;
 use crate::plan::{Present, Words};
+use crate::rates::Asked;
 use ahash::AHashMap;
 use weir_schemas::checks::Checks;
 use weir_schemas::columns::flag;
@@ -30,28 +31,30 @@ const UNSENT: [Slot; 5] = [
     Slot::IgnoredOctets,
 ];
 const ANY_UNSENT: Present = Present::of(&UNSENT);
-/// Observation domains of which the latest totals are kept.
-const DOMAINS: usize = 64;
+/// Processes of which the latest totals are kept.
+const PROCESSES: usize = 64;
 
 /// The sums, and what is needed to go on summing.
 #[derive(Debug, Default)]
 pub(crate) struct Checking {
     pub sums: Checks,
-    /// Latest totals by observation domain.
-    unsent: AHashMap<u32, [u64; 5]>,
+    /// Latest totals by observation domain, port, template, and the process that they are of.
+    unsent: AHashMap<(u32, u16, u16, u64), [u64; 5]>,
 }
 
 impl Checking {
     /// Looks at a row of options data: what its totals have grown by since the row before.
-    pub(crate) fn unsent(&mut self, domain: u32, present: &Present, words: &Words) {
+    pub(crate) fn unsent(&mut self, asked: &Asked, present: &Present, words: &Words) {
         if !present.any(ANY_UNSENT) {
             return;
         }
-        let room = self.unsent.len() < DOMAINS;
+        let room = self.unsent.len() < PROCESSES;
+        let process = if present.has(Slot::ScopeSystem) { words[Slot::ScopeSystem as usize] } else { 0 };
+        let key = (asked.domain, asked.port, asked.template, process);
         let now = UNSENT.map(|slot| if present.has(slot) { words[slot as usize] } else { 0 });
-        let Some(before) = self.unsent.get_mut(&domain) else {
+        let Some(before) = self.unsent.get_mut(&key) else {
             if room {
-                self.unsent.insert(domain, now);
+                self.unsent.insert(key, now);
             }
             return;
         };
@@ -64,8 +67,8 @@ impl Checking {
             &mut sums.octets_ignored,
         ];
         for ((sum, now), before) in sums.into_iter().zip(now).zip(*before) {
-            // A total that went back began anew.
-            *sum = sum.saturating_add(if now >= before { now - before } else { now });
+            // A total that went back came late, or began anew: how much is new of it can't be told.
+            *sum = sum.saturating_add(now.saturating_sub(before));
         }
         *before = now;
     }
@@ -73,7 +76,7 @@ impl Checking {
 
 /// Looks at the length that is told of a frame, beside the IP packet in it.
 #[inline]
-pub(crate) fn frame(checks: &mut Checks, frame: u64, packet: &Packet) {
+pub(crate) fn frame(checks: &mut Checks, frame: u64, stripped: u64, packet: &Packet) {
     let Some(ip) = packet.ip.filter(|ip| ip.length > 0) else { return };
     let tags = u64::from(packet.tags) * TAG;
     let header = packet.l3 as u64;
@@ -84,7 +87,8 @@ pub(crate) fn frame(checks: &mut Checks, frame: u64, packet: &Packet) {
         return;
     }
     let wanted = header + ip.length;
-    let sum = if frame == wanted + FCS {
+    // What was taken away before the header was sampled, as a tag, is in the length and not in the header.
+    let sum = if frame == wanted + FCS || (stripped > FCS && frame == wanted + stripped) {
         &mut checks.frames_with_fcs
     } else if frame == wanted {
         &mut checks.frames_without_fcs

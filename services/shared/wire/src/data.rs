@@ -67,7 +67,7 @@ pub(crate) fn data<O: Output>(
         while set.end - at >= plan.min_length {
             let Some(next) = plan.read(set.buffer, at, set.end, &mut words, &mut slices) else { break };
             call.counts.option_records += 1;
-            checking.unsent(set.asked.domain, &plan.present, &words);
+            checking.unsent(&set.asked, &plan.present, &words);
             let row = learned.row(
                 template,
                 &words,
@@ -156,7 +156,11 @@ impl Exporter {
         let session = (group.version, group.domain, template.port);
         let received = call.datagram.received;
         let suspicion = self.restarts.suspicion(session, template.heard, received, call.options);
-        if suspicion == Suspicion::Wait && self.parked.fits(end - at, call.options, call.budget) {
+        // Half of the room is left to data that has no template at all.
+        if let Suspicion::Wait(until) = suspicion
+            && self.parked.fits_half(end - at, call.options, call.budget)
+        {
+            self.restarts.wait(until);
             return self.park(group, (at, end), index, clock, call);
         }
         let mut base = call.base(clock.exported);

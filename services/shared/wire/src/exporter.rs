@@ -8,7 +8,7 @@ use crate::options::{Budget, Options};
 use crate::output::{Context, Counts, Interface, Output, Reason};
 use crate::parked::Parked;
 use crate::rates::Entry;
-use crate::restart::Restarts;
+use crate::restart::{self, Restarts};
 use crate::sequence::{Seen, Sequences, Session};
 use crate::sflow::{self, Source, SourceId};
 use crate::state::{self, Key, StateError};
@@ -16,6 +16,9 @@ use crate::template::{Defined, Definition, Known, Refused, Templates};
 use weir_schemas::Protocol;
 use weir_schemas::checks::Checks;
 use weir_schemas::frame::Datagram;
+
+/// A number below this may be one of the first of an exporter that was restarted.
+const FIRST_NUMBERS: u32 = 1 << 16;
 
 /// Everything known of one exporter, that is, of one transport source address: compiled templates, sampling rates, interfaces,
 /// and data that waits for its template.
@@ -32,6 +35,8 @@ pub struct Exporter {
     pub(crate) sources: sflow::Sources,
     sequences: Sequences,
     pub(crate) restarts: Restarts,
+    /// Whether all templates of its message's session were withdrawn, and all options templates.
+    pub(crate) none_left: [bool; 2],
     /// Its messages come over TCP or SCTP, or lie in a file.
     pub(crate) stream: bool,
 }
@@ -95,10 +100,10 @@ impl Exporter {
         let counts = call.counts;
         if let Some(seen) = Seen::of(&call) {
             let began_anew = self.sequences.see(&seen);
-            // Version 9 has its uptime, which tells it sooner.
-            if began_anew && seen.protocol == Protocol::Ipfix {
+            // Version 9 has its uptime, which tells it sooner. Numbers that go on far ahead are more likely a great loss.
+            if began_anew && seen.protocol == Protocol::Ipfix && seen.number < FIRST_NUMBERS {
                 let session = (10, seen.observation_domain, seen.source_port);
-                self.restarts.restarted(session, datagram.received, options);
+                self.restarts.restarted(session, datagram.received);
             }
         }
         counts
@@ -193,7 +198,7 @@ impl Exporter {
     /// Goes back in time: what comes next may be older than what is known. Without this, what came to wait would be too old at once.
     pub fn rewind(&mut self) {
         self.high_water = 0;
-        self.restarts = Restarts::default();
+        self.restarts.forget();
     }
 
     /// Takes back a record of state: the inverse of [`Output::state`]. A missing value is a tombstone. After an error the rest of
@@ -256,7 +261,7 @@ impl Exporter {
                 // Bounds hold when a set is parked. What was promised to wait is not dropped because a bound was lowered since.
                 self.high_water = self.high_water.max(set.received);
                 // Its template may be known: then it waits because of a restart that nobody remembers.
-                self.restarts.wait_from(set.received, options);
+                self.restarts.wait(restart::until(set.received, options));
                 self.parked.push(place, set, budget);
                 Ok(())
             }

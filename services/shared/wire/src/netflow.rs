@@ -40,7 +40,7 @@ impl Exporter {
         call.domain = word(16);
         let clock = Clock { exported: i64::from(word(8)) * SECOND, uptime: Some(word(4)) };
         let (port, received) = (call.datagram.source_port, call.datagram.received);
-        self.restarts.uptime(call.domain, port, word(4), received, call.options);
+        self.restarts.uptime(call.domain, port, word(4), received);
         self.sets(9, V9_HEADER, payload.len(), clock, call);
     }
 
@@ -55,6 +55,7 @@ impl Exporter {
         let length = usize::from(u16::from_be_bytes([header[2], header[3]]));
         let word = |at: usize| u32_at(header, at).unwrap_or_default();
         call.domain = word(12);
+        self.none_left = [false; 2];
         let exported = i64::from(word(4)) * SECOND;
         let uptime = self.learned.inits.get(&call.domain).and_then(|init| record::uptime(exported, *init));
         if length < IPFIX_HEADER {
@@ -140,7 +141,6 @@ impl Exporter {
         };
         // Where padding would begin; found once, so that a set of zeros costs no more than its length.
         let content = payload[at..end].iter().rposition(|b| *b != 0).map_or(at, |last| at + last + 1);
-        let mut none_left = false;
         // An IPFIX withdrawal has four bytes, also one of an options template.
         while end - at >= 4 && at < content {
             let bytes = &payload[at..end];
@@ -150,7 +150,7 @@ impl Exporter {
                 if self.stream {
                     call.counts.withdrawals += 1;
                     // All were withdrawn already: so many more that say so cost nothing.
-                    if id >= 256 || !std::mem::replace(&mut none_left, true) {
+                    if id >= 256 || !std::mem::replace(&mut self.none_left[usize::from(options)], true) {
                         self.withdraw(options, id, call);
                     }
                 } else {
@@ -176,7 +176,7 @@ impl Exporter {
                 let sentence = format!("template {id} at byte {at}: ids below 256 are reserved");
                 call.fault(Reason::BadTemplate, at, &bytes[..used], sentence);
             } else {
-                none_left = false;
+                self.none_left = [false; 2];
                 let group = Group { version, domain: call.domain, id };
                 self.define(group, &definition, (at, used), call);
             }

@@ -79,6 +79,13 @@ impl Parked {
             && budget.parked.saturating_add(cost) <= budget.parked_limit
     }
 
+    /// True where so many more bytes may wait, and half of the room stays free.
+    pub(crate) fn fits_half(&self, bytes: usize, options: &Options, budget: &Budget) -> bool {
+        let cost = bytes + 4 + OVERHEAD;
+        self.bytes.saturating_add(cost) <= options.parked_bytes / 2
+            && budget.parked.saturating_add(cost) <= budget.parked_limit / 2
+    }
+
     /// Lets a set wait. Gives back the one that was at the same place.
     pub(crate) fn push(&mut self, place: Place, set: Set, budget: &mut Budget) -> Option<Set> {
         let before = self.remove(&place, budget);

@@ -471,10 +471,11 @@ impl Shape {
         if flow.packets == 1 && link == Link::Ethernet {
             let octets = self.counters.bytes.map(|slot| words[slot as usize]);
             octets.into_iter().for_each(|octets| checks::octets(sums, octets, &packet));
-            flow.bytes_l2.into_iter().for_each(|frame| checks::frame(sums, frame, &packet));
+            flow.bytes_l2.into_iter().for_each(|frame| checks::frame(sums, frame, 0, &packet));
         }
         let mut filled = *flow;
-        packet.fill(tunnels, &mut filled, labels);
+        // A record that names its own addresses names those of the packet around.
+        packet.fill(if flow.family == 0 { tunnels } else { Tunnels::Outer }, &mut filled, labels);
         if flow.family == 0 {
             *flow = filled;
         } else {

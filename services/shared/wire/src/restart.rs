@@ -31,13 +31,18 @@ struct Known {
     streak: u8,
 }
 
+/// When suspicion of a restart at a time is over.
+pub(crate) fn until(restarted: i64, options: &Options) -> i64 {
+    restarted.saturating_add(i64::from(options.template_suspect_s) * SECOND)
+}
+
 /// What is thought of a template.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Suspicion {
     /// It was heard since its session began.
     None,
-    /// It is to be sent again first.
-    Wait,
+    /// It is to be sent again first, up to this time.
+    Wait(i64),
     /// It was not sent again in the time allowed.
     Over,
 }
@@ -63,7 +68,7 @@ impl Restarts {
 
     /// A datagram of version 9 says how long its system has been up, ms, modulo 2^32. Where that is neither a little late nor about as much more as
     /// time has passed, the system was restarted.
-    pub(crate) fn uptime(&mut self, domain: u32, port: u16, uptime: u32, received: i64, options: &Options) {
+    pub(crate) fn uptime(&mut self, domain: u32, port: u16, uptime: u32, received: i64) {
         let known = self.known((9, domain, port));
         let passed = received.saturating_sub(known.seen) / 1_000_000;
         let ahead = i64::from(uptime.wrapping_sub(known.uptime));
@@ -75,25 +80,29 @@ impl Restarts {
         }
         known.seen = known.seen.max(received);
         if restarted {
-            self.restarted((9, domain, port), received, options);
+            self.restarted((9, domain, port), received);
         }
     }
 
     /// A session began anew.
-    pub(crate) fn restarted(&mut self, key: Key, received: i64, options: &Options) {
+    pub(crate) fn restarted(&mut self, key: Key, received: i64) {
         let known = self.known(key);
         let again = known.restarted != 0 && received.saturating_sub(known.restarted) < HOUR;
         known.streak = if again { known.streak.saturating_add(1) } else { 1 };
         known.restarted = received;
         known.seen = known.seen.max(received);
         self.latest = self.latest.max(received);
-        self.wait_from(received, options);
     }
 
-    /// What came then waits because of a suspicion.
-    pub(crate) fn wait_from(&mut self, received: i64, options: &Options) {
-        let until = received.saturating_add(i64::from(options.template_suspect_s) * SECOND);
+    /// Something waits up to a time because of a suspicion.
+    pub(crate) fn wait(&mut self, until: i64) {
         self.due = Some(self.due.map_or(until, |due| due.min(until)));
+    }
+
+    /// Forgets who restarted: what comes next may be older. What waits is due nevertheless.
+    pub(crate) fn forget(&mut self) {
+        self.sessions.clear();
+        self.latest = 0;
     }
 
     /// Whether, at a time, something may have waited enough. It says so once.
@@ -116,8 +125,8 @@ impl Restarts {
         else {
             return Suspicion::None;
         };
-        let until = known.restarted.saturating_add(i64::from(options.template_suspect_s) * SECOND);
-        if now < until { Suspicion::Wait } else { Suspicion::Over }
+        let until = until(known.restarted, options);
+        if now < until { Suspicion::Wait(until) } else { Suspicion::Over }
     }
 }
 
@@ -132,9 +141,9 @@ mod tests {
         let restarted = |uptimes: &[(u32, i64)]| {
             let mut restarts = Restarts::default();
             for (uptime, seconds) in uptimes {
-                restarts.uptime(0, 1, *uptime, minute + seconds * SECOND, &options);
+                restarts.uptime(0, 1, *uptime, minute + seconds * SECOND);
             }
-            restarts.suspicion((9, 0, 1), 0, minute, &options) == Suspicion::Wait
+            restarts.suspicion((9, 0, 1), 0, minute, &options) != Suspicion::None
         };
         for (uptimes, wanted) in [
             (&[(1_000_000, 0), (1_060_000, 60), (1_055_000, 61), (1_180_000, 180)][..], false),
@@ -157,16 +166,18 @@ mod tests {
         let mut restarts = Restarts::default();
         let key = (10, 0, 1);
         for n in 1..=4 {
-            restarts.restarted(key, n * 600 * SECOND, &options);
-            let wanted = if n <= 3 { Suspicion::Wait } else { Suspicion::None };
+            restarts.restarted(key, n * 600 * SECOND);
+            let until = (n * 600 + 60) * SECOND;
+            let wanted = if n <= 3 { Suspicion::Wait(until) } else { Suspicion::None };
             assert_eq!(restarts.suspicion(key, 0, n * 600 * SECOND, &options), wanted, "{n}");
         }
-        assert!(restarts.is_due(700 * SECOND) && !restarts.is_due(i64::MAX));
-        restarts.restarted(key, 10 * HOUR, &options);
+        [9, 7, 8].into_iter().for_each(|until| restarts.wait(until));
+        assert!(!restarts.is_due(6) && restarts.is_due(7) && !restarts.is_due(i64::MAX));
+        restarts.restarted(key, 10 * HOUR);
         assert_eq!(restarts.suspicion(key, 0, 11 * HOUR, &options), Suspicion::Over);
         assert_eq!(restarts.suspicion(key, 10 * HOUR, 10 * HOUR, &options), Suspicion::None);
         for port in 0..1000 {
-            restarts.uptime(0, port, 5, HOUR, &options);
+            restarts.uptime(0, port, 5, HOUR);
         }
         assert!(restarts.sessions.len() <= SESSIONS);
         let never = Options { template_suspect_s: 0, ..options };

@@ -8,6 +8,7 @@ use crate::output::{Fault, Output, Reason};
 use crate::parked::{Place, Set};
 use crate::rates::Asked;
 use crate::record;
+use crate::restart::Suspicion;
 use crate::state;
 use crate::template::Group;
 use crate::time::Clock;
@@ -80,7 +81,18 @@ impl Exporter {
         }
         let places: Vec<Place> = self.parked.all().map(|(place, _)| *place).collect();
         for place in places {
-            self.decode_late(&place, flag::TEMPLATE_SUSPECT, call);
+            let template = self.parked.of(&place).and_then(|(group, port)| {
+                let (template, _) = self.templates.find(&group, port)?;
+                Some(((group.version, group.domain, template.port), template.heard))
+            });
+            let Some((session, heard)) = template else { continue };
+            match self.restarts.suspicion(session, heard, self.high_water, call.options) {
+                // Another session's, or a later restart's.
+                Suspicion::Wait(until) => self.restarts.wait(until),
+                _ => {
+                    self.decode_late(&place, flag::TEMPLATE_SUSPECT, call);
+                }
+            }
         }
     }
 

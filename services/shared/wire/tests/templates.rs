@@ -239,6 +239,42 @@ fn a_template_that_is_not_sent_again_in_time_or_room_is_believed_and_its_records
 }
 
 #[test]
+fn sessions_that_restart_one_after_another_wait_each_for_its_own_time() {
+    let mut router = Router::default();
+    let mut out = Sink::default();
+    let from = |domain: u32, uptime: u32, sets: &[Vec<u8>]| {
+        let mut datagram = up(uptime, sets);
+        datagram[16..20].copy_from_slice(&domain.to_be_bytes());
+        datagram
+    };
+    for domain in [1, 2] {
+        router.at(RECEIVED, 1, &from(domain, 1_000_000, &[set(0, template(256, TWO))]), &mut out);
+    }
+    router.at(RECEIVED, 1, &from(1, 0, &[set(256, record(10))]), &mut out);
+    router.at(RECEIVED + 30 * SECOND, 1, &from(2, 0, &[set(256, record(20))]), &mut out);
+    router.at(RECEIVED + 60 * SECOND, 1, &from(2, 30_000, &[set(256, record(21))]), &mut out);
+    assert_eq!(octets(&out), [10], "the second session's time is not over");
+    router.at(RECEIVED + 89 * SECOND, 1, &from(2, 59_000, &[set(256, record(22))]), &mut out);
+    assert_eq!(octets(&out), [10]);
+    router.at(RECEIVED + 90 * SECOND, 1, &from(1, 90_000, &[]), &mut out);
+    assert_eq!((octets(&out), router.exporter.parked().0), (vec![10, 20, 21, 22], 0));
+}
+
+#[test]
+fn suspects_leave_room_for_data_that_has_no_template() {
+    let mut router = Router::default();
+    router.options.parked_bytes = 2000;
+    let mut out = Sink::default();
+    router.at(RECEIVED, 1, &up(1_000_000, &[set(0, template(256, TWO))]), &mut out);
+    for n in 0..20 {
+        router.at(RECEIVED + SECOND, 1, &up(5000 + n, &[set(256, record(n))]), &mut out);
+    }
+    assert!((1..20).contains(&octets(&out).len()), "some wait, and the others are decoded at once");
+    router.at(RECEIVED + SECOND, 1, &up(6000, &[set(300, record(7))]), &mut out);
+    assert_eq!((router.counts.sets_dead, out.faults.len()), (0, 0));
+}
+
+#[test]
 fn what_waits_for_a_suspect_template_when_input_ends_is_decoded() {
     let mut router = Router::default();
     let mut out = Sink::default();

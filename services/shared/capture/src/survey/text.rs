@@ -72,9 +72,9 @@ fn write_exporter(f: &mut Formatter<'_>, address: Ip, one: &OfExporter) -> fmt::
         line(f, "identity", &format!("says that it is {}", list(said.into_iter())))?;
     }
     line(f, "records", &records(one))?;
-    for text in sampling(one) {
-        line(f, "sampling", &text)?;
-    }
+    let rates = sampling(one);
+    rates.iter().take(LISTED).try_for_each(|text| line(f, "sampling", text))?;
+    more(f, "sampling", rates.len())?;
     for (id, source) in one.samplers.iter().take(LISTED) {
         let attained =
             source.attained().map_or_else(String::new, |rate| format!(", attains 1 of {}", interval(rate)));

@@ -49,7 +49,7 @@ const TUNNELS: &[(u16, Layer)] = &[
     (8472, Layer::Vxlan),
     (4790, Layer::VxlanGpe),
     (6081, Layer::Geneve),
-    (6635, Layer::MplsInIp),
+    (6635, Layer::MplsInUdp),
 ];
 
 /// The tunnel that an IP header of this protocol, and with UDP this destination port, is the outer header of.
@@ -63,7 +63,7 @@ pub(crate) fn tunnel_of(proto: u8, port: u16) -> Tunnel {
         proto::UDP => match TUNNELS.iter().find(|(known, _)| *known == port) {
             Some((_, Layer::GtpU)) => Tunnel::GtpU,
             Some((_, Layer::Geneve)) => Tunnel::Geneve,
-            Some((_, Layer::MplsInIp)) => Tunnel::MplsInIp,
+            Some((_, Layer::MplsInUdp)) => Tunnel::MplsInIp,
             Some(_) => Tunnel::Vxlan,
             None => Tunnel::Unknown,
         },

@@ -103,6 +103,15 @@ fn behind_labels(bytes: &[u8], at: usize, packet: &mut Packet) -> Next {
     packet.entered(Tunnel::Eompls, None, Some((ETHERNET, next)))
 }
 
+/// True where a packet or a frame is recognised where labels end.
+pub(super) fn is_behind_labels(bytes: &[u8], at: usize) -> bool {
+    let version = bytes.get(at).map(|first| first >> 4);
+    is_ipv4(bytes, at)
+        || (version == Some(6) && is_ipv6(bytes, at))
+        || is_frame(bytes, at)
+        || (version == Some(0) && is_frame(bytes, at + 4))
+}
+
 /// True where what begins here names a type that frames have where frames name it.
 fn is_frame(bytes: &[u8], at: usize) -> bool {
     let Some(kind) = u16_at(bytes, at + ADDRESSES) else { return false };

@@ -32,8 +32,8 @@ pub(crate) enum Link {
 enum Layer {
     Link(Link),
     Gre,
-    /// MPLS in IP or UDP.
     MplsInIp,
+    MplsInUdp,
     EtherIp,
     Vxlan,
     VxlanGpe,
@@ -94,6 +94,7 @@ pub(crate) fn parse(link: Link, bytes: &[u8]) -> Packet {
             Layer::Link(Link::Ip) => ip::ip(bytes, at, &mut packet),
             Layer::Gre => tunnel::gre(bytes, at, &mut packet),
             Layer::MplsInIp => packet.entered(Tunnel::MplsInIp, None, Some((MPLS, at))),
+            Layer::MplsInUdp => tunnel::mpls_in_udp(bytes, at, &mut packet),
             Layer::EtherIp => tunnel::etherip(bytes, at, &mut packet),
             Layer::Vxlan => tunnel::vxlan(bytes, at, &mut packet),
             Layer::VxlanGpe => tunnel::vxlan_gpe(bytes, at, &mut packet),

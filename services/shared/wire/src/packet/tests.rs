@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use weir_schemas::Ip;
 
 const V4_TCP: [u8; 40] = [
-    0x45, 0x28, 0, 60, 0, 7, 0x40, 0, 63, 6, 0, 0, 192, 0, 2, 1, 198, 51, 100, 2, // IPv4
+    0x45, 0x28, 0, 60, 0, 7, 0x40, 0, 63, 6, 0x4f, 0x56, 192, 0, 2, 1, 198, 51, 100, 2, // IPv4
     0x1f, 0x90, 1, 187, 0, 0, 0, 0, 0, 0, 0, 0, 0x50, 0x12, 0, 0, 0, 0, 0, 0, // TCP
 ];
 
@@ -211,6 +211,27 @@ fn what_looks_like_a_tunnel_and_is_none_stays_a_packet() {
             Tunnel::GtpU,
         ),
         ("a tunnel cut off", around(47, &[0, 0]), Tunnel::Unknown),
+        (
+            "a reply to VXLAN's port",
+            udp(4789, &[0x0a, 0x1b, 0x81, 0x80, 0, 1, 0, 1, 0, 0, 0, 0, 3, b'w', b'w', b'w', 0x45]),
+            Tunnel::Unknown,
+        ),
+        (
+            "a reply to VXLAN-GPE's",
+            udp(4790, &[0x48, 0x1b, 0x81, 0x80, 0, 1, 0, 1, 0, 0, 0, 0, 3, b'w', b'w', b'w', 0x45]),
+            Tunnel::Unknown,
+        ),
+        (
+            "a reply to Geneve's",
+            udp(6081, &[0x0a, 0x1b, 0x81, 0x80, 0, 1, 0, 1, 0, 0, 0, 0, 3, b'w', b'w', b'w', 0x45]),
+            Tunnel::Unknown,
+        ),
+        (
+            "a reply to that of MPLS",
+            udp(6635, &join(&[&[0x0a, 0x1b, 0x81, 0x80, 0, 1, 0, 1], &[0x45; 40]])),
+            Tunnel::Unknown,
+        ),
+        ("a reply to GTP-U's", udp(2152, &[0x3a, 0x1b, 0x81, 0x80, 0, 1, 0, 1, 0, 0, 0, 0]), Tunnel::Unknown),
         ("another port", udp(4791, &join(&[&[8, 0, 0, 0, 0, 0, 9, 0], &frame])), Tunnel::Unknown),
     ];
     for (name, bytes, tunnel) in cases {
@@ -255,6 +276,7 @@ fn a_frame_behind_labels_is_found_with_and_without_a_control_word_and_ip_is_not_
     // Addresses of either family whose bytes lie where a frame has a VLAN tag.
     let mut four = V4_TCP;
     (four[12], four[13]) = (0x81, 0);
+    (four[10], four[11]) = (0, 0);
     let sum: u32 = four[..20].chunks(2).map(|pair| u32::from(u16::from_be_bytes([pair[0], pair[1]]))).sum();
     let checksum = !((sum & 0xffff) + (sum >> 16)) as u16;
     four[10..12].copy_from_slice(&checksum.to_be_bytes());

@@ -1,5 +1,6 @@
 //! Headers of tunnels, each with the layer that it says is within.
 
+use super::link::is_behind_labels;
 use super::{ETHERNET, IP, MPLS, Next, Packet, ethertype, u16_at, u32_at};
 use weir_schemas::Tunnel;
 
@@ -46,35 +47,54 @@ pub(super) fn etherip(bytes: &[u8], at: usize, packet: &mut Packet) -> Next {
     packet.entered(Tunnel::EtherIp, None, next)
 }
 
-/// VXLAN (RFC 7348 section 5). Without the I flag the VNI, and with it the rest, is not valid.
+/// VXLAN (RFC 7348 section 5), of which all but the I flag and the VNI is 0; with Linux' group policy extension there is a group. What is something else
+/// went to its port by chance.
 pub(super) fn vxlan(bytes: &[u8], at: usize, packet: &mut Packet) -> Next {
-    let (flags, vni) = (*bytes.get(at)?, u32_at(bytes, at + 4)? >> 8);
-    if flags & 8 == 0 {
+    let (flags, vni) = (u32_at(bytes, at)?, u32_at(bytes, at + 4)?);
+    let is_vxlan = flags == 0x0800_0000 || flags >> 24 == 0x88;
+    if !is_vxlan || vni & 0xff != 0 {
         return None;
     }
-    packet.entered(Tunnel::Vxlan, Some(vni), Some((ETHERNET, at + 8)))
+    packet.entered(Tunnel::Vxlan, Some(vni >> 8), Some((ETHERNET, at + 8)))
 }
 
 /// VXLAN's generic protocol extension (draft-ietf-nvo3-vxlan-gpe section 3): where the P flag is set, the last byte of the first word names
 /// what follows.
 pub(super) fn vxlan_gpe(bytes: &[u8], at: usize, packet: &mut Packet) -> Next {
-    let (first, vni) = (u32_at(bytes, at)?, u32_at(bytes, at + 4)? >> 8);
-    let layer = match (first >> 24 & 4, first as u8) {
-        (0, _) | (_, 3) => Some(ETHERNET),
-        (_, 1 | 2) => Some(IP),
-        (_, 5) => Some(MPLS),
-        _ => None,
+    let (first, vni) = (u32_at(bytes, at)?, u32_at(bytes, at + 4)?);
+    let (flags, next) = (first >> 24, first as u8);
+    // Version 0, a VNI, and nothing where nothing is to be.
+    if flags & 0xf8 != 8 || first & 0x00ff_ff00 != 0 || vni & 0xff != 0 {
+        return None;
+    }
+    let layer = match (flags & 4, next) {
+        (0, 0) | (4, 3) => ETHERNET,
+        (4, 1 | 2) => IP,
+        (4, 5) => MPLS,
+        _ => return None,
     };
-    packet.entered(Tunnel::Vxlan, (first >> 24 & 8 != 0).then_some(vni), layer.map(|layer| (layer, at + 8)))
+    packet.entered(Tunnel::Vxlan, Some(vni >> 8), Some((layer, at + 8)))
 }
 
 /// Geneve (RFC 8926 section 3.4): version 0, options in words.
 pub(super) fn geneve(bytes: &[u8], at: usize, packet: &mut Packet) -> Next {
-    let (first, kind, vni) = (*bytes.get(at)?, u16_at(bytes, at + 2)?, u32_at(bytes, at + 4)? >> 8);
-    if first >> 6 != 0 {
+    let (first, kind, vni) = (u16_at(bytes, at)?, u16_at(bytes, at + 2)?, u32_at(bytes, at + 4)?);
+    let options = usize::from(first >> 8 & 0x3f) * 4;
+    let next = ethertype(kind, at + 8 + options)?;
+    if first >> 14 != 0 || first & 0x3f != 0 || vni & 0xff != 0 {
         return None;
     }
-    packet.entered(Tunnel::Geneve, Some(vni), ethertype(kind, at + 8 + usize::from(first & 0x3f) * 4))
+    packet.entered(Tunnel::Geneve, Some(vni >> 8), Some(next))
+}
+
+/// MPLS in UDP (RFC 7510). Its port says it and nothing else, so what is behind the labels has to look like a packet or a frame.
+pub(super) fn mpls_in_udp(bytes: &[u8], start: usize, packet: &mut Packet) -> Next {
+    let mut at = start;
+    while u32_at(bytes, at)? & 0x100 == 0 {
+        at += 4;
+    }
+    is_behind_labels(bytes, at + 4).then_some(())?;
+    packet.entered(Tunnel::MplsInIp, None, Some((MPLS, start)))
 }
 
 /// GTP-U (3GPP TS 29.281 section 5): version 1, of which message 255 has a user's packet. With any of three flags a word follows, whose last

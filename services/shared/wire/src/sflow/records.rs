@@ -14,6 +14,8 @@ use weir_schemas::{Flow, Ip, Tunnel, U32s};
 const PATH: usize = 1024;
 /// A segment of a path whose ASes have no order (RFC 4271 section 4.3).
 const AS_SET: u32 = 1;
+/// The same within a confederation (RFC 5065 section 3).
+const AS_CONFED_SET: u32 = 4;
 
 /// AS path of a gateway record, where it is not one sequence that can stay in the datagram.
 pub(crate) type Path = Vec<u32>;
@@ -64,7 +66,7 @@ pub(super) fn flow_record<'r>(
             let parsed = packet::parse(link, header);
             raw_lengths(flow, link, u64::from(frame_length), u64::from(stripped), &parsed);
             if link == Link::Ethernet {
-                checks::frame(sums, u64::from(frame_length), &parsed);
+                checks::frame(sums, u64::from(frame_length), u64::from(stripped), &parsed);
             }
             found.packet = Some(parsed);
         }
@@ -160,8 +162,13 @@ impl Found<'_> {
             (flow.src_vlan, flow.dst_vlan) = (src, dst);
         }
         if let Some(around) = self.around {
-            (flow.outer_src_addr, flow.outer_dst_addr) = (around.src, around.dst);
-            flow.tunnel = around.tunnel;
+            // The header may have a tunnel of its own, whose outer addresses are these, or the flow's.
+            if flow.outer_src_addr.is_none() {
+                (flow.outer_src_addr, flow.outer_dst_addr) = (around.src, around.dst);
+            }
+            if flow.tunnel == Tunnel::Unknown {
+                flow.tunnel = around.tunnel;
+            }
         }
         if let Some(vni) = self.vni {
             flow.tunnel_id = Some(vni);
@@ -213,10 +220,13 @@ pub(super) fn gateway<'r>(mut body: Xdr<'r>, flow: &mut Flow<'r>, path: &'r mut 
     let (mut first, mut last): (&[u8], &[u8]) = (&[], &[]);
     let mut kind = 0;
     for at in 0..segments {
-        kind = body.u32()?;
-        last = body.u32s()?;
+        let of = body.u32()?;
+        let asns = body.u32s()?;
+        if !asns.is_empty() {
+            (kind, last) = (of, asns);
+        }
         match at {
-            0 => first = last,
+            0 => first = asns,
             1 => {
                 path.clear();
                 path.extend(U32s::Wire(first).iter().take(PATH));
@@ -225,14 +235,16 @@ pub(super) fn gateway<'r>(mut body: Xdr<'r>, flow: &mut Flow<'r>, path: &'r mut 
         }
         if at > 0 {
             let room = PATH.saturating_sub(path.len());
-            path.extend(U32s::Wire(last).iter().take(room));
+            path.extend(U32s::Wire(asns).iter().take(room));
         }
     }
     flow.as_path = if segments > 1 { U32s::Native(path) } else { U32s::Wire(first) };
     flow.dst_neighbour_as = flow.as_path.iter().next().unwrap_or_default();
     // Whose the destination is of several in a set, the path does not say (RFC 4271 section 9.2.2.2).
     flow.dst_as_exported = match last.last_chunk() {
-        Some(origin) if kind != AS_SET || last.len() == 4 => u32::from_be_bytes(*origin),
+        Some(origin) if !matches!(kind, AS_SET | AS_CONFED_SET) || last.len() == 4 => {
+            u32::from_be_bytes(*origin)
+        }
         _ => 0,
     };
     flow.communities = U32s::Wire(body.u32s()?);

@@ -108,10 +108,11 @@ impl Source {
         self.made += made;
         self.pool += pool;
         self.drops += drops;
-        sums.samples_made += made;
-        sums.samples_pool += pool;
-        sums.samples_announced += made * u64::from(counted.rate);
-        sums.samples_dropped += drops;
+        let add = |sum: &mut u64, more: u64| *sum = sum.saturating_add(more);
+        add(&mut sums.samples_made, made);
+        add(&mut sums.samples_pool, pool);
+        add(&mut sums.samples_announced, made * u64::from(counted.rate));
+        add(&mut sums.samples_dropped, drops);
         if made == 1 {
             let uniform = u64::from(pool == u64::from(counted.rate));
             self.pairs += 1;
