@@ -54,3 +54,18 @@ PARTITION BY toYYYYMMDD(time)
 ORDER BY (exporter, reason, since, time)
 TTL time + toIntervalDay(35)
 SETTINGS non_replicated_deduplication_window = 10000, replicated_deduplication_window = 10000, replicated_deduplication_window_seconds = 604800, min_bytes_for_wide_part = 268435456, merge_selector_base = 30, ttl_only_drop_parts = 1, materialize_ttl_recalculate_only = 1;
+
+CREATE TABLE IF NOT EXISTS checks{on_cluster}
+(
+    exporter IPv6 COMMENT 'Transport source address of the datagrams.' CODEC(ZSTD(1)),
+    name LowCardinality(String) COMMENT 'What is summed (docs/columns.md).' CODEC(ZSTD(1)),
+    since DateTime64(9, 'UTC') COMMENT 'Receive time of the first datagram that is counted; another one: another sum.' CODEC(Delta(8), ZSTD(1)),
+    time DateTime('UTC') COMMENT 'Start of the minute up to whose end all is counted.' CODEC(Delta(4), ZSTD(1)),
+    sum UInt64 COMMENT 'The sum since then.' CODEC(ZSTD(1)),
+    version UInt64 COMMENT 'When this was told; the latest wins.' CODEC(ZSTD(1))
+)
+ENGINE = {replacing}(version)
+PARTITION BY toYYYYMMDD(time)
+ORDER BY (exporter, name, since, time)
+TTL time + toIntervalDay(35)
+SETTINGS non_replicated_deduplication_window = 10000, replicated_deduplication_window = 10000, replicated_deduplication_window_seconds = 604800, min_bytes_for_wide_part = 268435456, merge_selector_base = 30, ttl_only_drop_parts = 1, materialize_ttl_recalculate_only = 1;

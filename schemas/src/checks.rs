@@ -79,6 +79,11 @@ impl From<Checks> for BTreeMap<String, u64> {
     }
 }
 
+/// A clock that is off by more is wrong, seconds; flows are exported by the second, and may lie a while before they are.
+pub const CLOCK_OFF_S: i64 = 60;
+/// Flows that last longer than this are told too late for a chart of minutes, seconds.
+pub const LONG_FLOW_S: u32 = 150;
+
 /// Fewer records than this show no habit.
 const ENOUGH: u64 = 20;
 /// Fewer samples than this attain no rate: of so many the mean is within a tenth, 95 times of 100.

@@ -45,7 +45,8 @@ pub const MIGRATIONS: &[Migration] = &[
 ];
 
 /// Tables that came after the first migration, with the migration that makes them.
-const LATER: &[(&str, u32)] = &[("classified", 2), ("arrivals", 3), ("sessions", 3), ("faults", 3)];
+const LATER: &[(&str, u32)] =
+    &[("classified", 2), ("arrivals", 3), ("sessions", 3), ("faults", 3), ("checks", 3)];
 
 /// `CREATE TABLE` of one table. `{replacing}`, `{summing}` and `{plain}` stand for the engine's family, `{on_cluster}` for the cluster.
 pub fn create_table(table: &Table) -> String {

@@ -8,7 +8,7 @@ use super::words::{amount, named, percent, span};
 use super::{Exporter, Observed};
 use serde::Serialize;
 use utoipa::ToSchema;
-use weir_schemas::checks::{self, Checks};
+use weir_schemas::checks::{self, CLOCK_OFF_S, Checks, LONG_FLOW_S};
 
 /// The protocol whose records sum up several flows.
 const AGGREGATES: &str = "netflow_v8";
@@ -20,10 +20,6 @@ const ENOUGH: u64 = 100;
 const LOST: f64 = 0.01;
 /// Less than this is told in its column and nowhere else.
 const FEW: f64 = 0.001;
-/// A clock that is off by more is wrong, seconds; flows are exported by the second, and may lie a while before they are.
-const OFF: i64 = 60;
-/// Flows that last longer than this are told too late for a chart of minutes, seconds.
-const LONG: u32 = 150;
 
 /// Something that is amiss, or could be.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
@@ -290,7 +286,7 @@ fn unclassified(one: &Exporter, _: u32) -> Option<String> {
 
 fn active_timeout(one: &Exporter, _: u32) -> Option<String> {
     let seconds = one.hour.flow_seconds;
-    (one.hour.flows >= ENOUGH && seconds > LONG).then(|| {
+    (one.hour.flows >= ENOUGH && seconds > LONG_FLOW_S).then(|| {
         let long = span(seconds.into());
         format!("its flows last up to {long} before they are exported, so the last minutes of every chart are too low; an active timeout of 60 s is usual")
     })
@@ -298,7 +294,7 @@ fn active_timeout(one: &Exporter, _: u32) -> Option<String> {
 
 fn clock(one: &Exporter, _: u32) -> Option<String> {
     let off = one.hour.clock_offset?;
-    (off.abs() > OFF).then(|| {
+    (off.abs() > CLOCK_OFF_S).then(|| {
         let side = if off > 0 { "ahead of" } else { "behind" };
         let by = span(off.unsigned_abs());
         format!("its clock is {by} {side} this machine's; times are reckoned from when its datagrams arrive, so nothing is counted wrong by it")

@@ -1,13 +1,13 @@
 //! Captured datagrams through the decoder: a line for each flow record, JSON or CSV, and a summary.
 
-use crate::{Capture, Captured};
+use crate::Capture;
+use crate::decoders::Decoders;
 use serde_json::Value as Json;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::io;
-use weir_schemas::frame::Datagram;
 use weir_schemas::{Flow, Ip, RateSource};
-use weir_wire::{Budget, Context, Counts, Exporter, Fault, Interface, Options, Output, Rate, Reason};
+use weir_wire::{Counts, Fault, Interface, Options, Output, Rate, Reason};
 
 /// Errors and faults of which the summary keeps the sentence.
 const SENTENCES: usize = 20;
@@ -228,9 +228,6 @@ pub fn decode_as(
     options: &Options,
     lines: &mut impl io::Write,
 ) -> io::Result<Summary> {
-    let options = Options { parked_bytes: usize::MAX, parked_age_s: u32::MAX, ..options.clone() };
-    let mut budget = Budget::new(usize::MAX, usize::MAX);
-    let mut exporters: BTreeMap<Ip, Exporter> = BTreeMap::new();
     let mut out = Lines {
         lines,
         format,
@@ -239,11 +236,10 @@ pub fn decode_as(
         defaults: columns(&Flow::default()),
         error: None,
     };
-    let stream = capture.is_stream();
+    let mut decoders = Decoders::new(options, capture.is_stream());
     if format == Format::Csv {
         out.header()?;
     }
-    let mut raw_offset = 0;
     for next in capture.by_ref() {
         let captured = match next {
             Ok(captured) => captured,
@@ -255,35 +251,20 @@ pub fn decode_as(
         };
         *out.summary.sources.entry(captured.source).or_default() += 1;
         out.exporter = captured.source;
-        let context = Context { exporter: captured.source, raw_offset, frame_index: 0 };
-        let exporter = exporters.entry(captured.source);
-        let exporter =
-            exporter.or_insert_with(if stream { Exporter::over_stream } else { Exporter::default });
-        let counts = exporter.decode(&context, &datagram(&captured), &options, &mut budget, &mut out);
+        let counts = decoders.decode(&captured, &mut out);
         out.summary.counts += counts;
-        raw_offset += 1;
         if let Some(error) = out.error.take() {
             return Err(error);
         }
     }
-    for (source, exporter) in &mut exporters {
-        out.exporter = *source;
-        let context = Context { exporter: *source, raw_offset, frame_index: 0 };
-        let counts = exporter.finish(&context, &options, &mut budget, &mut out);
+    for source in decoders.sources() {
+        out.exporter = source;
+        let (counts, _) = decoders.finish(source, &mut out);
         out.summary.sets_without_template += counts.expired;
         out.summary.counts += counts;
     }
     out.summary.other_packets = capture.others();
     Ok(out.summary)
-}
-
-fn datagram<'a>(captured: &'a Captured<'_>) -> Datagram<'a> {
-    Datagram {
-        received: captured.time,
-        listener: captured.destination_port,
-        source_port: captured.source_port,
-        payload: &captured.payload,
-    }
 }
 
 #[cfg(test)]

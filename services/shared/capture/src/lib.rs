@@ -4,6 +4,7 @@
 //! Nothing here opens a file: bytes in, datagrams or errors with their place out. [`decode`] is all that `weir decode` does.
 
 pub mod decode;
+mod decoders;
 mod fragments;
 mod link;
 mod pcap;

@@ -158,7 +158,7 @@ impl Exporter {
         let suspicion = self.restarts.suspicion(session, template.heard, received, call.options);
         // Half of the room is left to data that has no template at all.
         if let Suspicion::Wait(until) = suspicion
-            && self.parked.fits_half(end - at, call.options, call.budget)
+            && self.parked.fits(end - at, 2, call.options, call.budget)
         {
             self.restarts.wait(until);
             return self.park(group, (at, end), index, clock, call);

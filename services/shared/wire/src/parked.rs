@@ -72,18 +72,11 @@ impl Parked {
         self.sets.len()
     }
 
-    /// True where so many more bytes may wait.
-    pub(crate) fn fits(&self, bytes: usize, options: &Options, budget: &Budget) -> bool {
+    /// True where so many more bytes may wait in the first of so many parts of the room.
+    pub(crate) fn fits(&self, bytes: usize, parts: usize, options: &Options, budget: &Budget) -> bool {
         let cost = bytes + 4 + OVERHEAD;
-        self.bytes.saturating_add(cost) <= options.parked_bytes
-            && budget.parked.saturating_add(cost) <= budget.parked_limit
-    }
-
-    /// True where so many more bytes may wait, and half of the room stays free.
-    pub(crate) fn fits_half(&self, bytes: usize, options: &Options, budget: &Budget) -> bool {
-        let cost = bytes + 4 + OVERHEAD;
-        self.bytes.saturating_add(cost) <= options.parked_bytes / 2
-            && budget.parked.saturating_add(cost) <= budget.parked_limit / 2
+        self.bytes.saturating_add(cost) <= options.parked_bytes / parts
+            && budget.parked.saturating_add(cost) <= budget.parked_limit / parts
     }
 
     /// Lets a set wait. Gives back the one that was at the same place.

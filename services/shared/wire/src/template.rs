@@ -78,8 +78,8 @@ impl Template {
     pub(crate) fn known(&self, group: &Group) -> Known {
         let mut all = Vec::new();
         let mut rest = &self.body[..];
-        while let Some((field, used)) = fields(group.protocol(), rest, 1).filter(|(_, used)| *used > 0) {
-            all.extend(field.iter().map(|f| (f.id, f.enterprise, f.length)));
+        while let Some((field, used)) = field(group.protocol(), rest) {
+            all.push((field.id, field.enterprise, field.length));
             rest = &rest[used..];
         }
         Known {
@@ -116,19 +116,23 @@ pub(crate) fn fields(
     let mut fields = SmallVec::new();
     let mut at = 0;
     while fields.len() < count {
-        let [i0, i1, l0, l1] = *bytes.get(at..)?.first_chunk::<4>()?;
-        at += 4;
-        let (mut id, length) = (u16::from_be_bytes([i0, i1]), u16::from_be_bytes([l0, l1]));
-        let mut enterprise = 0;
-        // RFC 7011 section 3.2. A v9 type has no such bit: ASA's types lie above it.
-        if protocol == Protocol::Ipfix && id & 0x8000 != 0 {
-            id &= 0x7fff;
-            enterprise = u32::from_be_bytes(*bytes.get(at..)?.first_chunk()?);
-            at += 4;
-        }
-        fields.push(Field { id, enterprise, length });
+        let (field, used) = field(protocol, bytes.get(at..)?)?;
+        fields.push(field);
+        at += used;
     }
     Some((fields, at))
+}
+
+/// Reads a field specifier. Gives it and the bytes it takes; none where it is cut off.
+fn field(protocol: Protocol, bytes: &[u8]) -> Option<(Field, usize)> {
+    let ([i0, i1, l0, l1], rest) = bytes.split_first_chunk::<4>()?;
+    let (id, length) = (u16::from_be_bytes([*i0, *i1]), u16::from_be_bytes([*l0, *l1]));
+    // RFC 7011 section 3.2. A v9 type has no such bit: ASA's types lie above it.
+    if protocol == Protocol::Ipfix && id & 0x8000 != 0 {
+        let enterprise = u32::from_be_bytes(*rest.first_chunk()?);
+        return Some((Field { id: id & 0x7fff, enterprise, length }, 8));
+    }
+    Some((Field { id, enterprise: 0, length }, 4))
 }
 
 impl Template {
@@ -142,9 +146,9 @@ impl Template {
         let mut specified = SmallVec::<[Field; 32]>::new();
         let mut rest = definition.body;
         while !rest.is_empty() {
-            let (field, used) = fields(group.protocol(), rest, 1)
+            let (field, used) = field(group.protocol(), rest)
                 .ok_or_else(|| refused(Reason::BadTemplate, "its last field specifier is cut off"))?;
-            specified.extend(field);
+            specified.push(field);
             rest = &rest[used..];
             if specified.len() > options.template_fields {
                 let limit = options.template_fields;

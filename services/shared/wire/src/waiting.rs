@@ -27,7 +27,7 @@ impl Exporter {
         call: &mut Call<'_, O>,
     ) {
         let bytes = &call.datagram.payload[at..end];
-        if !self.parked.fits(bytes.len(), call.options, call.budget) {
+        if !self.parked.fits(bytes.len(), 1, call.options, call.budget) {
             call.counts.sets_dead += 1;
             let sentence = format!(
                 "set {} at byte {at} has no template yet, and {} bytes of the exporter and {} of the partition wait already",

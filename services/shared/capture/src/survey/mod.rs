@@ -5,15 +5,14 @@
 
 mod text;
 
+use crate::decoders::Decoders;
 use crate::{Capture, Captured};
 use std::collections::{BTreeMap, BTreeSet};
 use weir_schemas::checks::Checks;
 use weir_schemas::columns::flag;
-use weir_schemas::frame::Datagram;
 use weir_schemas::{Flow, FlowKind, Ip, Observation, Protocol, RateSource, SamplingKind, Tunnel};
 use weir_wire::{
-    Budget, Context, Counts, Exporter, Fault, Interface, KnownTemplate, Options, Output, Rate, Reason,
-    Session, Source, SourceId,
+    Counts, Fault, Interface, KnownTemplate, Options, Output, Rate, Reason, Session, Source, SourceId,
 };
 
 /// Announcements, faults and errors that are kept of an exporter; beyond they are counted.
@@ -49,6 +48,8 @@ pub struct OfExporter {
     pub time: Option<(i64, i64)>,
     /// How far the exporter's clock is ahead of the capture's, ns, of each datagram that says.
     offsets: Vec<i64>,
+    /// Export time of the datagram at hand, as its flows have it.
+    exported: Option<i64>,
     /// Who it says it is, where that is not the address.
     pub identities: BTreeSet<Ip>,
     /// What the decoder counted.
@@ -134,6 +135,8 @@ fn protocol(payload: &[u8]) -> Protocol {
 
 impl Output for OfExporter {
     fn flow(&mut self, flow: Flow<'_>) {
+        self.exported = self.exported.or(Some(flow.exported.0).filter(|time| *time != 0));
+        self.identities.insert(flow.exporter_id);
         self.kinds.entry(flow.flow_kind).or_default().add(&flow);
         let rate = (flow.rate_source, flow.sampling_kind, flow.sampling_interval);
         self.sampling.entry(rate).or_default().add(&flow);
@@ -173,12 +176,9 @@ impl Output for OfExporter {
 
 /// Looks at a whole capture.
 pub fn survey(mut capture: Capture<'_>, options: &Options) -> Survey {
-    let options = Options { parked_bytes: usize::MAX, parked_age_s: u32::MAX, ..options.clone() };
-    let mut budget = Budget::new(usize::MAX, usize::MAX);
-    let mut decoders: BTreeMap<Ip, Exporter> = BTreeMap::new();
     let mut survey = Survey::default();
     let stream = capture.is_stream();
-    let mut raw_offset = 0;
+    let mut decoders = Decoders::new(options, stream);
     for next in capture.by_ref() {
         let captured = match next {
             Ok(captured) => captured,
@@ -193,56 +193,21 @@ pub fn survey(mut capture: Capture<'_>, options: &Options) -> Survey {
         };
         let one = survey.exporters.entry(captured.source).or_default();
         one.see(&captured);
-        let context = Context { exporter: captured.source, raw_offset, frame_index: 0 };
-        let decoder = decoders.entry(captured.source);
-        let decoder = decoder.or_insert_with(if stream { Exporter::over_stream } else { Exporter::default });
-        let datagram = Datagram {
-            received: captured.time,
-            listener: captured.destination_port,
-            source_port: captured.source_port,
-            payload: &captured.payload,
-        };
-        let mut seen = Seen { one, exported: None };
-        let counts = decoder.decode(&context, &datagram, &options, &mut budget, &mut seen);
-        let exported = seen.exported.filter(|_| captured.time != 0 && !stream);
+        one.exported = None;
+        let counts = decoders.decode(&captured, one);
+        one.counts += counts;
+        let exported = one.exported.filter(|_| captured.time != 0 && !stream);
         one.offsets.extend(exported.map(|exported| exported - captured.time));
-        one.counts += counts;
-        raw_offset += 1;
     }
-    for (address, decoder) in &mut decoders {
-        let one = survey.exporters.entry(*address).or_default();
-        let context = Context { exporter: *address, raw_offset, frame_index: 0 };
-        let counts = decoder.finish(&context, &options, &mut budget, one);
+    for source in decoders.sources() {
+        let one = survey.exporters.entry(source).or_default();
+        let (counts, exporter) = decoders.finish(source, one);
         one.counts += counts;
-        one.templates = decoder.templates();
-        one.sessions = decoder.sessions().to_vec();
-        one.samplers = decoder.sources().map(|(id, source)| (*id, *source)).collect();
-        one.checks = *decoder.checks();
+        one.templates = exporter.templates();
+        one.sessions = exporter.sessions().to_vec();
+        one.samplers = exporter.sources().map(|(id, source)| (*id, *source)).collect();
+        one.checks = *exporter.checks();
     }
     survey.other_packets = capture.others();
     survey
-}
-
-/// What one datagram gives: its export time is that of its flows, and who they say the exporter is.
-struct Seen<'s> {
-    one: &'s mut OfExporter,
-    exported: Option<i64>,
-}
-
-impl Output for Seen<'_> {
-    fn flow(&mut self, flow: Flow<'_>) {
-        self.exported = self.exported.or(Some(flow.exported.0).filter(|time| *time != 0));
-        self.one.identities.insert(flow.exporter_id);
-        self.one.flow(flow);
-    }
-    fn fault(&mut self, fault: Fault<'_>) {
-        self.one.fault(fault);
-    }
-    fn state(&mut self, _: &[u8], _: Option<&[u8]>) {}
-    fn interface(&mut self, interface: Interface<'_>) {
-        self.one.interface(interface);
-    }
-    fn rate(&mut self, rate: Rate) {
-        self.one.rate(rate);
-    }
 }

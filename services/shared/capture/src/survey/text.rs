@@ -3,7 +3,7 @@
 use super::{OfExporter, Sum, Survey};
 use std::fmt::{self, Display, Formatter, Write};
 use std::time::{Duration, UNIX_EPOCH};
-use weir_schemas::checks::FINDINGS;
+use weir_schemas::checks::{CLOCK_OFF_S, FINDINGS, LONG_FLOW_S};
 use weir_schemas::{FlowKind, Ip, Observation, Protocol, RateSource, SamplingKind, Tunnel};
 use weir_wire::{KnownTemplate, Rate, Unit, names};
 
@@ -16,10 +16,6 @@ const INDENT: usize = 13;
 /// Columns of a line.
 const WIDTH: usize = 120;
 const SECOND: i64 = 1_000_000_000;
-/// A clock that is off by more is wrong, seconds (as on the page of exporters).
-const OFF: i64 = 60;
-/// Flows that last longer are told too late for a chart of minutes, seconds (as there).
-const LONG: i64 = 150;
 
 impl Display for Survey {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
@@ -345,10 +341,10 @@ fn amiss(one: &OfExporter) -> Vec<String> {
             one.checks.times_implausible
         ));
     }
-    if let Some(offset) = one.clock_offset().filter(|offset| offset.abs() > OFF * SECOND) {
+    if let Some(offset) = one.clock_offset().filter(|offset| offset.abs() > CLOCK_OFF_S * SECOND) {
         found.push(format!("its clock is {} s off: set its time by NTP", offset.abs() / SECOND));
     }
-    if one.longest > LONG * SECOND {
+    if one.longest > i64::from(LONG_FLOW_S) * SECOND {
         found.push(format!(
             "flows last up to {} s: set its active timeout to 60 s, so that minutes are told in time",
             one.longest / SECOND

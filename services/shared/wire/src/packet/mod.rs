@@ -8,6 +8,7 @@ mod ip;
 mod link;
 mod tunnel;
 
+use crate::netflow::{u16_at, u32_at};
 use crate::options::Tunnels;
 pub(crate) use ip::{Header, tunnel_of};
 use weir_schemas::columns::flag;
@@ -72,14 +73,6 @@ pub(crate) struct Packet {
     pub l3: usize,
     /// Frames so far.
     frames: u8,
-}
-
-fn u16_at(bytes: &[u8], at: usize) -> Option<u16> {
-    bytes.get(at..)?.first_chunk().map(|b| u16::from_be_bytes(*b))
-}
-
-fn u32_at(bytes: &[u8], at: usize) -> Option<u32> {
-    bytes.get(at..)?.first_chunk().map(|b| u32::from_be_bytes(*b))
 }
 
 /// Reads as much as there is.
