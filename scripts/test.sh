@@ -16,11 +16,18 @@ cargo test --profile checked --locked --workspace --no-run
 step "test"
 # Tests of one crate start real servers, so crates go one after another, as cargo does.
 # All of them run whatever fails: the next failure is not to wait for another round.
-failed=0
-cargo test --profile checked --locked --workspace --no-fail-fast || failed=1
+failed=0 printed=$(mktemp)
+trap 'rm -f "$printed"' EXIT
+try() { "$@" 2>&1 | tee -a "$printed" || failed=1; }
+try cargo test --profile checked --locked --workspace --no-fail-fast
 step "test of the pages"
-scripts/test-web.sh || failed=1
+try scripts/test-web.sh
 step "test of the API's document"
-scripts/test-contract.sh || failed=1
+try scripts/test-contract.sh
 step "done"
+if [ $failed != 0 ]; then
+  # Said once more at the end: who reads the last lines alone must know what to mend.
+  step "failed"
+  grep -aE -A4 '^test .* FAILED$|panicked at|^error: |[✘✖]|^ +[0-9]+\) ' "$printed" | tail -n 150
+fi
 exit $failed
