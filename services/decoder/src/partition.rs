@@ -539,14 +539,14 @@ struct Collector<'a, 's, E> {
 
 impl<E: Emit> Output for Collector<'_, '_, E> {
     #[inline]
-    fn flow(&mut self, flow: Flow<'_>) {
+    fn flow(&mut self, flow: &Flow<'_>) {
         let exporter = self.header.exporter;
         for index in [flow.in_if, flow.out_if] {
             if self.shared.enricher.meet(&exporter, self.known, index) {
                 self.inventory.interface(&exporter, self.known, index);
             }
         }
-        let mut flow = flow;
+        let mut flow = *flow;
         self.shared.enricher.enrich(self.known, self.shared.databases, &mut flow);
         self.tally.without_as += u64::from(flow.src_as == 0 && flow.dst_as == 0);
         self.tally.without_rate += u64::from(flow.sampling_interval == 0);

@@ -188,13 +188,13 @@ impl<W: io::Write> Lines<'_, W> {
 }
 
 impl<W: io::Write> Output for Lines<'_, W> {
-    fn flow(&mut self, flow: Flow<'_>) {
+    fn flow(&mut self, flow: &Flow<'_>) {
         self.summary.bytes += u128::from(flow.bytes.unwrap_or_default());
         self.summary.bytes_l2 += u128::from(flow.bytes_l2.unwrap_or_default());
         self.summary.packets += u128::from(flow.packets);
         *self.summary.rate_sources.entry(flow.rate_source).or_default() += 1;
         if self.error.is_none() {
-            self.error = self.line(&flow).err();
+            self.error = self.line(flow).err();
         }
     }
 

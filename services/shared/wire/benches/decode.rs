@@ -18,8 +18,8 @@ struct Sum {
 }
 
 impl Output for Sum {
-    fn flow(&mut self, flow: Flow<'_>) {
-        let flow = black_box(&flow);
+    fn flow(&mut self, flow: &Flow<'_>) {
+        let flow = black_box(flow);
         self.flows += 1;
         self.bytes += flow.bytes.unwrap_or_default();
     }

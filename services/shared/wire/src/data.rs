@@ -98,24 +98,22 @@ pub(crate) fn data<O: Output>(
             let Some(next) = plan.read(set.buffer, at, set.end, &mut words, &mut slices) else { break };
             let sections = (set.buffer, &slices);
             let shape = &template.shape;
-            let (mut flow, bad) =
-                shape.flow(&setting, &words, sections, &mut resolver, &mut labels, &mut checking.sums);
+            // A record is large: it is copied here, and nowhere else.
+            let mut flow: Flow<'_> = setting.base;
             flow.record_index = call.record_index;
-            bad_rate |= bad;
+            let sums = &mut checking.sums;
+            bad_rate |= shape.fill(&mut flow, &setting, &words, sections, &mut resolver, &mut labels, sums);
             call.record_index = call.record_index.wrapping_add(1);
             call.counts.flows += 1;
-            // A record is large, and few templates have both directions: the others shall not copy it once more.
-            if !shape.both_ways {
-                call.out.flow(flow);
-            } else {
-                call.out.flow(flow);
-                if let Some(back) = shape.reverse(&flow, &setting, &words) {
-                    let record_index = call.record_index;
-                    call.record_index = call.record_index.wrapping_add(1);
-                    call.counts.flows += 1;
-                    call.counts.reverse_flows += 1;
-                    call.out.flow(Flow { record_index, ..back });
-                }
+            call.out.flow(&flow);
+            if shape.both_ways
+                && let Some(mut back) = shape.reverse(&flow, &setting, &words)
+            {
+                back.record_index = call.record_index;
+                call.record_index = call.record_index.wrapping_add(1);
+                call.counts.flows += 1;
+                call.counts.reverse_flows += 1;
+                call.out.flow(&back);
             }
             at = next;
         }

@@ -85,18 +85,13 @@ impl Exporter {
             if plan.read(payload, at, payload.len(), &mut words, &mut slices).is_none() {
                 break;
             }
-            let (mut flow, _) = shape.flow(
-                &setting,
-                &words,
-                (payload, &slices),
-                &mut resolver,
-                &mut labels,
-                &mut self.checking.sums,
-            );
+            let mut flow: Flow<'_> = setting.base;
             flow.record_index = call.record_index;
+            let (sections, sums) = ((payload, &slices), &mut self.checking.sums);
+            shape.fill(&mut flow, &setting, &words, sections, &mut resolver, &mut labels, sums);
             call.record_index += 1;
             call.counts.flows += 1;
-            call.out.flow(flow);
+            call.out.flow(&flow);
         }
         call.counts.sets += 1;
         call.counts.sets_decoded += 1;

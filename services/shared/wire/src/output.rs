@@ -18,8 +18,9 @@ pub struct Context {
 
 /// Receives what decoding gives, in the order in which it is found.
 pub trait Output {
-    /// A flow record, not enriched. It borrows from the datagram and from the decoder, until the call returns.
-    fn flow(&mut self, flow: Flow<'_>);
+    /// A flow record, not enriched. It borrows from the datagram and from the decoder, until the call returns; lent, because it is
+    /// large: who keeps nothing of it copies nothing.
+    fn flow(&mut self, flow: &Flow<'_>);
 
     /// Something that could not be decoded, with its bytes: for the dead letters and the counters.
     fn fault(&mut self, fault: Fault<'_>);
@@ -36,7 +37,7 @@ pub trait Output {
 }
 
 impl<T: Output + ?Sized> Output for &mut T {
-    fn flow(&mut self, flow: Flow<'_>) {
+    fn flow(&mut self, flow: &Flow<'_>) {
         (**self).flow(flow);
     }
     fn fault(&mut self, fault: Fault<'_>) {

@@ -160,20 +160,20 @@ fn mac(word: u64) -> Mac {
 }
 
 impl Shape {
-    /// The flow of a record, and whether its sampling parameters were unusable.
+    /// Fills the flow of a record, which has the columns of the setting. True where its sampling parameters were unusable.
     #[inline]
-    pub(crate) fn flow<'r>(
+    pub(crate) fn fill<'r>(
         &self,
+        flow: &mut Flow<'r>,
         setting: &Setting,
         words: &Words,
         sections: (&[u8], &Slices),
         resolver: &mut Resolver<'_>,
         labels: &'r mut [u32; LABELS],
         sums: &mut Checks,
-    ) -> (Flow<'r>, bool) {
+    ) -> bool {
         let has = &self.present;
         let word = |slot: Slot| words[slot as usize];
-        let mut flow: Flow<'r> = setting.base;
         flow.flow_kind = self.kind;
 
         let six = if !has.any(ANY_V6) {
@@ -244,9 +244,9 @@ impl Shape {
             flow.out_if = or(flow.out_if, Slot::OutPhysical);
         }
         if has.any(RARE) {
-            self.rare(&mut flow, words);
+            self.rare(flow, words);
         }
-        self.icmp(&mut flow, words);
+        self.icmp(flow, words);
         if has.any(TTLS) {
             let slot = [Slot::Ttl, Slot::MinTtl, Slot::MaxTtl].into_iter().find(|slot| has.has(*slot));
             flow.ttl = slot.map(|slot| word(slot) as u8);
@@ -298,10 +298,10 @@ impl Shape {
         flow.rate_source = rate.source;
         flow.flags |= rate.flags;
 
-        self.when(&mut flow, setting, words);
-        self.counters(&mut flow, words);
+        self.when(flow, setting, words);
+        self.counters(flow, words);
         if self.kind == FlowKind::Sample {
-            self.sampled(&mut flow, setting.tunnels, words, sections, labels, sums);
+            self.sampled(flow, setting.tunnels, words, sections, labels, sums);
         } else if has.any(LABELS_PRESENT) {
             let mut count = 0;
             for at in 0..LABELS {
@@ -313,8 +313,8 @@ impl Shape {
             }
             flow.mpls_labels = U32s::Native(&labels[..count]);
         }
-        checks::record(sums, &flow, has.any(AS_NUMBERS), has.any(NEIGHBOURS));
-        (flow, rate.bad)
+        checks::record(sums, flow, has.any(AS_NUMBERS), has.any(NEIGHBOURS));
+        rate.bad
     }
 
     /// The flow of the reverse direction of a record of a template with [`both_ways`](Self::both_ways), of which `flow` is the forward one: source and destination are exchanged (RFC 5103
@@ -473,24 +473,21 @@ impl Shape {
             octets.into_iter().for_each(|octets| checks::octets(sums, octets, &packet));
             flow.bytes_l2.into_iter().for_each(|frame| checks::frame(sums, frame, 0, &packet));
         }
-        let mut filled = *flow;
-        // A record that names its own addresses names those of the packet around.
-        packet.fill(if flow.family == 0 { tunnels } else { Tunnels::Outer }, &mut filled, labels);
         if flow.family == 0 {
-            *flow = filled;
+            packet.fill(tunnels, flow, labels);
         } else {
-            *flow = Flow {
-                mpls_labels: filled.mpls_labels,
-                src_mac: filled.src_mac,
-                dst_mac: filled.dst_mac,
-                tunnel: filled.tunnel,
-                tunnel_id: filled.tunnel_id,
-                inner_src_addr: filled.inner_src_addr,
-                inner_dst_addr: filled.inner_dst_addr,
-                outer_src_addr: filled.outer_src_addr,
-                outer_dst_addr: filled.outer_dst_addr,
-                ..*flow
-            };
+            // A record that names its own addresses names those of the packet around.
+            let mut filled = *flow;
+            packet.fill(Tunnels::Outer, &mut filled, labels);
+            flow.mpls_labels = filled.mpls_labels;
+            flow.src_mac = filled.src_mac;
+            flow.dst_mac = filled.dst_mac;
+            flow.tunnel = filled.tunnel;
+            flow.tunnel_id = filled.tunnel_id;
+            flow.inner_src_addr = filled.inner_src_addr;
+            flow.inner_dst_addr = filled.inner_dst_addr;
+            flow.outer_src_addr = filled.outer_src_addr;
+            flow.outer_dst_addr = filled.outer_dst_addr;
         }
         let length = packet.ip.map(|ip| ip.length).filter(|length| *length > 0);
         if flow.bytes.is_none() && flow.packets == 1 {

@@ -38,7 +38,7 @@ static COUNTING: Counting = Counting;
 struct Nothing;
 
 impl Output for Nothing {
-    fn flow(&mut self, _: Flow<'_>) {}
+    fn flow(&mut self, _: &Flow<'_>) {}
     fn fault(&mut self, _: Fault<'_>) {}
     fn state(&mut self, _: &[u8], _: Option<&[u8]>) {}
     fn interface(&mut self, _: Interface<'_>) {}

@@ -38,9 +38,9 @@ impl Seen {
 }
 
 impl Output for Seen {
-    fn flow(&mut self, flow: Flow<'_>) {
+    fn flow(&mut self, flow: &Flow<'_>) {
         assert_eq!(flow.sampling_interval, N * 1000);
-        let all = amounts(&flow);
+        let all = amounts(flow);
         self.add(&Self { records: 1, packets: all.packets, bytes: all.bytes, q: all.q });
     }
     fn fault(&mut self, fault: Fault<'_>) {

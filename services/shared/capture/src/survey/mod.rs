@@ -134,15 +134,15 @@ fn protocol(payload: &[u8]) -> Protocol {
 }
 
 impl Output for OfExporter {
-    fn flow(&mut self, flow: Flow<'_>) {
+    fn flow(&mut self, flow: &Flow<'_>) {
         self.exported = self.exported.or(Some(flow.exported.0).filter(|time| *time != 0));
         self.identities.insert(flow.exporter_id);
-        self.kinds.entry(flow.flow_kind).or_default().add(&flow);
+        self.kinds.entry(flow.flow_kind).or_default().add(flow);
         let rate = (flow.rate_source, flow.sampling_kind, flow.sampling_interval);
-        self.sampling.entry(rate).or_default().add(&flow);
-        self.observed.entry(flow.observation).or_default().add(&flow);
-        self.tunnels.entry(flow.tunnel).or_default().add(&flow);
-        self.families.entry(flow.family).or_default().add(&flow);
+        self.sampling.entry(rate).or_default().add(flow);
+        self.observed.entry(flow.observation).or_default().add(flow);
+        self.tunnels.entry(flow.tunnel).or_default().add(flow);
+        self.families.entry(flow.family).or_default().add(flow);
         self.with_as += u64::from(flow.src_as_exported | flow.dst_as_exported != 0);
         self.without_interface += u64::from(flow.in_if == 0 && flow.out_if == 0);
         let (input, output) = &mut self.interfaces;

@@ -49,8 +49,8 @@ struct Weir {
 struct Seen(Sum);
 
 impl Output for Seen {
-    fn flow(&mut self, flow: Flow<'_>) {
-        let flow = black_box(&flow);
+    fn flow(&mut self, flow: &Flow<'_>) {
+        let flow = black_box(flow);
         let octets = if flow.flow_kind == FlowKind::Sample { flow.bytes_l2 } else { flow.bytes };
         self.0.records += 1;
         self.0.octets += octets.unwrap_or_default();

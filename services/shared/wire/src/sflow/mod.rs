@@ -287,7 +287,7 @@ impl Exporter {
         flow.record_index = call.record_index;
         call.record_index += 1;
         call.counts.flows += 1;
-        call.out.flow(flow);
+        call.out.flow(&flow);
         if let Some(what) = cut_off {
             call.counts.records_dead += 1;
             let sentence = format!("in the sample at byte {at}, {what}");

@@ -43,7 +43,7 @@ pub struct Sink {
 }
 
 impl Output for Sink {
-    fn flow(&mut self, flow: Flow<'_>) {
+    fn flow(&mut self, flow: &Flow<'_>) {
         // Everything but the lists and texts is copied; those borrow from the call.
         let fixed = Flow {
             as_path: U32s::default(),
@@ -55,7 +55,7 @@ impl Output for Sink {
             out_if_description: "",
             in_provider: "",
             out_provider: "",
-            ..flow
+            ..*flow
         };
         self.flows.push(Kept {
             flow: outlive(fixed),

@@ -61,7 +61,7 @@ impl<'a> Seen<'a> {
 }
 
 impl Output for Seen<'_> {
-    fn flow(&mut self, flow: Flow<'_>) {
+    fn flow(&mut self, flow: &Flow<'_>) {
         let at = self.at((flow.raw_offset, flow.frame_index));
         assert_eq!(flow.received.0, self.times[at], "a flow has the receive time of its datagram");
         assert!(matches!(flow.family, 0 | 4 | 6), "family {}", flow.family);
