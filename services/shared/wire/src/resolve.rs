@@ -26,10 +26,14 @@ impl Resolved {
             bad: false,
         }
     }
+
+    fn wide(known: Option<(Announced, RateSource)>) -> Self {
+        known.map_or_else(Self::default, |(announced, source)| Self::of(&announced, source))
+    }
 }
 
 /// Resolves the records of one set: what is the same for all is looked up once, and a record that names the same sampler as
-/// the one before costs a comparison.
+/// the one before costs a comparison, and one that names none nothing.
 #[derive(Debug)]
 pub(crate) struct Resolver<'a> {
     rates: &'a Rates,
@@ -40,7 +44,9 @@ pub(crate) struct Resolver<'a> {
     names: bool,
     /// What holds where the record says nothing: cache, template, domain or system.
     wide: Option<(Announced, RateSource)>,
-    last: Option<([u64; 12], Resolved)>,
+    /// The same, for records that name nothing.
+    alone: Resolved,
+    last: Option<([u64; 4 + SELECTORS.len()], Resolved)>,
 }
 
 /// Elements by which a record names its sampler.
@@ -65,7 +71,8 @@ impl<'a> Resolver<'a> {
         let wide = known.clone().find(|(rate, _)| !rate.inferred).or_else(|| known.clone().next());
         let in_record = present.any(PARAMETERS);
         let names = present.any(NAMES) || rates.any(Scope::Interface);
-        Self { rates, asked, bound, present, in_record, names, wide, last: None }
+        let alone = Resolved::wide(wide);
+        Self { rates, asked, bound, present, in_record, names, wide, alone, last: None }
     }
 
     /// What the header of a datagram without templates says: 0 is unknown, as where it says nothing.
@@ -80,7 +87,8 @@ impl<'a> Resolver<'a> {
             present: Present::default(),
             in_record: false,
             names: false,
-            wide: rate.map(|rate| (rate, RateSource::Header)),
+            wide: None,
+            alone: Resolved::wide(rate.map(|rate| (rate, RateSource::Header))),
             last: None,
         }
     }
@@ -89,27 +97,17 @@ impl<'a> Resolver<'a> {
     #[inline]
     pub(crate) fn resolve(&mut self, words: &Words, interface: u64) -> Resolved {
         if !self.in_record {
-            let mut named = [
-                interface,
-                words[Slot::Sampler as usize],
-                words[Slot::Sequence as usize],
-                0,
-                0,
-                0,
-                0,
-                0,
-                0,
-                0,
-                0,
-                0,
-            ];
-            if self.names {
-                named[3] = words[Slot::LineCard as usize];
-                for (to, slot) in named[4..].iter_mut().zip(SELECTORS) {
-                    *to = words[slot as usize];
-                }
-            } else {
-                named = [0; 12];
+            if !self.names {
+                return self.alone;
+            }
+            let word = |slot: Slot| words[slot as usize];
+            let mut named = [0; 4 + SELECTORS.len()];
+            named[0] = interface;
+            named[1] = word(Slot::Sampler);
+            named[2] = word(Slot::Sequence);
+            named[3] = word(Slot::LineCard);
+            for (to, slot) in named[4..].iter_mut().zip(SELECTORS) {
+                *to = word(slot);
             }
             if let Some((of, resolved)) = &self.last
                 && *of == named
