@@ -55,6 +55,9 @@ checks! {
     #[doc = "Octets of flows that the exporter says it has not sent (IE 168)."] octets_not_sent,
     #[doc = "Packets that the exporter says it has ignored (IE 164)."] packets_ignored,
     #[doc = "Octets that the exporter says it has ignored (IE 165)."] octets_ignored,
+    #[doc = "Whole minutes of a thousand flow records a second and more."] minutes_busy,
+    #[doc = "Of these, minutes in which records came more evenly, second by second, than chance lets them: their export is cut off at a rate."] minutes_even,
+    #[doc = "Flow records of these."] flows_of_even_minutes,
     #[doc = "Samples that sFlow's samplers made, by their numbers."] samples_made,
     #[doc = "Packets that these were taken from, by the samplers' pools."] samples_pool,
     #[doc = "Packets that these would have been taken from at the rates that were announced."] samples_announced,
@@ -105,6 +108,7 @@ pub const FINDINGS: &[(&str, Find)] = &[
     ("samples_dropped", samples_dropped),
     ("pool_steps", pool_steps),
     ("not_sent", not_sent),
+    ("export_rate", export_rate),
     ("frame_length", frame_length),
     ("octets_layer_2", octets_layer_2),
     ("as_trans", as_trans),
@@ -169,6 +173,18 @@ pub fn not_sent(checks: &Checks) -> Option<String> {
     let (flows, packets) = (checks.flows_not_sent, checks.packets_not_sent);
     (flows > 0 || packets > 0).then(|| {
         format!("it says that it has not sent {flows} flows of {packets} packets: its export is limited, or its cache too small")
+    })
+}
+
+/// The export is cut off at a rate.
+pub fn export_rate(checks: &Checks) -> Option<String> {
+    let (even, busy) = (checks.minutes_even, checks.minutes_busy);
+    (even >= ENOUGH && u128::from(even) * 20 >= u128::from(busy)).then(|| {
+        format!(
+            "in {even} of {busy} busy minutes its records came more evenly than flows end, {} a second: its export is cut off at a rate, and what was beyond \
+             it is missing without a gap in its numbers; raise the limit of the export, or sample less",
+            checks.flows_of_even_minutes / (even * 60)
+        )
     })
 }
 
@@ -277,6 +293,9 @@ mod tests {
             (Checks { templates_flapped: 3, ..none }, Some("templates_flap")),
             (Checks { templates_flapped: 2, ..none }, None),
             (Checks { flows_not_sent: 1, ..none }, Some("not_sent")),
+            (Checks { minutes_busy: 400, minutes_even: 20, ..none }, Some("export_rate")),
+            (Checks { minutes_busy: 19, minutes_even: 19, ..none }, None),
+            (Checks { minutes_busy: 401, minutes_even: 20, ..none }, None),
             (Checks { as_numbers: 20, as_trans: 1, ..none }, Some("as_trans")),
             (Checks { as_numbers: 1000, as_trans: 1, ..none }, None),
             (Checks { as_of_neighbour: 1000, ..none }, Some("as_peer")),

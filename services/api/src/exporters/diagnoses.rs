@@ -76,6 +76,7 @@ const RULES: &[Rule] = &[
     rule("template_missing", Severity::Error, template_missing, mend::TEMPLATES),
     rule("undecoded", Severity::Warning, undecoded, &[]),
     rule("not_sent", Severity::Warning, |one, _| judged(one, checks::not_sent), &[]),
+    rule("export_rate", Severity::Warning, |one, _| judged(one, checks::export_rate), &[]),
     rule("samples_dropped", Severity::Warning, |one, _| judged(one, checks::samples_dropped), &[]),
     rule("octets_layer_2", Severity::Warning, |one, _| judged(one, checks::octets_layer_2), &[]),
     rule("frame_length", Severity::Warning, |one, _| judged(one, checks::frame_length), &[]),

@@ -3,6 +3,7 @@
 //! Sums since the exporter was first seen; what they mean is said where they are declared (`weir_schemas::checks`).
 
 use crate::element::Slot;
+use crate::pace::Pace;
 use crate::packet::Packet;
 use crate::plan::{Present, Words};
 use crate::rates::Asked;
@@ -38,6 +39,7 @@ const PROCESSES: usize = 64;
 #[derive(Debug, Default)]
 pub(crate) struct Checking {
     pub sums: Checks,
+    pub pace: Pace,
     /// Latest totals by observation domain, port, template, and the process that they are of.
     unsent: AHashMap<(u32, u16, u16, u64), [u64; 5]>,
 }

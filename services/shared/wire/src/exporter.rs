@@ -98,6 +98,10 @@ impl Exporter {
             }
         }
         let counts = call.counts;
+        // An agent of sFlow says itself what it drops.
+        if counts.flows > 0 && call.protocol != Protocol::SflowV5 {
+            self.checking.pace.see(datagram.received, counts.flows, &mut self.checking.sums);
+        }
         if let Some(seen) = Seen::of(&call) {
             let began_anew = self.sequences.see(&seen);
             // Version 9 has its uptime, which tells it sooner. Numbers that go on far ahead are more likely a great loss.

@@ -19,6 +19,7 @@ pub mod names;
 mod netflow;
 mod options;
 mod output;
+mod pace;
 mod packet;
 mod parked;
 mod plan;

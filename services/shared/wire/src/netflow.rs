@@ -203,7 +203,7 @@ impl Exporter {
         for group in groups {
             if let Some(old) = self.templates.remove(&group, port) {
                 give(call.budget, old.cost());
-                call.out.state(&state::template_key(&group, port), None);
+                self.gone(&[(group, port)], call);
             }
         }
     }
@@ -228,27 +228,33 @@ impl Exporter {
                 take(call.budget, cost);
                 call.counts.templates_compiled += 1;
                 call.counts.fields_ignored += u64::from(ignored);
-                for (group, port) in evicted {
-                    call.out.state(&state::template_key(&group, port), None);
-                }
                 if let Some(template) = self.templates.own(&group, port) {
                     let key = state::template_key(&group, port);
                     call.out.state(&key, Some(&state::template_value(template)));
                 }
                 self.release(&group, port, call);
+                self.gone(&evicted, call);
             }
             Err(refused) => {
                 give(call.budget, refused.freed);
                 if had && !self.templates.has(&group, port) {
-                    call.out.state(&state::template_key(&group, port), None);
+                    self.gone(&[(group, port)], call);
                 }
-                for (group, port) in refused.evicted {
-                    call.out.state(&state::template_key(&group, port), None);
-                }
+                self.gone(&refused.evicted, call);
                 let bytes = &call.datagram.payload[at..at + used];
                 let sentence = format!("template {} at byte {at}: {}", group.id, refused.sentence);
                 call.fault(refused.reason, at, bytes, sentence);
             }
+        }
+    }
+
+    /// Templates are gone: those of other ports may now be the same, and decode what waits.
+    fn gone<O: Output>(&mut self, templates: &[(Group, u16)], call: &mut Call<'_, O>) {
+        for (group, port) in templates {
+            call.out.state(&state::template_key(group, *port), None);
+        }
+        for (group, _) in templates {
+            self.release_agreed(group, call);
         }
     }
 }

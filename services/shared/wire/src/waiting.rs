@@ -4,6 +4,7 @@ use crate::call::Call;
 use crate::data::{Data, data};
 use crate::exporter::Exporter;
 use crate::netflow::SET_HEADER;
+use crate::options::Options;
 use crate::output::{Fault, Output, Reason};
 use crate::parked::{Place, Set};
 use crate::rates::Asked;
@@ -81,19 +82,41 @@ impl Exporter {
         }
         let places: Vec<Place> = self.parked.all().map(|(place, _)| *place).collect();
         for place in places {
-            let template = self.parked.of(&place).and_then(|(group, port)| {
-                let (template, _) = self.templates.find(&group, port)?;
-                Some(((group.version, group.domain, template.port), template.heard))
-            });
-            let Some((session, heard)) = template else { continue };
-            match self.restarts.suspicion(session, heard, self.high_water, call.options) {
+            match self.thought_of(&place, call.options) {
                 // Another session's, or a later restart's.
-                Suspicion::Wait(until) => self.restarts.wait(until),
-                _ => {
+                Some(Suspicion::Wait(until)) => self.restarts.wait(until),
+                Some(_) => {
                     self.decode_late(&place, flag::TEMPLATE_SUSPECT, call);
                 }
+                None => {}
             }
         }
+    }
+
+    /// Decodes what waited because ports had different templates: one of those is gone.
+    pub(crate) fn release_agreed<O: Output>(&mut self, group: &Group, call: &mut Call<'_, O>) {
+        if self.parked.is_empty() || !self.templates.agree(group) {
+            return;
+        }
+        for place in self.parked.waiting(group, None) {
+            let flags = match self.thought_of(&place, call.options) {
+                Some(Suspicion::Wait(until)) => {
+                    self.restarts.wait(until);
+                    continue;
+                }
+                Some(Suspicion::Over) => flag::TEMPLATE_LATE | flag::TEMPLATE_SUSPECT,
+                Some(Suspicion::None) | None => flag::TEMPLATE_LATE,
+            };
+            self.decode_late(&place, flags, call);
+        }
+    }
+
+    /// What is thought of the template of a set that waits, if there is one.
+    fn thought_of(&self, place: &Place, options: &Options) -> Option<Suspicion> {
+        let (group, port) = self.parked.of(place)?;
+        let (template, _) = self.templates.find(&group, port)?;
+        let session = (group.version, group.domain, template.port);
+        Some(self.restarts.suspicion(session, template.heard, self.high_water, options))
     }
 
     /// Decodes a set that waited, if there is a template for it.

@@ -115,6 +115,21 @@ fn another_ports_template_serves_only_while_all_ports_agree() {
     assert_eq!(octets(&out), [1, 2], "they agree again");
 }
 
+/// Fuzzing found that it waited until a restart of the decoder.
+#[test]
+fn what_waited_because_ports_disagreed_comes_out_when_one_of_them_has_none_left() {
+    let mut router = Router::default();
+    let mut out = Sink::default();
+    router.from(1, &ipfix(5, &[set(2, template(256, TWO))]), &mut out);
+    router.from(2, &ipfix(5, &[set(2, template(256, OTHER))]), &mut out);
+    router.from(9, &ipfix(5, &[set(256, record(2))]), &mut out);
+    assert_eq!(router.exporter.parked().0, 1);
+    // What breaks its format takes the one of before with it.
+    router.from(2, &ipfix(5, &[set(2, template(256, &[f(8, 0)]))]), &mut out);
+    assert_eq!((octets(&out), router.exporter.known_templates()), (vec![2], 1));
+    assert!(flags(&out.flows[0]).contains(&"template_late"));
+}
+
 #[test]
 fn two_ports_may_mean_different_things_by_one_id() {
     let mut router = Router::default();

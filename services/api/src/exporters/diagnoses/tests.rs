@@ -102,6 +102,10 @@ fn each_thing_that_is_amiss_is_found_alone_and_said_in_words() {
         ("octets of frames", &judged(&[("octets_of_layer_2", 100)])),
         ("AS 23456", &judged(&[("as_numbers", 1000), ("as_trans", 3)])),
         ("peers", &judged(&[("as_of_neighbour", 1000)])),
+        (
+            "export at a limit",
+            &judged(&[("minutes_busy", 300), ("minutes_even", 240), ("flows_of_even_minutes", 28_800_000)]),
+        ),
         ("single packets", &judged(&[("flows", 1000), ("flows_of_one_packet", 950)])),
         ("steps", &judged(&[("sample_pool_steps", 12)])),
         ("counts", &judged(&[("samples_pairs", 100), ("samples_uniform", 100)])),
