@@ -9,6 +9,7 @@ use serde::Deserialize;
 use served::Served;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use weir_schemas::{Direction, Ip};
 use weir_store::Store;
@@ -33,20 +34,24 @@ async fn until(what: &str, mut so: impl AsyncFnMut() -> bool) {
     }
 }
 
-/// A way to ClickHouse on which what says `word` takes two seconds longer, and arrives though whoever sent it has gone.
-fn slow_for(word: &'static str, clickhouse: SocketAddr) -> String {
+/// A way to ClickHouse on which what says `word` takes four seconds longer, and arrives though whoever sent it has gone; and where it is told that
+/// such is on its way. ClickHouse is told that nobody waits after 2.2 and 10.2 s, so it is there for six.
+fn slow_for(word: &'static str, clickhouse: SocketAddr) -> (String, Receiver<()>) {
+    let (seen, sent) = channel();
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
     std::thread::spawn(move || {
         for client in listener.incoming() {
             let (mut from, mut to) = (client.unwrap(), TcpStream::connect(clickhouse).unwrap());
+            let seen = seen.clone();
             let (mut answers, mut back) = (to.try_clone().unwrap(), from.try_clone().unwrap());
             std::thread::spawn(move || std::io::copy(&mut answers, &mut back));
             std::thread::spawn(move || {
                 let mut chunk = vec![0; 1 << 16];
                 while let Ok(n @ 1..) = from.read(&mut chunk) {
                     if String::from_utf8_lossy(&chunk[..n]).contains(word) {
-                        std::thread::sleep(Duration::from_secs(2));
+                        seen.send(()).ok();
+                        std::thread::sleep(Duration::from_secs(4));
                     }
                     to.write_all(&chunk[..n]).unwrap();
                 }
@@ -55,7 +60,7 @@ fn slow_for(word: &'static str, clickhouse: SocketAddr) -> String {
             });
         }
     });
-    url
+    (url, sent)
 }
 
 fn put(address: &str, body: &str) -> TcpStream {
@@ -92,11 +97,11 @@ async fn statements_end_when_nobody_waits_for_their_answer() {
 
         // A statement that arrives when its client has gone, and ClickHouse has been told so.
         let clickhouse = store.config().url.trim_start_matches("http://").parse().unwrap();
-        let url = slow_for("interfaces_5m", clickhouse);
+        let (url, sent) = slow_for("interfaces_5m", clickhouse);
         let slow = Store::new(&weir_store::Config { url, ..store.config().clone() }).unwrap();
         let far = Served::over(slow).await;
         let client = put(far.base.trim_start_matches("http://"), body);
-        tokio::time::sleep(Duration::from_millis(500)).await;
+        tokio::task::spawn_blocking(move || sent.recv_timeout(Duration::from_secs(30))).await.unwrap().unwrap();
         drop(client);
         until("those that had arrived have ended", async || working(&store).await == 0).await;
         until("a statement that was on its way arrives", async || working(&store).await > 0).await;

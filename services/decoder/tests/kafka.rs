@@ -367,7 +367,7 @@ fn offsets_of_a_topic_that_was_created_anew_are_not_taken_for_its_own() {
     first.end().unwrap();
     bench.bus.delete(&bench.topics.raw).unwrap();
     let spec = bench.specs.iter().find(|spec| spec.name == bench.topics.raw).unwrap();
-    let until = Instant::now() + Duration::from_secs(10);
+    let until = Instant::now() + Duration::from_secs(60);
     while !matches!(bench.bus.create(spec), Ok(true)) {
         assert!(Instant::now() < until);
         std::thread::sleep(Duration::from_millis(100));
@@ -505,7 +505,7 @@ fn topics_that_are_missing_or_uneven_end_the_start_with_their_name() {
     assert_eq!(error, "topic uneven.state does not exist; `weir topics` creates it");
     let mut spec = bench.specs.iter().find(|spec| spec.name == bench.topics.state).unwrap().clone();
     spec.partitions = PARTITIONS + 1;
-    let until = Instant::now() + Duration::from_secs(10);
+    let until = Instant::now() + Duration::from_secs(60);
     while !matches!(bench.bus.create(&spec), Ok(true)) && Instant::now() < until {
         std::thread::sleep(Duration::from_millis(100));
     }

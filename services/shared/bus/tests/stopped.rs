@@ -129,7 +129,7 @@ fn a_tail_that_is_out_of_range_says_so_and_waits_for_no_leader() {
         assert!(begun.elapsed() < LONG, "nothing was said");
         let polled = Instant::now();
         let said = reader.poll_tail(tick).map(|record| record.is_none());
-        assert!(polled.elapsed() < Duration::from_secs(1), "{:?}", polled.elapsed());
+        assert!(polled.elapsed() < Duration::from_secs(5), "{:?}", polled.elapsed());
         match said {
             Ok(none) => assert!(none),
             Err(error) => break error.to_string(),

@@ -102,7 +102,7 @@ async fn a_longer_retention_holds_for_what_is_stored_already(store: &mut Store, 
     migrate(&Store::new(&with_days(3)).unwrap()).await.unwrap();
     // A row that is to go in some seconds, when 3 days are over.
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
-    let received = Time((now + Duration::from_secs(5)).as_nanos() as i64 - 3 * 86_400 * 1_000_000_000);
+    let received = Time((now + Duration::from_secs(10)).as_nanos() as i64 - 3 * 86_400 * 1_000_000_000);
     let mut row = Vec::new();
     Batch::default().put_row(&mut row);
     Flow { received, ..Flow::default() }.put_row(&mut row);
@@ -111,7 +111,7 @@ async fn a_longer_retention_holds_for_what_is_stored_already(store: &mut Store, 
 
     let longer = Store::new(&with_days(30)).unwrap();
     assert_eq!(migrate(&longer).await.unwrap().retention, ["flows"]);
-    tokio::time::sleep(Duration::from_secs(7)).await;
+    tokio::time::sleep(Duration::from_secs(12)).await;
     store.execute("OPTIMIZE TABLE weir.flows FINAL").await.unwrap();
     assert_eq!(
         count(store, "SELECT count() AS n FROM weir.flows").await,
