@@ -47,6 +47,9 @@ slots! {
     Probability32, Probability64, HashOutMin, HashOutMax, HashSelectedMin, HashSelectedMax,
     FlowInterval, FlowSpacing, LineCard,
     ScopeSystem, ScopeInterface, ScopeLineCard, ScopeCache, ScopeTemplate, ScopeDomain,
+    // Of the packet within another one (`layers.rs`).
+    InnerProto, InnerTos, InnerTcpFlags, InnerSrcPort, InnerDstPort, InnerFlowLabel,
+    InnerSrcV4, InnerDstV4, InnerSrcV6, InnerSrcV6Low, InnerDstV6, InnerDstV6Low, ActiveSegment, ActiveSegmentLow,
 }
 
 /// Bytes that stay where they are, as a range of the record.
@@ -254,6 +257,7 @@ elements! {
     404 Wide(OriginalV6),
     428 Number(L2SumSquares),
     429 Number(L2SumSquaresTotal),
+    495 Wide(ActiveSegment),
 }
 
 /// IANA's elements whose reverse is wanted. The others are those of the forward direction, with source and destination exchanged.
@@ -373,6 +377,6 @@ mod tests {
             };
             assert!(slots.into_iter().all(|slot| taken.insert(slot)), "element {}", wanted.id);
         }
-        assert!(ALL_SLOTS.len() <= 192, "the set of present slots has 192 bits");
+        assert!(ALL_SLOTS.len() <= 256, "the set of present slots has 256 bits");
     }
 }

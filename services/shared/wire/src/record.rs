@@ -3,6 +3,7 @@
 use crate::checks;
 use crate::count::{self, Q};
 use crate::element::{Slice, Slot};
+use crate::layers;
 use crate::options::Tunnels;
 use crate::packet::{self, LABELS, Link};
 use crate::plan::{Plan, Present, Slices, Words};
@@ -55,7 +56,8 @@ const RARE: Present = Present::of(&[
     Slot::OutVrf,
     Slot::NextHeader,
     Slot::Dscp,
-]);
+])
+.and(layers::ANY);
 const LABELS_PRESENT: Present = Present::of(&[
     Slot::Label1,
     Slot::Label2,
@@ -143,12 +145,12 @@ pub(crate) struct Setting {
 }
 
 #[inline(always)]
-fn v4(word: u64) -> Ip {
+pub(crate) fn v4(word: u64) -> Ip {
     Ip::v4((word as u32).to_be_bytes())
 }
 
 #[inline(always)]
-fn v6(words: &Words, slot: Slot) -> Ip {
+pub(crate) fn v6(words: &Words, slot: Slot) -> Ip {
     let high = u128::from(words[slot as usize]);
     let low = u128::from(words[slot as usize + 1]);
     Ip((high << 64 | low).to_be_bytes())
@@ -244,7 +246,7 @@ impl Shape {
             flow.out_if = or(flow.out_if, Slot::OutPhysical);
         }
         if has.any(RARE) {
-            self.rare(&mut flow, words);
+            self.rare(&mut flow, words, setting.tunnels);
         }
         self.icmp(&mut flow, words);
         if has.any(TTLS) {
@@ -352,6 +354,12 @@ impl Shape {
             ethertype: flow.ethertype,
             proto: flow.proto,
             tos: get(Slot::ReverseTos).map_or(flow.tos, |tos| tos as u8),
+            tunnel: flow.tunnel,
+            tunnel_id: flow.tunnel_id,
+            inner_src_addr: flow.inner_dst_addr,
+            inner_dst_addr: flow.inner_src_addr,
+            outer_src_addr: flow.outer_dst_addr,
+            outer_dst_addr: flow.outer_src_addr,
             tcp_flags: get(Slot::ReverseTcpFlags).unwrap_or_default() as u16,
             sampler: flow.sampler,
             exporter_id: flow.exporter_id,
@@ -373,7 +381,7 @@ impl Shape {
         Some(back)
     }
 
-    fn rare(&self, flow: &mut Flow<'_>, words: &Words) {
+    fn rare(&self, flow: &mut Flow<'_>, words: &Words, tunnels: Tunnels) {
         let get = |slot: Slot| self.present.has(slot).then(|| words[slot as usize]);
         // Templates for both families give IPv4's records a label that means nothing.
         flow.flow_label = get(Slot::FlowLabel).filter(|_| flow.family == 6).map(|n| n as u32 & 0xf_ffff);
@@ -391,6 +399,9 @@ impl Shape {
         }
         if !self.present.has(Slot::Tos) {
             flow.tos = (get(Slot::Dscp).unwrap_or_default() as u8) << 2;
+        }
+        if self.present.any(layers::ANY) {
+            layers::put(flow, &self.present, words, tunnels);
         }
     }
 

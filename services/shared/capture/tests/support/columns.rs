@@ -54,6 +54,18 @@ const COLUMNS: &[(&str, By, &[&str])] = &[
     ("ttl", By::First, &["ipTTL", "minimumTTL", "maximumTTL"]),
 ];
 
+/// Columns that are told of either packet, where a record tells of two.
+const OF_EITHER: &[&str] = &[
+    "src_addr",
+    "dst_addr",
+    "src_prefix_len",
+    "dst_prefix_len",
+    "proto",
+    "tcp_flags",
+    "src_port",
+    "dst_port",
+];
+
 const SECOND: i128 = 1_000_000_000;
 
 fn id(name: &str) -> u16 {
@@ -210,11 +222,44 @@ fn reverse(record: &Record) -> Option<Vec<(&'static str, Json)>> {
     Some(columns)
 }
 
-/// Columns of the family that the record is of.
+/// Source and destination of either family.
+const WAYS: [[&str; 2]; 2] =
+    [["sourceIPv4Address", "destinationIPv4Address"], ["sourceIPv6Address", "destinationIPv6Address"]];
+
+/// The families of the packet around, where a record tells of two packets: those of the addresses before the other's. These begin where an address comes
+/// again; or with two protocols where another family begins, which counts first if the first protocol is before it.
+fn around(record: &Record) -> Option<[bool; 2]> {
+    let family = |name: &str| WAYS.iter().position(|names| names.contains(&name));
+    let own = record.fields.iter().filter(|field| field["pen"] == 0 && field.get("scope").is_none());
+    let names: Vec<&str> = own.filter_map(|field| field["name"].as_str()).collect();
+    let first = names.iter().position(|name| family(name).is_some())?;
+    let protocols = || names.iter().enumerate().filter(|(_, name)| **name == "protocolIdentifier");
+    let begins =
+        names.iter().position(|name| family(name).is_some_and(|of| Some(of) != family(names[first])));
+    let other = begins.filter(|_| protocols().count() > 1);
+    let behind = other.filter(|at| protocols().any(|(place, _)| (first..*at).contains(&place)));
+    let again =
+        (0..names.len()).find(|at| family(names[*at]).is_some() && names[..*at].contains(&names[*at]));
+    let end = behind.or(again).or(other)?;
+    Some([0, 1].map(|n| names[..end].iter().any(|name| family(name) == Some(n))))
+}
+
+/// Source and destination of the packet within, of the family that it is of.
+fn within(record: &Record, around: [bool; 2]) -> Option<[Option<Json>; 2]> {
+    let of = |n: usize| {
+        WAYS[n].map(|name| record.values(0, id(name)).nth(around[n].into()).filter(|value| !is_zero(value)))
+    };
+    let found = [0, 1].map(of).into_iter().find(|ways| ways.iter().any(Option::is_some))?;
+    Some(found.map(|value| value.cloned()))
+}
+
+/// Columns of the family that the record is of, and the addresses of the packet within.
 fn addresses(record: &Record, columns: &mut Vec<(&'static str, Json)>) {
-    let any = |names: [&str; 2]| names.iter().any(|name| value(record, name).is_some());
-    let four = any(["sourceIPv4Address", "destinationIPv4Address"]);
-    let six = any(["sourceIPv6Address", "destinationIPv6Address"]);
+    let layers = around(record);
+    let any = |n: usize| {
+        layers.is_none_or(|around| around[n]) && WAYS[n].iter().any(|name| value(record, name).is_some())
+    };
+    let (four, six) = (any(0), any(1));
     let empty = |name: &str| value(record, name).is_none_or(is_zero);
     let is_six = match number(record, "ipVersion") {
         _ if !(four && six) => six,
@@ -231,6 +276,18 @@ fn addresses(record: &Record, columns: &mut Vec<(&'static str, Json)>) {
             ("dst_prefix_len", of("destinationIPv4PrefixLength", "destinationIPv6PrefixLength")),
         ];
         columns.extend(all.into_iter().filter_map(|(column, value)| Some((column, value?))));
+        let alone = columns
+            .iter()
+            .all(|(column, value)| !["src_addr", "dst_addr"].contains(column) || is_zero(value));
+        match layers.and_then(|around| within(record, around)) {
+            // Nothing is around the other packet, which is the flow.
+            Some(_) if alone => columns.retain(|(column, _)| !OF_EITHER.contains(column)),
+            Some([src, dst]) => {
+                let found = [("inner_src_addr", src), ("inner_dst_addr", dst)];
+                columns.extend(found.map(|(column, value)| (column, value.unwrap_or("::".into()))));
+            }
+            None => {}
+        }
     }
     for (column, short, long) in [
         ("next_hop", "ipNextHopIPv4Address", "ipNextHopIPv6Address"),
