@@ -35,7 +35,7 @@ slots! {
     SrcMac, PostDstMac, DstMac, PostSrcMac, Vlan, PostVlan, Dot1q, PostDot1q, Ethertype, IpVersion, Direction,
     // Of the reverse direction.
     ReverseOctets, ReverseOctetsTotal, ReverseOctetsResponder, ReversePackets, ReversePacketsTotal, ReversePacketsResponder,
-    ReverseL2Octets, ReverseTos, ReverseTcpFlags, ReverseStart, ReverseEnd,
+    ReverseL2Octets, ReverseL2OctetsTotal, ReverseTos, ReverseTcpFlags, ReverseStart, ReverseEnd,
     NotSentFlows, NotSentPackets, NotSentOctets, IgnoredPackets, IgnoredOctets,
     Label1, Label2, Label3, Label4, Label5, Label6, Label7, Label8, Label9, Label10,
     ForwardingStatus, InVrf, OutVrf,
@@ -271,6 +271,7 @@ const REVERSE: &[Element] = &[
     Element { id: 152, form: Number(ReverseStart) },
     Element { id: 153, form: Number(ReverseEnd) },
     Element { id: 352, form: Number(ReverseL2Octets) },
+    Element { id: 353, form: Number(ReverseL2OctetsTotal) },
 ];
 
 /// The element of a number and enterprise, if it is wanted.

@@ -78,6 +78,25 @@ const NEIGHBOURS: Present = Present::of(&[Slot::PrevAs, Slot::NextAs]);
 const EVENTS: Present = Present::of(&[Slot::FirewallEvent, Slot::NatEvent]);
 const PHYSICAL: Present = Present::of(&[Slot::InPhysical, Slot::OutPhysical]);
 
+/// Elements that count the same in either direction: the forward one, and the other.
+type Family = (Slot, Option<Slot>);
+
+/// Octets, packets and octets of layer 2, by what they are counts of: which of them counts follows from the template.
+const OCTETS: &[Family] = &[
+    (Slot::Octets, Some(Slot::ReverseOctets)),
+    (Slot::OctetsTotal, Some(Slot::ReverseOctetsTotal)),
+    (Slot::OctetsPost, None),
+    (Slot::OctetsInitiator, Some(Slot::ReverseOctetsResponder)),
+];
+const PACKETS: &[Family] = &[
+    (Slot::Packets, Some(Slot::ReversePackets)),
+    (Slot::PacketsTotal, Some(Slot::ReversePacketsTotal)),
+    (Slot::PacketsPost, None),
+    (Slot::PacketsInitiator, Some(Slot::ReversePacketsResponder)),
+];
+const OCTETS_L2: &[Family] =
+    &[(Slot::L2Octets, Some(Slot::ReverseL2Octets)), (Slot::L2OctetsTotal, Some(Slot::ReverseL2OctetsTotal))];
+
 /// Which element counts what, by template: the first of each list that it has.
 #[derive(Clone, Copy, Debug, Default)]
 struct Counters {
@@ -88,6 +107,16 @@ struct Counters {
     squares_l2: Option<Slot>,
     /// Of the reverse direction.
     reverse: [Option<Slot>; 3],
+}
+
+/// The counters of either direction. They are of one family, since another one may count the same packets in another way, or both directions at once; that
+/// of the forward direction, where it is counted.
+fn both(present: &Present, families: &[Family]) -> [Option<Slot>; 2] {
+    let has = |slot: &Slot| present.has(*slot);
+    let forward = families.iter().find(|(forward, _)| has(forward));
+    let back = || families.iter().find(|(_, back)| back.is_some_and(|back| has(&back)));
+    let of = |(forward, back): &Family| [Some(*forward).filter(has), back.filter(has)];
+    forward.or_else(back).map(of).unwrap_or_default()
 }
 
 /// How the records of a template become flows.
@@ -106,17 +135,16 @@ impl Shape {
     pub(crate) fn of(plan: &Plan) -> Self {
         let Plan { present, slices, min_length, .. } = *plan;
         let first = |slots: &[Slot]| slots.iter().find(|slot| present.has(**slot)).copied();
+        let [bytes, bytes_back] = both(&present, OCTETS);
+        let [packets, packets_back] = both(&present, PACKETS);
+        let [bytes_l2, bytes_l2_back] = both(&present, OCTETS_L2);
         let counters = Counters {
-            bytes: first(&[Slot::Octets, Slot::OctetsTotal, Slot::OctetsPost, Slot::OctetsInitiator]),
-            packets: first(&[Slot::Packets, Slot::PacketsTotal, Slot::PacketsPost, Slot::PacketsInitiator]),
+            bytes,
+            packets,
             squares: first(&[Slot::SumSquares, Slot::SumSquaresTotal]),
-            bytes_l2: first(&[Slot::L2Octets, Slot::L2OctetsTotal]),
+            bytes_l2,
             squares_l2: first(&[Slot::L2SumSquares, Slot::L2SumSquaresTotal]),
-            reverse: [
-                first(&[Slot::ReverseOctets, Slot::ReverseOctetsTotal, Slot::ReverseOctetsResponder]),
-                first(&[Slot::ReversePackets, Slot::ReversePacketsTotal, Slot::ReversePacketsResponder]),
-                first(&[Slot::ReverseL2Octets]),
-            ],
+            reverse: [bytes_back, packets_back, bytes_l2_back],
         };
         let both_ways = min_length > 1 && counters.reverse.iter().any(Option::is_some);
         let sampled = slices & (1 << Slice::Frame as u8 | 1 << Slice::Packet as u8) != 0;

@@ -84,6 +84,32 @@ fn a_firewalls_initiator_and_responder_are_both_counted() {
 }
 
 #[test]
+fn the_other_direction_is_counted_by_the_family_that_counts_the_forward_one() {
+    // Fields, and what each direction has of bytes, packets and bytes of layer 2, where each field counts its place.
+    type Sums = (Option<u64>, u64, Option<u64>);
+    let cases: &[(&[F], Sums, Option<Sums>)] = &[
+        (&[f(1, 4), back(1, 4), f(231, 4), f(232, 4)], (Some(1), 0, None), Some((Some(2), 0, None))),
+        (&[f(231, 4), f(232, 4), back(1, 4)], (Some(1), 0, None), Some((Some(2), 0, None))),
+        (&[f(231, 4), f(232, 4), f(1, 4)], (Some(3), 0, None), None),
+        (&[f(85, 4), back(1, 4), back(85, 4)], (Some(1), 0, None), Some((Some(3), 0, None))),
+        (&[f(85, 4), f(23, 4), f(231, 4), f(232, 4)], (Some(1), 0, None), None),
+        (&[f(2, 4), f(298, 4), f(299, 4), back(2, 4)], (None, 1, None), Some((None, 4, None))),
+        (&[f(299, 4), f(298, 4), back(86, 4)], (None, 2, None), Some((None, 1, None))),
+        (&[f(353, 4), back(352, 4), back(353, 4)], (None, 0, Some(1)), Some((None, 0, Some(3)))),
+        // Each kind for itself, and one that counts the other direction alone.
+        (&[f(1, 4), back(1, 4), f(298, 4), f(299, 4)], (Some(1), 3, None), Some((Some(2), 4, None))),
+        (&[f(2, 4), f(232, 4)], (None, 1, None), Some((Some(2), 0, None))),
+    ];
+    for (fields, there, back) in cases {
+        let record: Vec<u8> = (1..=fields.len() as u32).flat_map(u32::to_be_bytes).collect();
+        let flows = decode(&ipfix(1, &[set(2, template(256, fields)), set(256, record)])).flows;
+        let sums: Vec<Sums> = flows.iter().map(|flow| (flow.bytes, flow.packets, flow.bytes_l2)).collect();
+        let wanted: Vec<Sums> = std::iter::once(*there).chain(*back).collect();
+        assert_eq!(sums, wanted, "{fields:?}");
+    }
+}
+
+#[test]
 fn two_flows_of_a_record_are_one_in_the_sequence_and_have_indexes_of_their_own_when_they_waited() {
     let mut router = Router::default();
     let message = |number: u32, sets: &[Vec<u8>]| {

@@ -179,6 +179,12 @@ fn expected(record: &Record) -> Vec<(&'static str, Json)> {
     columns
 }
 
+/// The counter of the other direction: that of the family by which the forward one is counted, or where it is not the first that there is.
+fn of_family<'r>(record: &Record, families: &[(&str, Option<&'r Json>)]) -> Option<&'r Json> {
+    let counted = families.iter().find(|(forward, _)| value(record, forward).is_some());
+    counted.map_or_else(|| families.iter().find_map(|(_, back)| *back), |(_, back)| *back)
+}
+
 /// What the flow of the other direction is, where the record counts both (RFC 5103; responders): source and destination are exchanged.
 fn reverse(record: &Record) -> Option<Vec<(&'static str, Json)>> {
     const EXCHANGED: &[(&str, &str)] = &[
@@ -197,13 +203,32 @@ fn reverse(record: &Record) -> Option<Vec<(&'static str, Json)>> {
     let counted = |column, found: Option<&Json>| {
         found.map(|value| (column, json!(value.as_u64().unwrap().min(i64::MAX as u64))))
     };
-    let octets = back("octetDeltaCount").or(back("octetTotalCount")).or(of(0, "responderOctets"));
-    let packets = back("packetDeltaCount").or(back("packetTotalCount")).or(of(0, "responderPackets"));
-    let counters = [
-        counted("bytes", octets),
-        counted("packets", packets),
-        counted("bytes_l2", back("layer2OctetDeltaCount")),
-    ];
+    let octets = of_family(
+        record,
+        &[
+            ("octetDeltaCount", back("octetDeltaCount")),
+            ("octetTotalCount", back("octetTotalCount")),
+            ("postOctetDeltaCount", None),
+            ("initiatorOctets", of(0, "responderOctets")),
+        ],
+    );
+    let packets = of_family(
+        record,
+        &[
+            ("packetDeltaCount", back("packetDeltaCount")),
+            ("packetTotalCount", back("packetTotalCount")),
+            ("postPacketDeltaCount", None),
+            ("initiatorPackets", of(0, "responderPackets")),
+        ],
+    );
+    let octets_l2 = of_family(
+        record,
+        &[
+            ("layer2OctetDeltaCount", back("layer2OctetDeltaCount")),
+            ("layer2OctetTotalCount", back("layer2OctetTotalCount")),
+        ],
+    );
+    let counters = [counted("bytes", octets), counted("packets", packets), counted("bytes_l2", octets_l2)];
     if counters.iter().flatten().all(|(_, value)| is_zero(value)) {
         return None;
     }
