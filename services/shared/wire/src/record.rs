@@ -8,7 +8,7 @@ use crate::options::Tunnels;
 use crate::packet::{self, LABELS, Link};
 use crate::plan::{Plan, Present, Slices, Words};
 use crate::resolve::Resolver;
-use crate::time::{Clock, Plausible, Span, Times};
+use crate::time::{Clock, Plausible, Span, Times, Way};
 use weir_schemas::checks::Checks;
 use weir_schemas::columns::flag;
 use weir_schemas::value::{MAX_COUNT, MAX_Q};
@@ -125,6 +125,8 @@ pub(crate) struct Shape {
     present: Present,
     slices: u8,
     times: Times,
+    /// Of the reverse direction.
+    times_back: Times,
     counters: Counters,
     kind: FlowKind,
     /// Whether a record may be two flows. One of a single byte is not: it has a single index (`waiting.rs`).
@@ -155,7 +157,8 @@ impl Shape {
         } else {
             FlowKind::Flow
         };
-        Self { present, slices, times: Times::of(&present), counters, kind, both_ways }
+        let [times, times_back] = [Way::Forward, Way::Reverse].map(|way| Times::of(&present, way));
+        Self { present, slices, times, times_back, counters, kind, both_ways }
     }
 }
 
@@ -351,11 +354,12 @@ impl Shape {
     /// section 3). None where nothing came back.
     #[cold]
     pub(crate) fn reverse(&self, flow: &Flow<'_>, setting: &Setting, words: &Words) -> Option<Flow<'static>> {
-        let [bytes, packets, bytes_l2] =
-            self.counters.reverse.map(|slot| slot.map(|slot| words[slot as usize].min(MAX_COUNT)));
-        if [bytes, packets, bytes_l2].into_iter().all(|n| n.unwrap_or_default() == 0) {
+        let told = self.counters.reverse.map(|slot| slot.map(|slot| words[slot as usize]));
+        if told.iter().all(|n| n.unwrap_or_default() == 0) {
             return None;
         }
+        let [bytes, packets, bytes_l2] = told.map(|n| n.map(|n| n.min(MAX_COUNT)));
+        let clamped = told.iter().flatten().any(|n| *n > MAX_COUNT);
         let get = |slot: Slot| self.present.has(slot).then(|| words[slot as usize]);
         let of_forward = flag::COUNTER_CLAMPED | flag::Q_BOUND | flag::DISCARDED | flag::TIME_IMPLAUSIBLE;
         let mut back = Flow {
@@ -397,12 +401,15 @@ impl Shape {
             packets: packets.unwrap_or_default(),
             bytes,
             bytes_l2,
-            flags: flow.flags & !of_forward | flag::OBSERVATION_ASSUMED,
+            flags: flow.flags & !of_forward
+                | flag::OBSERVATION_ASSUMED
+                | if clamped { flag::COUNTER_CLAMPED } else { 0 },
             ..setting.base
         };
-        let span = match (get(Slot::ReverseStart), get(Slot::ReverseEnd)) {
-            (None, None) => Span { start: some(flow.flow_start), end: some(flow.flow_end) },
-            (start, end) => Span { start: start.map(millis), end: end.map(millis) },
+        let span = if self.times_back.any {
+            self.times_back.span(words, &self.clock(flow, setting, words))
+        } else {
+            Span { start: some(flow.flow_start), end: some(flow.flow_end) }
         };
         set_times(&mut back, span, setting);
         set_q(&mut back, (None, None), None, None);
@@ -454,12 +461,19 @@ impl Shape {
         }
     }
 
+    /// The message's clock, or what a record makes of it.
     #[inline]
-    fn when(&self, flow: &mut Flow<'_>, setting: &Setting, words: &Words) {
+    fn clock(&self, flow: &Flow<'_>, setting: &Setting, words: &Words) -> Clock {
         let mut clock = setting.clock;
         if self.present.has(Slot::SystemInit) && flow.protocol == Protocol::Ipfix {
             clock.uptime = uptime(clock.exported, words[Slot::SystemInit as usize]);
         }
+        clock
+    }
+
+    #[inline]
+    fn when(&self, flow: &mut Flow<'_>, setting: &Setting, words: &Words) {
+        let clock = self.clock(flow, setting, words);
         set_times(flow, self.times.span(words, &clock), setting);
     }
 
@@ -555,11 +569,6 @@ fn set_times(flow: &mut Flow<'_>, span: Span, setting: &Setting) {
 
 fn some(time: Time) -> Option<i64> {
     Some(time.0).filter(|time| *time != 0)
-}
-
-/// Milliseconds since the epoch, in ns.
-fn millis(time: u64) -> i64 {
-    i64::try_from(time).unwrap_or(i64::MAX).saturating_mul(1_000_000)
 }
 
 /// Uptime at export, where the time of the system's start is known.

@@ -66,18 +66,25 @@ const OF_EITHER: &[&str] = &[
     "dst_port",
 ];
 
+/// Starts and ends of flows.
+const TIMES: [u16; 12] = [21, 22, 150, 151, 152, 153, 154, 155, 156, 157, 158, 159];
+
 const SECOND: i128 = 1_000_000_000;
 
 fn id(name: &str) -> u16 {
     (0..=512).find(|id| names::named(0, *id).is_some_and(|named| named.name == name)).unwrap()
 }
 
-/// The value of an element that has the length of its type: what has not is left out by the decoder.
-fn value<'r>(record: &'r Record, name: &str) -> Option<&'r Json> {
+/// The value of an element of a direction, by its enterprise, that has the length of its type: what has not is left out by the decoder.
+fn told<'r>(record: &'r Record, pen: u32, name: &str) -> Option<&'r Json> {
     record
-        .values(0, id(name))
+        .values(pen, id(name))
         .next()
         .filter(|value| !value.is_null() && !value.as_str().is_some_and(|text| text.starts_with("0x")))
+}
+
+fn value<'r>(record: &'r Record, name: &str) -> Option<&'r Json> {
+    told(record, 0, name)
 }
 
 fn number(record: &Record, name: &str) -> Option<i128> {
@@ -95,17 +102,18 @@ fn nanos(value: &Json) -> i128 {
     at.duration_since(UNIX_EPOCH).unwrap().as_nanos() as i128
 }
 
-/// Start or end of a flow: the finest of what it says.
-fn time(record: &Record, end: bool) -> Option<i128> {
+/// Start or end of a direction of a flow: the finest of what it says.
+fn time(record: &Record, pen: u32, end: bool) -> Option<i128> {
     let pick = |start: &'static str, other: &'static str| if end { other } else { start };
     let exported = record.header.exported.map(|(s, n)| i128::from(s) * SECOND + i128::from(n))?;
-    let of = |name: &str| value(record, name).map(nanos);
+    let of = |name: &str| told(record, pen, name).map(nanos);
+    let number = |name: &str| told(record, pen, name).and_then(Json::as_u64).map(i128::from);
     let uptime = || {
         let up = match record.header.uptime {
             Some(up) => i128::from(up),
             None => exported / 1_000_000 - started(record)?,
         };
-        let ago = (up - number(record, pick("flowStartSysUpTime", "flowEndSysUpTime"))?) as u32 as i32;
+        let ago = (up - number(pick("flowStartSysUpTime", "flowEndSysUpTime"))?) as u32 as i32;
         Some(exported - i128::from(ago) * 1_000_000)
     };
     let observed = [
@@ -119,16 +127,12 @@ fn time(record: &Record, end: bool) -> Option<i128> {
         .or_else(|| of(pick("flowStartMicroseconds", "flowEndMicroseconds")))
         .or_else(|| of(pick("flowStartMilliseconds", "flowEndMilliseconds")))
         .or_else(|| {
-            let delta = number(record, pick("flowStartDeltaMicroseconds", "flowEndDeltaMicroseconds"))?;
+            let delta = number(pick("flowStartDeltaMicroseconds", "flowEndDeltaMicroseconds"))?;
             Some(exported - delta * 1000)
         })
         .or_else(|| of(pick("flowStartSeconds", "flowEndSeconds")))
         .or_else(uptime)
-        // Which of them counts follows from the template: an uptime that can't be placed hides what comes after it.
-        .or_else(|| {
-            let hidden = value(record, pick("flowStartSysUpTime", "flowEndSysUpTime")).is_some();
-            observed.into_iter().filter(|_| end && !hidden).find_map(of)
-        })
+        .or_else(|| observed.into_iter().filter(|_| end && pen == 0).find_map(of))
 }
 
 /// When the exporter started, ms since 1970.
@@ -154,7 +158,7 @@ fn expected(record: &Record) -> Vec<(&'static str, Json)> {
         columns.push(("tos", json!(tos as u64)));
     }
     for (column, end) in [("flow_start", false), ("flow_end", true)] {
-        columns.extend(time(record, end).map(|at| (column, json!(at.clamp(0, i64::MAX.into()) as u64))));
+        columns.extend(time(record, 0, end).map(|at| (column, json!(at.clamp(0, i64::MAX.into()) as u64))));
     }
     for (column, value) in &mut columns {
         // IANA gives it four bytes since 2024, of which the lowest has what RFC 7270 gave it.
@@ -241,6 +245,12 @@ fn reverse(record: &Record) -> Option<Vec<(&'static str, Json)>> {
         });
         let same = ["proto", "ethertype", "sampler"].contains(&column).then_some(column);
         columns.extend(other.or(same).map(|column| (column, value)));
+    }
+    // Its own times, or those of the forward direction.
+    let own = TIMES.iter().any(|id| record.values(names::REVERSE, *id).next().is_some());
+    for (column, end) in [("flow_start", false), ("flow_end", true)] {
+        let at = time(record, if own { names::REVERSE } else { 0 }, end);
+        columns.extend(at.map(|at| (column, json!(at.clamp(0, i64::MAX.into()) as u64))));
     }
     columns.extend(back("tcpControlBits").map(|value| ("tcp_flags", value.clone())));
     columns.extend(back("ipClassOfService").map(|value| ("tos", value.clone())));
