@@ -81,15 +81,12 @@ impl Layers {
     }
 }
 
-/// The slot of an address or of the protocol, where it is of a length that is read.
+/// The slot of an element that has one, whatever its length: a field of a length that is not read fills it with nothing.
 fn slot(field: &Field) -> Option<Slot> {
-    let (slot, lengths) = match element::element(field.id, field.enterprise)?.form {
-        Form::Exact(4, slot) => (slot, 4..=4),
-        Form::Wide(slot) => (slot, 16..=16),
-        Form::Number(slot) => (slot, 1..=8),
-        _ => return None,
-    };
-    (lengths.contains(&field.length) || field.length == u16::MAX).then_some(slot)
+    match element::element(field.id, field.enterprise)?.form {
+        Form::Exact(_, slot) | Form::Wide(slot) | Form::Number(slot) => Some(slot),
+        _ => None,
+    }
 }
 
 /// Puts what a record says of the packet within beside what it says of the one around, which is in the flow, or in its place. What is told once stays;

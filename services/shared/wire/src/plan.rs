@@ -195,13 +195,6 @@ impl Plan {
         layers.slots(slot).into_iter().flatten().map(|slot| slot as u8).find(|slot| self.take(*slot))
     }
 
-    /// The slot of a field that has two.
-    fn claim_two(&mut self, layers: &Layers, slot: Slot) -> Option<u8> {
-        let slot = self.claim(layers, slot)?;
-        self.take(slot + 1);
-        Some(slot)
-    }
-
     /// The first of eight slots that is free.
     fn claim_next(&mut self, slot: Slot) -> Option<u8> {
         (0..8).map(|n| slot as u8 + n).find(|slot| self.take(*slot))
@@ -229,7 +222,7 @@ impl Plan {
             Form::Number(slot) if (1..=8).contains(&length) => self.claim(layers, slot),
             Form::Exact(width, slot) if length == usize::from(width) => self.claim(layers, slot),
             Form::Wide(slot) if length == 16 => {
-                let high = self.claim_two(layers, slot);
+                let high = self.claim(layers, slot);
                 segment.copies.extend(high.map(|slot| Copy { end: end - 8, slot, clear: 0 }));
                 segment.copies.extend(high.map(|slot| Copy { end, slot: slot + 1, clear: 0 }));
                 None
@@ -258,7 +251,7 @@ impl Plan {
             Some(Form::Exact(width, slot)) => {
                 self.claim(layers, slot).map(|slot| Variable::Number(slot, width))
             }
-            Some(Form::Wide(slot)) => self.claim_two(layers, slot).map(Variable::Wide),
+            Some(Form::Wide(slot)) => self.claim(layers, slot).map(Variable::Wide),
             Some(Form::Float(small, large)) => self.claim(layers, small).map(|small| {
                 self.take(large as u8);
                 Variable::Float(small, large as u8)
