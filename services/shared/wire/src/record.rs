@@ -416,6 +416,8 @@ impl Shape {
         Some(back)
     }
 
+    // Few templates have any of this, and the loop over the records of the others is shorter without it.
+    #[inline(never)]
     fn rare(&self, flow: &mut Flow<'_>, words: &Words, tunnels: Tunnels) {
         let get = |slot: Slot| self.present.has(slot).then(|| words[slot as usize]);
         // Templates for both families give IPv4's records a label that means nothing.
