@@ -270,6 +270,14 @@ fn vendors(text: &mut String) {
 }
 
 #[test]
+fn every_record_of_a_flow_sample_that_makes_columns_has_a_layout() {
+    let known = |format: u32| RECORDS.iter().any(|layout| !layout.counters && layout.format == format);
+    let read: Vec<u32> = (0..4096).filter(|format| !of_record(*format).is_empty()).collect();
+    let without: Vec<_> = read.iter().filter(|format| !known(**format)).collect();
+    assert!(read.contains(&1020) && without.is_empty(), "{without:?} of {read:?}");
+}
+
+#[test]
 fn the_document_of_protocols_is_what_the_tables_say() {
     let mut text = String::new();
     for part in include_str!("protocols.md").split_inclusive("\n\n") {

@@ -83,6 +83,49 @@ fn in_a_file_of_messages_a_template_that_was_withdrawn_is_none() {
 }
 
 #[test]
+fn to_withdraw_all_templates_takes_those_of_its_kind_domain_and_port_and_they_may_come_again() {
+    let of = |id: u16| set(2, template(id, &[f(7, 2)]));
+    let row = |id: u16| set(3, ipfix_options_template(id, &[f(10, 2)], &[f(34, 2)]));
+    let all = |kind: u16| set(kind, bytes().u16(kind).u16(0).0);
+    let (data, rows) = (set(300, [0, 80]), set(301, [0, 1, 0, 2]));
+    let both = || [of(300), row(301)].concat();
+    use Kind::{Flow, NoTemplate, Options};
+    for (sets, kinds) in [
+        (vec![both(), all(2), data.clone(), rows.clone()], vec![Options, NoTemplate]),
+        (vec![both(), all(3), data.clone(), rows.clone()], vec![Flow, NoTemplate]),
+        (vec![both(), all(2), all(3), all(2), data.clone(), rows.clone()], vec![NoTemplate, NoTemplate]),
+        (vec![both(), all(2), all(3), both(), data.clone(), rows.clone()], vec![Flow, Options]),
+        // An id that was of the other kind before.
+        (vec![row(300), of(300), all(3), data.clone()], vec![Flow]),
+        (vec![row(300), of(300), all(2), data.clone()], vec![NoTemplate]),
+    ] {
+        let made: Vec<_> = walked(&ipfix(1, &sets)).iter().map(|record| record.kind).collect();
+        assert_eq!(made, kinds, "{sets:?}");
+    }
+    let other = [ipfix(1, &[both()]), ipfix(2, &[all(2), all(3)]), ipfix(1, &[data, rows])].concat();
+    let made: Vec<_> = walked(&other).iter().map(|record| record.kind).collect();
+    assert_eq!(made, [Flow, Options], "another domain's are left");
+}
+
+/// Quadratic work would take minutes here, and each step of it looks at all templates.
+#[test]
+fn a_file_that_withdraws_all_again_and_again_is_walked_to_its_end() {
+    let ids: Vec<u16> = (256..=u16::MAX).collect();
+    let define = |ids: &[u16]| {
+        ipfix(1, &[set(2, ids.iter().flat_map(|id| template(*id, &[f(4, 1)])).collect::<Vec<_>>())])
+    };
+    let again = |n: u16| {
+        let options = set(3, ipfix_options_template(300 + n % 7, &[f(10, 2)], &[f(34, 2)]));
+        [set(3, bytes().u16(3).u16(0).0), set(2, bytes().u16(2).u16(0).0), options].concat()
+    };
+    let withdraw = |n: u16| ipfix(u32::from(n % 2), &(0..1500).map(again).collect::<Vec<_>>());
+    let mut file: Vec<u8> = ids.chunks(7000).flat_map(define).collect();
+    file.extend((0..200).flat_map(withdraw));
+    file.extend(ipfix(1, &[set(2, template(300, &[f(7, 2)])), set(300, [0, 80])]));
+    assert_eq!(walked(&file).last().map(|record| record.kind), Some(Kind::Flow));
+}
+
+#[test]
 fn lists_of_templates_are_walked_by_their_templates() {
     let list = bytes().u8(3).u16(301).raw([0, 80, 1, 187]).0;
     let several = bytes().u8(4).u16(301).u16(6).u16(22).u16(999).u16(5).u8(9).0;
@@ -99,6 +142,37 @@ fn lists_of_templates_are_walked_by_their_templates() {
         made["fields"][1]["value"],
         json!({"semantic": "ordered", "lists": [{"template": 301, "records": [port(22)]}, {"template": 999, "bytes": "0x09"}]})
     );
+}
+
+#[test]
+fn records_of_the_air_and_of_translated_ports_are_walked() {
+    let head = || bytes().u32(3).raw(*b"lab\0").raw([2, 0, 0, 0, 0, 1, 0, 0]).u32(4);
+    let cases = [
+        (
+            1014,
+            head().u32(36).u64(54_000_000).u32(30).u32(150).u32(120),
+            json!([36, 54_000_000, 30, 150, 120]),
+        ),
+        (
+            1015,
+            head().u32(2).u32(120).u32(60).u32(36).u64(54_000_000).u32(100),
+            json!([2, 120, 60, 36, 54_000_000, 100]),
+        ),
+        (1016, bytes().u32(2).raw([7; 8]), json!([2, "0x0707070707070707"])),
+        (1020, bytes().u32(40_000).u32(443), json!([40_000, 443])),
+    ];
+    for (format, body, values) in cases {
+        let sample = build::flow_sample(3, 1000, 3, 5, &[build::tagged(format, body.0)]);
+        let made = &lines(&build::sflow(&[sample]))[0]["records"][0];
+        let fields = made["fields"].as_array().unwrap();
+        let given: Vec<_> = fields.iter().map(|field| field["value"].clone()).collect();
+        let mut wanted: Vec<Json> = match format {
+            1014 | 1015 => vec!["lab".into(), "02:00:00:00:00:01".into(), 4.into()],
+            _ => Vec::new(),
+        };
+        wanted.extend(values.as_array().unwrap().clone());
+        assert_eq!((given, made.get("error")), (wanted, None), "{made}");
+    }
 }
 
 #[test]

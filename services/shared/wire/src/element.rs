@@ -35,7 +35,10 @@ slots! {
     SrcMac, PostDstMac, DstMac, PostSrcMac, Vlan, PostVlan, Dot1q, PostDot1q, Ethertype, IpVersion, Direction,
     // Of the reverse direction.
     ReverseOctets, ReverseOctetsTotal, ReverseOctetsResponder, ReversePackets, ReversePacketsTotal, ReversePacketsResponder,
-    ReverseL2Octets, ReverseTos, ReverseTcpFlags, ReverseStart, ReverseEnd,
+    ReverseL2Octets, ReverseL2OctetsTotal, ReverseTos, ReverseTcpFlags,
+    ReverseUptimeStart, ReverseUptimeEnd, ReverseStartSeconds, ReverseEndSeconds, ReverseStartMillis, ReverseEndMillis,
+    ReverseStartMicros, ReverseEndMicros, ReverseStartNanos, ReverseEndNanos, ReverseStartDelta, ReverseEndDelta,
+    ReverseDurationMillis, ReverseDurationMicros,
     NotSentFlows, NotSentPackets, NotSentOctets, IgnoredPackets, IgnoredOctets,
     Label1, Label2, Label3, Label4, Label5, Label6, Label7, Label8, Label9, Label10,
     ForwardingStatus, InVrf, OutVrf,
@@ -47,6 +50,9 @@ slots! {
     Probability32, Probability64, HashOutMin, HashOutMax, HashSelectedMin, HashSelectedMax,
     FlowInterval, FlowSpacing, LineCard,
     ScopeSystem, ScopeInterface, ScopeLineCard, ScopeCache, ScopeTemplate, ScopeDomain,
+    // Of the packet within another one (`layers.rs`).
+    InnerProto, InnerTos, InnerTcpFlags, InnerSrcPort, InnerDstPort, InnerFlowLabel,
+    InnerSrcV4, InnerDstV4, InnerSrcV6, InnerSrcV6Low, InnerDstV6, InnerDstV6Low, ActiveSegment, ActiveSegmentLow,
 }
 
 /// Bytes that stay where they are, as a range of the record.
@@ -254,6 +260,7 @@ elements! {
     404 Wide(OriginalV6),
     428 Number(L2SumSquares),
     429 Number(L2SumSquaresTotal),
+    495 Wide(ActiveSegment),
 }
 
 /// IANA's elements whose reverse is wanted. The others are those of the forward direction, with source and destination exchanged.
@@ -262,11 +269,24 @@ const REVERSE: &[Element] = &[
     Element { id: 2, form: Number(ReversePackets) },
     Element { id: 5, form: Number(ReverseTos) },
     Element { id: 6, form: Number(ReverseTcpFlags) },
+    Element { id: 21, form: Number(ReverseUptimeEnd) },
+    Element { id: 22, form: Number(ReverseUptimeStart) },
     Element { id: 85, form: Number(ReverseOctetsTotal) },
     Element { id: 86, form: Number(ReversePacketsTotal) },
-    Element { id: 152, form: Number(ReverseStart) },
-    Element { id: 153, form: Number(ReverseEnd) },
+    Element { id: 150, form: Number(ReverseStartSeconds) },
+    Element { id: 151, form: Number(ReverseEndSeconds) },
+    Element { id: 152, form: Number(ReverseStartMillis) },
+    Element { id: 153, form: Number(ReverseEndMillis) },
+    Element { id: 154, form: Exact(8, ReverseStartMicros) },
+    Element { id: 155, form: Exact(8, ReverseEndMicros) },
+    Element { id: 156, form: Exact(8, ReverseStartNanos) },
+    Element { id: 157, form: Exact(8, ReverseEndNanos) },
+    Element { id: 158, form: Number(ReverseStartDelta) },
+    Element { id: 159, form: Number(ReverseEndDelta) },
+    Element { id: 161, form: Number(ReverseDurationMillis) },
+    Element { id: 162, form: Number(ReverseDurationMicros) },
     Element { id: 352, form: Number(ReverseL2Octets) },
+    Element { id: 353, form: Number(ReverseL2OctetsTotal) },
 ];
 
 /// The element of a number and enterprise, if it is wanted.
@@ -373,6 +393,6 @@ mod tests {
             };
             assert!(slots.into_iter().all(|slot| taken.insert(slot)), "element {}", wanted.id);
         }
-        assert!(ALL_SLOTS.len() <= 192, "the set of present slots has 192 bits");
+        assert!(ALL_SLOTS.len() <= 256, "the set of present slots has 256 bits");
     }
 }

@@ -13,6 +13,7 @@ mod element;
 mod exporter;
 mod fixed;
 mod interval;
+mod layers;
 mod layouts;
 mod learned;
 pub mod names;

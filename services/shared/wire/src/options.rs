@@ -6,7 +6,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// Which packet of a tunnel is the flow, where a sampled header has both. The other one's addresses are kept beside it.
+/// Which packet of a tunnel is the flow, where a sampled header or a record has both. The other one's addresses are kept beside it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Tunnels {
@@ -42,8 +42,8 @@ pub struct Options {
     pub text_bytes: usize,
     /// Largest sampling interval that is believed.
     pub max_sampling_interval: u64,
-    /// Whether the addresses, protocol and ports of a sampled packet in a tunnel (GRE, IP in IP, VXLAN, Geneve, GTP-U, SRv6) are those of the
-    /// packet around it, outer, or of the one within, inner.
+    /// Whether the addresses, protocol and ports of a packet in a tunnel (GRE, IP in IP, VXLAN, Geneve, GTP-U, SRv6) are those of the packet around
+    /// it, outer, or of the one within, inner, where a sampled header or a record tells of both.
     pub tunnels: Tunnels,
     /// Seconds that a flow may end after it was received, before its times count as implausible.
     pub future_s: u32,

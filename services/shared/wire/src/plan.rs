@@ -5,6 +5,7 @@
 //! read beyond the end. After the first variable-length field a cursor takes over, segment by segment.
 
 use crate::element::{self, ALL_SLOTS, Form, SLICES, Slot};
+use crate::layers::Layers;
 use weir_schemas::Protocol;
 
 /// Values of a record, by slot. As many as an index byte can name, so that none is out of bounds.
@@ -63,12 +64,12 @@ struct Segment {
 
 /// Which slots a plan fills.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Present([u64; 3]);
+pub(crate) struct Present([u64; 4]);
 
 impl Present {
     /// The set of these slots.
     pub(crate) const fn of(slots: &[Slot]) -> Self {
-        let mut set = [0; 3];
+        let mut set = [0; 4];
         let mut at = 0;
         while at < slots.len() {
             let slot = slots[at] as usize;
@@ -78,10 +79,19 @@ impl Present {
         Self(set)
     }
 
+    /// What is in either.
+    pub(crate) const fn and(self, other: Self) -> Self {
+        let [a, b, c, d] = self.0;
+        let [e, f, g, h] = other.0;
+        Self([a | e, b | f, c | g, d | h])
+    }
+
     /// True where any of `other` is in it.
     #[inline(always)]
     pub(crate) const fn any(&self, other: Self) -> bool {
-        (self.0[0] & other.0[0]) | (self.0[1] & other.0[1]) | (self.0[2] & other.0[2]) != 0
+        let [a, b, c, d] = self.0;
+        let [e, f, g, h] = other.0;
+        (a & e) | (b & f) | (c & g) | (d & h) != 0
     }
 
     /// True where the slot is in it.
@@ -90,7 +100,8 @@ impl Present {
         self.0[slot as usize / 64] & 1 << (slot as usize % 64) != 0
     }
 
-    fn add(&mut self, slot: u8) {
+    /// Puts a slot, by its number, into it.
+    pub(crate) fn add(&mut self, slot: u8) {
         self.0[usize::from(slot) / 64] |= 1 << (slot % 64);
     }
 }
@@ -116,17 +127,18 @@ impl Plan {
     /// Compiles fields in order. The first `scopes` are scope fields of an options template.
     pub(crate) fn compile(protocol: Protocol, fields: &[Field], scopes: u16) -> Self {
         let mut plan = Self { scopes, ..Self::default() };
+        let layers = Layers::of(fields);
         let mut segment = Segment::default();
         for (at, field) in fields.iter().enumerate() {
             let scope = at < usize::from(scopes);
             if field.length == u16::MAX {
-                let variable = plan.variable(protocol, field, scope);
+                let variable = plan.variable(protocol, field, scope, &layers);
                 segment.variable = Some(variable);
                 plan.min_length += segment.length + 1;
                 plan.variable = true;
                 plan.segments.push(std::mem::take(&mut segment));
             } else {
-                plan.fixed(protocol, field, scope, &mut segment);
+                plan.fixed(protocol, field, scope, &layers, &mut segment);
             }
         }
         plan.min_length += segment.length;
@@ -169,8 +181,8 @@ impl Plan {
         element::element(field.id, field.enterprise).map(|element| element.form)
     }
 
-    /// Claims a slot; false where an earlier field of the record has it: the first of several counts.
-    fn claim(&mut self, slot: u8) -> bool {
+    /// Claims a slot; false where an earlier field of the record has it.
+    fn take(&mut self, slot: u8) -> bool {
         let free = ALL_SLOTS.get(usize::from(slot)).is_some_and(|slot| !self.present.has(*slot));
         if free {
             self.present.add(slot);
@@ -178,85 +190,80 @@ impl Plan {
         free
     }
 
-    fn fixed(&mut self, protocol: Protocol, field: &Field, scope: bool, segment: &mut Segment) {
+    /// The slot of a field: none where an earlier one has it, since the first of several counts, and of two packets the first of each.
+    fn claim(&mut self, layers: &Layers, slot: Slot) -> Option<u8> {
+        layers.slots(slot).into_iter().flatten().map(|slot| slot as u8).find(|slot| self.take(*slot))
+    }
+
+    /// The first of eight slots that is free.
+    fn claim_next(&mut self, slot: Slot) -> Option<u8> {
+        (0..8).map(|n| slot as u8 + n).find(|slot| self.take(*slot))
+    }
+
+    fn fixed(
+        &mut self,
+        protocol: Protocol,
+        field: &Field,
+        scope: bool,
+        layers: &Layers,
+        segment: &mut Segment,
+    ) {
         let start = segment.length;
         let length = usize::from(field.length);
         segment.length += length;
         // Beyond what a datagram can hold there is no record, and the template is refused by its limit.
         let (Ok(start), Ok(end)) = (u16::try_from(start), u16::try_from(segment.length)) else { return };
         let Some(form) = Self::form(protocol, field, scope) else { return };
-        let mut copy = |end: u16, slot: u8, width: usize| {
-            segment.copies.push(Copy { end, slot, clear: (64 - 8 * width) as u8 });
-        };
-        match form {
+        let slot = match form {
             Form::Number(slot) if scope && (length == 0 || length > 8) => {
-                self.claim(slot as u8);
+                self.claim(layers, slot);
+                None
             }
-            Form::Number(slot) if (1..=8).contains(&length) => {
-                if self.claim(slot as u8) {
-                    copy(end, slot as u8, length);
-                }
-            }
-            Form::Exact(width, slot) if length == usize::from(width) => {
-                if self.claim(slot as u8) {
-                    copy(end, slot as u8, length);
-                }
-            }
+            Form::Number(slot) if (1..=8).contains(&length) => self.claim(layers, slot),
+            Form::Exact(width, slot) if length == usize::from(width) => self.claim(layers, slot),
             Form::Wide(slot) if length == 16 => {
-                if self.claim(slot as u8) {
-                    self.claim(slot as u8 + 1);
-                    copy(end - 8, slot as u8, 8);
-                    copy(end, slot as u8 + 1, 8);
-                }
+                let high = self.claim(layers, slot);
+                segment.copies.extend(high.map(|slot| Copy { end: end - 8, slot, clear: 0 }));
+                segment.copies.extend(high.map(|slot| Copy { end, slot: slot + 1, clear: 0 }));
+                None
             }
-            Form::Float(slot, _) if length == 4 => {
-                if self.claim(slot as u8) {
-                    copy(end, slot as u8, 4);
-                }
-            }
-            Form::Float(_, slot) if length == 8 => {
-                if self.claim(slot as u8) {
-                    copy(end, slot as u8, 8);
-                }
-            }
-            Form::Repeated(slot) if (1..=8).contains(&length) => {
-                if let Some(slot) = (0..8).map(|n| slot as u8 + n).find(|slot| self.claim(*slot)) {
-                    copy(end, slot, length);
-                }
-            }
+            Form::Float(slot, _) if length == 4 => self.claim(layers, slot),
+            Form::Float(_, slot) if length == 8 => self.claim(layers, slot),
+            Form::Repeated(slot) if (1..=8).contains(&length) => self.claim_next(slot),
             Form::Bytes(slice) => {
                 if self.slices & 1 << slice as u8 == 0 {
                     self.slices |= 1 << slice as u8;
                     segment.marks.push(Mark { start, end, slice: slice as u8 });
                 }
+                None
             }
-            _ if length == 0 => {}
-            _ => self.ignored += 1,
-        }
+            _ => {
+                self.ignored += u32::from(length > 0);
+                None
+            }
+        };
+        segment.copies.extend(slot.map(|slot| Copy { end, slot, clear: (64 - 8 * length) as u8 }));
     }
 
-    fn variable(&mut self, protocol: Protocol, field: &Field, scope: bool) -> Variable {
-        match Self::form(protocol, field, scope) {
-            Some(Form::Number(slot)) if self.claim(slot as u8) => Variable::Number(slot as u8, 0),
-            Some(Form::Exact(width, slot)) if self.claim(slot as u8) => Variable::Number(slot as u8, width),
-            Some(Form::Wide(slot)) if self.claim(slot as u8) => {
-                self.claim(slot as u8 + 1);
-                Variable::Wide(slot as u8)
+    fn variable(&mut self, protocol: Protocol, field: &Field, scope: bool, layers: &Layers) -> Variable {
+        let of = match Self::form(protocol, field, scope) {
+            Some(Form::Number(slot)) => self.claim(layers, slot).map(|slot| Variable::Number(slot, 0)),
+            Some(Form::Exact(width, slot)) => {
+                self.claim(layers, slot).map(|slot| Variable::Number(slot, width))
             }
-            Some(Form::Float(small, large)) if self.claim(small as u8) => {
-                self.claim(large as u8);
-                Variable::Float(small as u8, large as u8)
-            }
-            Some(Form::Repeated(slot)) => (0..8)
-                .map(|n| slot as u8 + n)
-                .find(|slot| self.claim(*slot))
-                .map_or(Variable::Skip, |slot| Variable::Number(slot, 0)),
+            Some(Form::Wide(slot)) => self.claim(layers, slot).map(Variable::Wide),
+            Some(Form::Float(small, large)) => self.claim(layers, small).map(|small| {
+                self.take(large as u8);
+                Variable::Float(small, large as u8)
+            }),
+            Some(Form::Repeated(slot)) => self.claim_next(slot).map(|slot| Variable::Number(slot, 0)),
             Some(Form::Bytes(slice)) if self.slices & 1 << slice as u8 == 0 => {
                 self.slices |= 1 << slice as u8;
-                Variable::Bytes(slice as u8)
+                Some(Variable::Bytes(slice as u8))
             }
-            _ => Variable::Skip,
-        }
+            _ => None,
+        };
+        of.unwrap_or(Variable::Skip)
     }
 
     /// Reads the record that starts at `start` of `buffer` and ends at `end` at the latest. Gives where it ends, or none where its

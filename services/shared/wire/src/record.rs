@@ -3,11 +3,12 @@
 use crate::checks;
 use crate::count::{self, Q};
 use crate::element::{Slice, Slot};
+use crate::layers;
 use crate::options::Tunnels;
 use crate::packet::{self, LABELS, Link};
 use crate::plan::{Plan, Present, Slices, Words};
 use crate::resolve::Resolver;
-use crate::time::{Clock, Plausible, Span, Times};
+use crate::time::{Clock, Plausible, Span, Times, Way};
 use weir_schemas::checks::Checks;
 use weir_schemas::columns::flag;
 use weir_schemas::value::{MAX_COUNT, MAX_Q};
@@ -55,7 +56,8 @@ const RARE: Present = Present::of(&[
     Slot::OutVrf,
     Slot::NextHeader,
     Slot::Dscp,
-]);
+])
+.and(layers::ANY);
 const LABELS_PRESENT: Present = Present::of(&[
     Slot::Label1,
     Slot::Label2,
@@ -76,6 +78,25 @@ const NEIGHBOURS: Present = Present::of(&[Slot::PrevAs, Slot::NextAs]);
 const EVENTS: Present = Present::of(&[Slot::FirewallEvent, Slot::NatEvent]);
 const PHYSICAL: Present = Present::of(&[Slot::InPhysical, Slot::OutPhysical]);
 
+/// Elements that count the same in either direction: the forward one, and the other.
+type Family = (Slot, Option<Slot>);
+
+/// Octets, packets and octets of layer 2, by what they are counts of: which of them counts follows from the template.
+const OCTETS: &[Family] = &[
+    (Slot::Octets, Some(Slot::ReverseOctets)),
+    (Slot::OctetsTotal, Some(Slot::ReverseOctetsTotal)),
+    (Slot::OctetsPost, None),
+    (Slot::OctetsInitiator, Some(Slot::ReverseOctetsResponder)),
+];
+const PACKETS: &[Family] = &[
+    (Slot::Packets, Some(Slot::ReversePackets)),
+    (Slot::PacketsTotal, Some(Slot::ReversePacketsTotal)),
+    (Slot::PacketsPost, None),
+    (Slot::PacketsInitiator, Some(Slot::ReversePacketsResponder)),
+];
+const OCTETS_L2: &[Family] =
+    &[(Slot::L2Octets, Some(Slot::ReverseL2Octets)), (Slot::L2OctetsTotal, Some(Slot::ReverseL2OctetsTotal))];
+
 /// Which element counts what, by template: the first of each list that it has.
 #[derive(Clone, Copy, Debug, Default)]
 struct Counters {
@@ -88,12 +109,24 @@ struct Counters {
     reverse: [Option<Slot>; 3],
 }
 
+/// The counters of either direction. They are of one family, since another one may count the same packets in another way, or both directions at once; that
+/// of the forward direction, where it is counted.
+fn both(present: &Present, families: &[Family]) -> [Option<Slot>; 2] {
+    let has = |slot: &Slot| present.has(*slot);
+    let forward = families.iter().find(|(forward, _)| has(forward));
+    let back = || families.iter().find(|(_, back)| back.is_some_and(|back| has(&back)));
+    let of = |(forward, back): &Family| [Some(*forward).filter(has), back.filter(has)];
+    forward.or_else(back).map(of).unwrap_or_default()
+}
+
 /// How the records of a template become flows.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Shape {
     present: Present,
     slices: u8,
     times: Times,
+    /// Of the reverse direction.
+    times_back: Times,
     counters: Counters,
     kind: FlowKind,
     /// Whether a record may be two flows. One of a single byte is not: it has a single index (`waiting.rs`).
@@ -104,17 +137,16 @@ impl Shape {
     pub(crate) fn of(plan: &Plan) -> Self {
         let Plan { present, slices, min_length, .. } = *plan;
         let first = |slots: &[Slot]| slots.iter().find(|slot| present.has(**slot)).copied();
+        let [bytes, bytes_back] = both(&present, OCTETS);
+        let [packets, packets_back] = both(&present, PACKETS);
+        let [bytes_l2, bytes_l2_back] = both(&present, OCTETS_L2);
         let counters = Counters {
-            bytes: first(&[Slot::Octets, Slot::OctetsTotal, Slot::OctetsPost, Slot::OctetsInitiator]),
-            packets: first(&[Slot::Packets, Slot::PacketsTotal, Slot::PacketsPost, Slot::PacketsInitiator]),
+            bytes,
+            packets,
             squares: first(&[Slot::SumSquares, Slot::SumSquaresTotal]),
-            bytes_l2: first(&[Slot::L2Octets, Slot::L2OctetsTotal]),
+            bytes_l2,
             squares_l2: first(&[Slot::L2SumSquares, Slot::L2SumSquaresTotal]),
-            reverse: [
-                first(&[Slot::ReverseOctets, Slot::ReverseOctetsTotal, Slot::ReverseOctetsResponder]),
-                first(&[Slot::ReversePackets, Slot::ReversePacketsTotal, Slot::ReversePacketsResponder]),
-                first(&[Slot::ReverseL2Octets]),
-            ],
+            reverse: [bytes_back, packets_back, bytes_l2_back],
         };
         let both_ways = min_length > 1 && counters.reverse.iter().any(Option::is_some);
         let sampled = slices & (1 << Slice::Frame as u8 | 1 << Slice::Packet as u8) != 0;
@@ -125,7 +157,8 @@ impl Shape {
         } else {
             FlowKind::Flow
         };
-        Self { present, slices, times: Times::of(&present), counters, kind, both_ways }
+        let [times, times_back] = [Way::Forward, Way::Reverse].map(|way| Times::of(&present, way));
+        Self { present, slices, times, times_back, counters, kind, both_ways }
     }
 }
 
@@ -143,12 +176,12 @@ pub(crate) struct Setting {
 }
 
 #[inline(always)]
-fn v4(word: u64) -> Ip {
+pub(crate) fn v4(word: u64) -> Ip {
     Ip::v4((word as u32).to_be_bytes())
 }
 
 #[inline(always)]
-fn v6(words: &Words, slot: Slot) -> Ip {
+pub(crate) fn v6(words: &Words, slot: Slot) -> Ip {
     let high = u128::from(words[slot as usize]);
     let low = u128::from(words[slot as usize + 1]);
     Ip((high << 64 | low).to_be_bytes())
@@ -244,7 +277,7 @@ impl Shape {
             flow.out_if = or(flow.out_if, Slot::OutPhysical);
         }
         if has.any(RARE) {
-            self.rare(flow, words);
+            self.rare(flow, words, setting.tunnels);
         }
         self.icmp(flow, words);
         if has.any(TTLS) {
@@ -321,11 +354,12 @@ impl Shape {
     /// section 3). None where nothing came back.
     #[cold]
     pub(crate) fn reverse(&self, flow: &Flow<'_>, setting: &Setting, words: &Words) -> Option<Flow<'static>> {
-        let [bytes, packets, bytes_l2] =
-            self.counters.reverse.map(|slot| slot.map(|slot| words[slot as usize].min(MAX_COUNT)));
-        if [bytes, packets, bytes_l2].into_iter().all(|n| n.unwrap_or_default() == 0) {
+        let told = self.counters.reverse.map(|slot| slot.map(|slot| words[slot as usize]));
+        if told.iter().all(|n| n.unwrap_or_default() == 0) {
             return None;
         }
+        let [bytes, packets, bytes_l2] = told.map(|n| n.map(|n| n.min(MAX_COUNT)));
+        let clamped = told.iter().flatten().any(|n| *n > MAX_COUNT);
         let get = |slot: Slot| self.present.has(slot).then(|| words[slot as usize]);
         let of_forward = flag::COUNTER_CLAMPED | flag::Q_BOUND | flag::DISCARDED | flag::TIME_IMPLAUSIBLE;
         let mut back = Flow {
@@ -352,6 +386,12 @@ impl Shape {
             ethertype: flow.ethertype,
             proto: flow.proto,
             tos: get(Slot::ReverseTos).map_or(flow.tos, |tos| tos as u8),
+            tunnel: flow.tunnel,
+            tunnel_id: flow.tunnel_id,
+            inner_src_addr: flow.inner_dst_addr,
+            inner_dst_addr: flow.inner_src_addr,
+            outer_src_addr: flow.outer_dst_addr,
+            outer_dst_addr: flow.outer_src_addr,
             tcp_flags: get(Slot::ReverseTcpFlags).unwrap_or_default() as u16,
             sampler: flow.sampler,
             exporter_id: flow.exporter_id,
@@ -361,19 +401,24 @@ impl Shape {
             packets: packets.unwrap_or_default(),
             bytes,
             bytes_l2,
-            flags: flow.flags & !of_forward | flag::OBSERVATION_ASSUMED,
+            flags: flow.flags & !of_forward
+                | flag::OBSERVATION_ASSUMED
+                | if clamped { flag::COUNTER_CLAMPED } else { 0 },
             ..setting.base
         };
-        let span = match (get(Slot::ReverseStart), get(Slot::ReverseEnd)) {
-            (None, None) => Span { start: some(flow.flow_start), end: some(flow.flow_end) },
-            (start, end) => Span { start: start.map(millis), end: end.map(millis) },
+        let span = if self.times_back.any {
+            self.times_back.span(words, &self.clock(flow, setting, words))
+        } else {
+            Span { start: some(flow.flow_start), end: some(flow.flow_end) }
         };
         set_times(&mut back, span, setting);
         set_q(&mut back, (None, None), None, None);
         Some(back)
     }
 
-    fn rare(&self, flow: &mut Flow<'_>, words: &Words) {
+    // Few templates have any of this, and the loop over the records of the others is shorter without it.
+    #[inline(never)]
+    fn rare(&self, flow: &mut Flow<'_>, words: &Words, tunnels: Tunnels) {
         let get = |slot: Slot| self.present.has(slot).then(|| words[slot as usize]);
         // Templates for both families give IPv4's records a label that means nothing.
         flow.flow_label = get(Slot::FlowLabel).filter(|_| flow.family == 6).map(|n| n as u32 & 0xf_ffff);
@@ -391,6 +436,9 @@ impl Shape {
         }
         if !self.present.has(Slot::Tos) {
             flow.tos = (get(Slot::Dscp).unwrap_or_default() as u8) << 2;
+        }
+        if self.present.any(layers::ANY) {
+            layers::put(flow, &self.present, words, tunnels);
         }
     }
 
@@ -415,12 +463,19 @@ impl Shape {
         }
     }
 
+    /// The message's clock, or what a record makes of it.
     #[inline]
-    fn when(&self, flow: &mut Flow<'_>, setting: &Setting, words: &Words) {
+    fn clock(&self, flow: &Flow<'_>, setting: &Setting, words: &Words) -> Clock {
         let mut clock = setting.clock;
         if self.present.has(Slot::SystemInit) && flow.protocol == Protocol::Ipfix {
             clock.uptime = uptime(clock.exported, words[Slot::SystemInit as usize]);
         }
+        clock
+    }
+
+    #[inline]
+    fn when(&self, flow: &mut Flow<'_>, setting: &Setting, words: &Words) {
+        let clock = self.clock(flow, setting, words);
         set_times(flow, self.times.span(words, &clock), setting);
     }
 
@@ -513,11 +568,6 @@ fn set_times(flow: &mut Flow<'_>, span: Span, setting: &Setting) {
 
 fn some(time: Time) -> Option<i64> {
     Some(time.0).filter(|time| *time != 0)
-}
-
-/// Milliseconds since the epoch, in ns.
-fn millis(time: u64) -> i64 {
-    i64::try_from(time).unwrap_or(i64::MAX).saturating_mul(1_000_000)
 }
 
 /// Uptime at export, where the time of the system's start is known.

@@ -26,14 +26,56 @@ pub(crate) enum Form {
     Delta,
 }
 
-/// How a template exports start, end and duration.
+/// How a template exports start, end and duration of one direction.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Times {
     start: (Form, Slot),
     end: (Form, Slot),
+    /// When a packet was observed: its end, where no other one is told or can be placed.
+    observed: (Form, Slot),
     duration: Option<(i64, Slot)>,
-    any: bool,
+    /// Whether there are any.
+    pub any: bool,
 }
+
+/// A direction of a flow, as a column of the tables below.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Way {
+    /// From source to destination.
+    Forward,
+    /// Back (RFC 5103).
+    Reverse,
+}
+
+/// Forms of start and end with the elements of both directions, the finest first.
+const START: &[(Form, [Slot; 2])] = &[
+    (Form::Ntp, [Slot::StartNanos, Slot::ReverseStartNanos]),
+    (Form::Ntp, [Slot::StartMicros, Slot::ReverseStartMicros]),
+    (Form::Millis, [Slot::StartMillis, Slot::ReverseStartMillis]),
+    (Form::Delta, [Slot::StartDelta, Slot::ReverseStartDelta]),
+    (Form::Seconds, [Slot::StartSeconds, Slot::ReverseStartSeconds]),
+    (Form::Uptime, [Slot::UptimeStart, Slot::ReverseUptimeStart]),
+];
+const END: &[(Form, [Slot; 2])] = &[
+    (Form::Ntp, [Slot::EndNanos, Slot::ReverseEndNanos]),
+    (Form::Ntp, [Slot::EndMicros, Slot::ReverseEndMicros]),
+    (Form::Millis, [Slot::EndMillis, Slot::ReverseEndMillis]),
+    (Form::Delta, [Slot::EndDelta, Slot::ReverseEndDelta]),
+    (Form::Seconds, [Slot::EndSeconds, Slot::ReverseEndSeconds]),
+    (Form::Uptime, [Slot::UptimeEnd, Slot::ReverseUptimeEnd]),
+];
+/// Of the packet that was observed, which went one way.
+const OBSERVED: &[(Form, Slot)] = &[
+    (Form::Ntp, Slot::ObservedNanos),
+    (Form::Ntp, Slot::ObservedMicros),
+    (Form::Millis, Slot::ObservedMillis),
+    (Form::Seconds, Slot::ObservedSeconds),
+];
+/// Units in ns.
+const DURATION: &[(i64, [Slot; 2])] = &[
+    (1000, [Slot::DurationMicros, Slot::ReverseDurationMicros]),
+    (MILLI, [Slot::DurationMillis, Slot::ReverseDurationMillis]),
+];
 
 /// Start and end of a flow, in ns since the epoch, by the exporter's clock.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -56,6 +98,7 @@ impl Default for Times {
         Self {
             start: (Form::None, Slot::UptimeStart),
             end: (Form::None, Slot::UptimeEnd),
+            observed: (Form::None, Slot::ObservedSeconds),
             duration: None,
             any: false,
         }
@@ -64,35 +107,22 @@ impl Default for Times {
 
 impl Times {
     /// The finest form of each that a template has.
-    pub(crate) fn of(present: &Present) -> Self {
-        const START: &[(Form, Slot)] = &[
-            (Form::Ntp, Slot::StartNanos),
-            (Form::Ntp, Slot::StartMicros),
-            (Form::Millis, Slot::StartMillis),
-            (Form::Delta, Slot::StartDelta),
-            (Form::Seconds, Slot::StartSeconds),
-            (Form::Uptime, Slot::UptimeStart),
-        ];
-        const END: &[(Form, Slot)] = &[
-            (Form::Ntp, Slot::EndNanos),
-            (Form::Ntp, Slot::EndMicros),
-            (Form::Millis, Slot::EndMillis),
-            (Form::Delta, Slot::EndDelta),
-            (Form::Seconds, Slot::EndSeconds),
-            (Form::Uptime, Slot::UptimeEnd),
-            (Form::Ntp, Slot::ObservedNanos),
-            (Form::Ntp, Slot::ObservedMicros),
-            (Form::Millis, Slot::ObservedMillis),
-            (Form::Seconds, Slot::ObservedSeconds),
-        ];
-        const DURATION: &[(i64, Slot)] = &[(1000, Slot::DurationMicros), (MILLI, Slot::DurationMillis)];
-        let first = |forms: &[(Form, Slot)], or| {
-            forms.iter().find(|(_, slot)| present.has(*slot)).copied().unwrap_or(or)
+    pub(crate) fn of(present: &Present, way: Way) -> Self {
+        let has = |slot: &Slot| present.has(*slot);
+        let first = |forms: &[(Form, [Slot; 2])]| {
+            forms.iter().map(|(form, slots)| (*form, slots[way as usize])).find(|(_, slot)| has(slot))
         };
+        let observed = OBSERVED.iter().find(|(_, slot)| has(slot) && way == Way::Forward).copied();
+        let durations = DURATION.iter().map(|(unit, slots)| (*unit, slots[way as usize]));
         let none = Self::default();
-        let (start, end) = (first(START, none.start), first(END, none.end));
-        let duration = DURATION.iter().find(|(_, slot)| present.has(*slot)).copied();
-        Self { start, end, duration, any: start.0 != Form::None || end.0 != Form::None }
+        let (start, end) = (first(START), first(END));
+        Self {
+            start: start.unwrap_or(none.start),
+            end: end.unwrap_or(none.end),
+            observed: observed.unwrap_or(none.observed),
+            duration: durations.into_iter().find(|(_, slot)| has(slot)),
+            any: start.or(end).or(observed).is_some(),
+        }
     }
 
     /// The span of a record.
@@ -105,6 +135,10 @@ impl Times {
             start: point(self.start.0, words[self.start.1 as usize], clock),
             end: point(self.end.0, words[self.end.1 as usize], clock),
         };
+        // An uptime can't be placed where it is not known when the system started.
+        if span.end.is_none() {
+            span.end = point(self.observed.0, words[self.observed.1 as usize], clock);
+        }
         if let Some((unit, slot)) = self.duration {
             let duration = i64::try_from(words[slot as usize]).unwrap_or(i64::MAX).saturating_mul(unit);
             match span {

@@ -4,6 +4,7 @@
 mod build;
 
 use build::*;
+use weir_schemas::value::MAX_COUNT;
 use weir_schemas::{FlowKind, Ip, Observation};
 use weir_wire::Unit;
 
@@ -74,6 +75,60 @@ fn times_of_the_reverse_direction_are_its_own_where_they_are_told() {
 }
 
 #[test]
+fn times_of_the_reverse_direction_have_all_forms_that_others_have() {
+    let seconds = u64::from(EXPORTED);
+    let ntp = |ago: u64| ((seconds - ago + 2_208_988_800) << 32).to_be_bytes().to_vec();
+    let millis = |ago: u64| (seconds * 1000 - ago * 1000).to_be_bytes().to_vec();
+    let four = |n: u64| (n as u32).to_be_bytes().to_vec();
+    let up = |ago: u64| four(u64::from(UPTIME) - ago * 1000);
+    // Elements of start and end, or of one and a duration, with their values for 8 and for 1 second before the export.
+    type Case = (&'static str, [u16; 2], [Vec<u8>; 2]);
+    let cases: Vec<Case> = vec![
+        ("seconds", [150, 151], [four(seconds - 8), four(seconds - 1)]),
+        ("milliseconds", [152, 153], [millis(8), millis(1)]),
+        ("microseconds", [154, 155], [ntp(8), ntp(1)]),
+        ("nanoseconds", [156, 157], [ntp(8), ntp(1)]),
+        ("deltas", [158, 159], [four(8_000_000), four(1_000_000)]),
+        ("uptimes", [22, 21], [up(8), up(1)]),
+        ("a duration in milliseconds", [152, 161], [millis(8), four(7000)]),
+        ("a duration in microseconds", [162, 151], [four(7_000_000), four(seconds - 1)]),
+    ];
+    for (name, [start, end], [first, last]) in cases {
+        let times = [(start, &first), (end, &last)];
+        let times = times.map(|(id, value)| back(id, value.len() as u16));
+        let fields = [&[f(150, 4), f(151, 4), f(1, 4), back(1, 4), f(160, 8)], &times[..]].concat();
+        let init = seconds * 1000 - u64::from(UPTIME);
+        let record =
+            bytes().u32(EXPORTED - 10).u32(EXPORTED - 2).u32(100).u32(200).u64(init).raw(&first).raw(&last).0;
+        let flows = decode(&ipfix(1, &[set(2, template(256, &fields)), set(256, record)])).flows;
+        let ago = |flow: &Kept| {
+            [flow.flow_start, flow.flow_end].map(|at| i64::from(EXPORTED) - at.0 / 1_000_000_000)
+        };
+        assert_eq!([ago(&flows[0]), ago(&flows[1])], [[10, 2], [8, 1]], "{name}");
+    }
+}
+
+#[test]
+fn counters_of_either_direction_are_clamped_and_flagged_for_themselves() {
+    // With as many packets as bytes Q is within its own bound, which the same flag is for.
+    let fields = [f(1, 8), f(2, 8), back(1, 8), back(2, 8)];
+    const MOST: u64 = MAX_COUNT;
+    for (counts, clamped) in [
+        ([MOST; 4], [false, false]),
+        ([MOST + 1, MOST, MOST, MOST], [true, false]),
+        ([MOST, MOST + 1, MOST, MOST], [true, false]),
+        ([MOST, MOST, MOST + 1, MOST], [false, true]),
+        ([MOST, MOST, MOST, u64::MAX], [false, true]),
+    ] {
+        let record: Vec<u8> = counts.into_iter().flat_map(u64::to_be_bytes).collect();
+        let flows = decode(&ipfix(1, &[set(2, template(256, &fields)), set(256, record)])).flows;
+        let flagged: Vec<_> = flows.iter().map(|flow| flags(flow).contains(&"counter_clamped")).collect();
+        assert_eq!(flagged, clamped, "{counts:?}");
+        assert!(flows.iter().all(|flow| (flow.bytes, flow.packets) == (Some(MOST), MOST)), "{counts:?}");
+    }
+}
+
+#[test]
 fn a_firewalls_initiator_and_responder_are_both_counted() {
     let fields = [f(8, 4), f(12, 4), f(233, 1), f(231, 4), f(232, 4)];
     let record = bytes().raw([10, 0, 0, 1, 10, 0, 0, 2]).u8(2).u32(100).u32(300).0;
@@ -81,6 +136,33 @@ fn a_firewalls_initiator_and_responder_are_both_counted() {
     assert_eq!(flows.iter().map(|flow| flow.bytes).collect::<Vec<_>>(), [Some(100), Some(300)]);
     assert!(flows.iter().all(|flow| flow.flow_kind == FlowKind::Event));
     assert_eq!(flows[1].src_addr, Ip::v4([10, 0, 0, 2]));
+}
+
+#[test]
+fn the_other_direction_is_counted_by_the_family_that_counts_the_forward_one() {
+    // Fields, and what each direction has of bytes, packets and bytes of layer 2, where each field counts its place.
+    type Sums = (Option<u64>, u64, Option<u64>);
+    let cases: &[(&[F], Sums, Option<Sums>)] = &[
+        (&[f(1, 4), back(1, 4), f(231, 4), f(232, 4)], (Some(1), 0, None), Some((Some(2), 0, None))),
+        (&[f(231, 4), f(232, 4), back(1, 4)], (Some(1), 0, None), Some((Some(2), 0, None))),
+        (&[f(231, 4), f(232, 4), f(1, 4)], (Some(3), 0, None), None),
+        (&[f(85, 4), back(1, 4), back(85, 4)], (Some(1), 0, None), Some((Some(3), 0, None))),
+        (&[f(85, 4), f(23, 4), f(231, 4), f(232, 4)], (Some(1), 0, None), None),
+        (&[f(231, 4), f(232, 4), f(23, 4)], (Some(3), 0, None), None),
+        (&[f(2, 4), f(298, 4), f(299, 4), back(2, 4)], (None, 1, None), Some((None, 4, None))),
+        (&[f(299, 4), f(298, 4), back(86, 4)], (None, 2, None), Some((None, 1, None))),
+        (&[f(353, 4), back(352, 4), back(353, 4)], (None, 0, Some(1)), Some((None, 0, Some(3)))),
+        // Each kind for itself, and one that counts the other direction alone.
+        (&[f(1, 4), back(1, 4), f(298, 4), f(299, 4)], (Some(1), 3, None), Some((Some(2), 4, None))),
+        (&[f(2, 4), f(232, 4)], (None, 1, None), Some((Some(2), 0, None))),
+    ];
+    for (fields, there, back) in cases {
+        let record: Vec<u8> = (1..=fields.len() as u32).flat_map(u32::to_be_bytes).collect();
+        let flows = decode(&ipfix(1, &[set(2, template(256, fields)), set(256, record)])).flows;
+        let sums: Vec<Sums> = flows.iter().map(|flow| (flow.bytes, flow.packets, flow.bytes_l2)).collect();
+        let wanted: Vec<Sums> = std::iter::once(*there).chain(*back).collect();
+        assert_eq!(sums, wanted, "{fields:?}");
+    }
 }
 
 #[test]

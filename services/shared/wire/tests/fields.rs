@@ -346,6 +346,36 @@ fn uptimes_of_ipfix_need_the_systems_start_from_the_record_or_from_options_data(
 }
 
 #[test]
+fn the_time_of_an_observation_counts_where_no_end_is_told_or_can_be_placed() {
+    let (seconds, init) = (u64::from(EXPORTED), u64::from(EXPORTED) * 1000 - u64::from(UPTIME));
+    let ntp = ((seconds - 3 + 2_208_988_800) << 32).to_be_bytes();
+    let millis = (seconds * 1000 - 3000).to_be_bytes();
+    let whole = (EXPORTED - 3).to_be_bytes();
+    let observed: [(F, &[u8]); 4] =
+        [(f(322, 4), &whole), (f(323, 8), &millis), (f(324, 8), &ntp), (f(325, 8), &ntp)];
+    for (field, value) in observed {
+        let uptime = bytes().u32(UPTIME - 5000).raw(value);
+        let after = |flow: &Kept| (flow.spread_end.0 - RECEIVED) / SECOND;
+        let name = field.0;
+        assert_eq!(after(&ipfix_flow(&[field], value)), -3, "{name} alone");
+        assert_eq!(
+            after(&ipfix_flow(&[f(21, 4), field], &uptime.0)),
+            -3,
+            "{name} without a start of the system"
+        );
+        assert_eq!(
+            after(&v9_flow(&[f(21, 4), field], &uptime.0)),
+            -5,
+            "{name}, and the header has an uptime"
+        );
+        let placed = ipfix_flow(&[f(21, 4), field, f(160, 8)], uptime.clone().u64(init).0);
+        assert_eq!(after(&placed), -5, "{name}, and the record says when the system started");
+        let unknown = ipfix_flow(&[f(21, 4), field, f(160, 8)], uptime.u64(0).0);
+        assert_eq!(after(&unknown), -3, "{name}, and the record does not");
+    }
+}
+
+#[test]
 fn a_duration_stands_in_for_a_missing_start_or_end() {
     let ms = u64::from(EXPORTED) * 1000;
     let ended = ipfix_flow(&[f(153, 8), f(161, 4)], bytes().u64(ms - 2000).u32(8000).0);

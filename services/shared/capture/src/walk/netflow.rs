@@ -4,7 +4,7 @@ use super::value::{self, Reading, hex};
 use super::{FIELDS_PER_BYTE, Header, Kind, Out, Record};
 use serde_json::{Map, Value as Json};
 use std::borrow::Cow;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 use weir_schemas::{Ip, Protocol};
 use weir_wire::names;
@@ -132,6 +132,9 @@ fn printed(field: &Field, value: Json, v9: bool) -> Json {
 /// Whose template or data it is, but for the port: exporter, version, domain, id.
 type Group = (Ip, u8, u32, u16);
 
+/// A template by what is withdrawn together: exporter, version, domain, port, whether it is of options, and id.
+type Kept = (Ip, u8, u32, u16, bool, u16);
+
 /// The templates of a group by port, and whether they are all alike.
 #[derive(Debug, Default)]
 struct Ports {
@@ -165,8 +168,8 @@ pub(super) struct Sets {
     /// Whether messages come over a stream, or from a file: only there templates are withdrawn (RFC 7011 section 8.4).
     stream: bool,
     templates: BTreeMap<Group, Ports>,
-    /// Exporter, domain and kind of which all templates were withdrawn, with none defined since: to withdraw them again costs nothing.
-    withdrawn: Option<(Ip, u32, bool)>,
+    /// What there is to withdraw, so that to withdraw all costs as much as it takes away.
+    kinds: BTreeSet<Kept>,
     waiting: BTreeMap<(Group, u16), Vec<Waiting>>,
 }
 
@@ -252,21 +255,25 @@ impl Sets {
 
     /// Forgets a template, or all of its kind: ids 2 and 3 mean all (RFC 7011 section 8.1).
     fn withdraw(&mut self, header: &Header, options: bool, id: u16) {
-        let all = (header.exporter, header.domain, options);
-        if id < 256 && self.withdrawn.replace(all) == Some(all) {
-            return;
-        }
         let ids = if id < 256 { 256..=u16::MAX } else { id..=id };
-        let groups = group(header, *ids.start())..=group(header, *ids.end());
-        for ports in self.templates.range_mut(groups).map(|(_, ports)| ports) {
-            ports.templates.retain(|(port, template)| *port != header.port || template.options != options);
+        let all = kept(header, options, *ids.start())..=kept(header, options, *ids.end());
+        let gone: Vec<_> = self.kinds.range(all).copied().collect();
+        for one in gone {
+            self.kinds.remove(&one);
+            let (exporter, version, domain, port, _, id) = one;
+            let group = (exporter, version, domain, id);
+            let Some(ports) = self.templates.get_mut(&group) else { continue };
+            ports.templates.retain(|(of, _)| *of != port);
             ports.compare();
+            if ports.templates.is_empty() {
+                self.templates.remove(&group);
+            }
         }
     }
 
     fn define(&mut self, header: &Header, id: u16, template: Template, out: Out<'_>) {
         let group = group(header, id);
-        self.withdrawn = None;
+        let options = template.options;
         let ports = self.templates.entry(group).or_default();
         let known = ports.templates.iter_mut().find(|(port, _)| *port == header.port);
         match known {
@@ -274,11 +281,14 @@ impl Sets {
             Some((_, known)) => *known = template.into(),
             None => {
                 if ports.templates.len() == PORTS {
-                    ports.templates.remove(0);
+                    let (port, old) = ports.templates.remove(0);
+                    self.kinds.remove(&kept(&Header { port, ..*header }, old.options, id));
                 }
                 ports.templates.push((header.port, template.into()));
             }
         }
+        self.kinds.remove(&kept(header, !options, id));
+        self.kinds.insert(kept(header, options, id));
         ports.compare();
         let all = (group, 0)..=(group, u16::MAX);
         let places: Vec<_> = if ports.alike {
@@ -345,6 +355,11 @@ fn group(header: &Header, id: u16) -> Group {
     (header.exporter, version, header.domain, id)
 }
 
+fn kept(header: &Header, options: bool, id: u16) -> Kept {
+    let (exporter, version, domain, id) = group(header, id);
+    (exporter, version, domain, header.port, options, id)
+}
+
 /// A template at the beginning of these bytes, and the bytes it has; none where it is cut off or makes no sense.
 fn template(bytes: &[u8], options: bool, v9: bool) -> Option<(Template, usize)> {
     let (first, second) = (usize::from(u16_at(bytes, 2)?), u16_at(bytes, 4).map(usize::from));
@@ -398,5 +413,51 @@ pub(super) fn fixed(mut header: Header, payload: &[u8], out: Out<'_>) {
             at += used;
         }
         out(record);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A message with what is in its sets, of one domain.
+    fn message(sets: &[(u16, &[u8])]) -> Vec<u8> {
+        let set = |(id, body): &(u16, &[u8])| {
+            let length = (SET_HEADER + body.len()) as u16;
+            [&id.to_be_bytes()[..], &length.to_be_bytes(), body].concat()
+        };
+        let body: Vec<u8> = sets.iter().flat_map(set).collect();
+        [&[0, 10][..], &(16 + body.len() as u16).to_be_bytes(), &[0; 12], &body].concat()
+    }
+
+    #[test]
+    fn of_templates_that_were_withdrawn_nothing_is_left_to_look_at() {
+        let header = |port| {
+            let (exporter, protocol, domain) = (Ip::default(), Protocol::Ipfix, 0);
+            let (sequence, exported, uptime, agent) = (None, None, None, None);
+            Header { exporter, port, datagram: 0, protocol, domain, sequence, exported, uptime, agent }
+        };
+        let plain = [1, 44, 0, 1, 0, 4, 0, 1, 1, 45, 0, 1, 0, 4, 0, 1];
+        let options = [1, 46, 0, 2, 0, 1, 0, 10, 0, 2, 0, 34, 0, 2];
+        // The id of a plain template, as one of options.
+        let again = [1, 44, 0, 2, 0, 1, 0, 10, 0, 2, 0, 34, 0, 2];
+        let mut sets = Sets::of(true);
+        let mut send = |port, of: &[(u16, &[u8])]| {
+            sets.message(header(port), &message(of), &mut |record| panic!("{record:?}"));
+            let templates = sets.templates.values().map(|ports| ports.templates.len()).sum::<usize>();
+            (sets.templates.len(), templates, sets.kinds.len())
+        };
+        assert_eq!(send(1, &[(2, &plain), (3, &options)]), (3, 3, 3));
+        assert_eq!(send(2, &[(2, &plain), (2, &plain)]), (3, 5, 5));
+        assert_eq!(send(1, &[(2, &[0, 2, 0, 0])]), (3, 3, 3), "those of the other port are left");
+        assert_eq!(send(2, &[(3, &again)]), (3, 3, 3));
+        assert_eq!(send(2, &[(2, &[0, 2, 0, 0])]), (2, 2, 2), "what is of the other kind now is left");
+        assert_eq!(send(2, &[(3, &[1, 44, 0, 0])]), (1, 1, 1));
+        assert_eq!(send(1, &[(3, &[0, 3, 0, 0]), (2, &[0, 2, 0, 0])]), (0, 0, 0));
+        // More ports than are kept of a group.
+        for port in 0..PORTS as u16 + 3 {
+            send(port, &[(2, &plain)]);
+        }
+        assert_eq!(send(3, &[]), (2, 2 * PORTS, 2 * PORTS));
     }
 }

@@ -54,18 +54,37 @@ const COLUMNS: &[(&str, By, &[&str])] = &[
     ("ttl", By::First, &["ipTTL", "minimumTTL", "maximumTTL"]),
 ];
 
+/// Columns that are told of either packet, where a record tells of two.
+const OF_EITHER: &[&str] = &[
+    "src_addr",
+    "dst_addr",
+    "src_prefix_len",
+    "dst_prefix_len",
+    "proto",
+    "tcp_flags",
+    "src_port",
+    "dst_port",
+];
+
+/// Starts and ends of flows.
+const TIMES: [u16; 12] = [21, 22, 150, 151, 152, 153, 154, 155, 156, 157, 158, 159];
+
 const SECOND: i128 = 1_000_000_000;
 
 fn id(name: &str) -> u16 {
     (0..=512).find(|id| names::named(0, *id).is_some_and(|named| named.name == name)).unwrap()
 }
 
-/// The value of an element that has the length of its type: what has not is left out by the decoder.
-fn value<'r>(record: &'r Record, name: &str) -> Option<&'r Json> {
+/// The value of an element of a direction, by its enterprise, that has the length of its type: what has not is left out by the decoder.
+fn told<'r>(record: &'r Record, pen: u32, name: &str) -> Option<&'r Json> {
     record
-        .values(0, id(name))
+        .values(pen, id(name))
         .next()
         .filter(|value| !value.is_null() && !value.as_str().is_some_and(|text| text.starts_with("0x")))
+}
+
+fn value<'r>(record: &'r Record, name: &str) -> Option<&'r Json> {
+    told(record, 0, name)
 }
 
 fn number(record: &Record, name: &str) -> Option<i128> {
@@ -83,17 +102,18 @@ fn nanos(value: &Json) -> i128 {
     at.duration_since(UNIX_EPOCH).unwrap().as_nanos() as i128
 }
 
-/// Start or end of a flow: the finest of what it says.
-fn time(record: &Record, end: bool) -> Option<i128> {
+/// Start or end of a direction of a flow: the finest of what it says.
+fn time(record: &Record, pen: u32, end: bool) -> Option<i128> {
     let pick = |start: &'static str, other: &'static str| if end { other } else { start };
     let exported = record.header.exported.map(|(s, n)| i128::from(s) * SECOND + i128::from(n))?;
-    let of = |name: &str| value(record, name).map(nanos);
+    let of = |name: &str| told(record, pen, name).map(nanos);
+    let number = |name: &str| told(record, pen, name).and_then(Json::as_u64).map(i128::from);
     let uptime = || {
         let up = match record.header.uptime {
             Some(up) => i128::from(up),
             None => exported / 1_000_000 - started(record)?,
         };
-        let ago = (up - number(record, pick("flowStartSysUpTime", "flowEndSysUpTime"))?) as u32 as i32;
+        let ago = (up - number(pick("flowStartSysUpTime", "flowEndSysUpTime"))?) as u32 as i32;
         Some(exported - i128::from(ago) * 1_000_000)
     };
     let observed = [
@@ -107,16 +127,12 @@ fn time(record: &Record, end: bool) -> Option<i128> {
         .or_else(|| of(pick("flowStartMicroseconds", "flowEndMicroseconds")))
         .or_else(|| of(pick("flowStartMilliseconds", "flowEndMilliseconds")))
         .or_else(|| {
-            let delta = number(record, pick("flowStartDeltaMicroseconds", "flowEndDeltaMicroseconds"))?;
+            let delta = number(pick("flowStartDeltaMicroseconds", "flowEndDeltaMicroseconds"))?;
             Some(exported - delta * 1000)
         })
         .or_else(|| of(pick("flowStartSeconds", "flowEndSeconds")))
         .or_else(uptime)
-        // Which of them counts follows from the template: an uptime that can't be placed hides what comes after it.
-        .or_else(|| {
-            let hidden = value(record, pick("flowStartSysUpTime", "flowEndSysUpTime")).is_some();
-            observed.into_iter().filter(|_| end && !hidden).find_map(of)
-        })
+        .or_else(|| observed.into_iter().filter(|_| end && pen == 0).find_map(of))
 }
 
 /// When the exporter started, ms since 1970.
@@ -142,7 +158,7 @@ fn expected(record: &Record) -> Vec<(&'static str, Json)> {
         columns.push(("tos", json!(tos as u64)));
     }
     for (column, end) in [("flow_start", false), ("flow_end", true)] {
-        columns.extend(time(record, end).map(|at| (column, json!(at.clamp(0, i64::MAX.into()) as u64))));
+        columns.extend(time(record, 0, end).map(|at| (column, json!(at.clamp(0, i64::MAX.into()) as u64))));
     }
     for (column, value) in &mut columns {
         // IANA gives it four bytes since 2024, of which the lowest has what RFC 7270 gave it.
@@ -167,6 +183,12 @@ fn expected(record: &Record) -> Vec<(&'static str, Json)> {
     columns
 }
 
+/// The counter of the other direction: that of the family by which the forward one is counted, or where it is not the first that there is.
+fn of_family<'r>(record: &Record, families: &[(&str, Option<&'r Json>)]) -> Option<&'r Json> {
+    let counted = families.iter().find(|(forward, _)| value(record, forward).is_some());
+    counted.map_or_else(|| families.iter().find_map(|(_, back)| *back), |(_, back)| *back)
+}
+
 /// What the flow of the other direction is, where the record counts both (RFC 5103; responders): source and destination are exchanged.
 fn reverse(record: &Record) -> Option<Vec<(&'static str, Json)>> {
     const EXCHANGED: &[(&str, &str)] = &[
@@ -185,13 +207,32 @@ fn reverse(record: &Record) -> Option<Vec<(&'static str, Json)>> {
     let counted = |column, found: Option<&Json>| {
         found.map(|value| (column, json!(value.as_u64().unwrap().min(i64::MAX as u64))))
     };
-    let octets = back("octetDeltaCount").or(back("octetTotalCount")).or(of(0, "responderOctets"));
-    let packets = back("packetDeltaCount").or(back("packetTotalCount")).or(of(0, "responderPackets"));
-    let counters = [
-        counted("bytes", octets),
-        counted("packets", packets),
-        counted("bytes_l2", back("layer2OctetDeltaCount")),
-    ];
+    let octets = of_family(
+        record,
+        &[
+            ("octetDeltaCount", back("octetDeltaCount")),
+            ("octetTotalCount", back("octetTotalCount")),
+            ("postOctetDeltaCount", None),
+            ("initiatorOctets", of(0, "responderOctets")),
+        ],
+    );
+    let packets = of_family(
+        record,
+        &[
+            ("packetDeltaCount", back("packetDeltaCount")),
+            ("packetTotalCount", back("packetTotalCount")),
+            ("postPacketDeltaCount", None),
+            ("initiatorPackets", of(0, "responderPackets")),
+        ],
+    );
+    let octets_l2 = of_family(
+        record,
+        &[
+            ("layer2OctetDeltaCount", back("layer2OctetDeltaCount")),
+            ("layer2OctetTotalCount", back("layer2OctetTotalCount")),
+        ],
+    );
+    let counters = [counted("bytes", octets), counted("packets", packets), counted("bytes_l2", octets_l2)];
     if counters.iter().flatten().all(|(_, value)| is_zero(value)) {
         return None;
     }
@@ -205,16 +246,55 @@ fn reverse(record: &Record) -> Option<Vec<(&'static str, Json)>> {
         let same = ["proto", "ethertype", "sampler"].contains(&column).then_some(column);
         columns.extend(other.or(same).map(|column| (column, value)));
     }
+    // Its own times, or those of the forward direction.
+    let own = TIMES.iter().any(|id| record.values(names::REVERSE, *id).next().is_some());
+    for (column, end) in [("flow_start", false), ("flow_end", true)] {
+        let at = time(record, if own { names::REVERSE } else { 0 }, end);
+        columns.extend(at.map(|at| (column, json!(at.clamp(0, i64::MAX.into()) as u64))));
+    }
     columns.extend(back("tcpControlBits").map(|value| ("tcp_flags", value.clone())));
     columns.extend(back("ipClassOfService").map(|value| ("tos", value.clone())));
     Some(columns)
 }
 
-/// Columns of the family that the record is of.
+/// Source and destination of either family.
+const WAYS: [[&str; 2]; 2] =
+    [["sourceIPv4Address", "destinationIPv4Address"], ["sourceIPv6Address", "destinationIPv6Address"]];
+
+/// The families of the packet around, where a record tells of two packets: those of the addresses before the other's. These begin where an address comes
+/// again; or with two protocols where another family begins, which counts first if the first protocol is before it.
+fn around(record: &Record) -> Option<[bool; 2]> {
+    let family = |name: &str| WAYS.iter().position(|names| names.contains(&name));
+    let own = record.fields.iter().filter(|field| field["pen"] == 0 && field.get("scope").is_none());
+    let names: Vec<&str> = own.filter_map(|field| field["name"].as_str()).collect();
+    let first = names.iter().position(|name| family(name).is_some())?;
+    let protocols = || names.iter().enumerate().filter(|(_, name)| **name == "protocolIdentifier");
+    let begins =
+        names.iter().position(|name| family(name).is_some_and(|of| Some(of) != family(names[first])));
+    let other = begins.filter(|_| protocols().count() > 1);
+    let behind = other.filter(|at| protocols().any(|(place, _)| (first..*at).contains(&place)));
+    let again =
+        (0..names.len()).find(|at| family(names[*at]).is_some() && names[..*at].contains(&names[*at]));
+    let end = behind.or(again).or(other)?;
+    Some([0, 1].map(|n| names[..end].iter().any(|name| family(name) == Some(n))))
+}
+
+/// Source and destination of the packet within, of the family that it is of.
+fn within(record: &Record, around: [bool; 2]) -> Option<[Option<Json>; 2]> {
+    let of = |n: usize| {
+        WAYS[n].map(|name| record.values(0, id(name)).nth(around[n].into()).filter(|value| !is_zero(value)))
+    };
+    let found = [0, 1].map(of).into_iter().find(|ways| ways.iter().any(Option::is_some))?;
+    Some(found.map(|value| value.cloned()))
+}
+
+/// Columns of the family that the record is of, and the addresses of the packet within.
 fn addresses(record: &Record, columns: &mut Vec<(&'static str, Json)>) {
-    let any = |names: [&str; 2]| names.iter().any(|name| value(record, name).is_some());
-    let four = any(["sourceIPv4Address", "destinationIPv4Address"]);
-    let six = any(["sourceIPv6Address", "destinationIPv6Address"]);
+    let layers = around(record);
+    let any = |n: usize| {
+        layers.is_none_or(|around| around[n]) && WAYS[n].iter().any(|name| value(record, name).is_some())
+    };
+    let (four, six) = (any(0), any(1));
     let empty = |name: &str| value(record, name).is_none_or(is_zero);
     let is_six = match number(record, "ipVersion") {
         _ if !(four && six) => six,
@@ -231,6 +311,18 @@ fn addresses(record: &Record, columns: &mut Vec<(&'static str, Json)>) {
             ("dst_prefix_len", of("destinationIPv4PrefixLength", "destinationIPv6PrefixLength")),
         ];
         columns.extend(all.into_iter().filter_map(|(column, value)| Some((column, value?))));
+        let alone = columns
+            .iter()
+            .all(|(column, value)| !["src_addr", "dst_addr"].contains(column) || is_zero(value));
+        match layers.and_then(|around| within(record, around)) {
+            // Nothing is around the other packet, which is the flow.
+            Some(_) if alone => columns.retain(|(column, _)| !OF_EITHER.contains(column)),
+            Some([src, dst]) => {
+                let found = [("inner_src_addr", src), ("inner_dst_addr", dst)];
+                columns.extend(found.map(|(column, value)| (column, value.unwrap_or("::".into()))));
+            }
+            None => {}
+        }
     }
     for (column, short, long) in [
         ("next_hop", "ipNextHopIPv4Address", "ipNextHopIPv6Address"),

@@ -90,6 +90,11 @@ fn udp(port: u16, payload: &[u8]) -> Vec<u8> {
     around(17, &datagram)
 }
 
+/// ERSPAN III's header of session 3, without its platform's, for a type of frame; with a group and a port that are not part of that.
+fn erspan_3_of(frame: u8) -> [u8; 12] {
+    [0x10, 1, 0xc, 3, 0, 0, 0, 0, 0x12, 0x34, 0x80 | frame << 2 | 3, 0xf0]
+}
+
 fn join(parts: &[&[u8]]) -> Vec<u8> {
     parts.concat()
 }
@@ -101,7 +106,7 @@ fn every_tunnel_gives_the_packet_around_and_the_one_within() {
     let mut frame_header = srh;
     frame_header[0] = 143;
     let labels = [0, 0x01, 0x01, 64];
-    let erspan_3 = [0x10, 1, 0xc, 3, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0];
+    let erspan_3 = [&erspan_3_of(0)[..11], &[1], &[0; 8]].concat();
     let cases: Vec<(&str, Vec<u8>, Tunnel, Option<u32>)> = vec![
         ("GRE", around(47, &join(&[&[0, 0, 8, 0], &V4_TCP])), Tunnel::Gre, None),
         (
@@ -134,6 +139,12 @@ fn every_tunnel_gives_the_packet_around_and_the_one_within() {
         (
             "ERSPAN III with its platform's header",
             around(47, &join(&[&[0x10, 0, 0x22, 0xeb, 0, 0, 0, 1], &erspan_3, &frame])),
+            Tunnel::Erspan,
+            Some(3),
+        ),
+        (
+            "ERSPAN III with a packet",
+            around(47, &join(&[&[0x10, 0, 0x22, 0xeb, 0, 0, 0, 1], &erspan_3_of(2), &V4_TCP])),
             Tunnel::Erspan,
             Some(3),
         ),
@@ -209,6 +220,11 @@ fn what_looks_like_a_tunnel_and_is_none_stays_a_packet() {
             "an extension header of no length",
             udp(2152, &[0x34, 255, 0, 8, 0, 0, 0, 99, 0, 0, 0, 0x85, 0, 0, 0, 0]),
             Tunnel::GtpU,
+        ),
+        (
+            "ERSPAN III with what is neither frame nor packet",
+            around(47, &join(&[&[0x10, 0, 0x22, 0xeb, 0, 0, 0, 1], &erspan_3_of(1), &frame])),
+            Tunnel::Erspan,
         ),
         ("a tunnel cut off", around(47, &[0, 0]), Tunnel::Unknown),
         (

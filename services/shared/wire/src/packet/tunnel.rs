@@ -1,7 +1,7 @@
 //! Headers of tunnels, each with the layer that it says is within.
 
 use super::link::is_behind_labels;
-use super::{ETHERNET, IP, MPLS, Next, Packet, ethertype, u16_at, u32_at};
+use super::{ETHERNET, IP, Layer, MPLS, Next, Packet, ethertype, u16_at, u32_at};
 use weir_schemas::Tunnel;
 
 /// GRE: version 0 with its optional words (RFC 2784, 2890; routing of RFC 1701 is left alone), version 1 of PPTP (RFC 2637), and ERSPAN.
@@ -21,14 +21,13 @@ pub(super) fn gre(bytes: &[u8], at: usize, packet: &mut Packet) -> Next {
         // Type II and III have a header before the frame, type I has none: it has no sequence number either (draft-foschiano-erspan).
         (0, 0x88be | 0x22eb) => {
             let session = u32_at(bytes, end).filter(|_| flags & SEQUENCE != 0);
-            let header = match kind {
-                _ if flags & SEQUENCE == 0 => 0,
-                0x88be => 8,
-                // Its last bit says that eight more bytes follow.
-                _ => 12 + u32_at(bytes, end + 8).map_or(0, |word| word as usize & 1) * 8,
+            let next = match kind {
+                _ if flags & SEQUENCE == 0 => Some((ETHERNET, end)),
+                0x88be => Some((ETHERNET, end + 8)),
+                _ => u32_at(bytes, end + 8).and_then(erspan_3).map(|(layer, header)| (layer, end + header)),
             };
             let id = session.map(|word| word & 0x3ff);
-            packet.entered(Tunnel::Erspan, id, Some((ETHERNET, end + header)))
+            packet.entered(Tunnel::Erspan, id, next)
         }
         (0, _) if flags & ROUTING == 0 => packet.entered(Tunnel::Gre, id, ethertype(kind, end)),
         // The key is the payload's length and the call's number.
@@ -39,6 +38,17 @@ pub(super) fn gre(bytes: &[u8], at: usize, packet: &mut Packet) -> Next {
         ),
         _ => packet.entered(Tunnel::Gre, id, None),
     }
+}
+
+/// What the last word of ERSPAN III's header says follows, and how long the header is (draft-foschiano-erspan): the frame's type in five
+/// bits, and in the last one whether eight more bytes belong to it.
+fn erspan_3(word: u32) -> Option<(Layer, usize)> {
+    let layer = match word >> 10 & 0x1f {
+        0 => ETHERNET,
+        2 => IP,
+        _ => return None,
+    };
+    Some((layer, 12 + 8 * (word as usize & 1)))
 }
 
 /// EtherIP: version 3 and twelve bits of nothing (RFC 3378 section 2).

@@ -1,7 +1,7 @@
 //! sFlow's structures: samples and the records in them, as tables.
 //!
 //! Sources: sflow.org, "sFlow Version 5" (samples; flow records 1 to 4 and 1001 to 1012; counter records 1 to 5 and 1001), "sFlow Version 5
-//! 802.11 Structures", "sFlow Tunnel Structures", "sFlow Host Structures", "sFlow Application Structures", "sFlow LAG Counters Structure", "sFlow OpenFlow
+//! 802.11 Structures", "sFlow Port NAT Structures", "sFlow Tunnel Structures", "sFlow Host Structures", "sFlow Application Structures", "sFlow LAG Counters Structure", "sFlow OpenFlow
 //! Structures", "sFlow Dropped Packet Notification Structures", "sFlow Broadcom Switch ASIC Table Utilization" and its queue structures. Names are the documents'.
 
 use super::super::Kind;
@@ -123,6 +123,17 @@ pub const RECORDS: &[Layout] = &[
     flow(1011, "extended_mpls_lvp_fec", &[("mpls_fec_addr_prefix_length", U32)]),
     flow(1012, "extended_vlan_tunnel", &[("stack", Numbers)]),
     flow(1013, "extended_80211_payload", &[("cipher_suite", U32), ("data", Opaque)]),
+    flow(1014, "extended_80211_rx", &[
+        ("ssid", Text), ("bssid", Mac), ("version", U32), ("channel", U32), ("speed", U64), ("rsni", U32), ("rcpi", U32),
+        ("packet_duration", U32),
+    ]),
+    flow(1015, "extended_80211_tx", &[
+        ("ssid", Text), ("bssid", Mac), ("version", U32), ("transmissions", U32), ("packet_duration", U32), ("retrans_duration", U32),
+        ("channel", U32), ("speed", U64), ("power", U32),
+    ]),
+    // The frames of an aggregate are left as they are.
+    flow(1016, "extended_80211_aggregation", &[("pdus", U32)]),
+    flow(1020, "extended_nat_port", &[("src_port", U32), ("dst_port", U32)]),
     flow(1021, "extended_l2_tunnel_egress", &[("length", U32), ("src_mac", Mac), ("dst_mac", Mac), ("type", U32)]),
     flow(1022, "extended_l2_tunnel_ingress", &[("length", U32), ("src_mac", Mac), ("dst_mac", Mac), ("type", U32)]),
     flow(1023, "extended_ipv4_tunnel_egress", &[
