@@ -20,10 +20,15 @@ const RECORDS: u8 = 8;
 const OCTETS: u16 = 1;
 /// The enterprise number of IANA's elements in the reverse direction (RFC 5103).
 const REVERSE: u32 = 29_305;
-/// Of the reverse direction octets, packets and octets of layer 2: of each the first that is there counts. A record is two flows where one of
-/// them is not zero.
-const BACK: [&[(u32, u16)]; 3] =
-    [&[(REVERSE, 1), (REVERSE, 85), (0, 232)], &[(REVERSE, 2), (REVERSE, 86), (0, 299)], &[(REVERSE, 352)]];
+/// An element that counts one direction, and the one that counts the other in the same way.
+type Family = (u16, Option<(u32, u16)>);
+/// Octets, packets and octets of layer 2: of each the first that counts the forward direction says which one counts the other; where none does, the first of
+/// those that is there. A record is two flows where one of them is not zero.
+const FAMILIES: [&[Family]; 3] = [
+    &[(OCTETS, Some((REVERSE, 1))), (85, Some((REVERSE, 85))), (23, None), (231, Some((0, 232)))],
+    &[(2, Some((REVERSE, 2))), (86, Some((REVERSE, 86))), (24, None), (298, Some((0, 299)))],
+    &[(352, Some((REVERSE, 352))), (353, Some((REVERSE, 353)))],
+];
 /// Bytes of sets that a datagram has room for.
 const ROOM: usize = 60_000;
 /// Bit of a step's kind: its data goes into the datagram of the data before.
@@ -288,8 +293,11 @@ impl Template {
                 numbers.entry((field.enterprise, field.id)).or_insert(number);
             }
         }
-        let first = |of: &[(u32, u16)]| of.iter().find_map(|element| numbers.get(element)).copied();
-        let back = BACK.map(first);
+        let get = |element: Option<(u32, u16)>| numbers.get(&element?).copied();
+        let back = FAMILIES.map(|families| {
+            let forward = families.iter().find(|(forward, _)| numbers.contains_key(&(0, *forward)));
+            forward.map_or_else(|| families.iter().find_map(|(_, back)| get(*back)), |(_, back)| get(*back))
+        });
         // A record of one byte can't be two flows: their places are by bytes.
         let least: usize = self.fields.iter().map(|field| field.least()).sum();
         Counted {
