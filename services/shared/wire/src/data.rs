@@ -4,6 +4,7 @@ use crate::call::Call;
 use crate::checks::Checking;
 use crate::element::SLICES;
 use crate::exporter::Exporter;
+use crate::identity::Said;
 use crate::learned::{Learned, Refusal};
 use crate::netflow::SET_HEADER;
 use crate::output::{Output, Reason};
@@ -88,11 +89,16 @@ pub(crate) fn data<O: Output>(
     } else {
         let bound = call.options.max_sampling_interval;
         let mut resolver = Resolver::new(&learned.rates, set.asked, plan.present, bound);
+        let said = Said::known(&learned.rates, &set.asked);
+        let mut base = set.base;
+        said.put(call.identity, &mut base);
         let setting = Setting {
-            base: set.base,
+            base,
             clock: set.clock,
             plausible: Plausible::of(call.options),
             tunnels: call.options.tunnels,
+            identity: call.identity,
+            said,
         };
         while set.end - at >= plan.min_length {
             let Some(next) = plan.read(set.buffer, at, set.end, &mut words, &mut slices) else { break };

@@ -4,7 +4,7 @@ use crate::call::Call;
 use crate::checks::Checking;
 use crate::layouts;
 use crate::learned::{Learned, give, take};
-use crate::options::{Budget, Options};
+use crate::options::{Budget, Options, Own};
 use crate::output::{Context, Counts, Interface, Output, Reason};
 use crate::parked::Parked;
 use crate::rates::Entry;
@@ -39,6 +39,7 @@ pub struct Exporter {
     pub(crate) none_left: [bool; 2],
     /// Its messages come over TCP or SCTP, or lie in a file.
     pub(crate) stream: bool,
+    own: Own,
 }
 
 impl Exporter {
@@ -46,6 +47,11 @@ impl Exporter {
     /// come in another order (RFC 7011 section 8.1).
     pub fn over_stream() -> Self {
         Self { stream: true, ..Self::default() }
+    }
+
+    /// Takes what is configured of it otherwise than of all. That is no state that is kept.
+    pub fn configure(&mut self, own: Own) {
+        self.own = own;
     }
 
     /// Decodes a datagram: flows, faults and state go to `out`. No bytes can make it panic, loop, or keep more than `options` and
@@ -66,6 +72,7 @@ impl Exporter {
             budget,
             out,
             counts: Counts { datagrams: 1, ..Counts::default() },
+            identity: self.own.identity.unwrap_or(options.identity),
             protocol: Protocol::Unknown,
             domain: 0,
             record_index: 0,
@@ -118,7 +125,7 @@ impl Exporter {
         budget: &mut Budget,
         out: &mut impl Output,
     ) -> Counts {
-        let mut call = Self::timer(context, options, budget, out);
+        let mut call = Self::timer(self.own, context, options, budget, out);
         self.expire_parked(&mut call);
         self.release_suspects(&mut call);
         call.counts
@@ -132,7 +139,7 @@ impl Exporter {
         budget: &mut Budget,
         out: &mut impl Output,
     ) -> Counts {
-        let mut call = Self::timer(context, options, budget, out);
+        let mut call = Self::timer(self.own, context, options, budget, out);
         while let Some(place) = self.parked.first() {
             self.drop_parked(Reason::ParkedAtEnd, &place, &mut call);
         }
@@ -140,6 +147,7 @@ impl Exporter {
     }
 
     fn timer<'c, O: Output>(
+        own: Own,
         context: &Context,
         options: &'c Options,
         budget: &'c mut Budget,
@@ -152,6 +160,7 @@ impl Exporter {
             budget,
             out,
             counts: Counts::default(),
+            identity: own.identity.unwrap_or(options.identity),
             protocol: Protocol::Unknown,
             domain: 0,
             record_index: 0,

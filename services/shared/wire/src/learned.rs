@@ -1,6 +1,7 @@
 //! What an exporter says of itself in options data: sampling rates, interfaces, the time of its start.
 
 use crate::element::{Slice, Slot};
+use crate::identity::Said;
 use crate::interval::BadRate;
 use crate::options::{Budget, Options};
 use crate::output::{Interface, Output, Rate};
@@ -118,6 +119,15 @@ impl Learned {
                 self.inits.insert(asked.domain, init);
                 out.state(&state::init_key(asked.domain), Some(&state::init_value(init)));
             }
+        }
+        if let Some((key, said)) = Said::row(present, words, template.plan.scopes, asked) {
+            // A row that says less than another does not take back what that one said.
+            let before = match self.rates.own(&key, asked.port) {
+                Some(Announcement::Identity(before)) => *before,
+                _ => Said::default(),
+            };
+            let said = Announcement::Identity(said.or(before));
+            self.announce(key, asked.port, 0, said, received, options, budget, out)?;
         }
         let found = rates::announcements(present, words, asked, options.max_sampling_interval)
             .map_err(|BadRate| Refusal::BadRate)?;

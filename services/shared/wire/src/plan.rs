@@ -185,6 +185,15 @@ impl Plan {
         // Beyond what a datagram can hold there is no record, and the template is refused by its limit.
         let (Ok(start), Ok(end)) = (u16::try_from(start), u16::try_from(segment.length)) else { return };
         let Some(form) = Self::form(protocol, field, scope) else { return };
+        self.place(form, scope, (start, end), segment);
+        if scope && let Some(form) = element::address(field.id, field.enterprise) {
+            self.place(form, false, (start, end), segment);
+        }
+    }
+
+    /// Says where what lies from `start` to `end` of a segment goes.
+    fn place(&mut self, form: Form, scope: bool, (start, end): (u16, u16), segment: &mut Segment) {
+        let length = usize::from(end - start);
         let mut copy = |end: u16, slot: u8, width: usize| {
             segment.copies.push(Copy { end, slot, clear: (64 - 8 * width) as u8 });
         };

@@ -3,7 +3,8 @@
 use crate::checks;
 use crate::count::{self, Q};
 use crate::element::{Slice, Slot};
-use crate::options::Tunnels;
+use crate::identity::{IDENTITY, Said};
+use crate::options::{Identity, Tunnels};
 use crate::packet::{self, LABELS, Link};
 use crate::plan::{Plan, Present, Slices, Words};
 use crate::resolve::Resolver;
@@ -68,8 +69,6 @@ const LABELS_PRESENT: Present = Present::of(&[
     Slot::Label9,
     Slot::Label10,
 ]);
-const IDENTITY: Present =
-    Present::of(&[Slot::ExporterV4, Slot::ExporterV6, Slot::OriginalV4, Slot::OriginalV6]);
 const LAYER_2: Present = Present::of(&[Slot::L2Octets, Slot::L2OctetsTotal, Slot::FrameSize]);
 const AS_NUMBERS: Present = Present::of(&[Slot::SrcAs, Slot::DstAs]);
 const NEIGHBOURS: Present = Present::of(&[Slot::PrevAs, Slot::NextAs]);
@@ -140,15 +139,19 @@ pub(crate) struct Setting {
     pub plausible: Plausible,
     /// Which packet of a tunnel is the flow.
     pub tunnels: Tunnels,
+    /// Which address says who the exporter is.
+    pub identity: Identity,
+    /// What options data says of who it is.
+    pub said: Said,
 }
 
 #[inline(always)]
-fn v4(word: u64) -> Ip {
+pub(crate) fn v4(word: u64) -> Ip {
     Ip::v4((word as u32).to_be_bytes())
 }
 
 #[inline(always)]
-fn v6(words: &Words, slot: Slot) -> Ip {
+pub(crate) fn v6(words: &Words, slot: Slot) -> Ip {
     let high = u128::from(words[slot as usize]);
     let low = u128::from(words[slot as usize + 1]);
     Ip((high << 64 | low).to_be_bytes())
@@ -274,13 +277,7 @@ impl Shape {
             flow.nat_dst_port = word(Slot::NatDstPort) as u16;
         }
         if has.any(IDENTITY) {
-            let first = [Slot::OriginalV4, Slot::OriginalV6, Slot::ExporterV4, Slot::ExporterV6];
-            let said = first.into_iter().filter(|slot| has.has(*slot)).map(|slot| match slot {
-                Slot::OriginalV4 | Slot::ExporterV4 if word(slot) == 0 => Ip::default(),
-                Slot::OriginalV4 | Slot::ExporterV4 => v4(word(slot)),
-                _ => v6(words, slot),
-            });
-            flow.exporter_id = said.into_iter().find(|ip| !ip.is_none()).unwrap_or(flow.exporter_id);
+            Said::of(has, words).or(setting.said).put(setting.identity, &mut flow);
         }
 
         flow.observation = match word(Slot::Direction) {
@@ -355,6 +352,7 @@ impl Shape {
             tcp_flags: get(Slot::ReverseTcpFlags).unwrap_or_default() as u16,
             sampler: flow.sampler,
             exporter_id: flow.exporter_id,
+            original_domain: flow.original_domain,
             sampling_interval: flow.sampling_interval,
             sampling_kind: flow.sampling_kind,
             rate_source: flow.rate_source,

@@ -3,6 +3,7 @@
 //! A key names everything that tells two pieces of state apart, so that neither two ports' templates nor several samplers under
 //! one scope compact into one. Values begin with a version. Kept state is read as carefully as wire input.
 
+use crate::identity::Said;
 use crate::interval::{Announced, Ratio};
 use crate::learned::Known;
 use crate::parked::{Place, Set};
@@ -10,7 +11,7 @@ use crate::rates::{Announcement, RateKey, Scope};
 use crate::template::{Group, Template};
 use smallvec::SmallVec;
 use thiserror::Error;
-use weir_schemas::SamplingKind;
+use weir_schemas::{Ip, SamplingKind};
 
 /// Version of the values that this build writes.
 pub(crate) const VERSION: u8 = 1;
@@ -223,6 +224,12 @@ pub(crate) fn rate_value(announcement: &Announcement) -> Vec<u8> {
             value.push(1);
             selectors.iter().for_each(|id| value.extend_from_slice(&id.to_be_bytes()));
         }
+        Announcement::Identity(Said { process, original, original_domain }) => {
+            value.push(2);
+            value.extend_from_slice(&process.0);
+            value.extend_from_slice(&original.0);
+            original_domain.iter().for_each(|domain| value.extend_from_slice(&domain.to_be_bytes()));
+        }
     }
     value
 }
@@ -241,6 +248,11 @@ pub(crate) fn read_rate(bytes: &[u8], bound: u64) -> Result<Announcement, StateE
                 selectors.push(input.u64()?);
             }
             Some(Announcement::Chain(selectors))
+        }
+        2 => {
+            let (process, original) = (Ip(input.array()?), Ip(input.array()?));
+            let original_domain = if input.0.is_empty() { None } else { Some(input.u32()?) };
+            Some(Announcement::Identity(Said { process, original, original_domain }))
         }
         _ => None,
     })

@@ -119,6 +119,7 @@ impl Exporter {
             budget: call.budget,
             out: call.out,
             counts: Default::default(),
+            identity: call.identity,
             protocol: group.protocol(),
             domain: group.domain,
             record_index: set.record_index,

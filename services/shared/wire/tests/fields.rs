@@ -277,18 +277,6 @@ fn icmp_type_and_code_come_from_their_own_elements_or_in_netflow_from_the_port()
 }
 
 #[test]
-fn who_the_exporter_says_it_is_is_a_column() {
-    let behind = ipfix_flow(&[f(130, 4), f(1, 4)], [192, 0, 2, 77, 0, 0, 0, 9]);
-    assert_eq!(behind.exporter_id, Ip::v4([192, 0, 2, 77]));
-    let mediated = ipfix_flow(&[f(130, 4), f(403, 4)], [192, 0, 2, 77, 192, 0, 2, 88]);
-    assert_eq!(mediated.exporter_id, Ip::v4([192, 0, 2, 88]), "the original one counts");
-    let six = ipfix_flow(&[f(403, 4), f(404, 16)], bytes().u32(0).raw(v6(9)).0);
-    assert_eq!(six.exporter_id, Ip(v6(9)));
-    let silent = ipfix_flow(&[f(130, 4), f(1, 4)], [0; 8]);
-    assert_eq!(silent.exporter_id, Ip::v4([192, 0, 2, 1]));
-}
-
-#[test]
 fn observation_is_as_exported_and_else_assumed() {
     for (value, wanted, assumed) in [
         (0, Observation::Ingress, false),

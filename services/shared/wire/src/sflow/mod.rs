@@ -10,6 +10,7 @@ mod xdr;
 
 use crate::call::Call;
 use crate::exporter::Exporter;
+use crate::options::Identity;
 use crate::output::{Output, Reason};
 use crate::packet::LABELS;
 use crate::record;
@@ -135,7 +136,7 @@ impl Exporter {
         };
         call.domain = sub_agent;
         let mut base = call.base(0);
-        if !agent.is_none() {
+        if !agent.is_none() && matches!(call.identity, Identity::Told | Identity::Agent) {
             base.exporter_id = agent;
         }
         for _ in 0..samples {
