@@ -437,7 +437,9 @@ fn source<'s>(
     sources.entry(*exporter).or_insert_with(|| {
         let mut known = shared.enricher.known(exporter);
         known.hear(people.of(exporter));
-        Source { known, ..Source::default() }
+        let mut source = Source { known, ..Source::default() };
+        source.wire.configure(shared.enricher.own(exporter));
+        source
     })
 }
 

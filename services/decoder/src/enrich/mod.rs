@@ -23,6 +23,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use weir_schemas::columns::flag;
 use weir_schemas::{AsSource, Flow, Ip, Observation, Time};
+use weir_wire::Own;
 
 /// How flows are enriched.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -140,6 +141,15 @@ impl Enricher {
     /// The databases as they are now; taken once per cycle, so that a swap costs flows nothing.
     pub fn databases(&self) -> Arc<Databases> {
         self.databases.load_full()
+    }
+
+    /// What is configured of how an exporter is decoded.
+    pub fn own(&self, exporter: &Ip) -> Own {
+        let config = self.exporters.get(exporter);
+        Own {
+            identity: config.and_then(|config| config.identity),
+            total_counters: config.and_then(|config| config.total_counters),
+        }
     }
 
     /// What configuration knows of an exporter.

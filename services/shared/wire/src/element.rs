@@ -45,7 +45,7 @@ slots! {
     Selector1, Selector2, Selector3, Selector4, Selector5, Selector6, Selector7, Selector8,
     Sequence, SelectorAlgorithm, PacketInterval, PacketSpace, TimeInterval, TimeSpace, SampleSize, Population,
     Probability32, Probability64, HashOutMin, HashOutMax, HashSelectedMin, HashSelectedMax,
-    FlowInterval, FlowSpacing, LineCard,
+    FlowInterval, FlowSpacing, PacketsObserved, PacketsSelected, LineCard,
     ScopeSystem, ScopeInterface, ScopeLineCard, ScopeCache, ScopeTemplate, ScopeDomain,
 }
 
@@ -238,6 +238,8 @@ elements! {
     312 Number(FrameSize),
     313 Bytes(Slice::Packet),
     315 Bytes(Slice::Frame),
+    318 Number(PacketsObserved),
+    319 Number(PacketsSelected),
     322 Number(ObservedSeconds),
     323 Number(ObservedMillis),
     324 Exact(8, ObservedMicros),

@@ -73,6 +73,7 @@ impl Exporter {
             out,
             counts: Counts { datagrams: 1, ..Counts::default() },
             identity: self.own.identity.unwrap_or(options.identity),
+            total_counters: self.own.total_counters.unwrap_or(options.total_counters),
             protocol: Protocol::Unknown,
             domain: 0,
             record_index: 0,
@@ -161,6 +162,7 @@ impl Exporter {
             out,
             counts: Counts::default(),
             identity: own.identity.unwrap_or(options.identity),
+            total_counters: own.total_counters.unwrap_or(options.total_counters),
             protocol: Protocol::Unknown,
             domain: 0,
             record_index: 0,
@@ -263,6 +265,16 @@ impl Exporter {
                 let fits = self.learned.restore_init(domain, init, options, budget);
                 if fits { Ok(()) } else { Err(limit("no more start times are kept")) }
             }
+            Key::Lag(port) => {
+                let lag = value.map(state::read_lag).transpose()?;
+                let fits = self.learned.restore_lag(port, lag, options, budget);
+                if fits { Ok(()) } else { Err(limit("no more ports of aggregates are kept")) }
+            }
+            Key::Total(flow) => {
+                let last = value.map(state::read_total).transpose()?;
+                let fits = self.learned.totals.restore(flow, last, options, budget);
+                if fits { Ok(()) } else { Err(limit("no more flows of cumulative counters are kept")) }
+            }
             Key::Parked(place) => {
                 self.parked.remove(&place, budget);
                 let Some(value) = value else { return Ok(()) };
@@ -295,6 +307,8 @@ impl Exporter {
             && self.learned.rates.all().next().is_none()
             && self.learned.interfaces.is_empty()
             && self.learned.inits.is_empty()
+            && self.learned.lags.is_empty()
+            && self.learned.totals.is_empty()
     }
 
     /// All state as keys and values, in the order of keys: what [`Output::state`] would have left in a compacted topic.
@@ -311,6 +325,12 @@ impl Exporter {
         }
         for (domain, init) in &self.learned.inits {
             all.push((state::init_key(*domain), state::init_value(*init)));
+        }
+        for (port, lag) in &self.learned.lags {
+            all.push((state::lag_key(*port), state::lag_value(*lag)));
+        }
+        for (flow, last) in self.learned.totals.all() {
+            all.push((state::total_key(*flow), state::total_value(last)));
         }
         for (place, set) in self.parked.all() {
             all.push((state::parked_key(place), state::parked_value(set)));

@@ -143,6 +143,8 @@ pub(crate) struct Setting {
     pub identity: Identity,
     /// What options data says of who it is.
     pub said: Said,
+    /// End of the flow's record before this one by the exporter's clock, where its counters run on; else 0.
+    pub since: i64,
 }
 
 #[inline(always)]
@@ -295,7 +297,7 @@ impl Shape {
         flow.rate_source = rate.source;
         flow.flags |= rate.flags;
 
-        self.when(&mut flow, setting, words);
+        set_times(&mut flow, self.span(setting, words), setting);
         self.counters(&mut flow, words);
         if self.kind == FlowKind::Sample {
             self.sampled(&mut flow, setting.tunnels, words, sections, labels, sums);
@@ -413,13 +415,14 @@ impl Shape {
         }
     }
 
+    /// Start and end of a record, by the exporter's clock.
     #[inline]
-    fn when(&self, flow: &mut Flow<'_>, setting: &Setting, words: &Words) {
+    pub(crate) fn span(&self, setting: &Setting, words: &Words) -> Span {
         let mut clock = setting.clock;
-        if self.present.has(Slot::SystemInit) && flow.protocol == Protocol::Ipfix {
+        if self.present.has(Slot::SystemInit) && setting.base.protocol == Protocol::Ipfix {
             clock.uptime = uptime(clock.exported, words[Slot::SystemInit as usize]);
         }
-        set_times(flow, self.times.span(words, &clock), setting);
+        self.times.span(words, &clock)
     }
 
     #[inline]
@@ -502,7 +505,9 @@ impl Shape {
 /// The exporter's times, and where bytes are spread.
 #[inline]
 fn set_times(flow: &mut Flow<'_>, span: Span, setting: &Setting) {
-    let spread = setting.plausible.spread(span, setting.clock.exported, flow.received.0);
+    let since = Some(setting.since).filter(|since| *since != 0 && span.end.is_some_and(|end| *since <= end));
+    let spread = Span { start: since.or(span.start), ..span };
+    let spread = setting.plausible.spread(spread, setting.clock.exported, flow.received.0);
     flow.flow_start = Time(span.start.unwrap_or_default().max(0));
     flow.flow_end = Time(span.end.unwrap_or_default().max(0));
     flow.spread_start = Time(spread.start);

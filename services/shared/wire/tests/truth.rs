@@ -134,6 +134,29 @@ fn the_rate_that_a_sampler_attains_stands_beside_the_one_it_announces() {
 }
 
 #[test]
+fn a_selectors_totals_give_the_rate_that_it_attains_beside_the_one_it_announces() {
+    let rate = ipfix_options_template(300, &[f(302, 4)], &[f(304, 2), f(305, 4), f(306, 4)]);
+    let totals = ipfix_options_template(301, &[f(302, 4)], &[f(318, 8), f(319, 8)]);
+    let announced = set(300, bytes().u32(7).u16(1).u32(1).u32(99).0);
+    let row = |selector: u32, observed: u64, selected: u64| {
+        ipfix(1, &[set(301, bytes().u32(selector).u64(observed).u64(selected).0)])
+    };
+    let templates = ipfix(1, &[set(3, [rate, totals].concat()), announced]);
+    let grown = [row(7, 5000, 50), row(7, 205_000, 1050), row(7, 405_000, 2050)];
+    let of = |rows: &[Vec<u8>]| checked(&[std::slice::from_ref(&templates), rows].concat());
+    assert_eq!(
+        of(&grown),
+        [("samples_made", 2000), ("samples_pool", 400_000), ("samples_announced", 200_000)],
+        "it announces 100 and attains 200"
+    );
+    assert_eq!(of(&[row(8, 0, 0), row(8, 1000, 10)]), [], "nothing is announced for it");
+    assert_eq!(of(&[row(7, 5000, 50), row(7, 400, 4)]), [], "totals that went back began anew");
+    assert_eq!(of(&[row(7, 0, 0), row(7, 10, 1000)]), [], "more than there were can't be selected");
+    let many: Vec<_> = (0..200).chain(0..200).map(|n| row(n, u64::from(n), 1)).collect();
+    assert_eq!(of(&many), [], "totals that do not grow, of as many selectors as anybody makes up");
+}
+
+#[test]
 fn every_check_has_a_name_and_a_sentence() {
     assert!(Checks::default().all().all(|(name, doc, n)| !name.is_empty() && doc.ends_with('.') && n == 0));
 }
