@@ -394,6 +394,29 @@ mod tests {
     }
 
     #[test]
+    fn an_as_that_is_0_private_reserved_or_as_trans_says_nothing_and_its_neighbours_do() {
+        for (asn, says) in [
+            (0, false),
+            (1, true),
+            (23_455, true),
+            (23_456, false),
+            (23_457, true),
+            (64_495, true),
+            (64_496, false),
+            (64_512, false),
+            (65_534, false),
+            (65_535, false),
+            (65_551, false),
+            (65_552, true),
+            (4_199_999_999, true),
+            (4_200_000_000, false),
+            (u32::MAX, false),
+        ] {
+            assert_eq!(public(asn), if says { asn } else { 0 }, "AS {asn}");
+        }
+    }
+
+    #[test]
     fn an_exporter_of_peer_ases_gives_neighbours_not_origins() {
         let exporter = ExporterConfig {
             address: "192.0.2.9".into(),

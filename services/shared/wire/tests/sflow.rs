@@ -131,6 +131,25 @@ fn padding_of_a_short_frame_is_not_layer_3() {
 }
 
 #[test]
+fn what_was_stripped_is_layer_2_and_neither_padding_nor_layer_3() {
+    // A tag and the FCS were taken away, and are in the frame's length.
+    let of = |frame, stripped, ip| {
+        let flow = one(&sflow(&[flow_sample(3, 1, 3, 7, &[raw_header(frame, stripped, &tcp4(ip))])]));
+        (flow.bytes, flow.bytes_l2, flags(&flow).contains(&"padded"))
+    };
+    assert_eq!(of(1422, 8, 1400), (Some(1400), Some(1422), false));
+    assert_eq!(of(1422, 4, 1400), (Some(1400), Some(1422), true), "a tag that nobody speaks of is padding");
+    assert_eq!(of(1422, 8, 0), (Some(1400), Some(1422), false));
+    assert_eq!(of(68, 8, 46), (Some(46), Some(68), false));
+    assert_eq!(of(68, 8, 45), (Some(45), Some(68), true));
+    assert_eq!(
+        of(1418, 0, 1400),
+        (Some(1400), Some(1418), false),
+        "the FCS is gone, whoever forgets to say it"
+    );
+}
+
+#[test]
 fn a_packet_whose_header_leaves_its_length_open_has_that_of_the_frame() {
     let flow = one(&sflow(&[flow_sample(3, 1, 3, 7, &[raw_header(9018, 4, &tcp4(0))])]));
     assert_eq!((flow.bytes, flow.bytes_l2), (Some(9000), Some(9018)));
