@@ -117,6 +117,20 @@ fn origin_and_peer_ases_are_told_apart_by_the_neighbours_beside_them() {
 }
 
 #[test]
+fn flows_of_one_packet_and_implausible_times_are_counted_of_flow_records_alone() {
+    let fields = [f(2, 4), f(152, 8), f(153, 8)];
+    let now = u64::from(EXPORTED) * 1000;
+    let record = |packets: u32, end: u64| bytes().u32(packets).u64(now - 9000).u64(end).0;
+    let records = [record(0, now), record(1, now), record(1, now), record(7, now), record(9, 0)];
+    assert_eq!(
+        checked(&[ipfix(1, &[set(2, template(256, &fields)), set(256, records.concat())])]),
+        [("flows", 4), ("flows_of_one_packet", 2), ("times_implausible", 1)]
+    );
+    let event = ipfix(1, &[set(2, template(256, &[f(2, 4), f(233, 1)])), set(256, [0, 0, 0, 1, 2])]);
+    assert_eq!(checked(&[event]), [], "an event is no flow");
+}
+
+#[test]
 fn templates_that_go_back_and_forth_are_two_exporters_behind_one_address() {
     let one = v9(1, &[set(0, template(256, &[f(8, 4), f(1, 4)]))]);
     let other = v9(1, &[set(0, template(256, &[f(1, 4), f(8, 4)]))]);
