@@ -27,10 +27,10 @@ impl Ratio {
 
     /// 1 / p, where p is in ]0, 1] and 1 / p within the bound.
     fn inverse(p: f64, bound: u64) -> Option<Self> {
-        if !(p > 0.0 && p <= 1.0 && 1.0 / p <= bound as f64) {
+        if p.is_nan() || p <= 0.0 {
             return None;
         }
-        // A float is mantissa · 2^exponent exactly. With p from 2^-40 to 1 the exponent is from -92 to -52.
+        // A float is mantissa · 2^exponent exactly. With p from 2^-40 to 1 the exponent is from -92 to -52; what is beyond is too small or too large.
         let bits = p.to_bits();
         let exponent = (bits >> 52 & 0x7ff) as i64 - 1075;
         let mantissa = u128::from(bits & ((1 << 52) - 1) | 1 << 52);

@@ -101,6 +101,11 @@ pub(crate) struct Totals {
     old: AHashMap<u128, Last>,
 }
 
+/// How many flows may be young.
+fn half(options: &Options) -> usize {
+    options.options_rows.div_ceil(2)
+}
+
 /// Which flow a record is of.
 pub(crate) fn key(present: &Present, words: &Words, asked: &Asked) -> u128 {
     let whole = present.any(SOURCES) && present.any(DESTINATIONS);
@@ -155,7 +160,7 @@ impl Totals {
         }
         // Where the budget is short, the young make way as well.
         for _ in 0..2 {
-            let many = self.young.len() >= options.options_rows.div_ceil(2);
+            let many = self.young.len() >= half(options);
             if many || budget.state.saturating_add(COST) > budget.state_limit {
                 let forgotten = std::mem::replace(&mut self.old, std::mem::take(&mut self.young));
                 give(budget, COST * forgotten.len());
@@ -191,7 +196,7 @@ impl Totals {
     ) -> bool {
         self.remove(key, budget);
         let Some(last) = last else { return true };
-        if self.young.len() + self.old.len() >= options.options_rows || !take(budget, COST) {
+        if self.young.len() + self.old.len() >= 2 * half(options) || !take(budget, COST) {
             return false;
         }
         self.young.insert(key, last);

@@ -63,6 +63,14 @@ fn rows() -> Vec<Row> {
             Packet,
             vec![],
         ),
+        (
+            "329 to 332 of few values",
+            vec![f(329, 1), f(330, 1), f(331, 1), f(332, 1)],
+            vec![1, 100, 11, 20],
+            10_000,
+            Packet,
+            vec![],
+        ),
         ("396 and 397", vec![f(396, 4), f(397, 4)], bytes().u32(1).u32(9).0, 10_000, Flow, vec![]),
     ]
 }
@@ -123,6 +131,10 @@ fn parameters_that_give_no_interval_are_a_fault_and_the_flow_stays() {
         (vec![f(311, 8)], bytes().u64(1.5_f64.to_bits()).0),
         (vec![f(311, 8)], bytes().u64(f64::NAN.to_bits()).0),
         (vec![f(311, 8)], bytes().u64(1e-300_f64.to_bits()).0),
+        (vec![f(311, 8)], bytes().u64(1e300_f64.to_bits()).0),
+        (vec![f(311, 8)], bytes().u64(f64::INFINITY.to_bits()).0),
+        (vec![f(311, 4)], bytes().u32((-0.5_f32).to_bits()).0),
+        (vec![f(311, 4)], bytes().u32(f32::NAN.to_bits()).0),
         (vec![f(311, 8)], bytes().u64(f64::MIN_POSITIVE.to_bits() - 1).0),
         (vec![f(305, 4), f(306, 4)], bytes().u32(0).u32(10).0),
         (vec![f(309, 4), f(310, 4)], bytes().u32(10).u32(5).0),
