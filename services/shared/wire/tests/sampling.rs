@@ -208,9 +208,17 @@ fn the_closest_announcement_wins() {
         let flow = &router.send(&ipfix(1, &[set(256, record.clone())])).flows[0];
         assert_eq!(rate(flow), packet((n as u64 + 1) * 10_000, source));
     }
-    let with_own = [&fields[..], &[f(34, 4)]].concat();
-    let sets = [set(2, template(257, &with_own)), set(257, bytes().raw(record).u32(70).0)];
-    assert_eq!(rate(&router.send(&ipfix(1, &sets)).flows[0]), packet(70_000, RateSource::Record));
+    for (own, value) in
+        [(vec![f(34, 4)], bytes().u32(70).0), (vec![f(309, 4), f(310, 4)], bytes().u32(1).u32(70).0)]
+    {
+        let with_own = [&fields[..], &own].concat();
+        let sets = [set(2, template(257, &with_own)), set(257, bytes().raw(&record).raw(value).0)];
+        assert_eq!(
+            rate(&router.send(&ipfix(1, &sets)).flows[0]),
+            packet(70_000, RateSource::Record),
+            "{own:?}"
+        );
+    }
 }
 
 #[test]
