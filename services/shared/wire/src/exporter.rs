@@ -206,9 +206,11 @@ impl Exporter {
         self.high_water
     }
 
-    /// Goes back in time: what comes next may be older than what is known. Without this, what came to wait would be too old at once.
-    pub fn rewind(&mut self) {
+    /// Goes back in time: what comes next may be older than what is known. Without this, what came to wait would be too old at once, and totals would be
+    /// taken for late ones.
+    pub fn rewind(&mut self, budget: &mut Budget) {
         self.high_water = 0;
+        self.learned.totals.clear(budget);
         self.restarts.forget();
     }
 

@@ -186,6 +186,12 @@ impl Totals {
         last
     }
 
+    /// Forgets all, and writes nothing of it.
+    pub(crate) fn clear(&mut self, budget: &mut Budget) {
+        give(budget, COST * (self.young.len() + self.old.len()));
+        *self = Self::default();
+    }
+
     /// Takes back what was kept of a flow; false where there is no room.
     pub(crate) fn restore(
         &mut self,

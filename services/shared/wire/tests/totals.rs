@@ -186,6 +186,18 @@ fn what_flows_had_come_to_survives_a_restart_and_is_bounded() {
 }
 
 #[test]
+fn who_goes_back_in_time_takes_no_total_for_a_late_one() {
+    let mut router = cumulative();
+    let state = router.budget.state;
+    send(&mut router, 0, &[record(1, (-60, 0), 400, 4)]);
+    send(&mut router, 60, &[record(1, (-60, 60), 900, 9)]);
+    router.exporter.rewind(&mut router.budget);
+    assert_eq!(router.budget.state, state);
+    assert_eq!(counted(&send(&mut router, 0, &[record(1, (-60, 0), 400, 4)])), [(400, 4)]);
+    assert_eq!(counted(&send(&mut router, 60, &[record(1, (-60, 60), 900, 9)])), [(500, 5)]);
+}
+
+#[test]
 fn a_flow_for_which_there_is_no_room_is_a_fault_and_counts_as_it_is() {
     let mut router = cumulative();
     router.budget.state_limit = router.budget.state + 200;
