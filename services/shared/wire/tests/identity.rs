@@ -246,7 +246,7 @@ fn whatever_an_exporter_says_it_is_templates_rates_and_state_are_of_its_source_a
     let rate = ipfix_options_template(301, &[f(144, 4)], &[f(34, 4)]);
     let messages = [
         ipfix(5, &[set(2, template(256, &fields)), set(3, rate), set(301, bytes().u32(1).u32(64).0)]),
-        options(5, (f(144, 4), &[0, 0, 0, 1]), &[f(130, 4)], &PROCESS),
+        options(5, (f(144, 4), &[0, 0, 0, 1]), &[f(130, 4), f(405, 4)], &[PROCESS, [0, 0, 0, 9]].concat()),
         ipfix(5, &[set(256, [record(1), record(2)].concat())]),
     ];
     let of = |identity| {
