@@ -342,7 +342,7 @@ fn who_an_exporter_is_goes_by_configuration_and_the_key_stays_its_source_address
         bench.feed(&EXPORTER, &frame(&[sample.clone(), template(256)]));
         // One that is known from a restore alone is configured too.
         let mut next = bench.taken_over(config);
-        next.feed(&EXPORTER, &frame(&[sample.clone()]));
+        next.feed(&EXPORTER, &frame(std::slice::from_ref(&sample)));
         assert!(bench.topics.compacted(To::State).keys().all(|key| key[1..17] == EXPORTER));
         let of = |bench: &Bench| {
             let (key, value) = bench.topics.of(To::Flows).next().unwrap();

@@ -36,9 +36,8 @@ impl Said {
     /// What a record says.
     pub(crate) fn of(present: &Present, words: &Words) -> Self {
         let address = |four: Slot, six: Slot| match words[four as usize] {
-            0 if present.has(six) => v6(words, six),
-            word if word != 0 && present.has(four) => v4(word),
-            _ => Ip::default(),
+            0 => v6(words, six),
+            word => v4(word),
         };
         Self {
             process: address(Slot::ExporterV4, Slot::ExporterV6),

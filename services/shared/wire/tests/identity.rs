@@ -169,6 +169,10 @@ fn what_is_told_of_a_part_is_not_told_of_the_whole() {
     let row = bytes().u32(1).u32(2).raw(ORIGINAL).0;
     let row = ipfix(5, &[set(3, template), set(300, row)]);
     assert_eq!(who(Identity::Told, &[row, flow(5)]), [(SOURCE, None)]);
+    // Of nothing that is named.
+    let told = v9(5, &[set(1, v9_options_template(300, &[], &[f(403, 4)])), set(300, ORIGINAL)]);
+    let flow = v9(5, &[set(0, build::template(256, DATA)), set(256, data())]);
+    assert_eq!(who(Identity::Told, &[told, flow]), [(SOURCE, None)]);
 }
 
 #[test]

@@ -452,8 +452,12 @@ fn selectors_of_a_chain_multiply_and_are_rounded_once() {
     assert_eq!(rate(&router.send(&data).flows[0]), packet(11_111, RateSource::Sampler));
 
     let direct = [FLOW, &[f(302, 8), f(302, 8)]].concat();
-    let sets = [set(2, template(257, &direct)), set(257, flow().u64(1).u64(2).0)];
-    assert_eq!(rate(&router.send(&ipfix(1, &sets)).flows[0]), packet(11_111, RateSource::Sampler));
+    // 9/5, which has a factor with 10/3 either way.
+    router.send(&ipfix(1, &[set(2, template(257, &direct)), set(300, bytes().u64(3).u32(5).u32(4).0)]));
+    for (a, b, wanted) in [(1, 2, 11_111), (1, 3, 6000), (3, 1, 6000), (3, 3, 3240)] {
+        let data = ipfix(1, &[set(257, flow().u64(a).u64(b).0)]);
+        assert_eq!(rate(&router.send(&data).flows[0]), packet(wanted, RateSource::Sampler), "{a}, {b}");
+    }
 }
 
 #[test]
