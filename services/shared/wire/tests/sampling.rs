@@ -41,6 +41,38 @@ fn rows() -> Vec<Row> {
         ("IE 34", vec![f(34, 4)], bytes().u32(1000).0, 1_000_000, Packet, vec![]),
         ("IE 50", vec![f(50, 2)], bytes().u16(512).0, 512_000, Packet, vec![]),
         ("IE 34 of 1 is 1", vec![f(34, 4)], bytes().u32(1).0, 1000, Packet, vec![]),
+        (
+            "IE 34 of 0 says nothing",
+            vec![f(34, 4), f(50, 2)],
+            bytes().u32(0).u16(512).0,
+            512_000,
+            Packet,
+            vec![],
+        ),
+        (
+            "IE 34 and 50 of 0 say nothing",
+            vec![f(34, 4), f(50, 2), f(309, 4), f(310, 4)],
+            bytes().u32(0).u16(0).u32(1).u32(9).0,
+            9000,
+            Packet,
+            vec![],
+        ),
+        (
+            "311 of either length where it varies: 4",
+            vec![f(311, VARIABLE)],
+            bytes().u8(4).u32(0.25_f32.to_bits()).0,
+            4000,
+            Packet,
+            vec![],
+        ),
+        (
+            "311 of either length where it varies: 8",
+            vec![f(311, VARIABLE)],
+            bytes().u8(8).u64(0.125_f64.to_bits()).0,
+            8000,
+            Packet,
+            vec![],
+        ),
         ("305 and 306", vec![f(305, 4), f(306, 4)], bytes().u32(10).u32(990).0, 100_000, Packet, vec![]),
         ("305 and 306, rounded", vec![f(305, 4), f(306, 4)], bytes().u32(3).u32(7).0, 3333, Packet, vec![]),
         ("309 and 310", vec![f(309, 4), f(310, 4)], bytes().u32(7).u32(1000).0, 142_857, Packet, vec![]),
@@ -161,6 +193,42 @@ fn parameters_count_where_the_algorithm_contradicts_them() {
         let out = in_record(&fields, &values);
         assert_eq!(rate(&out.flows[0]), packet(64_000, RateSource::Record), "{fields:?}");
         assert_eq!(flags(&out.flows[0]).contains(&"rate_contradicted"), contradicted, "{fields:?}");
+    }
+}
+
+#[test]
+fn each_algorithm_contradicts_the_parameters_of_all_others() {
+    // Selector algorithms of RFC 5477 (IE 304) that fit each family, and of IE 35 and 49 (1 deterministic, 2 random) those that don't.
+    let families: [(Vec<F>, Vec<u8>, &[u16], &[u8]); 6] = [
+        (vec![f(34, 4)], bytes().u32(2).0, &[1, 2, 3, 4, 6, 7, 8], &[]),
+        (vec![f(305, 4), f(306, 4)], bytes().u32(1).u32(1).0, &[1], &[2]),
+        (vec![f(307, 4), f(308, 4)], bytes().u32(1).u32(1).0, &[2], &[2]),
+        (vec![f(309, 4), f(310, 4)], bytes().u32(1).u32(2).0, &[3], &[1]),
+        (vec![f(311, 8)], bytes().u64(0.5_f64.to_bits()).0, &[4], &[1]),
+        (vec![f(329, 1), f(330, 1), f(331, 1), f(332, 1)], vec![0, 1, 0, 0], &[6, 7, 8], &[]),
+    ];
+    for (fields, values, fitting, opposite) in families {
+        let contradicted = |algorithm: F, value: &[u8]| {
+            let out = in_record(&[&fields[..], &[algorithm]].concat(), &[&values[..], value].concat());
+            assert_eq!(out.flows[0].sampling_interval, 2000, "the parameters count: {fields:?}");
+            flags(&out.flows[0]).contains(&"rate_contradicted")
+        };
+        for algorithm in [1_u16, 2, 3, 4, 6, 7, 8] {
+            let wanted = !fitting.contains(&algorithm);
+            assert_eq!(contradicted(f(304, 2), &algorithm.to_be_bytes()), wanted, "{algorithm}: {fields:?}");
+        }
+        for unknown in [0_u16, 5, 9, 200] {
+            assert!(
+                !contradicted(f(304, 2), &unknown.to_be_bytes()),
+                "{unknown} is none of them: {fields:?}"
+            );
+        }
+        for mode in [0_u8, 1, 2, 3] {
+            for element in [35, 49] {
+                let wanted = opposite.contains(&mode);
+                assert_eq!(contradicted(f(element, 1), &[mode]), wanted, "IE {element} = {mode}: {fields:?}");
+            }
+        }
     }
 }
 
