@@ -197,6 +197,26 @@ fn parameters_count_where_the_algorithm_contradicts_them() {
 }
 
 #[test]
+fn each_record_of_a_set_has_its_own_interval_and_one_that_gives_none_has_the_announced_one() {
+    let fields = [FLOW, &[f(309, 4), f(310, 4)]].concat();
+    let record = |size: u32, population: u32| flow().u32(size).u32(population).0;
+    let [options, row] = announce(300, f(144, 4), &[0, 0, 0, 1], 64);
+    let sets = [
+        options,
+        row,
+        set(2, template(256, &fields)),
+        set(256, [record(1, 10), record(1, 20), record(0, 9), record(1, 10)].concat()),
+    ];
+    let out = decode(&ipfix(1, &sets));
+    let own = |interval| packet(interval, RateSource::Record);
+    assert_eq!(
+        out.flows.iter().map(rate).collect::<Vec<_>>(),
+        [own(10_000), own(20_000), packet(64_000, RateSource::System), own(10_000)]
+    );
+    assert_eq!(out.faults.iter().map(|fault| fault.reason).collect::<Vec<_>>(), [Reason::BadRate]);
+}
+
+#[test]
 fn each_algorithm_contradicts_the_parameters_of_all_others() {
     // Selector algorithms of RFC 5477 (IE 304) that fit each family, and of IE 35 and 49 (1 deterministic, 2 random) those that don't.
     let families: [(Vec<F>, Vec<u8>, &[u16], &[u8]); 6] = [

@@ -117,6 +117,15 @@ fn flows_are_told_apart_by_session_and_by_what_an_aggregate_is_of() {
         assert_eq!(of(port, domain, record(asn, interface, 5)), 5, "{port}, {domain}, {asn}, {interface}");
     }
     assert_eq!(of(1, 1, record(1, 7, 8)), 3);
+    let nine = v9(1, &[set(0, template(300, &fields)), set(300, record(1, 7, 5))]);
+    let mut out = Sink::default();
+    router.from(1, &nine, &mut out);
+    assert_eq!(out.flows[0].packets, 5, "of another protocol");
+    let by_source = [&[f(8, 4)], &fields[..]].concat();
+    let sources = [1, 2].map(|asn| bytes().raw([10, 0, 0, 1]).raw(record(asn, 7, 5)).0);
+    let message = ipfix(1, &[set(2, template(302, &by_source)), set(302, sources.concat())]);
+    let packets: Vec<_> = router.send(&message).flows.iter().map(|flow| flow.packets).collect();
+    assert_eq!(packets, [5, 5], "an address alone is an aggregate too");
     // Of a flow with addresses the way out and the ASes may change with the route.
     let fields = [&[f(8, 4), f(12, 4)], &fields[..]].concat();
     let mut of = |record: Vec<u8>| {
@@ -179,6 +188,16 @@ fn what_flows_had_come_to_survives_a_restart_and_is_bounded() {
         assert!(router.dump().len() <= 1 + 8 && out.faults.is_empty());
     }
     assert_eq!(out.state, router.dump());
+    let again = router.restarted(&out.state);
+    assert_eq!((again.dump(), &again.budget), (router.dump(), &router.budget));
+    let flows =
+        out.state.iter().filter(|(key, _)| key[0] == b'c').map(|(key, value)| (key.clone(), value.clone()));
+    let mut alone = router.restarted(&flows.collect());
+    assert!(!alone.exporter.is_empty());
+    for key in alone.dump().keys() {
+        alone.exporter.restore(key, None, &alone.options, &mut alone.budget).unwrap();
+    }
+    assert_eq!((alone.exporter.is_empty(), alone.budget.state), (true, 0));
     assert!(
         out.flows.iter().skip(1).step_by(2).skip(1).all(|flow| flow.bytes == Some(1)),
         "one that goes on stays"
@@ -189,8 +208,9 @@ fn what_flows_had_come_to_survives_a_restart_and_is_bounded() {
 fn who_goes_back_in_time_takes_no_total_for_a_late_one() {
     let mut router = cumulative();
     let state = router.budget.state;
+    router.options.options_rows = 4;
     send(&mut router, 0, &[record(1, (-60, 0), 400, 4)]);
-    send(&mut router, 60, &[record(1, (-60, 60), 900, 9)]);
+    send(&mut router, 60, &[2, 3, 4, 1].map(|port| record(port, (-60, 60), 900, 9)));
     router.exporter.rewind(&mut router.budget);
     assert_eq!(router.budget.state, state);
     assert_eq!(counted(&send(&mut router, 0, &[record(1, (-60, 0), 400, 4)])), [(400, 4)]);
