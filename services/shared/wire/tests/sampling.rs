@@ -219,7 +219,8 @@ fn each_record_of_a_set_has_its_own_interval_and_one_that_gives_none_has_the_ann
 #[test]
 fn each_algorithm_contradicts_the_parameters_of_all_others() {
     // Selector algorithms of RFC 5477 (IE 304) that fit each family, and of IE 35 and 49 (1 deterministic, 2 random) those that don't.
-    let families: [(Vec<F>, Vec<u8>, &[u16], &[u8]); 6] = [
+    type Family<'f> = (Vec<F>, Vec<u8>, &'f [u16], &'f [u8]);
+    let families: [Family<'_>; 6] = [
         (vec![f(34, 4)], bytes().u32(2).0, &[1, 2, 3, 4, 6, 7, 8], &[]),
         (vec![f(305, 4), f(306, 4)], bytes().u32(1).u32(1).0, &[1], &[2]),
         (vec![f(307, 4), f(308, 4)], bytes().u32(1).u32(1).0, &[2], &[2]),
