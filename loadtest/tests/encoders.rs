@@ -41,7 +41,7 @@ struct Columns {
 }
 
 impl Output for Decoded {
-    fn flow(&mut self, f: weir_schemas::Flow<'_>) {
+    fn flow(&mut self, f: &weir_schemas::Flow<'_>) {
         self.columns.push(Columns {
             interfaces: (f.in_if, f.out_if),
             addresses: (f.src_addr, f.dst_addr),

@@ -46,7 +46,8 @@ struct Rows<'w> {
 }
 
 impl Output for Rows<'_> {
-    fn flow(&mut self, mut flow: weir_schemas::Flow<'_>) {
+    fn flow(&mut self, flow: &weir_schemas::Flow<'_>) {
+        let mut flow = *flow;
         // What the decoder's AS database would say.
         let asn = |address: &Ip| {
             let bits = u128::from_be_bytes(address.0);

@@ -16,7 +16,7 @@ CREATE TABLE IF NOT EXISTS flows{on_cluster}
     spread_end DateTime64(9, 'UTC') COMMENT 'End of the time over which bytes are spread; the flow itself counts in the minute of this end.' CODEC(Delta(8), ZSTD(1)),
     protocol Enum8('unknown' = 0, 'netflow_v5' = 1, 'netflow_v9' = 2, 'ipfix' = 3, 'sflow_v5' = 4, 'netflow_v1' = 5, 'netflow_v7' = 6, 'netflow_v8' = 7) COMMENT 'Export protocol.' CODEC(ZSTD(1)),
     flow_kind Enum8('unknown' = 0, 'flow' = 1, 'sample' = 2, 'discard' = 3, 'event' = 4) COMMENT 'What the record describes.' CODEC(ZSTD(1)),
-    exporter_id IPv6 COMMENT 'Who the exporter says it is: sFlow agent address, original exporter (IE 403, 404, 130, 131); else the transport address.' CODEC(ZSTD(1)),
+    exporter_id IPv6 COMMENT 'Who the exporter says it is, as configured: original exporter (IE 403, 404), exporting process (IE 130, 131), sFlow\'s agent; else the transport source address. Never a key.' CODEC(ZSTD(1)),
     observation_domain UInt32 COMMENT 'Observation domain (IPFIX), source id (v9), engine type and id (v5, v7, v8; above them v8\'s scheme), sub-agent (sFlow).' CODEC(ZSTD(1)),
     exporter_name LowCardinality(String) COMMENT 'Name of the exporter as known when the flow was decoded.' CODEC(ZSTD(1)),
     sampler UInt64 COMMENT 'Sampler or selector that the record names (IE 48, 302); 0 where it names none.' CODEC(ZSTD(1)),
@@ -93,7 +93,8 @@ CREATE TABLE IF NOT EXISTS flows{on_cluster}
     customer_vlan UInt16 COMMENT 'Customer\'s VLAN, the inner one of two tags (IE 245; sFlow VLAN tunnel); 0 where there is none.' CODEC(ZSTD(1)),
     communities Array(UInt32) COMMENT 'BGP communities of the route to the destination (sFlow extended gateway; RFC 1997).' CODEC(ZSTD(1)),
     local_pref Nullable(UInt32) COMMENT 'Local preference of that route (sFlow extended gateway).' CODEC(ZSTD(1)),
-    drop_reason Nullable(UInt32) COMMENT 'Why the packet was discarded: sFlow\'s reason code (sFlow Dropped Packet Notification Structures).' CODEC(ZSTD(1))
+    drop_reason Nullable(UInt32) COMMENT 'Why the packet was discarded: sFlow\'s reason code (sFlow Dropped Packet Notification Structures).' CODEC(ZSTD(1)),
+    original_domain Nullable(UInt32) COMMENT 'Observation domain of the original exporter, behind a mediator (IE 405; RFC 7119); null where it is not told.' CODEC(ZSTD(1))
 )
 ENGINE = {plain}
 PARTITION BY toYYYYMMDD(received)

@@ -44,7 +44,7 @@ record! {
         protocol: Protocol, None, Dimension;
         #[doc = "What the record describes."]
         flow_kind: FlowKind, None, Dimension;
-        #[doc = "Who the exporter says it is: sFlow agent address, original exporter (IE 403, 404, 130, 131); else the transport address."]
+        #[doc = "Who the exporter says it is, as configured: original exporter (IE 403, 404), exporting process (IE 130, 131), sFlow's agent; else the transport source address. Never a key."]
         exporter_id: Ip, None, Dimension;
         #[doc = "Observation domain (IPFIX), source id (v9), engine type and id (v5, v7, v8; above them v8's scheme), sub-agent (sFlow)."]
         observation_domain: u32, None, Dimension;
@@ -200,6 +200,8 @@ record! {
         local_pref: Option<u32>, None, Dimension;
         #[doc = "Why the packet was discarded: sFlow's reason code (sFlow Dropped Packet Notification Structures)."]
         drop_reason: Option<u32>, None, Dimension;
+        #[doc = "Observation domain of the original exporter, behind a mediator (IE 405; RFC 7119); null where it is not told."]
+        original_domain: Option<u32>, None, Dimension;
     }
 }
 

@@ -78,7 +78,7 @@ pub enum Record {
         valid_from: i64,
     },
     /// How well its telemetry arrives.
-    Quality(Quality),
+    Quality(Box<Quality>),
 }
 
 /// A link as a person classified it.

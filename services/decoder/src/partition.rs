@@ -152,7 +152,8 @@ impl Partition {
 
     /// Goes back in time, with what was restored: see [`Exporter::rewind`].
     pub fn rewind(&mut self) {
-        self.sources.values_mut().for_each(|source| source.wire.rewind());
+        let Self { sources, budget, .. } = self;
+        sources.values_mut().for_each(|source| source.wire.rewind(budget));
     }
 
     /// Takes back a record of `weir.inventory`.
@@ -437,7 +438,9 @@ fn source<'s>(
     sources.entry(*exporter).or_insert_with(|| {
         let mut known = shared.enricher.known(exporter);
         known.hear(people.of(exporter));
-        Source { known, ..Source::default() }
+        let mut source = Source { known, ..Source::default() };
+        source.wire.configure(shared.enricher.own(exporter));
+        source
     })
 }
 

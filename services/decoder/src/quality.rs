@@ -49,7 +49,7 @@ impl Arrivals {
             repeated: session.repeated,
             restarts: session.restarts,
         };
-        Record::Quality(Quality {
+        Record::Quality(Box::new(Quality {
             since: self.since,
             time: u32::try_from(self.minute * 60).unwrap_or_default(),
             datagrams: self.datagrams,
@@ -59,6 +59,6 @@ impl Arrivals {
             dead: self.dead.iter().map(|(reason, letters)| ((*reason).to_owned(), *letters)).collect(),
             checks: *exporter.checks(),
             sessions: exporter.sessions().iter().map(session).collect(),
-        })
+        }))
     }
 }

@@ -14,6 +14,7 @@ use weir_schemas::avro::read_batch;
 use weir_schemas::inventory::{Classified, Entry, Member, Record};
 use weir_schemas::quality::Quality;
 use weir_schemas::{Connectivity, Ip, RateSource, deadletter};
+use weir_wire::Identity;
 
 const EXPORTER: [u8; 16] = Ip::v4([192, 0, 2, 9]).0;
 
@@ -322,6 +323,45 @@ fn a_rate_of_the_configuration_is_in_the_inventory_until_it_is_taken_out_of_it()
     assert_eq!(told(&next), [(RateSource::Default, 0, 0)]);
     let refused = Enricher::new(&configured(1 << 33).enrich).unwrap_err();
     assert_eq!(refused, "decoder.enrich.exporters[0].sampling_interval: 8589934592 is above 4294967296");
+}
+
+#[test]
+fn who_an_exporter_is_goes_by_configuration_and_the_key_stays_its_source_address() {
+    let numbers = |numbers: &[u32]| numbers.iter().flat_map(|n| n.to_be_bytes()).collect::<Vec<u8>>();
+    // Version 5, agent 203.0.113.7, one flow sample without records.
+    let head = numbers(&[5, 1, 0xcb00_7107, 0, 1, 1, 1]);
+    let sample = [head, numbers(&[1, 32, 1, 3, 100, 1000, 0, 3, 7, 0])].concat();
+    let agent = Ip::v4([203, 0, 113, 7]);
+    let who = |of_all, of_one| {
+        let mut config = Config::default();
+        config.wire.identity = of_all;
+        let address = "192.0.2.9".to_owned();
+        config.enrich.exporters =
+            vec![ExporterConfig { address, identity: of_one, ..ExporterConfig::default() }];
+        let mut bench = Bench::new(config.clone());
+        bench.feed(&EXPORTER, &frame(&[sample.clone(), template(256)]));
+        // One that is known from a restore alone is configured too.
+        let mut next = bench.taken_over(config);
+        next.feed(&EXPORTER, &frame(std::slice::from_ref(&sample)));
+        assert!(bench.topics.compacted(To::State).keys().all(|key| key[1..17] == EXPORTER));
+        let of = |bench: &Bench| {
+            let (key, value) = bench.topics.of(To::Flows).next().unwrap();
+            let (batch, mut flows) = read_batch(value.unwrap()).unwrap();
+            assert_eq!((key, batch.exporter.0), (&EXPORTER[..], EXPORTER));
+            flows.next().unwrap().unwrap().exporter_id
+        };
+        assert_eq!(of(&bench), of(&next));
+        of(&bench)
+    };
+    for (of_all, of_one, wanted) in [
+        (Identity::Told, None, agent),
+        (Identity::Source, None, Ip(EXPORTER)),
+        (Identity::Source, Some(Identity::Agent), agent),
+        (Identity::Told, Some(Identity::Source), Ip(EXPORTER)),
+        (Identity::OriginalExporter, None, Ip(EXPORTER)),
+    ] {
+        assert_eq!(who(of_all, of_one), wanted, "{of_all:?}, {of_one:?}");
+    }
 }
 
 #[test]

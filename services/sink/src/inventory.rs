@@ -220,11 +220,11 @@ mod tests {
                 sampling: SamplingKind::Packet,
                 valid_from: 5,
             },
-            Record::Quality(Quality {
+            Record::Quality(Box::new(Quality {
                 dead: [("truncated".to_owned(), 1)].into(),
                 sessions: vec![Session::default()],
                 ..Quality::default()
-            }),
+            })),
         ];
         let mut rows = Rows::default();
         for record in records {

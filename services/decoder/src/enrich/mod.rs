@@ -23,6 +23,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use weir_schemas::columns::flag;
 use weir_schemas::{AsSource, Flow, Ip, Observation, Time};
+use weir_wire::Own;
 
 /// How flows are enriched.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -140,6 +141,15 @@ impl Enricher {
     /// The databases as they are now; taken once per cycle, so that a swap costs flows nothing.
     pub fn databases(&self) -> Arc<Databases> {
         self.databases.load_full()
+    }
+
+    /// What is configured of how an exporter is decoded.
+    pub fn own(&self, exporter: &Ip) -> Own {
+        let config = self.exporters.get(exporter);
+        Own {
+            identity: config.and_then(|config| config.identity),
+            total_counters: config.and_then(|config| config.total_counters),
+        }
     }
 
     /// What configuration knows of an exporter.
@@ -380,6 +390,29 @@ mod tests {
         for nothing in [0, 23_456, 64_512, 65_535, 4_200_000_001, 64_496] {
             assert_eq!(enriched(&enricher, &known, with(nothing)).0, 4444, "{nothing}");
             assert_eq!(enriched(&enricher, &known, with(nothing)).1, AsSource::Database, "{nothing}");
+        }
+    }
+
+    #[test]
+    fn an_as_that_is_0_private_reserved_or_as_trans_says_nothing_and_its_neighbours_do() {
+        for (asn, says) in [
+            (0, false),
+            (1, true),
+            (23_455, true),
+            (23_456, false),
+            (23_457, true),
+            (64_495, true),
+            (64_496, false),
+            (64_512, false),
+            (65_534, false),
+            (65_535, false),
+            (65_551, false),
+            (65_552, true),
+            (4_199_999_999, true),
+            (4_200_000_000, false),
+            (u32::MAX, false),
+        ] {
+            assert_eq!(public(asn), if says { asn } else { 0 }, "AS {asn}");
         }
     }
 

@@ -233,6 +233,7 @@ fn extreme() -> Flow<'static> {
         communities: U32s::Wire(&[0xff, 0xff, 0xff, 1]),
         local_pref: Some(0),
         drop_reason: Some(u32::MAX),
+        original_domain: Some(u32::MAX),
         ..Flow::default()
     }
 }

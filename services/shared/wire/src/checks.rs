@@ -6,7 +6,7 @@ use crate::element::Slot;
 use crate::pace::Pace;
 use crate::packet::Packet;
 use crate::plan::{Present, Words};
-use crate::rates::Asked;
+use crate::rates::{Asked, Rates, Scope};
 use ahash::AHashMap;
 use weir_schemas::checks::Checks;
 use weir_schemas::columns::flag;
@@ -42,6 +42,8 @@ pub(crate) struct Checking {
     pub pace: Pace,
     /// Latest totals by observation domain, port, template, and the process that they are of.
     unsent: AHashMap<(u32, u16, u16, u64), [u64; 5]>,
+    /// Latest totals by observation domain, port, and selector: packets observed, packets selected.
+    selected: AHashMap<(u32, u16, u64), [u64; 2]>,
 }
 
 impl Checking {
@@ -73,6 +75,40 @@ impl Checking {
             *sum = sum.saturating_add(now.saturating_sub(before));
         }
         *before = now;
+    }
+
+    /// Looks at a row of options data that counts what a selector observed and selected (IE 318, 319; RFC 5477 section 8.4): what that has grown by since
+    /// the row before says what rate it attains, beside the one that is announced for it.
+    pub(crate) fn selected(&mut self, rates: &Rates, asked: &Asked, present: &Present, words: &Words) {
+        if ![Slot::PacketsObserved, Slot::PacketsSelected, Slot::Selector1]
+            .iter()
+            .all(|slot| present.has(*slot))
+        {
+            return;
+        }
+        let word = |slot: Slot| words[slot as usize];
+        let selector = word(Slot::Selector1);
+        let now = [word(Slot::PacketsObserved), word(Slot::PacketsSelected)];
+        let (key, room) = ((asked.domain, asked.port, selector), self.selected.len() < PROCESSES);
+        let Some(before) = self.selected.get_mut(&key) else {
+            if room {
+                self.selected.insert(key, now);
+            }
+            return;
+        };
+        let grown = now[0].checked_sub(before[0]).zip(now[1].checked_sub(before[1]));
+        *before = now;
+        // Totals that went back began anew, and of a selector without a rate there is nothing to compare.
+        let Some((observed, selected)) = grown.filter(|(observed, selected)| selected <= observed) else {
+            return;
+        };
+        let Some(announced) = rates.rate(&asked.key(Scope::Selector, selector), asked.port) else { return };
+        let announced = u128::from(selected) * u128::from(announced.ratio.thousandths()) / 1000;
+        let sums = &mut self.sums;
+        sums.samples_made = sums.samples_made.saturating_add(selected);
+        sums.samples_pool = sums.samples_pool.saturating_add(observed);
+        let announced = u64::try_from(announced).unwrap_or(u64::MAX);
+        sums.samples_announced = sums.samples_announced.saturating_add(announced);
     }
 }
 

@@ -42,13 +42,13 @@ slots! {
     NotSentFlows, NotSentPackets, NotSentOctets, IgnoredPackets, IgnoredOctets,
     Label1, Label2, Label3, Label4, Label5, Label6, Label7, Label8, Label9, Label10,
     ForwardingStatus, InVrf, OutVrf,
-    ExporterV4, ExporterV6, ExporterV6Low, OriginalV4, OriginalV6, OriginalV6Low, FirewallEvent, NatEvent,
+    ExporterV4, ExporterV6, ExporterV6Low, OriginalV4, OriginalV6, OriginalV6Low, OriginalDomain, FirewallEvent, NatEvent,
     NatSrcV4, NatDstV4, NatSrcV6, NatSrcV6Low, NatDstV6, NatDstV6Low, NatSrcPort, NatDstPort, CustomerVlan,
     Interval, Algorithm, Sampler, SamplerMode, RandomInterval,
     Selector1, Selector2, Selector3, Selector4, Selector5, Selector6, Selector7, Selector8,
     Sequence, SelectorAlgorithm, PacketInterval, PacketSpace, TimeInterval, TimeSpace, SampleSize, Population,
     Probability32, Probability64, HashOutMin, HashOutMax, HashSelectedMin, HashSelectedMax,
-    FlowInterval, FlowSpacing, LineCard,
+    FlowInterval, FlowSpacing, PacketsObserved, PacketsSelected, LineCard,
     ScopeSystem, ScopeInterface, ScopeLineCard, ScopeCache, ScopeTemplate, ScopeDomain,
     // Of the packet within another one (`layers.rs`).
     InnerProto, InnerTos, InnerTcpFlags, InnerSrcPort, InnerDstPort, InnerFlowLabel,
@@ -244,6 +244,8 @@ elements! {
     312 Number(FrameSize),
     313 Bytes(Slice::Packet),
     315 Bytes(Slice::Frame),
+    318 Number(PacketsObserved),
+    319 Number(PacketsSelected),
     322 Number(ObservedSeconds),
     323 Number(ObservedMillis),
     324 Exact(8, ObservedMicros),
@@ -258,6 +260,7 @@ elements! {
     397 Number(FlowSpacing),
     403 Exact(4, OriginalV4),
     404 Wide(OriginalV6),
+    405 Number(OriginalDomain),
     428 Number(L2SumSquares),
     429 Number(L2SumSquaresTotal),
     495 Wide(ActiveSegment),
@@ -336,6 +339,14 @@ const SCOPES: &[(u16, Slot)] = &[
     (145, ScopeTemplate),
     (149, ScopeDomain),
 ];
+
+/// Scopes that are the exporting process's own address, which says who it is beside what it is a scope of.
+const ADDRESSES: [u16; 2] = [130, 131];
+
+/// How the address is read that is a scope.
+pub(crate) fn address(id: u16, enterprise: u32) -> Option<Form> {
+    ADDRESSES.contains(&id).then(|| element(id, enterprise))?.map(|element| element.form)
+}
 
 /// Scope fields that mean something of their own: the protocol, the element or v9's scope type, and what it is a scope of.
 pub fn scopes() -> impl Iterator<Item = (Protocol, u16, &'static str)> {

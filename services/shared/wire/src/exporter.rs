@@ -4,7 +4,7 @@ use crate::call::Call;
 use crate::checks::Checking;
 use crate::layouts;
 use crate::learned::{Learned, give, take};
-use crate::options::{Budget, Options};
+use crate::options::{Budget, Options, Own};
 use crate::output::{Context, Counts, Interface, Output, Reason};
 use crate::parked::Parked;
 use crate::rates::Entry;
@@ -39,6 +39,7 @@ pub struct Exporter {
     pub(crate) none_left: [bool; 2],
     /// Its messages come over TCP or SCTP, or lie in a file.
     pub(crate) stream: bool,
+    own: Own,
 }
 
 impl Exporter {
@@ -46,6 +47,11 @@ impl Exporter {
     /// come in another order (RFC 7011 section 8.1).
     pub fn over_stream() -> Self {
         Self { stream: true, ..Self::default() }
+    }
+
+    /// Takes what is configured of it otherwise than of all. That is no state that is kept.
+    pub fn configure(&mut self, own: Own) {
+        self.own = own;
     }
 
     /// Decodes a datagram: flows, faults and state go to `out`. No bytes can make it panic, loop, or keep more than `options` and
@@ -66,6 +72,8 @@ impl Exporter {
             budget,
             out,
             counts: Counts { datagrams: 1, ..Counts::default() },
+            identity: self.own.identity.unwrap_or(options.identity),
+            total_counters: self.own.total_counters.unwrap_or(options.total_counters),
             protocol: Protocol::Unknown,
             domain: 0,
             record_index: 0,
@@ -122,7 +130,7 @@ impl Exporter {
         budget: &mut Budget,
         out: &mut impl Output,
     ) -> Counts {
-        let mut call = Self::timer(context, options, budget, out);
+        let mut call = Self::timer(self.own, context, options, budget, out);
         self.expire_parked(&mut call);
         self.release_suspects(&mut call);
         call.counts
@@ -136,7 +144,7 @@ impl Exporter {
         budget: &mut Budget,
         out: &mut impl Output,
     ) -> Counts {
-        let mut call = Self::timer(context, options, budget, out);
+        let mut call = Self::timer(self.own, context, options, budget, out);
         while let Some(place) = self.parked.first() {
             self.drop_parked(Reason::ParkedAtEnd, &place, &mut call);
         }
@@ -144,6 +152,7 @@ impl Exporter {
     }
 
     fn timer<'c, O: Output>(
+        own: Own,
         context: &Context,
         options: &'c Options,
         budget: &'c mut Budget,
@@ -156,6 +165,8 @@ impl Exporter {
             budget,
             out,
             counts: Counts::default(),
+            identity: own.identity.unwrap_or(options.identity),
+            total_counters: own.total_counters.unwrap_or(options.total_counters),
             protocol: Protocol::Unknown,
             domain: 0,
             record_index: 0,
@@ -199,9 +210,11 @@ impl Exporter {
         self.high_water
     }
 
-    /// Goes back in time: what comes next may be older than what is known. Without this, what came to wait would be too old at once.
-    pub fn rewind(&mut self) {
+    /// Goes back in time: what comes next may be older than what is known. Without this, what came to wait would be too old at once, and totals would be
+    /// taken for late ones.
+    pub fn rewind(&mut self, budget: &mut Budget) {
         self.high_water = 0;
+        self.learned.totals.clear(budget);
         self.restarts.forget();
     }
 
@@ -258,6 +271,16 @@ impl Exporter {
                 let fits = self.learned.restore_init(domain, init, options, budget);
                 if fits { Ok(()) } else { Err(limit("no more start times are kept")) }
             }
+            Key::Lag(port) => {
+                let lag = value.map(state::read_lag).transpose()?;
+                let fits = self.learned.restore_lag(port, lag, options, budget);
+                if fits { Ok(()) } else { Err(limit("no more ports of aggregates are kept")) }
+            }
+            Key::Total(flow) => {
+                let last = value.map(state::read_total).transpose()?;
+                let fits = self.learned.totals.restore(flow, last, options, budget);
+                if fits { Ok(()) } else { Err(limit("no more flows of cumulative counters are kept")) }
+            }
             Key::Parked(place) => {
                 self.parked.remove(&place, budget);
                 let Some(value) = value else { return Ok(()) };
@@ -290,6 +313,8 @@ impl Exporter {
             && self.learned.rates.all().next().is_none()
             && self.learned.interfaces.is_empty()
             && self.learned.inits.is_empty()
+            && self.learned.lags.is_empty()
+            && self.learned.totals.is_empty()
     }
 
     /// All state as keys and values, in the order of keys: what [`Output::state`] would have left in a compacted topic.
@@ -306,6 +331,12 @@ impl Exporter {
         }
         for (domain, init) in &self.learned.inits {
             all.push((state::init_key(*domain), state::init_value(*init)));
+        }
+        for (port, lag) in &self.learned.lags {
+            all.push((state::lag_key(*port), state::lag_value(*lag)));
+        }
+        for (flow, last) in self.learned.totals.all() {
+            all.push((state::total_key(*flow), state::total_value(last)));
         }
         for (place, set) in self.parked.all() {
             all.push((state::parked_key(place), state::parked_value(set)));

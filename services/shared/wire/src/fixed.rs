@@ -3,6 +3,7 @@
 use crate::call::Call;
 use crate::element::SLICES;
 use crate::exporter::Exporter;
+use crate::identity::Said;
 use crate::layouts::{self, LAYOUTS};
 use crate::netflow::{u16_at, u32_at};
 use crate::output::{Output, Reason};
@@ -79,16 +80,23 @@ impl Exporter {
         let mut resolver = Resolver::header(&self.learned.rates, interval);
         // None of them knows another family, and some aggregates have no address that would tell.
         let base = Flow { family: 4, ..call.base(exported) };
-        let setting =
-            Setting { base, clock, plausible: Plausible::of(call.options), tunnels: call.options.tunnels };
+        let setting = Setting {
+            base,
+            clock,
+            plausible: Plausible::of(call.options),
+            tunnels: call.options.tunnels,
+            identity: call.identity,
+            said: Said::default(),
+            since: 0,
+        };
         for at in (0..whole).map(|n| layout.header + n * plan.min_length) {
             if plan.read(payload, at, payload.len(), &mut words, &mut slices).is_none() {
                 break;
             }
             let mut flow: Flow<'_> = setting.base;
             flow.record_index = call.record_index;
-            let (sections, sums) = ((payload, &slices), &mut self.checking.sums);
-            shape.fill(&mut flow, &setting, &words, sections, &mut resolver, &mut labels, sums);
+            let (read, sums) = ((&words, (payload, &slices)), &mut self.checking.sums);
+            shape.fill(&mut flow, &setting, read, &mut resolver, &mut labels, sums);
             call.record_index += 1;
             call.counts.flows += 1;
             call.out.flow(&flow);

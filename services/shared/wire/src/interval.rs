@@ -27,10 +27,10 @@ impl Ratio {
 
     /// 1 / p, where p is in ]0, 1] and 1 / p within the bound.
     fn inverse(p: f64, bound: u64) -> Option<Self> {
-        if !(p > 0.0 && p <= 1.0 && 1.0 / p <= bound as f64) {
+        if p.is_nan() || p <= 0.0 {
             return None;
         }
-        // A float is mantissa · 2^exponent exactly. With p from 2^-40 to 1 the exponent is from -92 to -52.
+        // A float is mantissa · 2^exponent exactly. With p from 2^-40 to 1 the exponent is from -92 to -52; what is beyond is too small or too large.
         let bits = p.to_bits();
         let exponent = (bits >> 52 & 0x7ff) as i64 - 1075;
         let mantissa = u128::from(bits & ((1 << 52) - 1) | 1 << 52);
@@ -176,4 +176,31 @@ fn contradicts(family: Family, selector: Option<u64>, mode: Option<u64>) -> bool
         _ => false,
     };
     selector || mode
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn thousandths_are_right_whatever_the_size_of_the_denominator() {
+        for bits in 1..=125 {
+            let den = 1_u128 << bits;
+            for (num, wanted) in [(den / 2 * 5, 2500), (den, 1000), (den + den / 2, 1500)] {
+                assert_eq!(Ratio { num, den }.thousandths(), wanted, "{num} / {den}");
+            }
+        }
+        for (num, wanted) in [(10_004_995, 1000), (10_005_000, 1001), (10_005_001, 1001), (10_014_999, 1001)]
+        {
+            assert_eq!(Ratio { num, den: 10_000_000 }.thousandths(), wanted, "{num}");
+        }
+    }
+    #[test]
+    fn a_long_chain_of_large_parameters_does_not_overflow_where_its_interval_is_small() {
+        let bound = 1 << 32;
+        let half = Ratio::new(1 << 63, 1 << 62, bound).unwrap();
+        let product = (1..8).try_fold(half, |product, _| product.times(&half, bound)).unwrap();
+        assert_eq!(product.thousandths(), 256_000);
+        assert_eq!(Ratio::new(u128::MAX, 1 << 100, bound).unwrap().times(&half, bound / 16), None);
+    }
 }

@@ -1,6 +1,7 @@
 //! What an exporter says of itself in options data: sampling rates, interfaces, the time of its start.
 
 use crate::element::{Slice, Slot};
+use crate::identity::Said;
 use crate::interval::BadRate;
 use crate::options::{Budget, Options};
 use crate::output::{Interface, Output, Rate};
@@ -8,6 +9,7 @@ use crate::plan::{Slices, Words};
 use crate::rates::{self, Announcement, Asked, Entry, Put, RateKey, Rates};
 use crate::state;
 use crate::template::Template;
+use crate::totals::Totals;
 use ahash::AHashMap;
 use std::borrow::Cow;
 
@@ -39,6 +41,10 @@ pub(crate) struct Learned {
     pub interfaces: AHashMap<u32, Known>,
     /// Milliseconds since the epoch at which the system started (IE 160), by IPFIX domain.
     pub inits: AHashMap<u32, u64>,
+    /// Aggregates by the ports that are attached to them, as sFlow's counter samples tell: the LAG map.
+    pub lags: AHashMap<u32, u32>,
+    /// What flows had come to whose counters run on.
+    pub totals: Totals,
 }
 
 /// Why a row was not taken.
@@ -119,6 +125,15 @@ impl Learned {
                 out.state(&state::init_key(asked.domain), Some(&state::init_value(init)));
             }
         }
+        if let Some((key, said)) = Said::row(present, words, template.plan.scopes, asked) {
+            // A row that says less than another does not take back what that one said.
+            let before = match self.rates.own(&key, asked.port) {
+                Some(Announcement::Identity(before)) => *before,
+                _ => Said::default(),
+            };
+            let said = Announcement::Identity(said.or(before));
+            self.announce(key, asked.port, 0, said, received, options, budget, out)?;
+        }
         let found = rates::announcements(present, words, asked, options.max_sampling_interval)
             .map_err(|BadRate| Refusal::BadRate)?;
         for (key, sampler, value) in found {
@@ -172,6 +187,51 @@ impl Learned {
                 Ok(())
             }
         }
+    }
+
+    /// What a counter sample tells of the aggregate that a port is attached to; 0, or the port itself: of none.
+    pub(crate) fn attached(
+        &mut self,
+        port: u32,
+        lag: u32,
+        options: &Options,
+        budget: &mut Budget,
+        out: &mut impl Output,
+    ) -> Result<(), Refusal> {
+        let now = Some(lag).filter(|lag| *lag != 0 && *lag != port);
+        if port == 0 || self.lags.get(&port).copied() == now {
+            return Ok(());
+        }
+        if !self.restore_lag(port, now, options, budget) {
+            return Err(Refusal::Full);
+        }
+        out.state(&state::lag_key(port), now.map(state::lag_value).as_deref());
+        Ok(())
+    }
+
+    /// Takes back what is kept of a port; false where there is no room.
+    pub(crate) fn restore_lag(
+        &mut self,
+        port: u32,
+        lag: Option<u32>,
+        options: &Options,
+        budget: &mut Budget,
+    ) -> bool {
+        let known = self.lags.contains_key(&port);
+        match lag {
+            None if known => {
+                self.lags.remove(&port);
+                give(budget, INIT_COST);
+            }
+            None => {}
+            Some(_) if !known && (self.lags.len() >= options.options_rows || !take(budget, INIT_COST)) => {
+                return false;
+            }
+            Some(lag) => {
+                self.lags.insert(port, lag);
+            }
+        }
+        true
     }
 
     /// What a counter sample tells of an interface.

@@ -17,6 +17,44 @@ pub enum Tunnels {
     Inner,
 }
 
+/// Which address says who an exporter is, in the column `exporter_id`: it names a device to people, and is never the key of anything. Where it is
+/// not told, the transport source address stands in for it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Identity {
+    /// The best that is told: the original exporter, else the exporting process; of sFlow the agent.
+    #[default]
+    Told,
+    /// The transport source address, whatever is told.
+    Source,
+    /// sFlow's agent address.
+    Agent,
+    /// The exporting process (IE 130, 131), behind a proxy.
+    ExportingProcess,
+    /// The original exporter (IE 403, 404), behind a mediator (RFC 7119).
+    OriginalExporter,
+}
+
+/// What IE 85, 86 and their like count: octetTotalCount, packetTotalCount.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum TotalCounters {
+    /// What the record is of, as deltas do.
+    #[default]
+    Deltas,
+    /// All since the flow began: a record is worth what it adds to the one before.
+    Cumulative,
+}
+
+/// What of one exporter is configured otherwise than of all of them ([`Options`]).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Own {
+    /// Which address says who it is.
+    pub identity: Option<Identity>,
+    /// What its total counters count.
+    pub total_counters: Option<TotalCounters>,
+}
+
 /// Limits and plausibility of decoding.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
@@ -36,7 +74,7 @@ pub struct Options {
     pub parked_bytes: usize,
     /// Seconds that data waits for its template, by the receive times of the exporter's own datagrams.
     pub parked_age_s: u32,
-    /// Sampling rates, and interfaces, kept per exporter; of each this many.
+    /// Sampling rates, interfaces, and flows of cumulative counters, kept per exporter; of each this many.
     pub options_rows: usize,
     /// Bytes of an interface's name or description; longer ones are cut.
     pub text_bytes: usize,
@@ -45,6 +83,13 @@ pub struct Options {
     /// Whether the addresses, protocol and ports of a packet in a tunnel (GRE, IP in IP, VXLAN, Geneve, GTP-U, SRv6) are those of the packet around
     /// it, outer, or of the one within, inner, where a sampled header or a record tells of both.
     pub tunnels: Tunnels,
+    /// Which address says who an exporter is (`exporter_id`), where `decoder.enrich.exporters` does not say it of one: the transport source address
+    /// (source), sFlow's agent (agent), the exporting process behind a proxy (exporting_process: IE 130, 131), the original exporter behind a mediator
+    /// (original_exporter: IE 403, 404), or the best of them that is told (told). In a record it counts before options data. Never a key.
+    pub identity: Identity,
+    /// What total counters (IE 85, 86, 199, 353, 429) count, where `decoder.enrich.exporters` does not say it of one: what their record is of (deltas), or
+    /// all since the flow began (cumulative), so that a record is worth what it adds. What flows had come to is kept, for each exporter of `options_rows` flows.
+    pub total_counters: TotalCounters,
     /// Seconds that a flow may end after it was received, before its times count as implausible.
     pub future_s: u32,
     /// Seconds that a flow may start before it was received, before its times count as implausible.
@@ -65,6 +110,8 @@ impl Default for Options {
             text_bytes: 256,
             max_sampling_interval: 1 << 32,
             tunnels: Tunnels::Outer,
+            identity: Identity::Told,
+            total_counters: TotalCounters::Deltas,
             future_s: 300,
             past_s: 7200,
         }

@@ -214,6 +214,21 @@ impl Plan {
         // Beyond what a datagram can hold there is no record, and the template is refused by its limit.
         let (Ok(start), Ok(end)) = (u16::try_from(start), u16::try_from(segment.length)) else { return };
         let Some(form) = Self::form(protocol, field, scope) else { return };
+        self.place(form, (scope, layers), (start, end), segment);
+        if scope && let Some(form) = element::address(field.id, field.enterprise) {
+            self.place(form, (false, layers), (start, end), segment);
+        }
+    }
+
+    /// Says where what lies from `start` to `end` of a segment goes.
+    fn place(
+        &mut self,
+        form: Form,
+        (scope, layers): (bool, &Layers),
+        (start, end): (u16, u16),
+        segment: &mut Segment,
+    ) {
+        let length = usize::from(end - start);
         let slot = match form {
             Form::Number(slot) if scope && (length == 0 || length > 8) => {
                 self.claim(layers, slot);

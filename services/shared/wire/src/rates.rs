@@ -1,9 +1,10 @@
-//! What an exporter announced of its sampling, and for whom.
+//! What an exporter announced of its sampling, and of who it is, and for whom.
 //!
 //! The same scope may be announced by several ports and for several samplers; neither replaces the other, and where they
 //! disagree nothing is known.
 
 use crate::element::Slot;
+use crate::identity::Said;
 use crate::interval::{Announced, BadRate, announced};
 use crate::plan::{Present, Words};
 use ahash::AHashMap;
@@ -38,10 +39,12 @@ pub(crate) enum Scope {
     Template = 7,
     Domain = 8,
     System = 9,
+    /// No rate: who the exporter is.
+    Identity = 10,
 }
 
 impl Scope {
-    pub(crate) const ALL: [Self; 9] = [
+    pub(crate) const ALL: [Self; 10] = [
         Self::Sampler,
         Self::Selector,
         Self::Sequence,
@@ -51,6 +54,7 @@ impl Scope {
         Self::Template,
         Self::Domain,
         Self::System,
+        Self::Identity,
     ];
 
     /// The column `rate_source` of a rate found by it.
@@ -63,6 +67,7 @@ impl Scope {
             Self::Template => RateSource::Template,
             Self::Domain => RateSource::Domain,
             Self::System => RateSource::System,
+            Self::Identity => RateSource::Unknown,
         }
     }
 }
@@ -87,11 +92,12 @@ pub(crate) struct Entry {
     pub value: Announcement,
 }
 
-/// An interval, or the selectors whose intervals multiply.
+/// An interval, or the selectors whose intervals multiply, or who the exporter is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Announcement {
     Rate(Announced),
     Chain(SmallVec<[u64; 8]>),
+    Identity(Said),
 }
 
 /// All announcements of an exporter.
@@ -99,7 +105,7 @@ pub(crate) enum Announcement {
 pub(crate) struct Rates {
     map: AHashMap<RateKey, SmallVec<[Entry; 1]>>,
     entries: usize,
-    by_scope: [u32; 10],
+    by_scope: [u32; 11],
 }
 
 /// What [`Rates::put`] did.
@@ -182,10 +188,16 @@ impl Rates {
         })
     }
 
+    /// What a port announced for `key` and no sampler.
+    pub(crate) fn own(&self, key: &RateKey, port: u16) -> Option<&Announcement> {
+        let entry = self.map.get(key)?.iter().find(|entry| entry.port == port && entry.sampler == 0)?;
+        Some(&entry.value)
+    }
+
     pub(crate) fn rate(&self, key: &RateKey, port: u16) -> Option<Announced> {
         match self.find(key, port)? {
             Announcement::Rate(announced) => Some(*announced),
-            Announcement::Chain(_) => None,
+            Announcement::Chain(_) | Announcement::Identity(_) => None,
         }
     }
 

@@ -3,8 +3,9 @@
 use crate::checks;
 use crate::count::{self, Q};
 use crate::element::{Slice, Slot};
+use crate::identity::{IDENTITY, Said};
 use crate::layers;
-use crate::options::Tunnels;
+use crate::options::{Identity, Tunnels};
 use crate::packet::{self, LABELS, Link};
 use crate::plan::{Plan, Present, Slices, Words};
 use crate::resolve::Resolver;
@@ -70,8 +71,6 @@ const LABELS_PRESENT: Present = Present::of(&[
     Slot::Label9,
     Slot::Label10,
 ]);
-const IDENTITY: Present =
-    Present::of(&[Slot::ExporterV4, Slot::ExporterV6, Slot::OriginalV4, Slot::OriginalV6]);
 const LAYER_2: Present = Present::of(&[Slot::L2Octets, Slot::L2OctetsTotal, Slot::FrameSize]);
 const AS_NUMBERS: Present = Present::of(&[Slot::SrcAs, Slot::DstAs]);
 const NEIGHBOURS: Present = Present::of(&[Slot::PrevAs, Slot::NextAs]);
@@ -173,6 +172,12 @@ pub(crate) struct Setting {
     pub plausible: Plausible,
     /// Which packet of a tunnel is the flow.
     pub tunnels: Tunnels,
+    /// Which address says who the exporter is.
+    pub identity: Identity,
+    /// What options data says of who it is.
+    pub said: Said,
+    /// End of the flow's record before this one by the exporter's clock, where its counters run on; else 0.
+    pub since: i64,
 }
 
 #[inline(always)]
@@ -199,8 +204,7 @@ impl Shape {
         &self,
         flow: &mut Flow<'r>,
         setting: &Setting,
-        words: &Words,
-        sections: (&[u8], &Slices),
+        (words, sections): (&Words, (&[u8], &Slices)),
         resolver: &mut Resolver<'_>,
         labels: &'r mut [u32; LABELS],
         sums: &mut Checks,
@@ -307,13 +311,7 @@ impl Shape {
             flow.nat_dst_port = word(Slot::NatDstPort) as u16;
         }
         if has.any(IDENTITY) {
-            let first = [Slot::OriginalV4, Slot::OriginalV6, Slot::ExporterV4, Slot::ExporterV6];
-            let said = first.into_iter().filter(|slot| has.has(*slot)).map(|slot| match slot {
-                Slot::OriginalV4 | Slot::ExporterV4 if word(slot) == 0 => Ip::default(),
-                Slot::OriginalV4 | Slot::ExporterV4 => v4(word(slot)),
-                _ => v6(words, slot),
-            });
-            flow.exporter_id = said.into_iter().find(|ip| !ip.is_none()).unwrap_or(flow.exporter_id);
+            Said::of(has, words).or(setting.said).put(setting.identity, flow);
         }
 
         flow.observation = match word(Slot::Direction) {
@@ -331,7 +329,7 @@ impl Shape {
         flow.rate_source = rate.source;
         flow.flags |= rate.flags;
 
-        self.when(flow, setting, words);
+        set_times(flow, self.span(setting, words), setting);
         self.counters(flow, words);
         if self.kind == FlowKind::Sample {
             self.sampled(flow, setting.tunnels, words, sections, labels, sums);
@@ -395,6 +393,7 @@ impl Shape {
             tcp_flags: get(Slot::ReverseTcpFlags).unwrap_or_default() as u16,
             sampler: flow.sampler,
             exporter_id: flow.exporter_id,
+            original_domain: flow.original_domain,
             sampling_interval: flow.sampling_interval,
             sampling_kind: flow.sampling_kind,
             rate_source: flow.rate_source,
@@ -407,7 +406,7 @@ impl Shape {
             ..setting.base
         };
         let span = if self.times_back.any {
-            self.times_back.span(words, &self.clock(flow, setting, words))
+            self.times_back.span(words, &self.clock(setting, words))
         } else {
             Span { start: some(flow.flow_start), end: some(flow.flow_end) }
         };
@@ -465,18 +464,18 @@ impl Shape {
 
     /// The message's clock, or what a record makes of it.
     #[inline]
-    fn clock(&self, flow: &Flow<'_>, setting: &Setting, words: &Words) -> Clock {
+    fn clock(&self, setting: &Setting, words: &Words) -> Clock {
         let mut clock = setting.clock;
-        if self.present.has(Slot::SystemInit) && flow.protocol == Protocol::Ipfix {
+        if self.present.has(Slot::SystemInit) && setting.base.protocol == Protocol::Ipfix {
             clock.uptime = uptime(clock.exported, words[Slot::SystemInit as usize]);
         }
         clock
     }
 
+    /// Start and end of a record, by the exporter's clock.
     #[inline]
-    fn when(&self, flow: &mut Flow<'_>, setting: &Setting, words: &Words) {
-        let clock = self.clock(flow, setting, words);
-        set_times(flow, self.times.span(words, &clock), setting);
+    pub(crate) fn span(&self, setting: &Setting, words: &Words) -> Span {
+        self.times.span(words, &self.clock(setting, words))
     }
 
     #[inline]
@@ -556,7 +555,9 @@ impl Shape {
 /// The exporter's times, and where bytes are spread.
 #[inline]
 fn set_times(flow: &mut Flow<'_>, span: Span, setting: &Setting) {
-    let spread = setting.plausible.spread(span, setting.clock.exported, flow.received.0);
+    let since = Some(setting.since).filter(|since| *since != 0 && span.end.is_some_and(|end| *since <= end));
+    let spread = Span { start: since.or(span.start), ..span };
+    let spread = setting.plausible.spread(spread, setting.clock.exported, flow.received.0);
     flow.flow_start = Time(span.start.unwrap_or_default().max(0));
     flow.flow_end = Time(span.end.unwrap_or_default().max(0));
     flow.spread_start = Time(spread.start);

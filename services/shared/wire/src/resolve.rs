@@ -190,6 +190,7 @@ impl<'a> Resolver<'a> {
         match self.rates.find(&self.asked.key(Scope::Sequence, sequence), self.asked.port)? {
             Announcement::Rate(announced) => Some(*announced),
             Announcement::Chain(ids) => self.rates.chain(&self.asked, ids.iter().copied(), self.bound),
+            Announcement::Identity(_) => None,
         }
     }
 }

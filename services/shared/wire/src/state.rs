@@ -3,14 +3,16 @@
 //! A key names everything that tells two pieces of state apart, so that neither two ports' templates nor several samplers under
 //! one scope compact into one. Values begin with a version. Kept state is read as carefully as wire input.
 
+use crate::identity::Said;
 use crate::interval::{Announced, Ratio};
 use crate::learned::Known;
 use crate::parked::{Place, Set};
 use crate::rates::{Announcement, RateKey, Scope};
 use crate::template::{Group, Template};
+use crate::totals::Last;
 use smallvec::SmallVec;
 use thiserror::Error;
-use weir_schemas::SamplingKind;
+use weir_schemas::{Ip, SamplingKind};
 
 /// Version of the values that this build writes.
 pub(crate) const VERSION: u8 = 1;
@@ -47,6 +49,8 @@ pub(crate) enum Key {
     Rate(RateKey, u16, u64),
     Interface(u32),
     Init(u32),
+    Lag(u32),
+    Total(u128),
     Parked(Place),
 }
 
@@ -119,6 +123,18 @@ pub(crate) fn init_key(domain: u32) -> Vec<u8> {
     key
 }
 
+pub(crate) fn lag_key(port: u32) -> Vec<u8> {
+    let mut key = vec![b'l'];
+    key.extend_from_slice(&port.to_be_bytes());
+    key
+}
+
+pub(crate) fn total_key(flow: u128) -> Vec<u8> {
+    let mut key = vec![b'c'];
+    key.extend_from_slice(&flow.to_be_bytes());
+    key
+}
+
 pub(crate) fn parked_key(place: &Place) -> Vec<u8> {
     let mut key = vec![b'p'];
     key.extend_from_slice(&place.0.to_be_bytes());
@@ -163,6 +179,8 @@ pub(crate) fn read_key(key: &[u8]) -> Result<Key, StateError> {
             }
             b'i' => Key::Interface(input.u32()?),
             b'u' => Key::Init(input.u32()?),
+            b'l' => Key::Lag(input.u32()?),
+            b'c' => Key::Total(input.u128()?),
             b'p' => Key::Parked((input.u64()?, input.u32()?, input.u32()?)),
             _ => return None,
         };
@@ -223,6 +241,12 @@ pub(crate) fn rate_value(announcement: &Announcement) -> Vec<u8> {
             value.push(1);
             selectors.iter().for_each(|id| value.extend_from_slice(&id.to_be_bytes()));
         }
+        Announcement::Identity(Said { process, original, original_domain }) => {
+            value.push(2);
+            value.extend_from_slice(&process.0);
+            value.extend_from_slice(&original.0);
+            original_domain.iter().for_each(|domain| value.extend_from_slice(&domain.to_be_bytes()));
+        }
     }
     value
 }
@@ -241,6 +265,11 @@ pub(crate) fn read_rate(bytes: &[u8], bound: u64) -> Result<Announcement, StateE
                 selectors.push(input.u64()?);
             }
             Some(Announcement::Chain(selectors))
+        }
+        2 => {
+            let (process, original) = (Ip(input.array()?), Ip(input.array()?));
+            let original_domain = if input.0.is_empty() { None } else { Some(input.u32()?) };
+            Some(Announcement::Identity(Said { process, original, original_domain }))
         }
         _ => None,
     })
@@ -278,6 +307,35 @@ pub(crate) fn init_value(init: u64) -> Vec<u8> {
 
 pub(crate) fn read_init(bytes: &[u8]) -> Result<u64, StateError> {
     value(bytes, "a start time", Reader::u64)
+}
+
+pub(crate) fn lag_value(lag: u32) -> Vec<u8> {
+    let mut value = vec![VERSION];
+    value.extend_from_slice(&lag.to_be_bytes());
+    value
+}
+
+pub(crate) fn read_lag(bytes: &[u8]) -> Result<u32, StateError> {
+    value(bytes, "an aggregate", Reader::u32)
+}
+
+pub(crate) fn total_value(last: &Last) -> Vec<u8> {
+    let mut value = vec![VERSION];
+    last.counts.iter().for_each(|count| value.extend_from_slice(&count.to_be_bytes()));
+    value.extend_from_slice(&last.exported.to_be_bytes());
+    value.extend_from_slice(&last.ended.to_be_bytes());
+    value
+}
+
+pub(crate) fn read_total(bytes: &[u8]) -> Result<Last, StateError> {
+    value(bytes, "a flow's totals", |input| {
+        let mut last = Last::default();
+        for count in &mut last.counts {
+            *count = input.u64()?;
+        }
+        (last.exported, last.ended) = (input.i64()?, input.i64()?);
+        Some(last)
+    })
 }
 
 pub(crate) fn parked_value(set: &Set) -> Vec<u8> {

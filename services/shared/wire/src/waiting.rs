@@ -142,6 +142,8 @@ impl Exporter {
             budget: call.budget,
             out: call.out,
             counts: Default::default(),
+            identity: call.identity,
+            total_counters: call.total_counters,
             protocol: group.protocol(),
             domain: group.domain,
             record_index: set.record_index,

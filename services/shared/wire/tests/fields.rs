@@ -247,19 +247,27 @@ fn layer_2_columns_come_from_their_elements() {
 
 #[test]
 fn the_rest_of_the_columns_come_from_their_elements() {
-    let fields =
-        [f(128, 4), f(129, 4), f(252, 4), f(253, 4), f(54, 4), f(88, 2), f(52, 1), f(302, 8), f(89, 1)];
-    let value = bytes().u32(64510).u32(64511).u32(11).u32(12).u32(99).u16(185).u8(63).u64(1 << 40).u8(0x82);
+    let fields = [f(128, 4), f(129, 4), f(54, 4), f(88, 2), f(52, 1), f(302, 8), f(89, 1)];
+    let value = bytes().u32(64510).u32(64511).u32(99).u16(185).u8(63).u64(1 << 40).u8(0x82);
     let flow = ipfix_flow(&fields, value.0);
     assert_eq!((flow.dst_neighbour_as, flow.src_neighbour_as), (64510, 64511));
-    assert_eq!((flow.in_if, flow.out_if), (11, 12));
     assert_eq!((flow.fragment_id, flow.fragment_offset, flow.ttl), (Some(99), Some(185), Some(63)));
     assert_eq!((flow.sampler, flow.forwarding_status), (1 << 40, Some(0x82)));
     assert!(flags(&flow).contains(&"discarded"));
-    let logical = ipfix_flow(&[f(10, 4), f(252, 4)], bytes().u32(1).u32(2).0);
-    assert_eq!(logical.in_if, 1, "the logical interface is the interface");
     let ports = ipfix_flow(&[f(180, 2), f(181, 2), f(182, 2), f(183, 2)], bytes().u16(53).u16(99).u32(0).0);
     assert_eq!((ports.src_port, ports.dst_port), (53, 99));
+}
+
+#[test]
+fn the_physical_port_is_the_interface_where_the_logical_one_is_not_exported() {
+    let physical = ipfix_flow(&[f(252, 4), f(253, 4)], bytes().u32(11).u32(12).0);
+    assert_eq!((physical.in_if, physical.out_if), (11, 12));
+    let fields = [f(10, 4), f(14, 4), f(252, 4), f(253, 4)];
+    let of = |a: u32, b: u32| {
+        let flow = ipfix_flow(&fields, bytes().u32(a).u32(b).u32(11).u32(12).0);
+        (flow.in_if, flow.out_if)
+    };
+    assert_eq!([of(1, 2), of(0, 2), of(1, 0)], [(1, 2), (11, 2), (1, 12)]);
 }
 
 #[test]
@@ -274,18 +282,6 @@ fn icmp_type_and_code_come_from_their_own_elements_or_in_netflow_from_the_port()
     assert_eq!((not_icmp.icmp_type, not_icmp.icmp_code), (None, None));
     let ipfix = ipfix_flow(&[f(4, 1), f(11, 2)], [1, 8, 0]);
     assert_eq!(ipfix.icmp_type, None, "IPFIX has elements of its own for it");
-}
-
-#[test]
-fn who_the_exporter_says_it_is_is_a_column() {
-    let behind = ipfix_flow(&[f(130, 4), f(1, 4)], [192, 0, 2, 77, 0, 0, 0, 9]);
-    assert_eq!(behind.exporter_id, Ip::v4([192, 0, 2, 77]));
-    let mediated = ipfix_flow(&[f(130, 4), f(403, 4)], [192, 0, 2, 77, 192, 0, 2, 88]);
-    assert_eq!(mediated.exporter_id, Ip::v4([192, 0, 2, 88]), "the original one counts");
-    let six = ipfix_flow(&[f(403, 4), f(404, 16)], bytes().u32(0).raw(v6(9)).0);
-    assert_eq!(six.exporter_id, Ip(v6(9)));
-    let silent = ipfix_flow(&[f(130, 4), f(1, 4)], [0; 8]);
-    assert_eq!(silent.exporter_id, Ip::v4([192, 0, 2, 1]));
 }
 
 #[test]
@@ -452,6 +448,47 @@ fn q_is_exact_where_it_is_exported_and_bounded_by_the_lengths_that_are() {
     assert_eq!(small.q, Some((30 + 1500) * 60 - 2 * 30 * 1500), "no packet is above the mean below 40");
     let jumbo = v9_flow(&[f(1, 4), f(2, 4)], bytes().u32(18_000).u32(2).0);
     assert_eq!(jumbo.q, Some((40 + 9000) * 18_000 - 2 * 40 * 9000));
+}
+
+#[test]
+fn the_lengths_that_bound_q_are_those_exported_or_40_and_1500_and_never_beyond_the_mean() {
+    // 1000 bytes in 4 packets: 250 each; in 3: 333 and one third.
+    for (packets, min, max, least, most) in [
+        (4, None, None, 40, 1500),
+        (4, Some(100), None, 100, 1500),
+        (4, None, Some(600), 40, 600),
+        (4, Some(100), Some(600), 100, 600),
+        (4, Some(300), Some(600), 250, 600),
+        (4, Some(100), Some(200), 100, 250),
+        (3, Some(400), Some(200), 333, 334),
+    ] {
+        let mut fields = vec![f(1, 4), f(2, 4)];
+        let mut value = bytes().u32(1000).u32(packets);
+        for (id, length) in [(25, min), (26, max)] {
+            if let Some(length) = length {
+                fields.push(f(id, 2));
+                value = value.u16(length);
+            }
+        }
+        let flow = ipfix_flow(&fields, value.0);
+        let wanted = (least + most) * 1000 - u128::from(packets) * least * most;
+        assert_eq!(flow.q, Some(wanted), "{packets} packets of {min:?} to {max:?}");
+        assert!(flags(&flow).contains(&"q_bound"));
+    }
+    // Of layer 2 alone the lengths have 18 bytes more, or 22 with a tag.
+    let l2 = ipfix_flow(&[f(352, 4), f(2, 4)], bytes().u32(2000).u32(4).0);
+    assert_eq!(l2.q_l2, Some((58 + 1518) * 2000 - 4 * 58 * 1518));
+    let tag =
+        ipfix_flow(&[f(352, 4), f(2, 4), f(58, 2), f(25, 2)], bytes().u32(2000).u32(4).u16(5).u16(60).0);
+    assert_eq!(tag.q_l2, Some((82 + 1522) * 2000 - 4 * 82 * 1522));
+}
+
+#[test]
+fn a_frames_size_is_layer_2_of_a_record_of_one_packet() {
+    let of = |packets: u32| ipfix_flow(&[f(312, 2), f(2, 4)], bytes().u16(118).u32(packets).0).bytes_l2;
+    assert_eq!([of(1), of(2)], [Some(118), None]);
+    let both = ipfix_flow(&[f(312, 2), f(352, 4), f(2, 4)], bytes().u16(118).u32(500).u32(1).0);
+    assert_eq!(both.bytes_l2, Some(500), "a count of bytes counts first");
 }
 
 #[test]

@@ -41,6 +41,38 @@ fn rows() -> Vec<Row> {
         ("IE 34", vec![f(34, 4)], bytes().u32(1000).0, 1_000_000, Packet, vec![]),
         ("IE 50", vec![f(50, 2)], bytes().u16(512).0, 512_000, Packet, vec![]),
         ("IE 34 of 1 is 1", vec![f(34, 4)], bytes().u32(1).0, 1000, Packet, vec![]),
+        (
+            "IE 34 of 0 says nothing",
+            vec![f(34, 4), f(50, 2)],
+            bytes().u32(0).u16(512).0,
+            512_000,
+            Packet,
+            vec![],
+        ),
+        (
+            "IE 34 and 50 of 0 say nothing",
+            vec![f(34, 4), f(50, 2), f(309, 4), f(310, 4)],
+            bytes().u32(0).u16(0).u32(1).u32(9).0,
+            9000,
+            Packet,
+            vec![],
+        ),
+        (
+            "311 of either length where it varies: 4",
+            vec![f(311, VARIABLE)],
+            bytes().u8(4).u32(0.25_f32.to_bits()).0,
+            4000,
+            Packet,
+            vec![],
+        ),
+        (
+            "311 of either length where it varies: 8",
+            vec![f(311, VARIABLE)],
+            bytes().u8(8).u64(0.125_f64.to_bits()).0,
+            8000,
+            Packet,
+            vec![],
+        ),
         ("305 and 306", vec![f(305, 4), f(306, 4)], bytes().u32(10).u32(990).0, 100_000, Packet, vec![]),
         ("305 and 306, rounded", vec![f(305, 4), f(306, 4)], bytes().u32(3).u32(7).0, 3333, Packet, vec![]),
         ("309 and 310", vec![f(309, 4), f(310, 4)], bytes().u32(7).u32(1000).0, 142_857, Packet, vec![]),
@@ -60,6 +92,14 @@ fn rows() -> Vec<Row> {
             vec![f(329, 8), f(330, 8), f(331, 8), f(332, 8)],
             bytes().u64(0).u64(u64::MAX).u64(0).u64((1 << 56) - 1).0,
             256_000,
+            Packet,
+            vec![],
+        ),
+        (
+            "329 to 332 of few values",
+            vec![f(329, 1), f(330, 1), f(331, 1), f(332, 1)],
+            vec![1, 100, 11, 20],
+            10_000,
             Packet,
             vec![],
         ),
@@ -123,6 +163,10 @@ fn parameters_that_give_no_interval_are_a_fault_and_the_flow_stays() {
         (vec![f(311, 8)], bytes().u64(1.5_f64.to_bits()).0),
         (vec![f(311, 8)], bytes().u64(f64::NAN.to_bits()).0),
         (vec![f(311, 8)], bytes().u64(1e-300_f64.to_bits()).0),
+        (vec![f(311, 8)], bytes().u64(1e300_f64.to_bits()).0),
+        (vec![f(311, 8)], bytes().u64(f64::INFINITY.to_bits()).0),
+        (vec![f(311, 4)], bytes().u32((-0.5_f32).to_bits()).0),
+        (vec![f(311, 4)], bytes().u32(f32::NAN.to_bits()).0),
         (vec![f(311, 8)], bytes().u64(f64::MIN_POSITIVE.to_bits() - 1).0),
         (vec![f(305, 4), f(306, 4)], bytes().u32(0).u32(10).0),
         (vec![f(309, 4), f(310, 4)], bytes().u32(10).u32(5).0),
@@ -149,6 +193,63 @@ fn parameters_count_where_the_algorithm_contradicts_them() {
         let out = in_record(&fields, &values);
         assert_eq!(rate(&out.flows[0]), packet(64_000, RateSource::Record), "{fields:?}");
         assert_eq!(flags(&out.flows[0]).contains(&"rate_contradicted"), contradicted, "{fields:?}");
+    }
+}
+
+#[test]
+fn each_record_of_a_set_has_its_own_interval_and_one_that_gives_none_has_the_announced_one() {
+    let fields = [FLOW, &[f(309, 4), f(310, 4)]].concat();
+    let record = |size: u32, population: u32| flow().u32(size).u32(population).0;
+    let [options, row] = announce(300, f(144, 4), &[0, 0, 0, 1], 64);
+    let sets = [
+        options,
+        row,
+        set(2, template(256, &fields)),
+        set(256, [record(1, 10), record(1, 20), record(0, 9), record(1, 10)].concat()),
+    ];
+    let out = decode(&ipfix(1, &sets));
+    let own = |interval| packet(interval, RateSource::Record);
+    assert_eq!(
+        out.flows.iter().map(rate).collect::<Vec<_>>(),
+        [own(10_000), own(20_000), packet(64_000, RateSource::System), own(10_000)]
+    );
+    assert_eq!(out.faults.iter().map(|fault| fault.reason).collect::<Vec<_>>(), [Reason::BadRate]);
+}
+
+#[test]
+fn each_algorithm_contradicts_the_parameters_of_all_others() {
+    // Selector algorithms of RFC 5477 (IE 304) that fit each family, and of IE 35 and 49 (1 deterministic, 2 random) those that don't.
+    type Family<'f> = (Vec<F>, Vec<u8>, &'f [u16], &'f [u8]);
+    let families: [Family<'_>; 6] = [
+        (vec![f(34, 4)], bytes().u32(2).0, &[1, 2, 3, 4, 6, 7, 8], &[]),
+        (vec![f(305, 4), f(306, 4)], bytes().u32(1).u32(1).0, &[1], &[2]),
+        (vec![f(307, 4), f(308, 4)], bytes().u32(1).u32(1).0, &[2], &[2]),
+        (vec![f(309, 4), f(310, 4)], bytes().u32(1).u32(2).0, &[3], &[1]),
+        (vec![f(311, 8)], bytes().u64(0.5_f64.to_bits()).0, &[4], &[1]),
+        (vec![f(329, 1), f(330, 1), f(331, 1), f(332, 1)], vec![0, 1, 0, 0], &[6, 7, 8], &[]),
+    ];
+    for (fields, values, fitting, opposite) in families {
+        let contradicted = |algorithm: F, value: &[u8]| {
+            let out = in_record(&[&fields[..], &[algorithm]].concat(), &[&values[..], value].concat());
+            assert_eq!(out.flows[0].sampling_interval, 2000, "the parameters count: {fields:?}");
+            flags(&out.flows[0]).contains(&"rate_contradicted")
+        };
+        for algorithm in [1_u16, 2, 3, 4, 6, 7, 8] {
+            let wanted = !fitting.contains(&algorithm);
+            assert_eq!(contradicted(f(304, 2), &algorithm.to_be_bytes()), wanted, "{algorithm}: {fields:?}");
+        }
+        for unknown in [0_u16, 5, 9, 200] {
+            assert!(
+                !contradicted(f(304, 2), &unknown.to_be_bytes()),
+                "{unknown} is none of them: {fields:?}"
+            );
+        }
+        for mode in [0_u8, 1, 2, 3] {
+            for element in [35, 49] {
+                let wanted = opposite.contains(&mode);
+                assert_eq!(contradicted(f(element, 1), &[mode]), wanted, "IE {element} = {mode}: {fields:?}");
+            }
+        }
     }
 }
 
@@ -196,9 +297,87 @@ fn the_closest_announcement_wins() {
         let flow = &router.send(&ipfix(1, &[set(256, record.clone())])).flows[0];
         assert_eq!(rate(flow), packet((n as u64 + 1) * 10_000, source));
     }
-    let with_own = [&fields[..], &[f(34, 4)]].concat();
-    let sets = [set(2, template(257, &with_own)), set(257, bytes().raw(record).u32(70).0)];
-    assert_eq!(rate(&router.send(&ipfix(1, &sets)).flows[0]), packet(70_000, RateSource::Record));
+    for (own, value) in
+        [(vec![f(34, 4)], bytes().u32(70).0), (vec![f(309, 4), f(310, 4)], bytes().u32(1).u32(70).0)]
+    {
+        let with_own = [&fields[..], &own].concat();
+        let sets = [set(2, template(257, &with_own)), set(257, bytes().raw(&record).raw(value).0)];
+        assert_eq!(
+            rate(&router.send(&ipfix(1, &sets)).flows[0]),
+            packet(70_000, RateSource::Record),
+            "{own:?}"
+        );
+    }
+}
+
+#[test]
+fn the_closest_announcement_wins_whichever_came_first() {
+    let scope = |kind, source, value: u32| (source, kind, bytes().u32(value).0);
+    // From the widest to the closest, as version 9 has them all: a cache too.
+    let ladder = [
+        scope(1, RateSource::System, 0),
+        scope(149, RateSource::Domain, 9),
+        scope(5, RateSource::Template, 256),
+        scope(4, RateSource::Cache, 0),
+        scope(3, RateSource::LineCard, 5),
+        scope(2, RateSource::Interface, 3),
+        scope(48, RateSource::Sampler, 77),
+    ];
+    let fields = [FLOW, &[f(141, 4), f(48, 4)]].concat();
+    let data = || v9(9, &[set(256, flow().u32(5).u32(77).0)]);
+    let announced = |router: &mut Router, n: usize| {
+        let (_, kind, value) = &ladder[n];
+        let id = 300 + n as u16;
+        let row = bytes().raw(value).u32(10 * (n as u32 + 1)).0;
+        router.send(&v9(9, &[set(1, v9_options_template(id, &[f(*kind, 4)], &[f(34, 4)])), set(id, row)]));
+    };
+    for up in [true, false] {
+        let mut router = Router::default();
+        router.send(&v9(9, &[set(0, template(256, &fields))]));
+        for step in 0..ladder.len() {
+            let n = if up { step } else { ladder.len() - 1 - step };
+            announced(&mut router, n);
+            let best = if up { n } else { ladder.len() - 1 };
+            let wanted = packet(10_000 * (best as u64 + 1), ladder[best].0);
+            assert_eq!(rate(&router.send(&data()).flows[0]), wanted, "{:?} came, up: {up}", ladder[n].0);
+        }
+    }
+}
+
+#[test]
+fn an_inferred_interval_of_a_close_scope_gives_way_to_any_other_of_a_wide_one() {
+    let inferred = ipfix_options_template(300, &[f(302, 8)], &[f(305, 4)]);
+    let system = ipfix_options_template(301, &[f(144, 4)], &[f(34, 4)]);
+    let fields = [FLOW, &[f(302, 8)]].concat();
+    let mut router = Router::default();
+    let templates = [set(2, template(256, &fields)), set(3, [inferred, system].concat())];
+    router.send(&ipfix(1, &templates));
+    let data = ipfix(1, &[set(256, flow().u64(7).0)]);
+    let told = router.send(&ipfix(1, &[set(300, bytes().u64(7).u32(100).0)])).rates;
+    assert_eq!((told[0].interval, told[0].source), (100_000, RateSource::Inferred));
+    assert_eq!(rate(&router.send(&data).flows[0]), packet(100_000, RateSource::Inferred));
+    router.send(&ipfix(1, &[set(301, bytes().u32(1).u32(64).0)]));
+    assert_eq!(rate(&router.send(&data).flows[0]), packet(64_000, RateSource::System));
+    // Of wide scopes as well: the template's is inferred, the system's is not.
+    let inferred = ipfix_options_template(302, &[f(145, 2)], &[f(305, 4)]);
+    router.send(&ipfix(1, &[set(3, inferred), set(302, bytes().u16(256).u32(5).0)]));
+    assert_eq!(rate(&router.send(&data).flows[0]), packet(64_000, RateSource::System));
+}
+
+#[test]
+fn a_sampler_counts_before_a_selector_and_both_before_a_selection_sequence() {
+    let fields = [FLOW, &[f(48, 1), f(302, 8), f(301, 8)]].concat();
+    let mut router = Router::default();
+    router.send(&ipfix(1, &[set(2, template(256, &fields))]));
+    let data = ipfix(1, &[set(256, flow().u8(4).u64(5).u64(6).0)]);
+    for (n, (scope, value)) in
+        [(f(301, 8), bytes().u64(6).0), (f(302, 8), bytes().u64(5).0), (f(48, 1), vec![4])].iter().enumerate()
+    {
+        let interval = 10 * (n as u32 + 1);
+        router.send(&ipfix(1, &announce(300 + n as u16, *scope, value, interval)));
+        let wanted = packet(u64::from(interval) * 1000, RateSource::Sampler);
+        assert_eq!(rate(&router.send(&data).flows[0]), wanted, "{scope:?}");
+    }
 }
 
 #[test]
@@ -269,6 +448,23 @@ fn a_row_that_names_a_sampler_outside_its_scope_is_that_samplers_and_never_the_s
     let rates: Vec<_> = out.flows.iter().map(rate).collect();
     let sampler = |interval| packet(interval, RateSource::Sampler);
     assert_eq!(rates, [UNKNOWN, sampler(100_000), sampler(1_000_000), UNKNOWN]);
+}
+
+#[test]
+fn a_selector_outside_the_scope_is_as_little_the_systems_as_a_sampler_is() {
+    for (field, value) in [(f(302, 8), bytes().u64(5).0), (f(301, 8), bytes().u64(5).0)] {
+        let options = ipfix_options_template(300, &[f(144, 4)], &[field, f(34, 4)]);
+        let with = [FLOW, &[field]].concat();
+        let sets = [
+            set(2, [template(256, FLOW), template(257, &with)].concat()),
+            set(3, options),
+            set(300, bytes().u32(1).raw(&value).u32(100).0),
+            set(256, flow().0),
+            set(257, flow().raw(&value).0),
+        ];
+        let rates: Vec<_> = decode(&ipfix(1, &sets)).flows.iter().map(rate).collect();
+        assert_eq!(rates, [UNKNOWN, packet(100_000, RateSource::Sampler)], "{field:?}");
+    }
 }
 
 #[test]
@@ -345,8 +541,73 @@ fn selectors_of_a_chain_multiply_and_are_rounded_once() {
     assert_eq!(rate(&router.send(&data).flows[0]), packet(11_111, RateSource::Sampler));
 
     let direct = [FLOW, &[f(302, 8), f(302, 8)]].concat();
-    let sets = [set(2, template(257, &direct)), set(257, flow().u64(1).u64(2).0)];
-    assert_eq!(rate(&router.send(&ipfix(1, &sets)).flows[0]), packet(11_111, RateSource::Sampler));
+    // 9/5, which has a factor with 10/3 either way.
+    router.send(&ipfix(1, &[set(2, template(257, &direct)), set(300, bytes().u64(3).u32(5).u32(4).0)]));
+    for (a, b, wanted) in [(1, 2, 11_111), (1, 3, 6000), (3, 1, 6000), (3, 3, 3240)] {
+        let data = ipfix(1, &[set(257, flow().u64(a).u64(b).0)]);
+        assert_eq!(rate(&router.send(&data).flows[0]), packet(wanted, RateSource::Sampler), "{a}, {b}");
+    }
+}
+
+#[test]
+fn a_chain_with_a_flow_sampler_samples_flows_and_is_as_good_as_its_worst_selector() {
+    let one = |id, fields: &[F]| ipfix_options_template(id, &[f(302, 8)], fields);
+    let templates = [
+        one(300, &[f(34, 4)]),
+        one(301, &[f(396, 4), f(397, 4)]),
+        one(302, &[f(307, 4), f(308, 4)]),
+        one(303, &[f(305, 4)]),
+        ipfix_options_template(304, &[f(301, 8)], &[f(302, 8), f(302, 8), f(302, 8)]),
+    ];
+    let rows = [
+        set(300, bytes().u64(1).u32(10).0),
+        set(301, bytes().u64(2).u32(1).u32(4).0),
+        set(302, bytes().u64(3).u32(1).u32(1).0),
+        set(303, bytes().u64(4).u32(7).0),
+        set(300, bytes().u64(5).u32(u32::MAX).0),
+    ];
+    let fields = [FLOW, &[f(301, 8)]].concat();
+    let mut router = Router::default();
+    router.send(&ipfix(
+        1,
+        &[&[set(3, templates.concat()), set(2, template(256, &fields))], &rows[..]].concat(),
+    ));
+    let mut of = |chain: [u64; 3]| {
+        let [a, b, c] = chain;
+        let sets = [set(304, bytes().u64(9).u64(a).u64(b).u64(c).0), set(256, flow().u64(9).0)];
+        let flow = router.send(&ipfix(1, &sets)).flows.remove(0);
+        let approximate = flags(&flow).contains(&"rate_approximate");
+        (rate(&flow), approximate)
+    };
+    let sampled = |interval, kind, source| (interval, kind, source);
+    let (sampler, inferred) = (RateSource::Sampler, RateSource::Inferred);
+    assert_eq!(of([1, 1, 1]), (packet(1_000_000, sampler), false));
+    assert_eq!(of([1, 2, 1]), (sampled(500_000, SamplingKind::Flow, sampler), false));
+    assert_eq!(of([2, 1, 3]), (sampled(100_000, SamplingKind::Flow, sampler), true));
+    assert_eq!(of([1, 4, 1]), (packet(700_000, inferred), false));
+    assert_eq!(of([1, 5, 1]), (UNKNOWN, false), "more than is believed is not known");
+    assert_eq!(of([1, 8, 1]), (UNKNOWN, false), "and neither is a chain of which one is not");
+}
+
+#[test]
+fn intervals_are_believed_up_to_the_bound_that_is_configured() {
+    for (fields, at, above) in [
+        (vec![f(34, 4)], bytes().u32(1000).0, bytes().u32(1001).0),
+        (vec![f(305, 4), f(306, 4)], bytes().u32(2).u32(1998).0, bytes().u32(2).u32(1999).0),
+        (vec![f(311, 8)], bytes().u64(0.001_f64.to_bits()).0, bytes().u64(0.000_999_f64.to_bits()).0),
+    ] {
+        for (values, wanted) in [(at, packet(1_000_000, RateSource::Record)), (above, UNKNOWN)] {
+            let mut router = Router::default();
+            router.options.max_sampling_interval = 1000;
+            let all = [FLOW, &fields[..]].concat();
+            let out = router.send(&ipfix(1, &[set(2, template(256, &all)), set(256, flow().raw(values).0)]));
+            assert_eq!(
+                (rate(&out.flows[0]), out.faults.len()),
+                (wanted, usize::from(wanted == UNKNOWN)),
+                "{fields:?}"
+            );
+        }
+    }
 }
 
 #[test]

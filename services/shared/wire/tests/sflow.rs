@@ -59,6 +59,46 @@ fn observation_is_the_data_source_where_it_is_one_of_the_interfaces() {
 }
 
 #[test]
+fn a_data_source_and_an_interface_are_one_where_one_is_the_aggregate_of_the_other() {
+    // Ports 11 and 12 are attached to aggregate 3, port 7 to none.
+    let attached = |port: u32, lag: u32| {
+        let record = tagged(7, bytes().raw([0; 16]).u32(lag).raw([0; 36]).0);
+        tagged(2, bytes().u32(1).u32(port).u32(1).raw(record).0)
+    };
+    let lags = sflow(&[attached(11, 3), attached(12, 3), attached(7, 0), attached(8, 8)]);
+    let mut router = Router::default();
+    let of = |router: &mut Router, source, input, output| {
+        router.send(&sflow(&[flow_sample(source, 1, input, output, &[])])).flows[0].observation
+    };
+    assert_eq!(of(&mut router, 11, 3, 7), Observation::Unknown, "nothing is known of it yet");
+    let written = router.send(&lags).state_writes;
+    assert_eq!((written, router.send(&lags).state_writes), (2, 0));
+    for (source, input, output, wanted) in [
+        (11, 3, 7, Observation::Ingress),
+        (12, 7, 3, Observation::Egress),
+        (3, 11, 7, Observation::Ingress),
+        (3, 7, 12, Observation::Egress),
+        (11, 7, 11, Observation::Egress),
+        (11, 12, 7, Observation::Unknown),
+        (7, 0, 8, Observation::Unknown),
+        (0, 0, 0, Observation::Unknown),
+        (8, 3, 7, Observation::Unknown),
+        (1 << 24 | 11, 3, 7, Observation::Unknown),
+    ] {
+        assert_eq!(of(&mut router, source, input, output), wanted, "{source}: {input} to {output}");
+    }
+    let mut again = router.restarted(&router.dump());
+    assert_eq!((again.dump(), &again.budget), (router.dump(), &router.budget));
+    assert_eq!(of(&mut again, 11, 3, 7), Observation::Ingress);
+    router.send(&sflow(&[attached(11, 0)]));
+    assert_eq!(of(&mut router, 11, 3, 7), Observation::Unknown, "it was taken out");
+    assert_eq!(router.dump().len(), 1);
+    router.options.options_rows = 1;
+    let full = router.send(&sflow(&[attached(13, 3)]));
+    assert_eq!((full.faults[0].reason, router.dump().len()), (Reason::StateLimit, 1));
+}
+
+#[test]
 fn the_two_top_bits_of_an_interface_are_its_format() {
     let of = |input, output| {
         let flow = one(&sflow(&[flow_sample(3, 1, input, output, &[])]));
@@ -88,6 +128,25 @@ fn padding_of_a_short_frame_is_not_layer_3() {
     assert_eq!((flow.bytes, flow.bytes_l2, flags(&flow)), (Some(40), Some(64), vec!["padded"]));
     let fits = one(&sflow(&[flow_sample(3, 1, 3, 7, &[raw_header(64, 4, &tcp4(46))])]));
     assert_eq!((fits.bytes, flags(&fits)), (Some(46), vec![]));
+}
+
+#[test]
+fn what_was_stripped_is_layer_2_and_neither_padding_nor_layer_3() {
+    // A tag and the FCS were taken away, and are in the frame's length.
+    let of = |frame, stripped, ip| {
+        let flow = one(&sflow(&[flow_sample(3, 1, 3, 7, &[raw_header(frame, stripped, &tcp4(ip))])]));
+        (flow.bytes, flow.bytes_l2, flags(&flow).contains(&"padded"))
+    };
+    assert_eq!(of(1422, 8, 1400), (Some(1400), Some(1422), false));
+    assert_eq!(of(1422, 4, 1400), (Some(1400), Some(1422), true), "a tag that nobody speaks of is padding");
+    assert_eq!(of(1422, 8, 0), (Some(1400), Some(1422), false));
+    assert_eq!(of(68, 8, 46), (Some(46), Some(68), false));
+    assert_eq!(of(68, 8, 45), (Some(45), Some(68), true));
+    assert_eq!(
+        of(1418, 0, 1400),
+        (Some(1400), Some(1418), false),
+        "the FCS is gone, whoever forgets to say it"
+    );
 }
 
 #[test]

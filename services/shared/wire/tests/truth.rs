@@ -15,51 +15,79 @@ fn checked(datagrams: &[Vec<u8>]) -> Vec<(&'static str, u64)> {
     router.exporter.checks().all().filter(|(_, _, n)| *n > 0).map(|(name, _, n)| (name, n)).collect()
 }
 
-fn frame(length: u32, header: &[u8]) -> Vec<(&'static str, u64)> {
-    checked(&[sflow(&[flow_sample(3, 1, 3, 7, &[raw_header(length, 4, header)])])])
+fn frame(length: u32, stripped: u32, header: &[u8]) -> Vec<(&'static str, u64)> {
+    checked(&[sflow(&[flow_sample(3, 1, 3, 7, &[raw_header(length, stripped, header)])])])
+}
+
+/// A frame with so many VLAN tags.
+fn tagged_frame(tags: usize, length: u16) -> Vec<u8> {
+    let mut frame = tcp4(length);
+    frame.splice(12..12, [0x81, 0, 0, 5].repeat(tags));
+    frame
 }
 
 #[test]
 fn what_a_frames_length_contains_shows_in_the_packet() {
-    let mut tagged = tcp4(1400);
-    tagged.splice(12..12, [0x81, 0, 0, 5]);
-    for (length, header, wanted) in [
-        (1418, tcp4(1400), "frames_with_fcs"),
-        (1414, tcp4(1400), "frames_without_fcs"),
-        (1400, tcp4(1400), "frames_of_layer_3"),
-        (1500, tcp4(1400), "frames_of_other_length"),
-        (1422, tagged.clone(), "frames_with_fcs"),
-        (1418, tagged.clone(), "frames_without_fcs"),
-        (1414, tagged.clone(), "frames_without_tags"),
-        (64, tcp4(40), "short_frames_padded"),
-        (58, tcp4(40), "short_frames_unpadded"),
-        (64, tcp4(46), "frames_with_fcs"),
+    for (length, stripped, tags, ip, wanted) in [
+        (1418, 4, 0, 1400, "frames_with_fcs"),
+        (1414, 4, 0, 1400, "frames_without_fcs"),
+        (1400, 4, 0, 1400, "frames_of_layer_3"),
+        (1500, 4, 0, 1400, "frames_of_other_length"),
+        (1410, 4, 0, 1400, "frames_of_other_length"),
+        (1422, 4, 1, 1400, "frames_with_fcs"),
+        (1418, 4, 1, 1400, "frames_without_fcs"),
+        (1414, 4, 1, 1400, "frames_without_tags"),
+        (1426, 4, 2, 1400, "frames_with_fcs"),
+        (1418, 4, 2, 1400, "frames_without_tags"),
+        (1414, 4, 2, 1400, "frames_without_tags"),
+        (1410, 4, 2, 1400, "frames_of_other_length"),
+        // A tag was taken away with the FCS; and what is not more than the FCS explains nothing.
+        (1422, 8, 0, 1400, "frames_with_fcs"),
+        (1424, 8, 0, 1400, "frames_of_other_length"),
+        (1416, 2, 0, 1400, "frames_of_other_length"),
+        (1422, 4, 0, 1400, "frames_of_other_length"),
+        (64, 4, 0, 40, "short_frames_padded"),
+        (60, 4, 0, 40, "short_frames_padded"),
+        (59, 4, 0, 40, "short_frames_unpadded"),
+        (64, 4, 1, 45, "short_frames_padded"),
+        (63, 4, 1, 45, "short_frames_unpadded"),
+        (64, 4, 0, 46, "frames_with_fcs"),
     ] {
-        assert_eq!(frame(length, &header), [(wanted, 1)], "{length} bytes");
+        let header = tagged_frame(tags, ip);
+        assert_eq!(
+            frame(length, stripped, &header),
+            [(wanted, 1)],
+            "{length} bytes, {stripped}, {tags} tags"
+        );
     }
-    assert_eq!(frame(9018, &tcp4(0)), [], "a header that leaves its length open says nothing");
+    assert_eq!(frame(9018, 4, &tcp4(0)), [], "a header that leaves its length open says nothing");
 }
 
 #[test]
 fn whether_octets_are_layer_2_or_3_shows_in_a_sampled_header() {
-    let header = tcp4(1400);
-    let of = |octets: u32| {
+    let of = |octets: u32, header: &[u8]| {
         let fields = [f(1, 4), f(2, 4), f(312, 2), f(315, header.len() as u16)];
-        let record = bytes().u32(octets).u32(1).u16(1418).raw(&header).0;
+        let record = bytes().u32(octets).u32(1).u16(1418).raw(header).0;
         checked(&[ipfix(1, &[set(2, template(256, &fields)), set(256, record)])])
     };
-    for (octets, wanted) in [
-        (1400, "octets_of_layer_3"),
-        (1414, "octets_of_layer_2"),
-        (1418, "octets_of_layer_2"),
-        (1401, "octets_of_neither"),
+    for (octets, tags, wanted) in [
+        (1400, 0, "octets_of_layer_3"),
+        (1414, 0, "octets_of_layer_2"),
+        (1418, 0, "octets_of_layer_2"),
+        (1401, 0, "octets_of_neither"),
+        (1413, 0, "octets_of_neither"),
+        (1419, 0, "octets_of_neither"),
+        (1422, 1, "octets_of_layer_2"),
+        (1423, 1, "octets_of_neither"),
     ] {
-        let found = of(octets);
-        assert!(
-            found.contains(&(wanted, 1)) && found.contains(&("frames_with_fcs", 1)),
-            "{octets}: {found:?}"
-        );
+        let found = of(octets, &tagged_frame(tags, 1400));
+        assert!(found.contains(&(wanted, 1)), "{octets}: {found:?}");
+        assert!(found.iter().any(|(name, _)| name.starts_with("frames_with")), "{octets}: {found:?}");
     }
+    let short = of(46, &tcp4(46));
+    assert!(short.contains(&("octets_of_layer_3", 1)), "{short:?}");
+    let padded = of(45, &tcp4(45));
+    assert!(padded.iter().all(|(name, _)| !name.starts_with("octets")), "padding is in them: {padded:?}");
 }
 
 #[test]
@@ -86,6 +114,20 @@ fn origin_and_peer_ases_are_told_apart_by_the_neighbours_beside_them() {
     ] {
         assert!(found.contains(&wanted), "{wanted:?} of {found:?}");
     }
+}
+
+#[test]
+fn flows_of_one_packet_and_implausible_times_are_counted_of_flow_records_alone() {
+    let fields = [f(2, 4), f(152, 8), f(153, 8)];
+    let now = u64::from(EXPORTED) * 1000;
+    let record = |packets: u32, end: u64| bytes().u32(packets).u64(now - 9000).u64(end).0;
+    let records = [record(0, now), record(1, now), record(1, now), record(7, now), record(9, 0)];
+    assert_eq!(
+        checked(&[ipfix(1, &[set(2, template(256, &fields)), set(256, records.concat())])]),
+        [("flows", 4), ("flows_of_one_packet", 2), ("times_implausible", 1)]
+    );
+    let event = ipfix(1, &[set(2, template(256, &[f(2, 4), f(233, 1)])), set(256, [0, 0, 0, 1, 2])]);
+    assert_eq!(checked(&[event]), [], "an event is no flow");
 }
 
 #[test]
@@ -131,6 +173,72 @@ fn the_rate_that_a_sampler_attains_stands_beside_the_one_it_announces() {
         (source.rate, source.attained(), source.received, source.drops),
         (1000, Some(2_000_000), 5, 4)
     );
+}
+
+#[test]
+fn samplers_are_told_apart_by_agent_sub_agent_and_data_source_and_sessions_by_agent_and_sub_agent() {
+    let mut router = Router::default();
+    let mut send = |agent: u8, sub_agent: u32, source: u32, number: u32| {
+        let sample = bytes().u32(number).u32(source).u32(100).u32(number * 100).u32(0).u32(3).u32(7).u32(0).0;
+        let head =
+            bytes().u32(5).u32(1).raw([192, 0, 2, agent]).u32(sub_agent).u32(number).u32(UPTIME).u32(1);
+        router.send(&head.raw(tagged(1, sample)).0);
+    };
+    // Each counts from a number of its own; taken for one another they would have lost or restarted.
+    let sources = [(9, 0, 3), (9, 0, 4), (9, 0, 1 << 24 | 3), (9, 1, 3), (8, 0, 3)];
+    for n in 0..4 {
+        for (at, (agent, sub_agent, source)) in sources.iter().enumerate() {
+            send(*agent, *sub_agent, *source, 1000 * at as u32 + n);
+        }
+    }
+    let mut seen: Vec<_> = router.exporter.sources().map(|(id, source)| (*id, *source)).collect();
+    seen.sort_by_key(|(id, _)| *id);
+    let ids: Vec<_> = seen.iter().map(|(id, _)| (id.agent, id.sub_agent, id.class, id.index)).collect();
+    let agent = |last| Ip::v4([192, 0, 2, last]);
+    assert_eq!(
+        ids,
+        [
+            (agent(8), 0, 0, 3),
+            (agent(9), 0, 0, 3),
+            (agent(9), 0, 0, 4),
+            (agent(9), 0, 1, 3),
+            (agent(9), 1, 0, 3)
+        ]
+    );
+    for (id, source) in seen {
+        assert_eq!(
+            (source.received, source.made, source.restarts, source.attained()),
+            (4, 3, 0, Some(100_000)),
+            "{id:?}"
+        );
+    }
+    let mut sessions: Vec<_> =
+        router.exporter.sessions().iter().map(|one| (one.agent, one.observation_domain)).collect();
+    sessions.sort_unstable();
+    assert_eq!(sessions, [(agent(8), 0), (agent(9), 0), (agent(9), 1)]);
+}
+
+#[test]
+fn a_selectors_totals_give_the_rate_that_it_attains_beside_the_one_it_announces() {
+    let rate = ipfix_options_template(300, &[f(302, 4)], &[f(304, 2), f(305, 4), f(306, 4)]);
+    let totals = ipfix_options_template(301, &[f(302, 4)], &[f(318, 8), f(319, 8)]);
+    let announced = set(300, bytes().u32(7).u16(1).u32(1).u32(99).0);
+    let row = |selector: u32, observed: u64, selected: u64| {
+        ipfix(1, &[set(301, bytes().u32(selector).u64(observed).u64(selected).0)])
+    };
+    let templates = ipfix(1, &[set(3, [rate, totals].concat()), announced]);
+    let grown = [row(7, 5000, 50), row(7, 205_000, 1050), row(7, 405_000, 2050)];
+    let of = |rows: &[Vec<u8>]| checked(&[std::slice::from_ref(&templates), rows].concat());
+    assert_eq!(
+        of(&grown),
+        [("samples_made", 2000), ("samples_pool", 400_000), ("samples_announced", 200_000)],
+        "it announces 100 and attains 200"
+    );
+    assert_eq!(of(&[row(8, 0, 0), row(8, 1000, 10)]), [], "nothing is announced for it");
+    assert_eq!(of(&[row(7, 5000, 50), row(7, 400, 4)]), [], "totals that went back began anew");
+    assert_eq!(of(&[row(7, 0, 0), row(7, 10, 1000)]), [], "more than there were can't be selected");
+    let many: Vec<_> = (0..200).chain(0..200).map(|n| row(n, u64::from(n), 1)).collect();
+    assert_eq!(of(&many), [], "totals that do not grow, of as many selectors as anybody makes up");
 }
 
 #[test]

@@ -1,4 +1,5 @@
-//! Counter samples: what of them tells of an interface (sFlow version 5, "Counter Data Types"; sFlow Port Name Structure).
+//! Counter samples: what of them tells of an interface (sFlow version 5, "Counter Data Types"; sFlow Port Name Structure;
+//! sFlow LAG Counters Structure).
 //!
 //! Their counters are for people and other tools (`weir decode --all-fields`); names and speeds serve all of the exporter's flows.
 
@@ -11,6 +12,8 @@ pub(super) struct Told<'a> {
     pub name: &'a [u8],
     /// bit/s; 0 where not told.
     pub speed: u64,
+    /// ifIndex of the aggregate that the port is attached to, 0 where to none; none where not told.
+    pub lag: Option<u32>,
 }
 
 /// Reads a counter sample, and says whether it is whole. What lies before a cut counts.
@@ -39,6 +42,11 @@ fn read<'a>(mut input: Xdr<'a>, expanded: bool, told: &mut Told<'a>) -> Option<(
                 told.index = record.u32()?;
                 let _kind = record.u32()?;
                 told.speed = u64::from(record.u32()?) << 32 | u64::from(record.u32()?);
+            }
+            // LAG port statistics: actor, partner, aggregate.
+            7 => {
+                let (_actor, _partner) = (record.mac()?, record.mac()?);
+                told.lag = Some(record.u32()?);
             }
             // Port name.
             1005 => {

@@ -10,9 +10,11 @@ mod xdr;
 
 use crate::call::Call;
 use crate::exporter::Exporter;
+use crate::options::Identity;
 use crate::output::{Output, Reason};
 use crate::packet::LABELS;
 use crate::record;
+use ahash::AHashMap;
 pub(crate) use records::Path;
 use records::{Found, flow_record, gateway};
 use source::Counted;
@@ -90,7 +92,7 @@ fn discarded_packet(input: &mut Xdr<'_>) -> Option<Sample> {
 }
 
 impl Sample {
-    fn interfaces(&self, flow: &mut Flow<'_>) {
+    fn interfaces(&self, lags: &AHashMap<u32, u32>, flow: &mut Flow<'_>) {
         flow.in_if = if self.input.0 == 0 { self.input.1 } else { 0 };
         match self.output.0 {
             0 => flow.out_if = self.output.1,
@@ -104,10 +106,17 @@ impl Sample {
             flow.flags |= flag::DISCARDED;
             flow.drop_reason = self.reason;
         }
-        // A data source of class 0 is an ifIndex; of others (VLAN, entity) it names no interface.
-        flow.observation = match (self.class, self.index) {
-            (0, index) if index != 0 && index == flow.in_if => Observation::Ingress,
-            (0, index) if index != 0 && index == flow.out_if => Observation::Egress,
+        // A data source of class 0 is an ifIndex; of others (VLAN, entity) it names no interface. Of source and interface one may be the aggregate
+        // and the other a port of it.
+        let source = if self.class == 0 { self.index } else { 0 };
+        let of = |port: u32, lag: u32| lag != 0 && lags.get(&port) == Some(&lag);
+        let through = |interface: u32| of(source, interface) || of(interface, source);
+        flow.observation = match source {
+            0 => Observation::Unknown,
+            _ if source == flow.in_if => Observation::Ingress,
+            _ if source == flow.out_if => Observation::Egress,
+            _ if through(flow.in_if) => Observation::Ingress,
+            _ if through(flow.out_if) => Observation::Egress,
             _ => Observation::Unknown,
         };
         if flow.observation == Observation::Unknown {
@@ -135,7 +144,7 @@ impl Exporter {
         };
         call.domain = sub_agent;
         let mut base = call.base(0);
-        if !agent.is_none() {
+        if !agent.is_none() && matches!(call.identity, Identity::Told | Identity::Agent) {
             base.exporter_id = agent;
         }
         for _ in 0..samples {
@@ -196,7 +205,7 @@ impl Exporter {
         }
     }
 
-    /// Takes an interface's name and speed from a counter sample.
+    /// Takes an interface's name, speed and aggregate from a counter sample.
     fn counter_sample<O: Output>(
         &mut self,
         expanded: bool,
@@ -221,7 +230,10 @@ impl Exporter {
             call.budget,
             call.out,
         );
-        if learned.is_err() {
+        let attached = told.lag.map_or(Ok(()), |lag| {
+            self.learned.attached(told.index, lag, call.options, call.budget, call.out)
+        });
+        if learned.is_err() || attached.is_err() {
             let sentence = format!(
                 "there is no room left for interface {} of the counter sample at byte {at}",
                 told.index
@@ -282,7 +294,7 @@ impl Exporter {
             flow.mpls_labels = found.stack(&mut stack);
         }
         found.put(&mut flow);
-        sample.interfaces(&mut flow);
+        sample.interfaces(&self.learned.lags, &mut flow);
         record::set_q(&mut flow, (None, None), None, None);
         flow.record_index = call.record_index;
         call.record_index += 1;
