@@ -20,7 +20,7 @@ fn cumulative() -> Router {
 
 /// Milliseconds at so many seconds after the first export.
 fn at(seconds: i64) -> u64 {
-    u64::try_from((i64::from(EXPORTED) + seconds) * 1000).unwrap()
+    u64::try_from((i64::from(EXPORTED) + seconds) * 1000).expect("it is after 1970")
 }
 
 /// A record of a flow from a port, which began and ended so many seconds after the first export.
@@ -32,14 +32,15 @@ fn record(port: u16, (start, end): (i64, i64), bytes_: u64, packets: u64) -> Vec
 /// Sends records so many seconds after the first export.
 fn send(router: &mut Router, seconds: i64, records: &[Vec<u8>]) -> Sink {
     let mut message = ipfix(1, &[set(256, records.concat())]);
-    message[4..8].copy_from_slice(&u32::try_from(i64::from(EXPORTED) + seconds).unwrap().to_be_bytes());
+    let exported = u32::try_from(i64::from(EXPORTED) + seconds).expect("it is before 2106");
+    message[4..8].copy_from_slice(&exported.to_be_bytes());
     let mut out = Sink::default();
     router.at(RECEIVED + seconds * SECOND, 1000, &message, &mut out);
     out
 }
 
 fn counted(out: &Sink) -> Vec<(u64, u64)> {
-    out.flows.iter().map(|flow| (flow.bytes.unwrap(), flow.packets)).collect()
+    out.flows.iter().map(|flow| (flow.bytes.expect("the template has totals"), flow.packets)).collect()
 }
 
 #[test]
