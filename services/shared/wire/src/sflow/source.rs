@@ -13,6 +13,8 @@ const SOURCES: usize = 256;
 const IDLE: i64 = 600_000_000_000;
 /// Samples ahead that are a gap; beyond, the agent began anew.
 const GAP: u32 = 1 << 16;
+/// Samples behind the latest, one after another, that are not late any more: the agent began anew.
+const BEHIND: u8 = 16;
 /// How many intervals the pool may grow for each sample before that is a step and not luck: a random sampler skips so far once in e^32.
 const LUCK: u64 = 32;
 
@@ -51,6 +53,7 @@ pub struct Source {
     /// How often the numbers began anew.
     pub restarts: u64,
     last: i64,
+    behind: u8,
     before: Option<Before>,
 }
 
@@ -87,12 +90,15 @@ impl Source {
             return;
         };
         let made = now.sequence.wrapping_sub(before.sequence);
-        if made.wrapping_neg() < GAP {
-            // It came behind later ones, or once more.
+        // It came behind later ones, or once more.
+        let late = made.wrapping_neg() < GAP;
+        self.behind = if late { self.behind + 1 } else { 0 };
+        if late && self.behind < BEHIND {
             return;
         }
+        self.behind = 0;
         self.before = Some(now);
-        if made > GAP {
+        if late || made > GAP {
             self.restarts += 1;
             return;
         }
@@ -180,6 +186,18 @@ mod tests {
         assert_eq!((step.pool_steps, step.made, step.pool), (2, 2, 200));
         let anew = seen(&[(900_000, 1000, 0), (1, 100, 0), (2, 200, 0)]);
         assert_eq!((anew.restarts, anew.made, anew.pool), (1, 1, 100));
+    }
+
+    #[test]
+    fn a_sampler_that_began_anew_soon_after_its_start_is_told_from_samples_that_are_late() {
+        let samples = |n: u32| [(900, 90_000, 0)].into_iter().chain((1..=n).map(|at| (at, at * 100, 0)));
+        let late = seen(&Vec::from_iter(samples(15)));
+        assert_eq!((late.restarts, late.made), (0, 0));
+        let anew = seen(&Vec::from_iter(samples(20)));
+        assert_eq!((anew.restarts, anew.made, anew.pool), (1, 4, 400));
+        // Those that are late in between are none of them.
+        let between = (0..40).flat_map(|at| [(100 + at, (100 + at) * 100, 0), (60 + at, (60 + at) * 100, 0)]);
+        assert_eq!(seen(&Vec::from_iter(between)).restarts, 0);
     }
 
     #[test]
