@@ -12,7 +12,7 @@ use crate::restart::{self, Restarts};
 use crate::sequence::{Seen, Sequences, Session};
 use crate::sflow::{self, Source, SourceId};
 use crate::state::{self, Key, StateError};
-use crate::template::{Defined, Definition, Known, Refused, Templates};
+use crate::template::{Defined, Definition, Group, Known, Refused, Templates};
 use weir_schemas::Protocol;
 use weir_schemas::checks::Checks;
 use weir_schemas::frame::Datagram;
@@ -37,6 +37,8 @@ pub struct Exporter {
     pub(crate) restarts: Restarts,
     /// Whether all templates of its message's session were withdrawn, and all options templates.
     pub(crate) none_left: [bool; 2],
+    /// Groups of which a template is gone, until the end of the datagram.
+    pub(crate) gone: Vec<Group>,
     /// Its messages come over TCP or SCTP, or lie in a file.
     pub(crate) stream: bool,
     own: Own,
@@ -105,6 +107,7 @@ impl Exporter {
                 call.dead(Reason::Truncated, sentence);
             }
         }
+        self.release_agreed(&mut call);
         let counts = call.counts;
         // An agent of sFlow says itself what it drops.
         if counts.flows > 0 && call.protocol != Protocol::SflowV5 {

@@ -43,10 +43,11 @@ pub(crate) struct Layers {
 }
 
 impl Layers {
-    /// There are two packets where an address occurs again, or where addresses of both families go with two protocols: with one they are those
+    /// There are two packets where both addresses of a family occur again, or where addresses of both families go with two protocols: with one they are those
     /// of a template for both families, of which a record fills either.
     pub(crate) fn of(fields: &[Field]) -> Self {
-        let (mut seen, mut protocols, mut between) = (Present::default(), 0, false);
+        let (mut seen, mut twice) = (Present::default(), Present::default());
+        let (mut protocols, mut between) = (0, false);
         // The addresses before the first that occurs again, and before the first of another family, which may come behind a protocol.
         let [mut again, mut other, mut behind] = [None; 3];
         for slot in fields.iter().filter_map(slot) {
@@ -57,12 +58,14 @@ impl Layers {
             let Some(family) = FAMILIES.iter().position(|addresses| addresses.has(slot)) else { continue };
             if seen.has(slot) {
                 again.get_or_insert(seen);
+                twice.add(slot as u8);
             } else if !seen.any(FAMILIES[family]) && seen.any(FAMILIES[1 - family]) {
                 *(if between { &mut behind } else { &mut other }) = Some(seen);
             }
             seen.add(slot as u8);
         }
         let with_two = |addresses: Option<Present>| addresses.filter(|_| protocols > 1);
+        let again = again.filter(|_| FAMILIES.iter().any(|addresses| twice.all(*addresses)));
         match with_two(behind).or(again).or(with_two(other)) {
             Some(around) => Self { two: true, within: FAMILIES.map(|addresses| !around.any(addresses)) },
             None => Self::default(),
@@ -90,7 +93,7 @@ fn slot(field: &Field) -> Option<Slot> {
 }
 
 /// Puts what a record says of the packet within beside what it says of the one around, which is in the flow, or in its place. What is told once stays;
-/// but for the length of prefixes, which are those of the addresses around. Where either has no addresses, there is one packet.
+/// but for the length of prefixes, which are those of the addresses around. Where either has no addresses, or both have the same, there is one packet.
 #[cold]
 pub(crate) fn put(flow: &mut Flow<'_>, has: &Present, words: &Words, tunnels: Tunnels) {
     let get = |slot: Slot| has.has(slot).then(|| words[slot as usize]);
@@ -107,6 +110,9 @@ pub(crate) fn put(flow: &mut Flow<'_>, has: &Present, words: &Words, tunnels: Tu
         return;
     }
     let around = (flow.src_addr, flow.dst_addr);
+    if around == (src, dst) {
+        return;
+    }
     let nothing = |ip: Ip| ip.is_none() || ip == v4(0);
     let alone = nothing(around.0) && nothing(around.1);
     if !alone {

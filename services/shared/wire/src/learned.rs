@@ -125,6 +125,12 @@ impl Learned {
                 out.state(&state::init_key(asked.domain), Some(&state::init_value(init)));
             }
         }
+        let found = rates::announcements(present, words, asked, options.max_sampling_interval)
+            .map_err(|BadRate| Refusal::BadRate)?;
+        for (key, sampler, value) in found {
+            self.announce(key, asked.port, sampler, value, received, options, budget, out)?;
+        }
+        // Last: where there is no room for who it is, its rates are known nevertheless.
         if let Some((key, said)) = Said::row(present, words, template.plan.scopes, asked) {
             // A row that says less than another does not take back what that one said.
             let before = match self.rates.own(&key, asked.port) {
@@ -133,11 +139,6 @@ impl Learned {
             };
             let said = Announcement::Identity(said.or(before));
             self.announce(key, asked.port, 0, said, received, options, budget, out)?;
-        }
-        let found = rates::announcements(present, words, asked, options.max_sampling_interval)
-            .map_err(|BadRate| Refusal::BadRate)?;
-        for (key, sampler, value) in found {
-            self.announce(key, asked.port, sampler, value, received, options, budget, out)?;
         }
         outcome
     }

@@ -203,7 +203,7 @@ impl Exporter {
         for group in groups {
             if let Some(old) = self.templates.remove(&group, port) {
                 give(call.budget, old.cost());
-                self.gone(&[(group, port)], call);
+                self.forgotten(&[(group, port)], call);
             }
         }
     }
@@ -233,14 +233,14 @@ impl Exporter {
                     call.out.state(&key, Some(&state::template_value(template)));
                 }
                 self.release(&group, port, call);
-                self.gone(&evicted, call);
+                self.forgotten(&evicted, call);
             }
             Err(refused) => {
                 give(call.budget, refused.freed);
                 if had && !self.templates.has(&group, port) {
-                    self.gone(&[(group, port)], call);
+                    self.forgotten(&[(group, port)], call);
                 }
-                self.gone(&refused.evicted, call);
+                self.forgotten(&refused.evicted, call);
                 let bytes = &call.datagram.payload[at..at + used];
                 let sentence = format!("template {} at byte {at}: {}", group.id, refused.sentence);
                 call.fault(refused.reason, at, bytes, sentence);
@@ -249,13 +249,11 @@ impl Exporter {
     }
 
     /// Templates are gone: those of other ports may now be the same, and decode what waits.
-    fn gone<O: Output>(&mut self, templates: &[(Group, u16)], call: &mut Call<'_, O>) {
+    fn forgotten<O: Output>(&mut self, templates: &[(Group, u16)], call: &mut Call<'_, O>) {
         for (group, port) in templates {
             call.out.state(&state::template_key(group, *port), None);
         }
-        for (group, _) in templates {
-            self.release_agreed(group, call);
-        }
+        self.gone.extend(templates.iter().map(|(group, _)| *group));
     }
 }
 

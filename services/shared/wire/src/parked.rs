@@ -107,6 +107,11 @@ impl Parked {
         Some(set)
     }
 
+    /// Whether anything waits for a template.
+    pub(crate) fn has(&self, group: &Group) -> bool {
+        self.groups.contains_key(group)
+    }
+
     /// Places of what waits for a template: of one port, or of all, in order.
     pub(crate) fn waiting(&self, group: &Group, port: Option<u16>) -> Vec<Place> {
         let Some(ports) = self.groups.get(group) else { return Vec::new() };

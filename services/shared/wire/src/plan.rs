@@ -94,6 +94,11 @@ impl Present {
         (a & e) | (b & f) | (c & g) | (d & h) != 0
     }
 
+    /// True where all of `other` are in it.
+    pub(crate) fn all(&self, other: Self) -> bool {
+        self.0.iter().zip(other.0).all(|(own, other)| own & other == other)
+    }
+
     /// True where the slot is in it.
     #[inline(always)]
     pub(crate) const fn has(&self, slot: Slot) -> bool {

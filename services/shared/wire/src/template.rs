@@ -335,6 +335,11 @@ impl Templates {
         self.agree(group).then(|| (&ports[0], true))
     }
 
+    /// Those of all ports, the first of which serves ports that have none.
+    pub(crate) fn ports(&self, group: &Group) -> impl Iterator<Item = &Template> {
+        self.groups.get(group).into_iter().flatten()
+    }
+
     /// True where there is a template and all ports have the same.
     pub(crate) fn agree(&self, group: &Group) -> bool {
         self.groups.get(group).is_some_and(|ports| ports.iter().all(|template| template.same(&ports[0])))

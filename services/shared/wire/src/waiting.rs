@@ -13,6 +13,7 @@ use crate::restart::Suspicion;
 use crate::state;
 use crate::template::Group;
 use crate::time::Clock;
+use smallvec::SmallVec;
 use weir_schemas::columns::flag;
 
 const SECOND: i64 = 1_000_000_000;
@@ -93,19 +94,45 @@ impl Exporter {
         }
     }
 
-    /// Decodes what waited because ports had different templates: one of those is gone.
-    pub(crate) fn release_agreed<O: Output>(&mut self, group: &Group, call: &mut Call<'_, O>) {
-        if self.parked.is_empty() || !self.templates.agree(group) {
+    /// Decodes what waited because ports had different templates, where one of those is gone. Once a datagram, and what is thought of a template is asked
+    /// once, so that templates that come and go cost no look at all that waits for each.
+    pub(crate) fn release_agreed<O: Output>(&mut self, call: &mut Call<'_, O>) {
+        if self.gone.is_empty() {
             return;
         }
+        let mut gone = std::mem::take(&mut self.gone);
+        gone.sort_unstable();
+        gone.dedup();
+        for group in &gone {
+            if self.parked.has(group) && self.templates.agree(group) {
+                self.release_of(group, call);
+            }
+        }
+        gone.clear();
+        self.gone = gone;
+    }
+
+    fn release_of<O: Output>(&mut self, group: &Group, call: &mut Call<'_, O>) {
+        let thoughts: SmallVec<[(u16, Suspicion); 4]> = self
+            .templates
+            .ports(group)
+            .map(|template| {
+                let session = (group.version, group.domain, template.port);
+                let (heard, now) = (template.heard, self.high_water);
+                (template.port, self.restarts.suspicion(session, heard, now, call.options))
+            })
+            .collect();
+        let Some((_, others)) = thoughts.first().copied() else { return };
         for place in self.parked.waiting(group, None) {
-            let flags = match self.thought_of(&place, call.options) {
-                Some(Suspicion::Wait(until)) => {
+            let Some((_, port)) = self.parked.of(&place) else { continue };
+            let own = thoughts.iter().find(|(own, _)| *own == port);
+            let flags = match own.map_or(others, |(_, thought)| *thought) {
+                Suspicion::Wait(until) => {
                     self.restarts.wait(until);
                     continue;
                 }
-                Some(Suspicion::Over) => flag::TEMPLATE_LATE | flag::TEMPLATE_SUSPECT,
-                Some(Suspicion::None) | None => flag::TEMPLATE_LATE,
+                Suspicion::Over => flag::TEMPLATE_LATE | flag::TEMPLATE_SUSPECT,
+                Suspicion::None => flag::TEMPLATE_LATE,
             };
             self.decode_late(&place, flags, call);
         }

@@ -208,6 +208,35 @@ fn the_worst_datagrams_of_64_kb_take_no_time_to_speak_of() {
 }
 
 #[test]
+fn templates_that_come_and_go_cost_no_look_at_all_that_waits_for_each() {
+    let message = |uptime: u32, sets: &[Vec<u8>]| {
+        let mut message = v9(1, sets);
+        message[4..8].copy_from_slice(&uptime.to_be_bytes());
+        message
+    };
+    let (mut router, mut out) = (Router::default(), Sink::default());
+    let of_many_fields = set(0, template(256, &vec![f(1, 1); 1000]));
+    for port in 1..=12 {
+        router.at(RECEIVED, port, &message(10_000_000, std::slice::from_ref(&of_many_fields)), &mut out);
+    }
+    // It was restarted, so data waits for its templates to be sent again.
+    router.at(RECEIVED + 1, 1, &message(5, &[]), &mut out);
+    for _ in 0..10 {
+        router.at(RECEIVED + 2, 999, &message(5, &vec![set(256, [7]); 400]), &mut out);
+    }
+    let waiting = router.exporter.parked().0;
+    assert!(waiting > 3000, "{waiting}");
+    let come_and_go = [template(256, &[f(2, 1)]), template(256, &[f(2, 0)])].concat();
+    let start = Instant::now();
+    for n in 0..20 {
+        router.at(RECEIVED + 3 + n, 40, &message(5, &[set(0, come_and_go.repeat(4000))]), &mut out);
+    }
+    assert_eq!(router.exporter.parked().0, waiting, "all wait still");
+    // Well below a second where they are looked at once a datagram, and more than a minute where it is once a template.
+    assert!(start.elapsed().as_secs() < 20, "{:?}", start.elapsed());
+}
+
+#[test]
 fn state_and_waiting_data_of_a_flood_stay_within_the_limits() {
     let mut router = Router { budget: Budget::new(200_000, 400_000), ..Router::default() };
     let mut out = Sink::default();

@@ -275,3 +275,17 @@ fn whatever_an_exporter_says_it_is_templates_rates_and_state_are_of_its_source_a
     let mut other = Router { exporter: Exporter::default(), ..router(Identity::Told) };
     assert_eq!((other.send(&messages[2]).flows.len(), other.exporter.parked().0), (0, 1));
 }
+
+#[test]
+fn where_there_is_no_room_for_who_it_is_its_rates_are_known_all_the_same() {
+    let mut router = Router::default();
+    router.options.options_rows = 1;
+    let options = ipfix_options_template(300, &[f(149, 4)], &[f(130, 4), f(34, 4)]);
+    router.send(&ipfix(1, &[set(3, options), set(2, template(256, &[f(8, 4), f(1, 4)]))]));
+    let mut rate = |process: [u8; 4], rate: u32| {
+        router.send(&ipfix(1, &[set(300, bytes().u32(1).raw(process).u32(rate).0)]));
+        router.send(&ipfix(1, &[set(256, bytes().raw([1, 1, 1, 1]).u32(9).0)])).flows[0].sampling_interval
+    };
+    assert_eq!(rate([0; 4], 100), 100_000);
+    assert_eq!(rate([10, 9, 9, 9], 200), 200_000);
+}

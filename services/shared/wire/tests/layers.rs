@@ -301,3 +301,26 @@ fn the_flow_of_the_other_direction_has_both_packets_exchanged() {
         assert!(back.inner_src_addr.is_none() != back.outer_src_addr.is_none());
     }
 }
+
+#[test]
+fn one_address_that_is_sent_again_or_both_again_with_the_same_value_are_no_tunnel() {
+    for (fields, record) in [
+        (
+            vec![f(8, 4), f(12, 4), f(4, 1), f(8, 4), f(1, 4)],
+            bytes().raw(four(1)).raw(four(2)).raw([6]).raw(four(3)),
+        ),
+        (
+            vec![f(8, 4), f(12, 4), f(4, 1), f(8, 4), f(12, 4), f(1, 4)],
+            bytes().raw(four(1)).raw(four(2)).raw([6]).raw(four(1)).raw(four(2)),
+        ),
+    ] {
+        for tunnels in [Tunnels::Outer, Tunnels::Inner] {
+            let mut router = Router::default();
+            router.options.tunnels = tunnels;
+            let data = set(256, record.0.iter().copied().chain([0, 0, 0, 100]).collect::<Vec<_>>());
+            let flow = router.send(&ipfix(1, &[set(2, template(256, &fields)), data])).flows.remove(0);
+            assert_eq!((flow.src_addr, flow.dst_addr), (Ip::v4(four(1)), Ip::v4(four(2))));
+            assert_eq!((flow.tunnel, flow.inner_src_addr), (Tunnel::Unknown, Ip::default()));
+        }
+    }
+}

@@ -13,8 +13,8 @@ const SOURCES: usize = 256;
 const IDLE: i64 = 600_000_000_000;
 /// Samples ahead that are a gap; beyond, the agent began anew.
 const GAP: u32 = 1 << 16;
-/// Samples behind the latest, one after another, that are not late any more: the agent began anew.
-const BEHIND: u8 = 16;
+/// Samples behind the latest, one after another, and ns since the first of them, from which on they are not late any more: the agent began anew.
+const BEHIND: (u8, i64) = (16, 10_000_000_000);
 /// How many intervals the pool may grow for each sample before that is a step and not luck: a random sampler skips so far once in e^32.
 const LUCK: u64 = 32;
 
@@ -53,7 +53,8 @@ pub struct Source {
     /// How often the numbers began anew.
     pub restarts: u64,
     last: i64,
-    behind: u8,
+    /// Samples behind the latest since there was one that is not, and when the first came.
+    behind: (u8, i64),
     before: Option<Before>,
 }
 
@@ -92,11 +93,15 @@ impl Source {
         let made = now.sequence.wrapping_sub(before.sequence);
         // It came behind later ones, or once more.
         let late = made.wrapping_neg() < GAP;
-        self.behind = if late { self.behind + 1 } else { 0 };
-        if late && self.behind < BEHIND {
-            return;
+        if late {
+            let (samples, since) = self.behind;
+            let (samples, since) = (samples.saturating_add(1), if samples == 0 { received } else { since });
+            self.behind = (samples, since);
+            if samples < BEHIND.0 || received.saturating_sub(since) < BEHIND.1 {
+                return;
+            }
         }
-        self.behind = 0;
+        self.behind = (0, 0);
         self.before = Some(now);
         if late || made > GAP {
             self.restarts += 1;
@@ -159,11 +164,13 @@ impl Sources {
 mod tests {
     use super::*;
 
+    const SECOND: i64 = 1_000_000_000;
+
     fn seen(samples: &[(u32, u32, u32)]) -> Source {
         let mut source = Source::default();
         for (at, (sequence, pool, drops)) in samples.iter().enumerate() {
             let counted = Counted { sequence: *sequence, rate: 100, pool: *pool, drops: *drops };
-            source.see(&counted, at as i64, &mut Checks::default());
+            source.see(&counted, at as i64 * SECOND, &mut Checks::default());
         }
         source
     }
@@ -195,6 +202,13 @@ mod tests {
         assert_eq!((late.restarts, late.made), (0, 0));
         let anew = seen(&Vec::from_iter(samples(20)));
         assert_eq!((anew.restarts, anew.made, anew.pool), (1, 4, 400));
+        // Nor is a datagram that came late, however much is in it.
+        let mut source = Source::default();
+        for (at, sequence) in (1..=20).chain(41..=60).chain(21..=40).chain(61..=100).enumerate() {
+            let counted = Counted { sequence, rate: 100, pool: sequence * 100, drops: 0 };
+            source.see(&counted, at as i64 / 20 * SECOND, &mut Checks::default());
+        }
+        assert_eq!((source.restarts, source.made), (0, 99));
         // Those that are late in between are none of them.
         let between = (0..40).flat_map(|at| [(100 + at, (100 + at) * 100, 0), (60 + at, (60 + at) * 100, 0)]);
         assert_eq!(seen(&Vec::from_iter(between)).restarts, 0);
