@@ -262,7 +262,7 @@ const WAYS: [[&str; 2]; 2] =
     [["sourceIPv4Address", "destinationIPv4Address"], ["sourceIPv6Address", "destinationIPv6Address"]];
 
 /// The families of the packet around, where a record tells of two packets: those of the addresses before the other's. These begin where an address comes
-/// again; or with two protocols where another family begins, which counts first if the first protocol is before it.
+/// again, and the other of its family too; or with two protocols where another family begins, which counts first if the first protocol is before it.
 fn around(record: &Record) -> Option<[bool; 2]> {
     let family = |name: &str| WAYS.iter().position(|names| names.contains(&name));
     let own = record.fields.iter().filter(|field| field["pen"] == 0 && field.get("scope").is_none());
@@ -275,6 +275,8 @@ fn around(record: &Record) -> Option<[bool; 2]> {
     let behind = other.filter(|at| protocols().any(|(place, _)| (first..*at).contains(&place)));
     let again =
         (0..names.len()).find(|at| family(names[*at]).is_some() && names[..*at].contains(&names[*at]));
+    let times = |name: &str| names.iter().filter(|other| **other == name).count();
+    let again = again.filter(|_| WAYS.iter().any(|ways| ways.iter().all(|name| times(name) > 1)));
     let end = behind.or(again).or(other)?;
     Some([0, 1].map(|n| names[..end].iter().any(|name| family(name) == Some(n))))
 }
@@ -286,6 +288,14 @@ fn within(record: &Record, around: [bool; 2]) -> Option<[Option<Json>; 2]> {
     };
     let found = [0, 1].map(of).into_iter().find(|ways| ways.iter().any(Option::is_some))?;
     Some(found.map(|value| value.cloned()))
+}
+
+/// Source and destination as columns have them.
+fn said(columns: &[(&'static str, Json)]) -> [Option<Json>; 2] {
+    ["src_addr", "dst_addr"].map(|wanted| {
+        let found = columns.iter().find(|(column, _)| *column == wanted);
+        found.map(|(_, value)| value.clone()).filter(|value| !is_zero(value))
+    })
 }
 
 /// Columns of the family that the record is of, and the addresses of the packet within.
@@ -316,6 +326,8 @@ fn addresses(record: &Record, columns: &mut Vec<(&'static str, Json)>) {
             .all(|(column, value)| !["src_addr", "dst_addr"].contains(column) || is_zero(value));
         match layers.and_then(|around| within(record, around)) {
             // Nothing is around the other packet, which is the flow.
+            // One that is told twice.
+            Some(ways) if ways == said(columns) => {}
             Some(_) if alone => columns.retain(|(column, _)| !OF_EITHER.contains(column)),
             Some([src, dst]) => {
                 let found = [("inner_src_addr", src), ("inner_dst_addr", dst)];
