@@ -152,8 +152,7 @@ impl Partition {
 
     /// Goes back in time, with what was restored: see [`Exporter::rewind`].
     pub fn rewind(&mut self) {
-        let Self { sources, budget, .. } = self;
-        sources.values_mut().for_each(|source| source.wire.rewind(budget));
+        self.sources.values_mut().for_each(|source| source.wire.rewind());
     }
 
     /// Takes back a record of `weir.inventory`.

@@ -146,10 +146,7 @@ impl Enricher {
     /// What is configured of how an exporter is decoded.
     pub fn own(&self, exporter: &Ip) -> Own {
         let config = self.exporters.get(exporter);
-        Own {
-            identity: config.and_then(|config| config.identity),
-            total_counters: config.and_then(|config| config.total_counters),
-        }
+        Own { identity: config.and_then(|config| config.identity) }
     }
 
     /// What configuration knows of an exporter.

@@ -7,7 +7,6 @@ use crate::exporter::Exporter;
 use crate::identity::Said;
 use crate::learned::{Learned, Refusal};
 use crate::netflow::SET_HEADER;
-use crate::options::TotalCounters;
 use crate::output::{Output, Reason};
 use crate::packet::LABELS;
 use crate::rates::Asked;
@@ -16,7 +15,6 @@ use crate::resolve::Resolver;
 use crate::restart::Suspicion;
 use crate::template::{Group, Template};
 use crate::time::{Clock, Plausible};
-use crate::totals::{self, ANY_TOTAL};
 use weir_schemas::Flow;
 use weir_schemas::columns::flag;
 
@@ -91,32 +89,21 @@ pub(crate) fn data<O: Output>(
         }
     } else {
         let bound = call.options.max_sampling_interval;
-        let Learned { rates, totals, .. } = learned;
-        let cumulative = call.total_counters == TotalCounters::Cumulative && plan.present.any(ANY_TOTAL);
-        let mut resolver = Resolver::new(rates, set.asked, plan.present, bound);
-        let said = Said::known(rates, &set.asked);
+        let mut resolver = Resolver::new(&learned.rates, set.asked, plan.present, bound);
+        let said = Said::known(&learned.rates, &set.asked);
         let mut base = set.base;
         said.put(call.identity, &mut base);
-        let mut setting = Setting {
+        let setting = Setting {
             base,
             clock: set.clock,
             plausible: Plausible::of(call.options),
             tunnels: call.options.tunnels,
             identity: call.identity,
             said,
-            since: 0,
         };
         while set.end - at >= plan.min_length {
             let Some(next) = plan.read(set.buffer, at, set.end, &mut words, &mut slices) else { break };
             let shape = &template.shape;
-            if cumulative {
-                let times = (set.clock.exported, shape.span(&setting, &words).end.unwrap_or_default());
-                let record = (totals::key(&plan.present, &words, &set.asked), &mut words);
-                let since =
-                    totals.difference(record, &plan.present, times, call.options, call.budget, call.out);
-                full |= since.is_err();
-                setting.since = since.unwrap_or_default();
-            }
             // A record is large: it is copied here, and nowhere else.
             let mut flow: Flow<'_> = setting.base;
             flow.record_index = call.record_index;
@@ -149,10 +136,7 @@ pub(crate) fn data<O: Output>(
         whole(call, Reason::BadRate, sentence);
     }
     if full {
-        let sentence = format!(
-            "set {} has options data, or flows of cumulative counters, for which there is no room left",
-            set.asked.template
-        );
+        let sentence = format!("set {} has options data for which there is no room left", set.asked.template);
         whole(call, Reason::StateLimit, sentence);
     }
     Outcome::Decoded

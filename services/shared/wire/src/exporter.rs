@@ -73,7 +73,6 @@ impl Exporter {
             out,
             counts: Counts { datagrams: 1, ..Counts::default() },
             identity: self.own.identity.unwrap_or(options.identity),
-            total_counters: self.own.total_counters.unwrap_or(options.total_counters),
             protocol: Protocol::Unknown,
             domain: 0,
             record_index: 0,
@@ -166,7 +165,6 @@ impl Exporter {
             out,
             counts: Counts::default(),
             identity: own.identity.unwrap_or(options.identity),
-            total_counters: own.total_counters.unwrap_or(options.total_counters),
             protocol: Protocol::Unknown,
             domain: 0,
             record_index: 0,
@@ -210,11 +208,9 @@ impl Exporter {
         self.high_water
     }
 
-    /// Goes back in time: what comes next may be older than what is known. Without this, what came to wait would be too old at once, and totals would be
-    /// taken for late ones.
-    pub fn rewind(&mut self, budget: &mut Budget) {
+    /// Goes back in time: what comes next may be older than what is known. Without this, what came to wait would be too old at once.
+    pub fn rewind(&mut self) {
         self.high_water = 0;
-        self.learned.totals.clear(budget);
         self.restarts.forget();
     }
 
@@ -276,11 +272,6 @@ impl Exporter {
                 let fits = self.learned.restore_lag(port, lag, options, budget);
                 if fits { Ok(()) } else { Err(limit("no more ports of aggregates are kept")) }
             }
-            Key::Total(flow) => {
-                let last = value.map(state::read_total).transpose()?;
-                let fits = self.learned.totals.restore(flow, last, options, budget);
-                if fits { Ok(()) } else { Err(limit("no more flows of cumulative counters are kept")) }
-            }
             Key::Parked(place) => {
                 self.parked.remove(&place, budget);
                 let Some(value) = value else { return Ok(()) };
@@ -314,7 +305,6 @@ impl Exporter {
             && self.learned.interfaces.is_empty()
             && self.learned.inits.is_empty()
             && self.learned.lags.is_empty()
-            && self.learned.totals.is_empty()
     }
 
     /// All state as keys and values, in the order of keys: what [`Output::state`] would have left in a compacted topic.
@@ -334,9 +324,6 @@ impl Exporter {
         }
         for (port, lag) in &self.learned.lags {
             all.push((state::lag_key(*port), state::lag_value(*lag)));
-        }
-        for (flow, last) in self.learned.totals.all() {
-            all.push((state::total_key(*flow), state::total_value(last)));
         }
         for (place, set) in self.parked.all() {
             all.push((state::parked_key(place), state::parked_value(set)));

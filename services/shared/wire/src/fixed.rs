@@ -87,7 +87,6 @@ impl Exporter {
             tunnels: call.options.tunnels,
             identity: call.identity,
             said: Said::default(),
-            since: 0,
         };
         for at in (0..whole).map(|n| layout.header + n * plan.min_length) {
             if plan.read(payload, at, payload.len(), &mut words, &mut slices).is_none() {

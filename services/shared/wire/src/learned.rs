@@ -9,7 +9,6 @@ use crate::plan::{Slices, Words};
 use crate::rates::{self, Announcement, Asked, Entry, Put, RateKey, Rates};
 use crate::state;
 use crate::template::Template;
-use crate::totals::Totals;
 use ahash::AHashMap;
 use std::borrow::Cow;
 
@@ -43,8 +42,6 @@ pub(crate) struct Learned {
     pub inits: AHashMap<u32, u64>,
     /// Aggregates by the ports that are attached to them, as sFlow's counter samples tell: the LAG map.
     pub lags: AHashMap<u32, u32>,
-    /// What flows had come to whose counters run on.
-    pub totals: Totals,
 }
 
 /// Why a row was not taken.

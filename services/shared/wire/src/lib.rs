@@ -34,14 +34,13 @@ mod sflow;
 mod state;
 mod template;
 mod time;
-mod totals;
 mod waiting;
 
 pub use alone::alone;
 pub use element::{elements, scopes};
 pub use exporter::Exporter;
 pub use layouts::{Layout, Part, layout, layouts, netflow_length};
-pub use options::{Budget, Identity, Options, Own, TotalCounters, Tunnels};
+pub use options::{Budget, Identity, Options, Own, Tunnels};
 pub use output::{Context, Counts, Fault, Interface, Output, Rate, Reason};
 pub use sequence::{Session, Unit};
 pub use sflow::{Source, SourceId};

@@ -35,24 +35,11 @@ pub enum Identity {
     OriginalExporter,
 }
 
-/// What IE 85, 86 and their like count: octetTotalCount, packetTotalCount.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum TotalCounters {
-    /// What the record is of, as deltas do.
-    #[default]
-    Deltas,
-    /// All since the flow began: a record is worth what it adds to the one before.
-    Cumulative,
-}
-
 /// What of one exporter is configured otherwise than of all of them ([`Options`]).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Own {
     /// Which address says who it is.
     pub identity: Option<Identity>,
-    /// What its total counters count.
-    pub total_counters: Option<TotalCounters>,
 }
 
 /// Limits and plausibility of decoding.
@@ -74,7 +61,7 @@ pub struct Options {
     pub parked_bytes: usize,
     /// Seconds that data waits for its template, by the receive times of the exporter's own datagrams.
     pub parked_age_s: u32,
-    /// Sampling rates, interfaces, and flows of cumulative counters, kept per exporter; of each this many.
+    /// Sampling rates, and interfaces, kept per exporter; of each this many.
     pub options_rows: usize,
     /// Bytes of an interface's name or description; longer ones are cut.
     pub text_bytes: usize,
@@ -87,9 +74,6 @@ pub struct Options {
     /// (source), sFlow's agent (agent), the exporting process behind a proxy (exporting_process: IE 130, 131), the original exporter behind a mediator
     /// (original_exporter: IE 403, 404), or the best of them that is told (told). In a record it counts before options data. Never a key.
     pub identity: Identity,
-    /// What total counters (IE 85, 86, 199, 353, 429) count, where `decoder.enrich.exporters` does not say it of one: what their record is of (deltas), or
-    /// all since the flow began (cumulative), so that a record is worth what it adds. What flows had come to is kept, for each exporter of `options_rows` flows.
-    pub total_counters: TotalCounters,
     /// Seconds that a flow may end after it was received, before its times count as implausible.
     pub future_s: u32,
     /// Seconds that a flow may start before it was received, before its times count as implausible.
@@ -111,7 +95,6 @@ impl Default for Options {
             max_sampling_interval: 1 << 32,
             tunnels: Tunnels::Outer,
             identity: Identity::Told,
-            total_counters: TotalCounters::Deltas,
             future_s: 300,
             past_s: 7200,
         }

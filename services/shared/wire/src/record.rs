@@ -176,8 +176,6 @@ pub(crate) struct Setting {
     pub identity: Identity,
     /// What options data says of who it is.
     pub said: Said,
-    /// End of the flow's record before this one by the exporter's clock, where its counters run on; else 0.
-    pub since: i64,
 }
 
 #[inline(always)]
@@ -474,7 +472,7 @@ impl Shape {
 
     /// Start and end of a record, by the exporter's clock.
     #[inline]
-    pub(crate) fn span(&self, setting: &Setting, words: &Words) -> Span {
+    fn span(&self, setting: &Setting, words: &Words) -> Span {
         self.times.span(words, &self.clock(setting, words))
     }
 
@@ -555,9 +553,7 @@ impl Shape {
 /// The exporter's times, and where bytes are spread.
 #[inline]
 fn set_times(flow: &mut Flow<'_>, span: Span, setting: &Setting) {
-    let since = Some(setting.since).filter(|since| *since != 0 && span.end.is_some_and(|end| *since <= end));
-    let spread = Span { start: since.or(span.start), ..span };
-    let spread = setting.plausible.spread(spread, setting.clock.exported, flow.received.0);
+    let spread = setting.plausible.spread(span, setting.clock.exported, flow.received.0);
     flow.flow_start = Time(span.start.unwrap_or_default().max(0));
     flow.flow_end = Time(span.end.unwrap_or_default().max(0));
     flow.spread_start = Time(spread.start);

@@ -9,7 +9,6 @@ use crate::learned::Known;
 use crate::parked::{Place, Set};
 use crate::rates::{Announcement, RateKey, Scope};
 use crate::template::{Group, Template};
-use crate::totals::Last;
 use smallvec::SmallVec;
 use thiserror::Error;
 use weir_schemas::{Ip, SamplingKind};
@@ -50,7 +49,6 @@ pub(crate) enum Key {
     Interface(u32),
     Init(u32),
     Lag(u32),
-    Total(u128),
     Parked(Place),
 }
 
@@ -129,12 +127,6 @@ pub(crate) fn lag_key(port: u32) -> Vec<u8> {
     key
 }
 
-pub(crate) fn total_key(flow: u128) -> Vec<u8> {
-    let mut key = vec![b'c'];
-    key.extend_from_slice(&flow.to_be_bytes());
-    key
-}
-
 pub(crate) fn parked_key(place: &Place) -> Vec<u8> {
     let mut key = vec![b'p'];
     key.extend_from_slice(&place.0.to_be_bytes());
@@ -180,7 +172,6 @@ pub(crate) fn read_key(key: &[u8]) -> Result<Key, StateError> {
             b'i' => Key::Interface(input.u32()?),
             b'u' => Key::Init(input.u32()?),
             b'l' => Key::Lag(input.u32()?),
-            b'c' => Key::Total(input.u128()?),
             b'p' => Key::Parked((input.u64()?, input.u32()?, input.u32()?)),
             _ => return None,
         };
@@ -317,25 +308,6 @@ pub(crate) fn lag_value(lag: u32) -> Vec<u8> {
 
 pub(crate) fn read_lag(bytes: &[u8]) -> Result<u32, StateError> {
     value(bytes, "an aggregate", Reader::u32)
-}
-
-pub(crate) fn total_value(last: &Last) -> Vec<u8> {
-    let mut value = vec![VERSION];
-    last.counts.iter().for_each(|count| value.extend_from_slice(&count.to_be_bytes()));
-    value.extend_from_slice(&last.exported.to_be_bytes());
-    value.extend_from_slice(&last.ended.to_be_bytes());
-    value
-}
-
-pub(crate) fn read_total(bytes: &[u8]) -> Result<Last, StateError> {
-    value(bytes, "a flow's totals", |input| {
-        let mut last = Last::default();
-        for count in &mut last.counts {
-            *count = input.u64()?;
-        }
-        (last.exported, last.ended) = (input.i64()?, input.i64()?);
-        Some(last)
-    })
 }
 
 pub(crate) fn parked_value(set: &Set) -> Vec<u8> {

@@ -143,7 +143,6 @@ impl Exporter {
             out: call.out,
             counts: Default::default(),
             identity: call.identity,
-            total_counters: call.total_counters,
             protocol: group.protocol(),
             domain: group.domain,
             record_index: set.record_index,

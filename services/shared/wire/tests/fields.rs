@@ -432,6 +432,20 @@ fn bytes_are_layer_3_or_layer_2_by_their_element() {
 }
 
 #[test]
+fn records_with_totals_count_as_deltas_and_nothing_is_kept_for_them() {
+    let fields = [f(8, 4), f(12, 4), f(85, 8), f(86, 8)];
+    let mut router = Router::default();
+    router.send(&ipfix(1, &[set(2, template(256, &fields))]));
+    let known = router.dump();
+    for n in [4_u64, 6, 6, 3] {
+        let record = bytes().raw([10, 0, 0, 1, 10, 0, 0, 2]).u64(n * 1000).u64(n).0;
+        let out = router.send(&ipfix(1, &[set(256, record)]));
+        assert_eq!((out.flows[0].bytes, out.flows[0].packets), (Some(n * 1000), n));
+    }
+    assert_eq!(router.dump(), known, "nothing is kept for it");
+}
+
+#[test]
 fn q_is_exact_where_it_is_exported_and_bounded_by_the_lengths_that_are() {
     let exact =
         ipfix_flow(&[f(1, 4), f(2, 4), f(198, 8)], bytes().u32(1600).u32(2).u64(2_250_000 + 10_000).0);

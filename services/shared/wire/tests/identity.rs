@@ -237,7 +237,7 @@ fn of_one_exporter_another_address_may_be_configured_than_of_all() {
     let sample = sflow(&[flow_sample(3, 1, 3, 7, &[])]);
     let mut router = router(Identity::Source);
     assert_eq!(router.send(&sample).flows[0].exporter_id, SOURCE);
-    router.exporter.configure(Own { identity: Some(Identity::Agent), ..Own::default() });
+    router.exporter.configure(Own { identity: Some(Identity::Agent) });
     assert_eq!(router.send(&sample).flows[0].exporter_id, Ip::v4([192, 0, 2, 9]));
     router.exporter.configure(Own::default());
     assert_eq!(router.send(&sample).flows[0].exporter_id, SOURCE);
