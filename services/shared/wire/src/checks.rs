@@ -8,6 +8,7 @@ use crate::packet::Packet;
 use crate::plan::{Present, Words};
 use crate::rates::{Asked, Rates, Scope};
 use ahash::AHashMap;
+use std::hash::Hash;
 use weir_schemas::checks::Checks;
 use weir_schemas::columns::flag;
 use weir_schemas::{Flow, FlowKind};
@@ -32,7 +33,9 @@ const UNSENT: [Slot; 5] = [
     Slot::IgnoredOctets,
 ];
 const ANY_UNSENT: Present = Present::of(&UNSENT);
-/// Processes of which the latest totals are kept.
+/// What a selector counts, and which it is.
+const SELECTED: Present = Present::of(&[Slot::PacketsObserved, Slot::PacketsSelected, Slot::Selector1]);
+/// Processes, and selectors, of which the latest totals are kept.
 const PROCESSES: usize = 64;
 
 /// The sums, and what is needed to go on summing.
@@ -52,16 +55,10 @@ impl Checking {
         if !present.any(ANY_UNSENT) {
             return;
         }
-        let room = self.unsent.len() < PROCESSES;
         let process = if present.has(Slot::ScopeSystem) { words[Slot::ScopeSystem as usize] } else { 0 };
         let key = (asked.domain, asked.port, asked.template, process);
         let now = UNSENT.map(|slot| if present.has(slot) { words[slot as usize] } else { 0 });
-        let Some(before) = self.unsent.get_mut(&key) else {
-            if room {
-                self.unsent.insert(key, now);
-            }
-            return;
-        };
+        let Some(before) = replace(&mut self.unsent, key, now) else { return };
         let sums = &mut self.sums;
         let sums = [
             &mut sums.flows_not_sent,
@@ -70,34 +67,24 @@ impl Checking {
             &mut sums.packets_ignored,
             &mut sums.octets_ignored,
         ];
-        for ((sum, now), before) in sums.into_iter().zip(now).zip(*before) {
+        for ((sum, now), before) in sums.into_iter().zip(now).zip(before) {
             // A total that went back came late, or began anew: how much is new of it can't be told.
             *sum = sum.saturating_add(now.saturating_sub(before));
         }
-        *before = now;
     }
 
     /// Looks at a row of options data that counts what a selector observed and selected (IE 318, 319; RFC 5477 section 8.4): what that has grown by since
     /// the row before says what rate it attains, beside the one that is announced for it.
     pub(crate) fn selected(&mut self, rates: &Rates, asked: &Asked, present: &Present, words: &Words) {
-        if ![Slot::PacketsObserved, Slot::PacketsSelected, Slot::Selector1]
-            .iter()
-            .all(|slot| present.has(*slot))
-        {
+        if !present.all(SELECTED) {
             return;
         }
         let word = |slot: Slot| words[slot as usize];
         let selector = word(Slot::Selector1);
         let now = [word(Slot::PacketsObserved), word(Slot::PacketsSelected)];
-        let (key, room) = ((asked.domain, asked.port, selector), self.selected.len() < PROCESSES);
-        let Some(before) = self.selected.get_mut(&key) else {
-            if room {
-                self.selected.insert(key, now);
-            }
-            return;
-        };
+        let key = (asked.domain, asked.port, selector);
+        let Some(before) = replace(&mut self.selected, key, now) else { return };
         let grown = now[0].checked_sub(before[0]).zip(now[1].checked_sub(before[1]));
-        *before = now;
         // Totals that went back began anew, and of a selector without a rate there is nothing to compare.
         let Some((observed, selected)) = grown.filter(|(observed, selected)| selected <= observed) else {
             return;
@@ -109,6 +96,24 @@ impl Checking {
         sums.samples_pool = sums.samples_pool.saturating_add(observed);
         let announced = u64::try_from(announced).unwrap_or(u64::MAX);
         sums.samples_announced = sums.samples_announced.saturating_add(announced);
+    }
+}
+
+/// Keeps the latest totals, where there is room, and gives those of before.
+fn replace<K: Eq + Hash, const N: usize>(
+    latest: &mut AHashMap<K, [u64; N]>,
+    key: K,
+    now: [u64; N],
+) -> Option<[u64; N]> {
+    let room = latest.len() < PROCESSES;
+    match latest.get_mut(&key) {
+        Some(before) => Some(std::mem::replace(before, now)),
+        None => {
+            if room {
+                latest.insert(key, now);
+            }
+            None
+        }
     }
 }
 

@@ -157,9 +157,7 @@ impl Exporter {
         let Some((template, borrowed)) = self.templates.find(&group, port) else {
             return self.park(group, (at, end), index, clock, call);
         };
-        let session = (group.version, group.domain, template.port);
-        let received = call.datagram.received;
-        let suspicion = self.restarts.suspicion(session, template.heard, received, call.options);
+        let suspicion = self.suspicion(&group, template, call.datagram.received, call.options);
         // Half of the room is left to data that has no template at all.
         if let Suspicion::Wait(until) = suspicion
             && self.parked.fits(end - at, 2, call.options, call.budget)

@@ -4,7 +4,7 @@ use crate::call::Call;
 use crate::checks::Checking;
 use crate::layouts;
 use crate::learned::{Learned, give, take};
-use crate::options::{Budget, Options, Own};
+use crate::options::{Budget, Identity, Options};
 use crate::output::{Context, Counts, Interface, Output, Reason};
 use crate::parked::Parked;
 use crate::rates::Entry;
@@ -19,6 +19,8 @@ use weir_schemas::frame::Datagram;
 
 /// A number below this may be one of the first of an exporter that was restarted.
 const FIRST_NUMBERS: u32 = 1 << 16;
+/// What comes where nothing does, and time has passed.
+const NOTHING: Datagram<'static> = Datagram { received: 0, listener: 0, source_port: 0, payload: &[] };
 
 /// Everything known of one exporter, that is, of one transport source address: compiled templates, sampling rates, interfaces,
 /// and data that waits for its template.
@@ -41,7 +43,8 @@ pub struct Exporter {
     pub(crate) gone: Vec<Group>,
     /// Its messages come over TCP or SCTP, or lie in a file.
     pub(crate) stream: bool,
-    own: Own,
+    /// Which address says who it is, where that is configured otherwise than of all.
+    identity: Option<Identity>,
 }
 
 impl Exporter {
@@ -51,9 +54,9 @@ impl Exporter {
         Self { stream: true, ..Self::default() }
     }
 
-    /// Takes what is configured of it otherwise than of all. That is no state that is kept.
-    pub fn configure(&mut self, own: Own) {
-        self.own = own;
+    /// Takes which address says who it is, where that is configured otherwise than of all. That is no state that is kept.
+    pub fn identify_by(&mut self, identity: Option<Identity>) {
+        self.identity = identity;
     }
 
     /// Decodes a datagram: flows, faults and state go to `out`. No bytes can make it panic, loop, or keep more than `options` and
@@ -67,18 +70,8 @@ impl Exporter {
         out: &mut impl Output,
     ) -> Counts {
         self.high_water = self.high_water.max(datagram.received);
-        let mut call = Call {
-            context: *context,
-            datagram: *datagram,
-            options,
-            budget,
-            out,
-            counts: Counts { datagrams: 1, ..Counts::default() },
-            identity: self.own.identity.unwrap_or(options.identity),
-            protocol: Protocol::Unknown,
-            domain: 0,
-            record_index: 0,
-        };
+        let mut call = self.call(context, *datagram, options, budget, out);
+        call.counts.datagrams = 1;
         self.expire_parked(&mut call);
         self.release_suspects(&mut call);
         match *datagram.payload {
@@ -132,7 +125,7 @@ impl Exporter {
         budget: &mut Budget,
         out: &mut impl Output,
     ) -> Counts {
-        let mut call = Self::timer(self.own, context, options, budget, out);
+        let mut call = self.call(context, NOTHING, options, budget, out);
         self.expire_parked(&mut call);
         self.release_suspects(&mut call);
         call.counts
@@ -146,28 +139,29 @@ impl Exporter {
         budget: &mut Budget,
         out: &mut impl Output,
     ) -> Counts {
-        let mut call = Self::timer(self.own, context, options, budget, out);
+        let mut call = self.call(context, NOTHING, options, budget, out);
         while let Some(place) = self.parked.first() {
             self.drop_parked(Reason::ParkedAtEnd, &place, &mut call);
         }
         call.counts
     }
 
-    fn timer<'c, O: Output>(
-        own: Own,
+    fn call<'c, O: Output>(
+        &self,
         context: &Context,
+        datagram: Datagram<'c>,
         options: &'c Options,
         budget: &'c mut Budget,
         out: &'c mut O,
     ) -> Call<'c, O> {
         Call {
             context: *context,
-            datagram: Datagram { received: 0, listener: 0, source_port: 0, payload: &[] },
+            datagram,
             options,
             budget,
             out,
             counts: Counts::default(),
-            identity: own.identity.unwrap_or(options.identity),
+            identity: self.identity.unwrap_or(options.identity),
             protocol: Protocol::Unknown,
             domain: 0,
             record_index: 0,

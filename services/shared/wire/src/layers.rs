@@ -97,26 +97,23 @@ fn slot(field: &Field) -> Option<Slot> {
 #[cold]
 pub(crate) fn put(flow: &mut Flow<'_>, has: &Present, words: &Words, tunnels: Tunnels) {
     let get = |slot: Slot| has.has(slot).then(|| words[slot as usize]);
-    let four = get(Slot::InnerSrcV4).unwrap_or_default() | get(Slot::InnerDstV4).unwrap_or_default();
+    let four = words[Slot::InnerSrcV4 as usize] | words[Slot::InnerDstV4 as usize];
     let six = has.any(WITHIN_V6) && (four == 0 || !has.any(WITHIN_V4));
-    let address = |short: Slot, long: Slot| match six {
-        true if has.has(long) => v6(words, long),
-        false => get(short).map_or(Ip::default(), v4),
-        true => Ip::default(),
+    // What a template does not have is 0, which is no address of IPv6 and one of IPv4.
+    let address = |short: Slot, long: Slot| {
+        if six { v6(words, long) } else { get(short).map_or(Ip::default(), v4) }
     };
     let (src, dst) =
         (address(Slot::InnerSrcV4, Slot::InnerSrcV6), address(Slot::InnerDstV4, Slot::InnerDstV6));
-    if if six { src.is_none() && dst.is_none() } else { four == 0 } {
-        return;
-    }
+    let none = if six { src.is_none() && dst.is_none() } else { four == 0 };
     let around = (flow.src_addr, flow.dst_addr);
-    if around == (src, dst) {
+    if none || around == (src, dst) {
         return;
     }
     let nothing = |ip: Ip| ip.is_none() || ip == v4(0);
     let alone = nothing(around.0) && nothing(around.1);
     if !alone {
-        let routed = get(Slot::ActiveSegment).is_some() && !v6(words, Slot::ActiveSegment).is_none();
+        let routed = !v6(words, Slot::ActiveSegment).is_none();
         flow.tunnel = match tunnel_of(flow.proto, flow.dst_port) {
             Tunnel::IpInIp if routed => Tunnel::Srv6,
             tunnel => tunnel,

@@ -64,6 +64,25 @@ pub(crate) fn give(budget: &mut Budget, bytes: usize) {
     budget.state = budget.state.saturating_sub(bytes);
 }
 
+/// Keeps a number under another, or none; false where there is no room.
+fn keep<V>(
+    all: &mut AHashMap<u32, V>,
+    key: u32,
+    value: Option<V>,
+    options: &Options,
+    budget: &mut Budget,
+) -> bool {
+    if all.remove(&key).is_some() {
+        give(budget, INIT_COST);
+    }
+    let Some(value) = value else { return true };
+    if all.len() >= options.options_rows || !take(budget, INIT_COST) {
+        return false;
+    }
+    all.insert(key, value);
+    true
+}
+
 /// Text as sent: padded with NUL or blanks, cut where it is too long, unreadable bytes replaced.
 fn text<'a>(bytes: &'a [u8], limit: usize) -> Cow<'a, str> {
     let end = bytes.iter().position(|b| *b == 0).unwrap_or(bytes.len());
@@ -112,15 +131,14 @@ impl Learned {
                 outcome = self.interface(index, &name, &description, 0, received, options, budget, out);
             }
         }
-        if let Some(init) = word(Slot::SystemInit).filter(|init| *init != 0 && asked.version == 10) {
-            let known = self.inits.get(&asked.domain);
-            if known.is_none() && (self.inits.len() >= options.options_rows || !take(budget, INIT_COST)) {
+        let known = self.inits.get(&asked.domain);
+        let init =
+            word(Slot::SystemInit).filter(|init| *init != 0 && asked.version == 10 && known != Some(init));
+        if let Some(init) = init {
+            if !self.restore_init(asked.domain, Some(init), options, budget) {
                 return Err(Refusal::Full);
             }
-            if known != Some(&init) {
-                self.inits.insert(asked.domain, init);
-                out.state(&state::init_key(asked.domain), Some(&state::init_value(init)));
-            }
+            out.state(&state::init_key(asked.domain), Some(&state::init_value(init)));
         }
         let found = rates::announcements(present, words, asked, options.max_sampling_interval)
             .map_err(|BadRate| Refusal::BadRate)?;
@@ -215,21 +233,7 @@ impl Learned {
         options: &Options,
         budget: &mut Budget,
     ) -> bool {
-        let known = self.lags.contains_key(&port);
-        match lag {
-            None if known => {
-                self.lags.remove(&port);
-                give(budget, INIT_COST);
-            }
-            None => {}
-            Some(_) if !known && (self.lags.len() >= options.options_rows || !take(budget, INIT_COST)) => {
-                return false;
-            }
-            Some(lag) => {
-                self.lags.insert(port, lag);
-            }
-        }
-        true
+        keep(&mut self.lags, port, lag, options, budget)
     }
 
     /// What a counter sample tells of an interface.
@@ -343,15 +347,7 @@ impl Learned {
         options: &Options,
         budget: &mut Budget,
     ) -> bool {
-        if self.inits.remove(&domain).is_some() {
-            give(budget, INIT_COST);
-        }
-        let Some(init) = init else { return true };
-        if self.inits.len() >= options.options_rows || !take(budget, INIT_COST) {
-            return false;
-        }
-        self.inits.insert(domain, init);
-        true
+        keep(&mut self.inits, domain, init, options, budget)
     }
 
     /// Takes back an interface that was kept; false where there is no room.

@@ -40,7 +40,7 @@ pub use alone::alone;
 pub use element::{elements, scopes};
 pub use exporter::Exporter;
 pub use layouts::{Layout, Part, layout, layouts, netflow_length};
-pub use options::{Budget, Identity, Options, Own, Tunnels};
+pub use options::{Budget, Identity, Options, Tunnels};
 pub use output::{Context, Counts, Fault, Interface, Output, Rate, Reason};
 pub use sequence::{Session, Unit};
 pub use sflow::{Source, SourceId};

@@ -35,13 +35,6 @@ pub enum Identity {
     OriginalExporter,
 }
 
-/// What of one exporter is configured otherwise than of all of them ([`Options`]).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Own {
-    /// Which address says who it is.
-    pub identity: Option<Identity>,
-}
-
 /// Limits and plausibility of decoding.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]

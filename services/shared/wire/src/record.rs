@@ -327,7 +327,7 @@ impl Shape {
         flow.rate_source = rate.source;
         flow.flags |= rate.flags;
 
-        set_times(flow, self.span(setting, words), setting);
+        set_times(flow, self.times.span(words, &self.clock(setting, words)), setting);
         self.counters(flow, words);
         if self.kind == FlowKind::Sample {
             self.sampled(flow, setting.tunnels, words, sections, labels, sums);
@@ -468,12 +468,6 @@ impl Shape {
             clock.uptime = uptime(clock.exported, words[Slot::SystemInit as usize]);
         }
         clock
-    }
-
-    /// Start and end of a record, by the exporter's clock.
-    #[inline]
-    fn span(&self, setting: &Setting, words: &Words) -> Span {
-        self.times.span(words, &self.clock(setting, words))
     }
 
     #[inline]

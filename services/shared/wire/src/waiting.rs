@@ -11,7 +11,7 @@ use crate::rates::Asked;
 use crate::record;
 use crate::restart::Suspicion;
 use crate::state;
-use crate::template::Group;
+use crate::template::{Group, Template};
 use crate::time::Clock;
 use smallvec::SmallVec;
 use weir_schemas::columns::flag;
@@ -116,11 +116,7 @@ impl Exporter {
         let thoughts: SmallVec<[(u16, Suspicion); 4]> = self
             .templates
             .ports(group)
-            .map(|template| {
-                let session = (group.version, group.domain, template.port);
-                let (heard, now) = (template.heard, self.high_water);
-                (template.port, self.restarts.suspicion(session, heard, now, call.options))
-            })
+            .map(|template| (template.port, self.suspicion(group, template, self.high_water, call.options)))
             .collect();
         let Some((_, others)) = thoughts.first().copied() else { return };
         for place in self.parked.waiting(group, None) {
@@ -142,8 +138,20 @@ impl Exporter {
     fn thought_of(&self, place: &Place, options: &Options) -> Option<Suspicion> {
         let (group, port) = self.parked.of(place)?;
         let (template, _) = self.templates.find(&group, port)?;
+        Some(self.suspicion(&group, template, self.high_water, options))
+    }
+
+    /// What is thought of a template at a time.
+    #[inline]
+    pub(crate) fn suspicion(
+        &self,
+        group: &Group,
+        template: &Template,
+        now: i64,
+        options: &Options,
+    ) -> Suspicion {
         let session = (group.version, group.domain, template.port);
-        Some(self.restarts.suspicion(session, template.heard, self.high_water, options))
+        self.restarts.suspicion(session, template.heard, now, options)
     }
 
     /// Decodes a set that waited, if there is a template for it.
