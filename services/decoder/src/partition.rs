@@ -438,7 +438,7 @@ fn source<'s>(
         let mut known = shared.enricher.known(exporter);
         known.hear(people.of(exporter));
         let mut source = Source { known, ..Source::default() };
-        source.wire.identify_by(shared.enricher.identity(exporter));
+        source.wire.configure(shared.enricher.own(exporter));
         source
     })
 }

@@ -14,7 +14,7 @@ use weir_schemas::avro::read_batch;
 use weir_schemas::inventory::{Classified, Entry, Member, Record};
 use weir_schemas::quality::Quality;
 use weir_schemas::{Connectivity, Ip, RateSource, deadletter};
-use weir_wire::Identity;
+use weir_wire::{Identity, TotalCounters};
 
 const EXPORTER: [u8; 16] = Ip::v4([192, 0, 2, 9]).0;
 
@@ -362,6 +362,34 @@ fn who_an_exporter_is_goes_by_configuration_and_the_key_stays_its_source_address
     ] {
         assert_eq!(who(of_all, of_one), wanted, "{of_all:?}, {of_one:?}");
     }
+}
+
+#[test]
+fn of_one_exporter_counters_run_on_by_configuration_and_a_takeover_counts_nothing_twice() {
+    // Octets and packets since the flow began.
+    let totals = |mut template: Vec<u8>| {
+        (template[33], template[37]) = (85, 86);
+        template
+    };
+    let other = Ip::v4([192, 0, 2, 10]).0;
+    let mut config = Config::default();
+    config.enrich.exporters = vec![ExporterConfig {
+        address: "192.0.2.9".to_owned(),
+        total_counters: Some(TotalCounters::Cumulative),
+        ..ExporterConfig::default()
+    }];
+    let mut bench = Bench::new(config.clone());
+    for exporter in [EXPORTER, other] {
+        bench.feed(&exporter, &frame(&[totals(template(256)), data(256, &[5])]));
+        bench.feed(&exporter, &frame(&[data(256, &[7])]));
+    }
+    assert_eq!(bench.topics.packets(), [0, 2, 5, 7]);
+    assert_eq!(bench.tally.counts.totals_unknown, 1);
+    let mut next = bench.taken_over(config);
+    next.feed(&EXPORTER, &frame(&[data(256, &[10])]));
+    next.feed(&other, &frame(&[data(256, &[10])]));
+    assert_eq!(next.topics.packets(), [3, 10]);
+    assert!(next.topics.compacted(To::DeadLetter).is_empty());
 }
 
 #[test]

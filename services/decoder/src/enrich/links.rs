@@ -24,6 +24,8 @@ pub struct ExporterConfig {
     pub sampling_interval: u64,
     /// Which address says who it is (`exporter_id`), where that is another than `decoder.wire.identity` says for all.
     pub identity: Option<weir_wire::Identity>,
+    /// What its total counters (IE 85, 86) count, where that is other than `decoder.wire.total_counters` says for all.
+    pub total_counters: Option<weir_wire::TotalCounters>,
     /// Interfaces whose names, descriptions or speeds are not exported.
     pub interfaces: Vec<InterfaceConfig>,
 }

@@ -23,7 +23,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use weir_schemas::columns::flag;
 use weir_schemas::{AsSource, Flow, Ip, Observation, Time};
-use weir_wire::Identity;
+use weir_wire::Own;
 
 /// How flows are enriched.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -143,9 +143,13 @@ impl Enricher {
         self.databases.load_full()
     }
 
-    /// Which address says who an exporter is, where that is configured otherwise than of all.
-    pub fn identity(&self, exporter: &Ip) -> Option<Identity> {
-        self.exporters.get(exporter)?.identity
+    /// What is configured of how an exporter is decoded.
+    pub fn own(&self, exporter: &Ip) -> Own {
+        let config = self.exporters.get(exporter);
+        Own {
+            identity: config.and_then(|config| config.identity),
+            total_counters: config.and_then(|config| config.total_counters),
+        }
     }
 
     /// What configuration knows of an exporter.

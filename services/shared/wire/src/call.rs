@@ -1,6 +1,6 @@
 //! One call of the decoder: what came in, what may be used, and where the outcome goes.
 
-use crate::options::{Budget, Identity, Options};
+use crate::options::{Budget, Identity, Options, TotalCounters};
 use crate::output::{Context, Counts, Fault, Output, Reason};
 use weir_schemas::frame::Datagram;
 use weir_schemas::{Flow, Protocol, Time};
@@ -14,6 +14,8 @@ pub(crate) struct Call<'c, O> {
     pub counts: Counts,
     /// Which address says who the exporter is.
     pub identity: Identity,
+    /// What the exporter's total counters count.
+    pub total_counters: TotalCounters,
     pub protocol: Protocol,
     pub domain: u32,
     /// Index of the next flow record.

@@ -4,9 +4,11 @@ use crate::call::Call;
 use crate::checks::Checking;
 use crate::element::SLICES;
 use crate::exporter::Exporter;
+use crate::flow_key::FlowKey;
 use crate::identity::Said;
 use crate::learned::{Learned, Refusal};
 use crate::netflow::SET_HEADER;
+use crate::options::TotalCounters;
 use crate::output::{Output, Reason};
 use crate::packet::LABELS;
 use crate::rates::Asked;
@@ -89,24 +91,36 @@ pub(crate) fn data<O: Output>(
         }
     } else {
         let bound = call.options.max_sampling_interval;
-        let mut resolver = Resolver::new(&learned.rates, set.asked, plan.present, bound);
-        let said = Said::known(&learned.rates, &set.asked);
+        let Learned { rates, totals, .. } = learned;
+        let mut resolver = Resolver::new(rates, set.asked, plan.present, bound);
+        let said = Said::known(rates, &set.asked);
         let mut base = set.base;
         said.put(call.identity, &mut base);
-        let setting = Setting {
+        let mut setting = Setting {
             base,
             clock: set.clock,
             plausible: Plausible::of(call.options),
             tunnels: call.options.tunnels,
             identity: call.identity,
             said,
+            since: None,
         };
+        let runs_on = call.total_counters == TotalCounters::Cumulative && template.shape.totals;
+        let key = runs_on.then(|| FlowKey::of(call.protocol, set.asked.domain, template));
         while set.end - at >= plan.min_length {
             let Some(next) = plan.read(set.buffer, at, set.end, &mut words, &mut slices) else { break };
             let shape = &template.shape;
             // A record is large: it is copied here, and nowhere else.
             let mut flow: Flow<'_> = setting.base;
             flow.record_index = call.record_index;
+            if let Some(key) = &key {
+                let number = key.number(&set.buffer[at..next], &words);
+                let when = (&key.widths, shape.when(&setting, &words));
+                let room = (call.options, &mut *call.budget, &mut call.counts);
+                let worth = totals.difference(number, when, (&plan.present, &mut words), room, call.out);
+                setting.since = worth.since();
+                flow.flags |= worth.flags();
+            }
             let (read, sums) = ((&words, (set.buffer, &slices)), &mut checking.sums);
             bad_rate |= shape.fill(&mut flow, &setting, read, &mut resolver, &mut labels, sums);
             call.record_index = call.record_index.wrapping_add(1);

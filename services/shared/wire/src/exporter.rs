@@ -4,7 +4,7 @@ use crate::call::Call;
 use crate::checks::Checking;
 use crate::layouts;
 use crate::learned::{Learned, give, take};
-use crate::options::{Budget, Identity, Options};
+use crate::options::{Budget, Options, Own};
 use crate::output::{Context, Counts, Interface, Output, Reason};
 use crate::parked::Parked;
 use crate::rates::Entry;
@@ -43,8 +43,8 @@ pub struct Exporter {
     pub(crate) gone: Vec<Group>,
     /// Its messages come over TCP or SCTP, or lie in a file.
     pub(crate) stream: bool,
-    /// Which address says who it is, where that is configured otherwise than of all.
-    identity: Option<Identity>,
+    /// What is configured otherwise than of all.
+    own: Own,
 }
 
 impl Exporter {
@@ -54,9 +54,9 @@ impl Exporter {
         Self { stream: true, ..Self::default() }
     }
 
-    /// Takes which address says who it is, where that is configured otherwise than of all. That is no state that is kept.
-    pub fn identify_by(&mut self, identity: Option<Identity>) {
-        self.identity = identity;
+    /// Takes what of it is configured otherwise than of all. That is no state that is kept.
+    pub fn configure(&mut self, own: Own) {
+        self.own = own;
     }
 
     /// Decodes a datagram: flows, faults and state go to `out`. No bytes can make it panic, loop, or keep more than `options` and
@@ -161,7 +161,8 @@ impl Exporter {
             budget,
             out,
             counts: Counts::default(),
-            identity: self.identity.unwrap_or(options.identity),
+            identity: self.own.identity.unwrap_or(options.identity),
+            total_counters: self.own.total_counters.unwrap_or(options.total_counters),
             protocol: Protocol::Unknown,
             domain: 0,
             record_index: 0,
@@ -269,6 +270,16 @@ impl Exporter {
                 let fits = self.learned.restore_lag(port, lag, options, budget);
                 if fits { Ok(()) } else { Err(limit("no more ports of aggregates are kept")) }
             }
+            Key::Totals(key) => {
+                let last = value.map(state::read_totals).transpose()?;
+                let fits = self.learned.totals.restore(key, last, options, budget);
+                if fits { Ok(()) } else { Err(limit("no more flows of cumulative counters are kept")) }
+            }
+            Key::TotalsFrom => {
+                let from = value.map(state::read_totals_from).transpose()?;
+                from.into_iter().for_each(|from| self.learned.totals.restore_from(from));
+                Ok(())
+            }
             Key::Parked(place) => {
                 self.parked.remove(&place, budget);
                 let Some(value) = value else { return Ok(()) };
@@ -302,6 +313,7 @@ impl Exporter {
             && self.learned.interfaces.is_empty()
             && self.learned.inits.is_empty()
             && self.learned.lags.is_empty()
+            && self.learned.totals.is_empty()
     }
 
     /// All state as keys and values, in the order of keys: what [`Output::state`] would have left in a compacted topic.
@@ -321,6 +333,12 @@ impl Exporter {
         }
         for (port, lag) in &self.learned.lags {
             all.push((state::lag_key(*port), state::lag_value(*lag)));
+        }
+        for (key, last) in self.learned.totals.all() {
+            all.push((state::totals_key(*key), state::totals_value(last)));
+        }
+        if let Some(from) = self.learned.totals.from() {
+            all.push((state::TOTALS_FROM.to_vec(), state::totals_from_value(from)));
         }
         for (place, set) in self.parked.all() {
             all.push((state::parked_key(place), state::parked_value(set)));

@@ -87,6 +87,7 @@ impl Exporter {
             tunnels: call.options.tunnels,
             identity: call.identity,
             said: Said::default(),
+            since: None,
         };
         for at in (0..whole).map(|n| layout.header + n * plan.min_length) {
             if plan.read(payload, at, payload.len(), &mut words, &mut slices).is_none() {

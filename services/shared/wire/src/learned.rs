@@ -9,6 +9,7 @@ use crate::plan::{Slices, Words};
 use crate::rates::{self, Announcement, Asked, Entry, Put, RateKey, Rates};
 use crate::state;
 use crate::template::Template;
+use crate::totals::Totals;
 use ahash::AHashMap;
 use std::borrow::Cow;
 
@@ -42,6 +43,8 @@ pub(crate) struct Learned {
     pub inits: AHashMap<u32, u64>,
     /// Aggregates by the ports that are attached to them, as sFlow's counter samples tell: the LAG map.
     pub lags: AHashMap<u32, u32>,
+    /// What flows of cumulative counters had come to.
+    pub totals: Totals,
 }
 
 /// Why a row was not taken.

@@ -35,6 +35,26 @@ pub enum Identity {
     OriginalExporter,
 }
 
+/// What total counters (IE 85, 86 and their like) count.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum TotalCounters {
+    /// What their record is of, as deltas do.
+    #[default]
+    Deltas,
+    /// All since the flow began: a record is worth what it adds to the one before.
+    Cumulative,
+}
+
+/// What of one exporter is configured otherwise than of all ([`Options`]).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Own {
+    /// Which address says who it is.
+    pub identity: Option<Identity>,
+    /// What its total counters count.
+    pub total_counters: Option<TotalCounters>,
+}
+
 /// Limits and plausibility of decoding.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
@@ -67,6 +87,12 @@ pub struct Options {
     /// (source), sFlow's agent (agent), the exporting process behind a proxy (exporting_process: IE 130, 131), the original exporter behind a mediator
     /// (original_exporter: IE 403, 404), or the best of them that is told (told). In a record it counts before options data. Never a key.
     pub identity: Identity,
+    /// What total counters (IE 85, 86, 199, 353, 429; v9's permanent bytes and packets) count, where `decoder.enrich.exporters` does not say it of one:
+    /// what their record is of (deltas), or all since their flow began (cumulative), so that a record is worth what it adds to the one before. What had
+    /// been counted before a flow is first seen is not known, and left out, unless the record says that the flow began later than what is known.
+    pub total_counters: TotalCounters,
+    /// Flows of cumulative counters kept per exporter. Those that were silent for longest make room.
+    pub total_flows: usize,
     /// Seconds that a flow may end after it was received, before its times count as implausible.
     pub future_s: u32,
     /// Seconds that a flow may start before it was received, before its times count as implausible.
@@ -88,6 +114,8 @@ impl Default for Options {
             max_sampling_interval: 1 << 32,
             tunnels: Tunnels::Outer,
             identity: Identity::Told,
+            total_counters: TotalCounters::Deltas,
+            total_flows: 65_536,
             future_s: 300,
             past_s: 7200,
         }
@@ -102,6 +130,7 @@ impl Options {
             ("template_fields", self.template_fields),
             ("record_bytes", self.record_bytes),
             ("options_rows", self.options_rows),
+            ("total_flows", self.total_flows),
             ("text_bytes", self.text_bytes),
         ];
         if let Some((key, _)) = positive.iter().find(|(_, value)| *value == 0) {
@@ -129,21 +158,23 @@ pub struct Budget {
     pub parked_limit: usize,
     /// Bytes that wait.
     pub parked: usize,
-    /// Bytes that templates, rates and interfaces may take.
+    /// Bytes that templates, rates, interfaces, and flows of cumulative counters may take.
     pub state_limit: usize,
     /// Bytes that they take.
     pub state: usize,
+    /// Of these, bytes of flows of cumulative counters: a quarter of the limit at most, so that they leave room to what they are decoded by.
+    pub totals: usize,
 }
 
 impl Default for Budget {
     fn default() -> Self {
-        Self { parked_limit: 64 * 1024 * 1024, parked: 0, state_limit: 512 * 1024 * 1024, state: 0 }
+        Self::new(64 * 1024 * 1024, 512 * 1024 * 1024)
     }
 }
 
 impl Budget {
     /// A budget of these limits, with nothing used.
     pub fn new(parked_limit: usize, state_limit: usize) -> Self {
-        Self { parked_limit, parked: 0, state_limit, state: 0 }
+        Self { parked_limit, parked: 0, state_limit, state: 0, totals: 0 }
     }
 }

@@ -10,6 +10,7 @@ use crate::packet::{self, LABELS, Link};
 use crate::plan::{Plan, Present, Slices, Words};
 use crate::resolve::Resolver;
 use crate::time::{Clock, Plausible, Span, Times, Way};
+use crate::totals::{TOTALS, When};
 use weir_schemas::checks::Checks;
 use weir_schemas::columns::flag;
 use weir_schemas::value::{MAX_COUNT, MAX_Q};
@@ -128,6 +129,8 @@ pub(crate) struct Shape {
     times_back: Times,
     counters: Counters,
     kind: FlowKind,
+    /// Whether it counts by what may run on.
+    pub totals: bool,
     /// Whether a record may be two flows. One of a single byte is not: it has a single index (`waiting.rs`).
     pub both_ways: bool,
 }
@@ -148,6 +151,9 @@ impl Shape {
             reverse: [bytes_back, packets_back, bytes_l2_back],
         };
         let both_ways = min_length > 1 && counters.reverse.iter().any(Option::is_some);
+        let of_reverse = counters.reverse.iter().flatten();
+        let counted = [bytes, packets, bytes_l2].into_iter().flatten().chain(of_reverse.copied());
+        let totals = counted.into_iter().any(|slot| TOTALS.contains(&slot));
         let sampled = slices & (1 << Slice::Frame as u8 | 1 << Slice::Packet as u8) != 0;
         let kind = if present.any(EVENTS) {
             FlowKind::Event
@@ -157,7 +163,7 @@ impl Shape {
             FlowKind::Flow
         };
         let [times, times_back] = [Way::Forward, Way::Reverse].map(|way| Times::of(&present, way));
-        Self { present, slices, times, times_back, counters, kind, both_ways }
+        Self { present, slices, times, times_back, counters, kind, totals, both_ways }
     }
 }
 
@@ -176,6 +182,20 @@ pub(crate) struct Setting {
     pub identity: Identity,
     /// What options data says of who it is.
     pub said: Said,
+    /// Since when its counters count, ns by the clock of receive times, where they run on and that is later than its start.
+    pub since: Option<i64>,
+}
+
+impl Setting {
+    /// The time over which a record's bytes are spread, by the exporter's clock.
+    #[inline]
+    fn counted(&self, span: Span, received: i64) -> Span {
+        let Some(since) = self.since else { return span };
+        let exported = self.clock.exported;
+        let end = span.end.unwrap_or(exported);
+        let since = since.saturating_sub(received.saturating_sub(exported));
+        Span { start: Some(span.start.map_or(since, |start| start.max(since)).min(end)), end: Some(end) }
+    }
 }
 
 #[inline(always)]
@@ -327,7 +347,7 @@ impl Shape {
         flow.rate_source = rate.source;
         flow.flags |= rate.flags;
 
-        set_times(flow, self.times.span(words, &self.clock(setting, words)), setting);
+        set_times(flow, self.span(setting, words), setting);
         self.counters(flow, words);
         if self.kind == FlowKind::Sample {
             self.sampled(flow, setting.tunnels, words, sections, labels, sums);
@@ -460,6 +480,23 @@ impl Shape {
         }
     }
 
+    /// Start and end, by the exporter's clock.
+    #[inline]
+    fn span(&self, setting: &Setting, words: &Words) -> Span {
+        self.times.span(words, &self.clock(setting, words))
+    }
+
+    /// When a record whose counters run on was.
+    pub(crate) fn when(&self, setting: &Setting, words: &Words) -> When {
+        let (exported, received) = (setting.clock.exported, setting.base.received.0);
+        let span = self.span(setting, words);
+        let end = Some(span.end.unwrap_or(exported));
+        let spread = |start| setting.plausible.spread(Span { start, end }, exported, received);
+        let whole = spread(span.start);
+        let started = span.start.filter(|_| whole.plausible).map(|_| whole.start);
+        When { received, started, ended: spread(None).end }
+    }
+
     /// The message's clock, or what a record makes of it.
     #[inline]
     fn clock(&self, setting: &Setting, words: &Words) -> Clock {
@@ -547,7 +584,8 @@ impl Shape {
 /// The exporter's times, and where bytes are spread.
 #[inline]
 fn set_times(flow: &mut Flow<'_>, span: Span, setting: &Setting) {
-    let spread = setting.plausible.spread(span, setting.clock.exported, flow.received.0);
+    let (exported, received) = (setting.clock.exported, flow.received.0);
+    let spread = setting.plausible.spread(setting.counted(span, received), exported, received);
     flow.flow_start = Time(span.start.unwrap_or_default().max(0));
     flow.flow_end = Time(span.end.unwrap_or_default().max(0));
     flow.spread_start = Time(spread.start);

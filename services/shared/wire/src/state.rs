@@ -9,6 +9,7 @@ use crate::learned::Known;
 use crate::parked::{Place, Set};
 use crate::rates::{Announcement, RateKey, Scope};
 use crate::template::{Group, Template};
+use crate::totals::Last;
 use smallvec::SmallVec;
 use thiserror::Error;
 use weir_schemas::{Ip, SamplingKind};
@@ -49,6 +50,8 @@ pub(crate) enum Key {
     Interface(u32),
     Init(u32),
     Lag(u32),
+    Totals(u128),
+    TotalsFrom,
     Parked(Place),
 }
 
@@ -127,6 +130,15 @@ pub(crate) fn lag_key(port: u32) -> Vec<u8> {
     key
 }
 
+/// Key of the time since when flows of cumulative counters are known.
+pub(crate) const TOTALS_FROM: &[u8] = b"c";
+
+pub(crate) fn totals_key(flow: u128) -> Vec<u8> {
+    let mut key = TOTALS_FROM.to_vec();
+    key.extend_from_slice(&flow.to_be_bytes());
+    key
+}
+
 pub(crate) fn parked_key(place: &Place) -> Vec<u8> {
     let mut key = vec![b'p'];
     key.extend_from_slice(&place.0.to_be_bytes());
@@ -172,6 +184,8 @@ pub(crate) fn read_key(key: &[u8]) -> Result<Key, StateError> {
             b'i' => Key::Interface(input.u32()?),
             b'u' => Key::Init(input.u32()?),
             b'l' => Key::Lag(input.u32()?),
+            b'c' if input.0.is_empty() => Key::TotalsFrom,
+            b'c' => Key::Totals(input.u128()?),
             b'p' => Key::Parked((input.u64()?, input.u32()?, input.u32()?)),
             _ => return None,
         };
@@ -308,6 +322,38 @@ pub(crate) fn lag_value(lag: u32) -> Vec<u8> {
 
 pub(crate) fn read_lag(bytes: &[u8]) -> Result<u32, StateError> {
     value(bytes, "an aggregate", Reader::u32)
+}
+
+/// Counters that are 0 take no room: this is written for each record.
+pub(crate) fn totals_value(last: &Last) -> Vec<u8> {
+    let told = last.counts.iter().enumerate().filter(|(_, count)| **count != 0);
+    let mask = told.clone().fold(0_u8, |mask, (at, _)| mask | 1 << at);
+    let mut value = vec![VERSION, mask];
+    value.extend_from_slice(&last.heard.to_be_bytes());
+    value.extend_from_slice(&last.ended.to_be_bytes());
+    told.for_each(|(_, count)| value.extend_from_slice(&count.to_be_bytes()));
+    value
+}
+
+pub(crate) fn read_totals(bytes: &[u8]) -> Result<Last, StateError> {
+    value(bytes, "a flow's totals", |input| {
+        let mask = input.u8()?;
+        let mut last = Last { heard: input.i64()?, ended: input.i64()?, ..Last::default() };
+        for (_, count) in last.counts.iter_mut().enumerate().filter(|(at, _)| mask & 1 << at != 0) {
+            *count = input.u64()?;
+        }
+        Some(last)
+    })
+}
+
+pub(crate) fn totals_from_value(from: i64) -> Vec<u8> {
+    let mut value = vec![VERSION];
+    value.extend_from_slice(&from.to_be_bytes());
+    value
+}
+
+pub(crate) fn read_totals_from(bytes: &[u8]) -> Result<i64, StateError> {
+    value(bytes, "a time since when totals are known", Reader::i64)
 }
 
 pub(crate) fn parked_value(set: &Set) -> Vec<u8> {

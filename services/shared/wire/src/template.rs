@@ -75,20 +75,25 @@ pub struct Known {
 }
 
 impl Template {
-    pub(crate) fn known(&self, group: &Group) -> Known {
-        let mut all = Vec::new();
+    /// Its fields as they were sent.
+    pub(crate) fn fields(&self, protocol: Protocol) -> impl Iterator<Item = Field> {
         let mut rest = &self.body[..];
-        while let Some((field, used)) = field(group.protocol(), rest) {
-            all.push((field.id, field.enterprise, field.length));
+        std::iter::from_fn(move || {
+            let (field, used) = field(protocol, rest)?;
             rest = &rest[used..];
-        }
+            Some(field)
+        })
+    }
+
+    pub(crate) fn known(&self, group: &Group) -> Known {
+        let fields = self.fields(group.protocol());
         Known {
             protocol: group.protocol(),
             domain: group.domain,
             port: self.port,
             id: group.id,
             scopes: self.options.then_some(self.plan.scopes),
-            fields: all,
+            fields: fields.map(|field| (field.id, field.enterprise, field.length)).collect(),
         }
     }
 }

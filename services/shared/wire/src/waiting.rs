@@ -178,6 +178,7 @@ impl Exporter {
             out: call.out,
             counts: Default::default(),
             identity: call.identity,
+            total_counters: call.total_counters,
             protocol: group.protocol(),
             domain: group.domain,
             record_index: set.record_index,

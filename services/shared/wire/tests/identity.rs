@@ -5,7 +5,7 @@ mod build;
 
 use build::*;
 use weir_schemas::Ip;
-use weir_wire::{Exporter, Identity};
+use weir_wire::{Exporter, Identity, Own};
 
 /// Where all datagrams come from.
 const SOURCE: Ip = Ip::v4([192, 0, 2, 1]);
@@ -237,9 +237,9 @@ fn of_one_exporter_another_address_may_be_configured_than_of_all() {
     let sample = sflow(&[flow_sample(3, 1, 3, 7, &[])]);
     let mut router = router(Identity::Source);
     assert_eq!(router.send(&sample).flows[0].exporter_id, SOURCE);
-    router.exporter.identify_by(Some(Identity::Agent));
+    router.exporter.configure(Own { identity: Some(Identity::Agent), ..Own::default() });
     assert_eq!(router.send(&sample).flows[0].exporter_id, Ip::v4([192, 0, 2, 9]));
-    router.exporter.identify_by(None);
+    router.exporter.configure(Own::default());
     assert_eq!(router.send(&sample).flows[0].exporter_id, SOURCE);
 }
 

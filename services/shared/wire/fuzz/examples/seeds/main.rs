@@ -73,6 +73,21 @@ fn with_templates(nine: bool) -> Vec<Vec<u8>> {
     let restarted = Sent { restart: true, ..here.clone() };
     let later = Sent { later: 1801, ..here.clone() };
     let much_later = Sent { later: 7201, ..here.clone() };
+    // Counters that run on, of more flows than are kept where limits are small.
+    let totals =
+        [f(8, 4), f(12, 4), f(22, 4), f(21, 4), f(85, 4), f(86, 2), F(85, if nine { 2 } else { 4 }, 29_305)];
+    let totals = if nine { &totals[..6] } else { &totals[..] };
+    let running = |flows: std::ops::Range<u8>, n: u32| {
+        let record = |flow| {
+            let of = bytes().raw([10, 0, 0, flow, 10, 0, 0, 9]).u32(UPTIME).u32(UPTIME + n);
+            let counted = of.u32(n * 100).u16(n as u16);
+            if nine { counted } else { counted.u32(n * 7) }.0
+        };
+        message(&[
+            set(id, build::template(320, totals)),
+            set(320, flows.flat_map(record).collect::<Vec<_>>()),
+        ])
+    };
     // As many as are kept where limits are small, after which one more makes one go.
     let one = |id| build::template(id, &[f(1, 4)]);
     let all_kept = message(&[set(id, (300..308).flat_map(one).collect::<Vec<_>>())]);
@@ -86,7 +101,7 @@ fn with_templates(nine: bool) -> Vec<Vec<u8>> {
         vec![again(here.clone(), &template), again(here.clone(), &sampler), again(restarted.clone(), &data)],
         vec![
             again(other, &names),
-            again(restarted, &interval),
+            again(restarted.clone(), &interval),
             again(here.clone(), &template),
             again(here.clone(), &data),
         ],
@@ -94,6 +109,11 @@ fn with_templates(nine: bool) -> Vec<Vec<u8>> {
             again(here.clone(), &message(&[set(id, build::template(257, fields))])),
             again(here.clone(), &message(&[set(256, record_22(1, !nine)), set(257, record_22(2, !nine))])),
             again(here.clone(), &template),
+        ],
+        vec![
+            again(here.clone(), &running(0..5, 3)),
+            again(restarted.clone(), &running(1..4, 5)),
+            again(here.clone(), &running(0..5, 4)),
         ],
         vec![again(here.clone(), &all_kept), again(much_later.clone(), &one_more)],
         vec![again(here, &message(&[set(256, [1; 40]), set(id, [0; 9]), set(7, [1; 4])]))],

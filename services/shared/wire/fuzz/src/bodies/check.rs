@@ -7,7 +7,9 @@ use weir_schemas::columns::flag;
 use weir_schemas::frame::Datagram;
 use weir_schemas::value::{MAX_COUNT, MAX_Q};
 use weir_schemas::{Flow, Ip, RateSource};
-use weir_wire::{Budget, Context, Counts, Exporter, Fault, Interface, Options, Output, Rate, alone};
+use weir_wire::{
+    Budget, Context, Counts, Exporter, Fault, Interface, Options, Output, Rate, TotalCounters, alone,
+};
 
 /// When the first datagram is received, ns.
 const RECEIVED: i64 = 1_700_000_000_000_000_000;
@@ -176,6 +178,11 @@ impl<'a> Run<'a> {
         assert!(bytes <= self.options.parked_bytes && bytes <= self.budget.parked_limit);
         assert_eq!(self.budget.parked, bytes, "what waits is in the budget");
         assert!(self.budget.state <= self.budget.state_limit, "state is within the budget");
+        assert!(
+            self.budget.totals <= self.budget.state.min(self.budget.state_limit / 4),
+            "and totals within their part"
+        );
+        assert!(c.totals_unknown <= c.flows, "of a record it is known or not");
         assert!(self.exporter.known_templates() <= self.options.templates);
     }
 
@@ -239,12 +246,15 @@ pub(super) fn check(sent: &[Sent], mode: Mode) {
             parked_bytes: 2000,
             options_rows: 4,
             text_bytes: 8,
+            total_counters: TotalCounters::Cumulative,
+            total_flows: 3,
             ..Options::default()
         };
         (options, Budget::new(3000, 20_000))
     } else if mode == Mode::Restarted {
         // Which exporters restarted is forgotten with the decoder, so what waits because of that may differ.
-        (Options { template_suspect_s: 0, ..Options::default() }, Budget::default())
+        let total_counters = TotalCounters::Cumulative;
+        (Options { template_suspect_s: 0, total_counters, ..Options::default() }, Budget::default())
     } else {
         (Options::default(), Budget::default())
     };

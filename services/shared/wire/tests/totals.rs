@@ -1,0 +1,399 @@
+//! Counters that run on (IE 85, 86 and their like): docs/counting.md, "Bytes".
+#![allow(missing_docs, reason = "tests read as sentences")]
+
+mod build;
+
+use build::*;
+use weir_wire::{Own, TotalCounters};
+
+const SECOND: i64 = 1_000_000_000;
+/// A flow's addresses, port, way in, start and end, and totals.
+const FIELDS: &[F] =
+    &[f(8, 4), f(12, 4), f(7, 2), f(10, 4), f(152, 8), f(153, 8), f(85, 8), f(86, 8), f(199, 8)];
+
+/// A router whose first flow is known, so that what begins now is not from before.
+fn cumulative() -> Router {
+    let mut router = Router::default();
+    router.options.total_counters = TotalCounters::Cumulative;
+    router.send(&ipfix(1, &[set(2, template(256, FIELDS))]));
+    send(&mut router, 0, &[record(9999, (-600, 0), 1, 1)]);
+    router
+}
+
+/// Milliseconds at so many seconds after the first export.
+fn at(seconds: i64) -> u64 {
+    u64::try_from((i64::from(EXPORTED) + seconds) * 1000).expect("a time")
+}
+
+/// A record of a flow from a port, which began and ended so many seconds after the first export.
+fn record(port: u16, (start, end): (i64, i64), octets: u64, packets: u64) -> Vec<u8> {
+    let head = bytes().raw([10, 0, 0, 1, 10, 0, 0, 2]).u16(port).u32(3).u64(at(start)).u64(at(end));
+    head.u64(octets).u64(packets).u64(octets * octets / packets.max(1)).0
+}
+
+/// Sends sets so many seconds after the first export; they take five seconds to arrive, and the exporter's clock is an hour ahead of ours.
+fn sets(router: &mut Router, seconds: i64, sets: &[Vec<u8>]) -> Sink {
+    let mut message = ipfix(1, sets);
+    message[4..8]
+        .copy_from_slice(&u32::try_from(i64::from(EXPORTED) + seconds).expect("a time").to_be_bytes());
+    let mut out = Sink::default();
+    router.at(RECEIVED + seconds * SECOND, 1000, &message, &mut out);
+    out
+}
+
+fn send(router: &mut Router, seconds: i64, records: &[Vec<u8>]) -> Sink {
+    sets(router, seconds, &[set(256, records.concat())])
+}
+
+fn counted(out: &Sink) -> Vec<(u64, u64)> {
+    out.flows.iter().map(|flow| (flow.bytes.expect("octets"), flow.packets)).collect()
+}
+
+fn spread(flow: &Kept) -> (i64, i64) {
+    let after = |time: weir_schemas::Time| (time.0 - RECEIVED) / SECOND;
+    (after(flow.spread_start), after(flow.spread_end))
+}
+
+#[test]
+fn totals_count_as_deltas_unless_the_exporter_is_configured_as_cumulative() {
+    let mut router = Router::default();
+    router.send(&ipfix(1, &[set(2, template(256, FIELDS))]));
+    let records = |n: u64| [record(1, (-60, 0), n * 1000, n)];
+    assert_eq!(counted(&send(&mut router, 0, &records(4))), [(4000, 4)]);
+    assert_eq!(counted(&send(&mut router, 60, &records(6))), [(6000, 6)]);
+    assert_eq!(router.dump().len(), 1, "nothing is kept for it");
+    let own = |total_counters| Own { total_counters: Some(total_counters), ..Own::default() };
+    router.exporter.configure(own(TotalCounters::Cumulative));
+    assert_eq!(counted(&send(&mut router, 120, &records(7))), [(0, 0)], "six of them were counted before");
+    assert_eq!(counted(&send(&mut router, 180, &records(9))), [(2000, 2)]);
+    router.options.total_counters = TotalCounters::Cumulative;
+    router.exporter.configure(own(TotalCounters::Deltas));
+    assert_eq!(counted(&send(&mut router, 240, &records(10))), [(10_000, 10)]);
+}
+
+#[test]
+fn of_a_flow_that_runs_on_each_record_is_worth_what_it_adds_since_the_one_before() {
+    let mut router = cumulative();
+    let first = send(&mut router, 60, &[record(1, (10, 55), 4000, 4), record(2, (20, 50), 500, 5)]);
+    assert_eq!(counted(&first), [(4000, 4), (500, 5)], "they began since, and are worth all they say");
+    assert_eq!(spread(&first.flows[0]), (10, 55));
+    let next = send(&mut router, 120, &[record(1, (10, 110), 10_000, 8), record(2, (20, 50), 500, 5)]);
+    assert_eq!(counted(&next), [(6000, 4), (0, 0)], "each flow by itself");
+    assert_eq!(spread(&next.flows[0]), (55, 110), "from the end of the record before");
+    assert_eq!(next.flows[0].flow_start.0, at(10) as i64 * 1_000_000, "what was exported is kept");
+    assert_eq!(next.flows[0].q, Some(12_500_000 - 4_000_000), "squares run on as well");
+    assert_eq!(next.flows[1].q, Some(0));
+    assert_eq!(router.counts.totals_unknown, 1);
+}
+
+#[test]
+fn what_was_counted_before_is_unknown_and_such_a_record_counts_as_nothing() {
+    let mut router = cumulative();
+    for (port, start, wanted) in [(1, -1, false), (2, -86_400 * 40, false), (3, 0, true), (4, 30, true)] {
+        let out = send(&mut router, 60, &[record(port, (start, 50), 900, 9)]);
+        assert_eq!(counted(&out), [if wanted { (900, 9) } else { (0, 0) }], "{start}");
+        assert_eq!(flags(&out.flows[0]).contains(&"totals_unknown"), !wanted, "{start}");
+        let next = send(&mut router, 120, &[record(port, (start, 110), 1000, 10)]);
+        assert_eq!(
+            (counted(&next), flags(&next.flows[0])),
+            (vec![(100, 1)], flags(&one_of(50, 1))),
+            "{start}"
+        );
+        assert_eq!(spread(&next.flows[0]), (50, 110), "{start}");
+    }
+    assert_eq!(router.counts.totals_unknown, 3);
+    // Where no start is told, none is known to be later.
+    let fields = [f(8, 4), f(12, 4), f(85, 8), f(86, 8)];
+    sets(&mut router, 130, &[set(2, template(300, &fields))]);
+    let of = |router: &mut Router, seconds, n: u64| {
+        let record = bytes().raw([10, 0, 0, 1, 10, 0, 0, 2]).u64(n * 10).u64(n).0;
+        sets(router, seconds, &[set(300, record)])
+    };
+    assert_eq!(counted(&of(&mut router, 140, 5)), [(0, 0)]);
+    let next = of(&mut router, 200, 7);
+    assert_eq!((counted(&next), spread(&next.flows[0])), (vec![(20, 2)], (140, 200)), "from one to the next");
+}
+
+/// A plain record of a flow, for its flags.
+fn one_of(octets: u64, packets: u64) -> Kept {
+    let mut router = Router::default();
+    router.send(&ipfix(1, &[set(2, template(256, FIELDS))]));
+    send(&mut router, 120, &[record(1, (10, 110), octets, packets)]).flows[0].clone()
+}
+
+#[test]
+fn what_comes_late_adds_nothing_and_what_begins_anew_counts_whole() {
+    let mut router = cumulative();
+    for (seconds, span, n, wanted) in [
+        (60, (10, 55), 4, 4),
+        (120, (10, 115), 9, 5),
+        (90, (10, 85), 6, 0),
+        (120, (10, 115), 9, 0),
+        (121, (10, 121), 10, 1),
+        // The counters went back.
+        (180, (10, 175), 3, 3),
+        (240, (10, 235), 5, 2),
+        // Another flow of the same addresses, which counted more than the one before had.
+        (300, (237, 295), 50, 50),
+        // Export times are of whole seconds: the same flow's start a second later is the same.
+        (360, (238, 355), 51, 1),
+    ] {
+        let out = send(&mut router, seconds, &[record(1, span, n * 100, n)]);
+        assert_eq!(counted(&out), [(wanted * 100, wanted)], "{n} at {seconds}");
+    }
+}
+
+#[test]
+fn the_exporters_clock_may_be_put_back_and_nothing_counts_twice() {
+    let mut router = cumulative();
+    send(&mut router, 60, &[record(1, (10, 55), 4000, 4)]);
+    let hour = 3600;
+    let mut message = ipfix(1, &[set(256, record(1, (10 - hour, 110 - hour), 9000, 9))]);
+    message[4..8].copy_from_slice(&(EXPORTED - 3480).to_be_bytes());
+    let mut out = Sink::default();
+    router.at(RECEIVED + 120 * SECOND, 1000, &message, &mut out);
+    assert_eq!((counted(&out), spread(&out.flows[0])), (vec![(5000, 5)], (55, 110)));
+}
+
+#[test]
+fn a_counter_of_few_bytes_wraps() {
+    let fields = [f(8, 4), f(12, 4), f(85, 4), f(86, 2)];
+    let mut router = cumulative();
+    sets(&mut router, 0, &[set(2, template(300, &fields))]);
+    let mut of = |seconds, octets: u32, packets: u16| {
+        let record = bytes().raw([10, 0, 0, 1, 10, 0, 0, 2]).u32(octets).u16(packets).0;
+        counted(&sets(&mut router, seconds, &[set(300, record)]))[0]
+    };
+    of(1, u32::MAX - 100, 7);
+    assert_eq!(of(2, 899, 8), (1000, 1));
+    assert_eq!(of(3, 1899, 65_530), (1000, 65_522));
+    assert_eq!(of(4, 2899, 2), (1000, 8), "each by its own length");
+    assert_eq!(of(5, 100, 1), (100, 1), "both went back, and this far none wraps");
+}
+
+#[test]
+fn flows_are_told_apart_by_what_they_are_of_and_not_by_where_they_are_routed() {
+    // Fields beside the totals, a record of them, another, and whether these are of two flows.
+    let told_apart = |what: &str, fields: &[F], first: &[u8], second: &[u8], two: bool| {
+        let mut router = cumulative();
+        let fields = [&[f(86, 4)][..], fields, &[f(85, 4)]].concat();
+        sets(&mut router, 1, &[set(2, template(300, &fields))]);
+        let mut of = |n: u32, record: &[u8]| {
+            let record = bytes().u32(n).raw(record).u32(10 * n).0;
+            sets(&mut router, 1, &[set(300, record)]).flows[0].packets
+        };
+        of(100, first);
+        of(300, second);
+        assert_eq!(of(310, second), 10, "{what}");
+        let wanted = if two { 1 } else { 101 };
+        assert_eq!(of(101, first), wanted, "{what}: of one flow the counter went back, of two each goes on");
+    };
+    for (what, fields, first, second, two) in [
+        ("port", &[f(7, 2)][..], &[0, 1][..], &[0, 2][..], true),
+        ("ICMP", &[f(32, 2)], &[8, 0], &[0, 0], true),
+        ("VRF", &[f(234, 4)], &[0, 0, 0, 1], &[0, 0, 0, 2], true),
+        ("VRF's name", &[f(236, VARIABLE)], &[1, 65], &[2, 65, 66], true),
+        ("long name", &[f(236, VARIABLE)], &[255, 0, 1, 65], &[255, 0, 1, 66], true),
+        ("source within", &[f(8, 4), f(12, 4)], &[9, 0, 0, 1, 9, 0, 0, 2], &[9, 0, 0, 3, 9, 0, 0, 2], true),
+        ("way out, seen at ingress", &[f(61, 1), f(14, 4)], &[0, 0, 0, 0, 7], &[0, 0, 0, 0, 8], false),
+        ("way out, seen at egress", &[f(61, 1), f(14, 4)], &[1, 0, 0, 0, 7], &[1, 0, 0, 0, 8], true),
+        ("AS", &[f(17, 4)], &[0, 0, 0, 1], &[0, 0, 0, 2], false),
+        ("TCP flags", &[f(6, 1)], &[2], &[18], false),
+        ("what a vendor says", &[F(1, 2, 9)], &[7, 7], &[8, 8], false),
+    ] {
+        let four = |rest: &[u8]| [&[10, 0, 0, 1, 10, 0, 0, 2], rest].concat();
+        told_apart(what, &[&[f(8, 4), f(12, 4)], fields].concat(), &four(first), &four(second), two);
+    }
+    let wide = |last: u8| [[0x20, 1, 0xd, 0xb8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1], [last; 16]].concat();
+    told_apart("IPv6", &[f(27, 16), f(28, 16)], &wide(1), &wide(2), true);
+    let mut low = wide(1);
+    low[31] = 9;
+    told_apart("lower half of IPv6", &[f(27, 16), f(28, 16)], &wide(1), &low, true);
+    let (one, other) = (&[0, 0, 0, 1, 0, 0, 0, 2], &[0, 0, 0, 1, 0, 0, 0, 3]);
+    told_apart("AS of an aggregate", &[f(16, 4), f(17, 4)], one, other, true);
+    told_apart("way out of an aggregate", &[f(16, 4), f(14, 4)], one, other, true);
+    told_apart("destinations of an aggregate", &[f(16, 4), f(12, 4)], one, other, true);
+}
+
+#[test]
+fn the_port_is_no_part_of_a_flow_and_its_domain_is() {
+    let mut router = cumulative();
+    let mut of = |port, domain, n: u64| {
+        let mut out = Sink::default();
+        let sets = [set(2, template(256, FIELDS)), set(256, record(1, (-60, 0), n * 100, n))];
+        router.from(port, &ipfix(domain, &sets), &mut out);
+        out.flows[0].packets
+    };
+    assert_eq!([of(1, 1, 5), of(2, 1, 6), of(1, 2, 9), of(2, 2, 11), of(3, 1, 8)], [0, 1, 0, 2, 2]);
+}
+
+#[test]
+fn permanent_flows_of_version_9_run_on() {
+    let mut router = cumulative();
+    let fields = [f(8, 4), f(12, 4), f(22, 4), f(21, 4), f(85, 4), f(86, 4)];
+    router.send(&v9(1, &[set(0, template(300, &fields))]));
+    let mut of = |seconds: u32, n: u32| {
+        let uptime = UPTIME + seconds * 1000;
+        let record = bytes().raw([10, 0, 0, 1, 10, 0, 0, 2]).u32(5).u32(uptime - 500).u32(n * 100).u32(n).0;
+        let mut message = v9(1, &[set(300, record)]);
+        message[4..8].copy_from_slice(&uptime.to_be_bytes());
+        message[8..12].copy_from_slice(&(EXPORTED + seconds).to_be_bytes());
+        let mut out = Sink::default();
+        router.at(RECEIVED + i64::from(seconds) * SECOND, 1000, &message, &mut out);
+        (counted(&out)[0], out.flows[0].spread_start.0 - RECEIVED, out.flows[0].spread_end.0 - RECEIVED)
+    };
+    assert_eq!(of(0, 1_000_000).0, (0, 0), "it began when the router did");
+    assert_eq!(of(60, 1_000_007), ((700, 7), -SECOND / 2, 60 * SECOND - SECOND / 2));
+}
+
+#[test]
+fn both_directions_and_layer_2_run_on_too() {
+    let back = |id, length| F(id, length, 29_305);
+    let fields =
+        [f(8, 4), f(12, 4), f(85, 4), f(86, 4), f(353, 4), f(429, 4), back(85, 4), back(86, 4), back(353, 4)];
+    let record = |n: u32| {
+        let head = bytes().raw([10, 0, 0, 1, 10, 0, 0, 2]).u32(n * 100).u32(n).u32(n * 118);
+        head.u32(n * 118 * 118).u32(n * 50).u32(n).u32(n * 68).0
+    };
+    let mut router = cumulative();
+    router.send(&ipfix(1, &[set(2, template(300, &fields))]));
+    let of = |router: &mut Router, n| {
+        let out = router.send(&ipfix(1, &[set(300, record(n))]));
+        let flows = out.flows.iter();
+        flows.map(|flow| (flow.bytes, flow.packets, flow.bytes_l2, flow.q_l2)).collect::<Vec<_>>()
+    };
+    assert_eq!(of(&mut router, 3), [(Some(0), 0, Some(0), Some(0))], "of neither direction it is known");
+    let (square, back) = (118 * 118, 68 * 68);
+    let next = of(&mut router, 5);
+    assert_eq!(next[0], (Some(200), 2, Some(236), Some(2 * square)));
+    assert_eq!((next[1].0, next[1].1, next[1].2), (Some(100), 2, Some(136)));
+    assert!(next[1].3.expect("an error term") >= 2 * back);
+    assert_eq!(of(&mut router, 5), [(Some(0), 0, Some(0), Some(0))], "nothing more came");
+    // A delta beside a total is a delta.
+    let fields = [f(8, 4), f(12, 4), f(1, 4), f(2, 4), f(85, 4)];
+    let record = bytes().raw([10, 0, 0, 1, 10, 0, 0, 2]).u32(70).u32(1).u32(900).0;
+    let message = ipfix(1, &[set(2, template(301, &fields)), set(301, record)]);
+    let kept = router.dump().len();
+    for _ in 0..2 {
+        assert_eq!(counted(&router.send(&message)), [(70, 1)]);
+    }
+    assert_eq!(router.dump().len(), kept + 1, "of the template alone there is more");
+}
+
+#[test]
+fn data_that_waited_for_its_template_adds_nothing_to_what_came_since() {
+    let mut router = Router::default();
+    router.options.total_counters = TotalCounters::Cumulative;
+    let port = |router: &mut Router, port, seconds: i64, message: &[u8]| {
+        let mut out = Sink::default();
+        router.at(RECEIVED + seconds * SECOND, port, message, &mut out);
+        out
+    };
+    let data = |n: u64| ipfix(1, &[set(256, record(1, (-60, 0), n * 100, n))]);
+    // Two ports disagree, so that the third one's data waits; the first port's does not.
+    port(&mut router, 1, 0, &ipfix(1, &[set(2, template(256, FIELDS))]));
+    port(&mut router, 2, 0, &ipfix(1, &[set(2, template(256, &[f(8, 4)]))]));
+    port(&mut router, 1, 1, &data(3));
+    assert!(port(&mut router, 3, 2, &data(5)).flows.is_empty());
+    assert_eq!(counted(&port(&mut router, 1, 3, &data(9))), [(600, 6)]);
+    let late = port(&mut router, 3, 4, &ipfix(1, &[set(2, template(256, FIELDS))]));
+    assert_eq!((counted(&late), flags(&late.flows[0]).contains(&"template_late")), (vec![(0, 0)], true));
+    assert_eq!(counted(&port(&mut router, 1, 5, &data(10))), [(100, 1)]);
+}
+
+#[test]
+fn what_flows_had_come_to_survives_a_restart() {
+    let mut router = cumulative();
+    let mut out = Sink { state: router.dump(), ..Sink::default() };
+    for seconds in [60, 120, 180] {
+        let records = [record(1, (10, seconds), 400, 4), record(2, (10, seconds), 500, 5)];
+        let message = ipfix(1, &[set(256, records.concat())]);
+        router.at(RECEIVED + seconds * SECOND, 1000, &message, &mut out);
+    }
+    assert_eq!(out.state, router.dump());
+    let mut again = router.restarted(&out.state);
+    assert_eq!((again.dump(), &again.budget), (router.dump(), &router.budget));
+    for router in [&mut router, &mut again] {
+        let records =
+            [record(1, (10, 240), 900, 9), record(3, (200, 240), 70, 1), record(4, (-5, 240), 70, 1)];
+        assert_eq!(counted(&send(router, 240, &records)), [(500, 5), (70, 1), (0, 0)]);
+    }
+}
+
+#[test]
+fn flows_that_were_silent_for_longest_make_room_and_count_as_nothing_when_they_come_back() {
+    let mut router = cumulative();
+    router.options.total_flows = 8;
+    let mut out = Sink { state: router.dump(), ..Sink::default() };
+    for n in 10..500_u16 {
+        // One goes on beside others that come once.
+        let seconds = i64::from(n);
+        let records = [record(n, (seconds - 1, seconds), 100, 1), record(1, (2, seconds), u64::from(n), 1)];
+        let mut message = ipfix(1, &[set(256, records.concat())]);
+        message[4..8].copy_from_slice(&(EXPORTED + u32::from(n)).to_be_bytes());
+        router.at(RECEIVED + seconds * SECOND, 1000, &message, &mut out);
+        assert_eq!((router.dump().len() <= 1 + 1 + 8, out.faults.len()), (true, 0));
+    }
+    assert_eq!(out.state, router.dump());
+    assert!(
+        out.flows.iter().step_by(2).all(|flow| flow.bytes == Some(100)),
+        "each began since the last was forgotten"
+    );
+    assert!(out.flows.iter().skip(3).step_by(2).all(|flow| flow.bytes == Some(1)), "one that goes on stays");
+    assert_eq!(router.counts.totals_forgotten, 490 + 2 - 8);
+    // In whatever order state is read, the same make room.
+    let dump = router.dump();
+    let mut again = router.restarted(&dump);
+    let mut router = router.restarted(&dump.clone().into_iter().rev().collect());
+    for router in [&mut router, &mut again] {
+        let back = send(router, 500, &[record(12, (11, 500), 300, 3), record(495, (494, 500), 300, 3)]);
+        assert_eq!(counted(&back), [(0, 0), (200, 2)]);
+        router.options.total_flows = 3;
+    }
+    let [fewer, other] = [dump.iter().collect::<Vec<_>>(), dump.iter().rev().collect()].map(|state| {
+        let mut fewer = Router { options: router.options.clone(), ..Router::default() };
+        for (key, value) in state {
+            let _ = fewer.exporter.restore(key, Some(value), &fewer.options, &mut fewer.budget);
+        }
+        (fewer.dump(), fewer.budget)
+    });
+    assert_eq!(fewer, other);
+    assert_eq!(fewer.0.len(), 1 + 1 + 3);
+}
+
+#[test]
+fn flows_of_cumulative_counters_take_a_quarter_of_the_room_and_none_from_others() {
+    let mut router = cumulative();
+    router.budget.state_limit = 4 * 256 * 5;
+    let mut out = Sink { state: router.dump(), ..Sink::default() };
+    for n in 1..=50 {
+        router.at(RECEIVED + SECOND, 1000, &ipfix(1, &[set(256, record(n, (1, 1), 100, 1))]), &mut out);
+        assert!(router.budget.totals <= router.budget.state_limit / 4);
+    }
+    assert_eq!((out.faults.len(), router.budget.totals), (0, 5 * 256));
+    assert_eq!(out.state, router.dump());
+    // Another exporter of the partition finds no room: its flows are not kept, are flows nevertheless, and nothing counts twice.
+    let mut other = Router { options: router.options.clone(), budget: router.budget, ..Router::default() };
+    let mut out = Sink::default();
+    other.from(1000, &ipfix(1, &[set(2, template(256, FIELDS))]), &mut out);
+    for seconds in [1, 60, 120] {
+        let mut message = ipfix(1, &[set(256, record(1, (-9, seconds), 100, 1))]);
+        message[4..8].copy_from_slice(&(EXPORTED + seconds as u32).to_be_bytes());
+        other.at(RECEIVED + seconds * SECOND, 1000, &message, &mut out);
+    }
+    assert_eq!((counted(&out), out.faults.len()), (vec![(0, 0); 3], 0));
+    assert_eq!((out.state, other.budget.totals), (other.dump(), router.budget.totals));
+    assert_eq!((other.counts.totals_unknown, other.counts.totals_forgotten), (3, 3));
+}
+
+#[test]
+fn kept_totals_that_make_no_sense_are_refused() {
+    let mut router = Router::default();
+    let key = [&b"c"[..], &[7; 16]].concat();
+    for (key, value) in
+        [(&key[..], &[1, 3][..]), (&key, &[1, 0]), (&key, &[2]), (b"c", &[1]), (&key[..9], &[1])]
+    {
+        assert!(router.exporter.restore(key, Some(value), &router.options, &mut router.budget).is_err());
+    }
+    assert_eq!((router.dump().len(), router.budget.state), (0, 0));
+}
