@@ -152,7 +152,8 @@ impl Partition {
 
     /// Goes back in time, with what was restored: see [`Exporter::rewind`].
     pub fn rewind(&mut self) {
-        self.sources.values_mut().for_each(|source| source.wire.rewind());
+        let budget = &mut self.budget;
+        self.sources.values_mut().for_each(|source| source.wire.rewind(budget));
     }
 
     /// Takes back a record of `weir.inventory`.

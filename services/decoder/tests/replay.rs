@@ -86,30 +86,34 @@ fn of_one_exporter_nothing_of_another_comes_out() {
     assert_eq!(decoded(replay(&Config::default(), &[B]), &frames).0, [(1, 2)]);
 }
 
+/// What a decoder has put out of its state that was fed frames of one exporter, as (second of receiving, payloads).
+fn state_after(config: &Config, frames: &[(i64, Vec<Vec<u8>>)]) -> BTreeMap<Vec<u8>, Vec<u8>> {
+    use weir_decoder::partition::{Emit, Partition, Shared, Tally, To};
+    struct State(BTreeMap<Vec<u8>, Vec<u8>>);
+    impl Emit for State {
+        fn emit(&mut self, to: To, key: &[u8], value: Option<&[u8]>, _: &[(&str, &[u8])]) {
+            if let (To::State, Some(value)) = (to, value) {
+                self.0.insert(key.to_vec(), value.to_vec());
+            }
+        }
+    }
+    let enricher = Enricher::new(&config.enrich).unwrap();
+    let databases = enricher.databases();
+    let shared = Shared { config, enricher: &enricher, databases: &databases, raw_topic: "weir.raw" };
+    let (mut live, mut state) = (Partition::new(3, config), State(BTreeMap::new()));
+    for (offset, (second, payloads)) in (2..).zip(frames) {
+        let value = frame_at(NOW + second * SECOND, payloads);
+        let record = RawRecord { offset, key: Some(&A.0), value: Some(&value) };
+        live.frame(&record, &shared, &mut Tally::default(), &mut state);
+    }
+    state.0
+}
+
 #[test]
 fn where_the_log_is_cut_the_state_as_it_is_now_serves_and_what_comes_to_wait_is_not_too_old_by_it() {
     let config = Config::default();
-    let mut state = Vec::new();
-    {
-        use weir_decoder::partition::{Emit, Partition, Shared, Tally, To};
-        struct State<'a>(&'a mut Vec<(Vec<u8>, Vec<u8>)>);
-        impl Emit for State<'_> {
-            fn emit(&mut self, to: To, key: &[u8], value: Option<&[u8]>, _: &[(&str, &[u8])]) {
-                if let (To::State, Some(value)) = (to, value) {
-                    self.0.push((key.to_vec(), value.to_vec()));
-                }
-            }
-        }
-        let enricher = Enricher::new(&config.enrich).unwrap();
-        let databases = enricher.databases();
-        let shared =
-            Shared { config: &config, enricher: &enricher, databases: &databases, raw_topic: "weir.raw" };
-        let mut live = Partition::new(3, &config);
-        // Learned long after the window; and a set that waits now, which lies in the log itself.
-        let value = frame_at(NOW + 7200 * SECOND, &[template(300), data(302, &[9])]);
-        let record = RawRecord { offset: 2, key: Some(&A.0), value: Some(&value) };
-        live.frame(&record, &shared, &mut Tally::default(), &mut State(&mut state));
-    }
+    // Learned long after the window; and a set that waits now, which lies in the log itself.
+    let state = state_after(&config, &[(7200, vec![template(300), data(302, &[9])])]);
     assert_eq!(state.len(), 2);
     let mut again = replay(&config, &[]);
     state.iter().for_each(|(key, value)| again.restore_state(key, Some(value)));
@@ -122,6 +126,21 @@ fn where_the_log_is_cut_the_state_as_it_is_now_serves_and_what_comes_to_wait_is_
     let (flows, outcome) = decoded(again, &frames);
     assert_eq!(flows, [(0, 1), (0, 2)]);
     assert!(outcome.dead.is_empty() && outcome.waiting.is_empty(), "{outcome:?}");
+}
+
+#[test]
+fn what_counters_that_run_on_came_to_since_counts_nothing_of_the_window() {
+    let mut config = Config::default();
+    config.wire.total_counters = weir_wire::TotalCounters::Cumulative;
+    let mut totals = template(300);
+    (totals[33], totals[37]) = (85, 86);
+    let live = [(1, vec![totals.clone(), data(300, &[100])]), (60, vec![data(300, &[900])])];
+    let mut again = replay(&config, &[]);
+    state_after(&config, &live).iter().for_each(|(key, value)| again.restore_state(key, Some(value)));
+    again.restored();
+    let frames =
+        [(-9, A, vec![data(300, &[90])]), (1, A, vec![data(300, &[100])]), (9, A, vec![data(300, &[107])])];
+    assert_eq!(decoded(again, &frames).0, [(1, 10), (2, 7)]);
 }
 
 /// A frame: second of receiving, payloads, and where it lay before.

@@ -8,6 +8,7 @@ use std::io::{BufWriter, Read, Write};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
+use weir_capture::How;
 use weir_schemas::Ip;
 
 fn bytes(file: &Path) -> Result<Vec<u8>> {
@@ -50,19 +51,23 @@ pub fn decode(config: &Config, decode: &Decode) -> Result<()> {
     let bytes = bytes(file)?;
     let capture = weir_capture::read(&bytes).with_context(|| file.display().to_string())?;
     let mut lines = BufWriter::new(std::io::stdout().lock());
+    let how = How {
+        options: config.decoder.wire.clone(),
+        exporters: config.decoder.enrich.own().map_err(anyhow::Error::msg)?,
+    };
     if *summary {
-        write!(lines, "{}", weir_capture::survey::survey(capture, &config.decoder.wire))?;
+        write!(lines, "{}", weir_capture::survey::survey(capture, &how))?;
         return Ok(lines.flush()?);
     }
     if *all_fields {
-        weir_capture::walk::all_fields(capture, &mut lines)?;
+        weir_capture::walk::all_fields(capture, how.options.list_depth, &mut lines)?;
         return Ok(lines.flush()?);
     }
     let format = match format {
         Format::Json => weir_capture::decode::Format::Json,
         Format::Csv => weir_capture::decode::Format::Csv,
     };
-    let summary = weir_capture::decode::decode_as(format, capture, &config.decoder.wire, &mut lines)?;
+    let summary = weir_capture::decode::decode_as(format, capture, &how, &mut lines)?;
     lines.flush()?;
     eprintln!("{summary}");
     Ok(())

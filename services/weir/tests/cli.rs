@@ -205,6 +205,60 @@ fn what_is_no_capture_is_said_with_its_first_bytes() {
     assert!(error.contains("--to and --from must be loopback"), "{error}");
 }
 
+/// `weir decode` of messages under a configuration.
+fn decoded(messages: &[u8], arguments: &[&str]) -> String {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), messages).unwrap();
+    let path = file.path().to_str().unwrap();
+    let output = Command::new(env!("CARGO_BIN_EXE_weir")).args(arguments).arg(path).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).unwrap()
+}
+
+fn message(sets: &[(u16, &[u8])]) -> Vec<u8> {
+    let sets = sets.iter().flat_map(|(id, body)| {
+        [&id.to_be_bytes()[..], &(body.len() as u16 + 4).to_be_bytes(), body].concat()
+    });
+    let sets: Vec<u8> = sets.collect();
+    [
+        &[0, 10],
+        &(sets.len() as u16 + 16).to_be_bytes()[..],
+        &[0x65, 0x53, 0xf1, 0, 0, 0, 0, 0, 0, 0, 0, 1],
+        &sets,
+    ]
+    .concat()
+}
+
+#[test]
+fn a_capture_is_decoded_as_its_exporters_are_configured() {
+    // Source address, and packets since the flow began.
+    let template = [1, 0, 0, 2, 0, 8, 0, 4, 0, 86, 0, 4];
+    let record = |n: u8| [192, 0, 2, 1, 0, 0, 0, n];
+    let messages = [message(&[(2, &template), (256, &record(5))]), message(&[(256, &record(7))])].concat();
+    let packets = |exporter: &str| {
+        let exporters =
+            format!("decoder.enrich.exporters=[{{address='{exporter}',total_counters='cumulative'}}]");
+        let csv = decoded(&messages, &["--set", &exporters, "decode", "--format", "csv"]);
+        let at = csv.lines().next().unwrap().split(',').position(|column| column == "packets").unwrap();
+        csv.lines().skip(1).map(|line| line.split(',').nth(at).unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    assert_eq!([packets("127.0.0.1"), packets("192.0.2.9")], [["0", "2"], ["5", "7"]]);
+}
+
+#[test]
+fn lists_lie_as_deep_as_is_configured_where_their_elements_are_printed() {
+    // A list (291) of a list of ports (7).
+    let ports = [3, 0, 7, 0, 2, 0, 80];
+    let list = [&[3, 1, 35, 0, ports.len() as u8][..], &ports].concat();
+    let template = [1, 0, 0, 1, 1, 35, 0, list.len() as u8];
+    let messages = message(&[(2, &template), (256, &list)]);
+    for (depth, wanted) in [("1", "\"values\":[\"0x0300070002"), ("2", "\"values\":[80]")] {
+        let depth = format!("decoder.wire.list_depth={depth}");
+        let line = decoded(&messages, &["--set", &depth, "decode", "--all-fields"]);
+        assert!(line.contains(wanted), "{depth}: {line}");
+    }
+}
+
 #[test]
 fn a_reader_that_has_seen_enough_is_no_failure() {
     for arguments in [&["config", "print"][..], &["config", "schema"], &["config", "check"]] {

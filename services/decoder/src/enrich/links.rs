@@ -7,6 +7,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::net::IpAddr;
 use weir_schemas::{Connectivity, Ip, Observation};
+use weir_wire::Own;
 
 /// An exporter that people know something about.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -28,6 +29,13 @@ pub struct ExporterConfig {
     pub total_counters: Option<weir_wire::TotalCounters>,
     /// Interfaces whose names, descriptions or speeds are not exported.
     pub interfaces: Vec<InterfaceConfig>,
+}
+
+impl ExporterConfig {
+    /// What it says of how the exporter is decoded.
+    pub(super) fn own(&self) -> Own {
+        Own { identity: self.identity, total_counters: self.total_counters }
+    }
 }
 
 /// Most that an interval may be: what is scaled by more does not fit the sums (docs/counting.md, "Sampling rate").

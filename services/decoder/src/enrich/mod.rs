@@ -18,7 +18,7 @@ use links::{
 use said::Spells;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::net::IpAddr;
 use std::sync::Arc;
 use weir_schemas::columns::flag;
@@ -106,11 +106,11 @@ pub struct Known {
 /// Interfaces that are known by nothing but their index in flows, per exporter: bounded, because flows can name any.
 const MAX_SEEN: usize = 4096;
 
-impl Enricher {
-    /// Checks and compiles; reads the databases. Errors name their keys.
-    pub fn new(config: &Config) -> Result<Self, String> {
+impl Config {
+    /// Exporters by their address, checked.
+    fn exporters(&self) -> Result<HashMap<Ip, ExporterConfig>, String> {
         let mut exporters = HashMap::new();
-        for (n, exporter) in config.exporters.iter().enumerate() {
+        for (n, exporter) in self.exporters.iter().enumerate() {
             let address: IpAddr = exporter.address.parse().map_err(|_| {
                 format!("decoder.enrich.exporters[{n}].address: '{}' is no IP address", exporter.address)
             })?;
@@ -124,6 +124,19 @@ impl Enricher {
                 ));
             }
         }
+        Ok(exporters)
+    }
+
+    /// What is configured of how exporters are decoded, by their address. Errors name their keys.
+    pub fn own(&self) -> Result<BTreeMap<Ip, Own>, String> {
+        Ok(self.exporters()?.into_iter().map(|(address, exporter)| (address, exporter.own())).collect())
+    }
+}
+
+impl Enricher {
+    /// Checks and compiles; reads the databases. Errors name their keys.
+    pub fn new(config: &Config) -> Result<Self, String> {
+        let exporters = config.exporters()?;
         let rules = LinkRules::new(&config.links).map_err(|error| format!("decoder.enrich.{error}"))?;
         let databases = Databases::read(&config.databases).map_err(|error| error.to_string())?;
         Ok(Self { config: config.clone(), exporters, rules, databases: ArcSwap::from_pointee(databases) })
@@ -145,11 +158,7 @@ impl Enricher {
 
     /// What is configured of how an exporter is decoded.
     pub fn own(&self, exporter: &Ip) -> Own {
-        let config = self.exporters.get(exporter);
-        Own {
-            identity: config.and_then(|config| config.identity),
-            total_counters: config.and_then(|config| config.total_counters),
-        }
+        self.exporters.get(exporter).map(ExporterConfig::own).unwrap_or_default()
     }
 
     /// What configuration knows of an exporter.

@@ -1,13 +1,13 @@
 //! Captured datagrams through the decoder: a line for each flow record, JSON or CSV, and a summary.
 
 use crate::Capture;
-use crate::decoders::Decoders;
+use crate::decoders::{Decoders, How};
 use serde_json::Value as Json;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::io;
 use weir_schemas::{Flow, Ip, RateSource};
-use weir_wire::{Counts, Fault, Interface, Options, Output, Rate, Reason};
+use weir_wire::{Counts, Fault, Interface, Output, Rate, Reason};
 
 /// Errors and faults of which the summary keeps the sentence.
 const SENTENCES: usize = 20;
@@ -216,8 +216,8 @@ impl<W: io::Write> Output for Lines<'_, W> {
 }
 
 /// Decodes a capture to JSON lines: of each flow record all columns that are not empty, under the columns' names.
-pub fn decode(capture: Capture<'_>, options: &Options, lines: &mut impl io::Write) -> io::Result<Summary> {
-    decode_as(Format::Json, capture, options, lines)
+pub fn decode(capture: Capture<'_>, how: &How, lines: &mut impl io::Write) -> io::Result<Summary> {
+    decode_as(Format::Json, capture, how, lines)
 }
 
 /// Decodes a capture. No data waits in vain for a template: all bytes of the capture may wait until its end, and what is left then is
@@ -225,7 +225,7 @@ pub fn decode(capture: Capture<'_>, options: &Options, lines: &mut impl io::Writ
 pub fn decode_as(
     format: Format,
     mut capture: Capture<'_>,
-    options: &Options,
+    how: &How,
     lines: &mut impl io::Write,
 ) -> io::Result<Summary> {
     let mut out = Lines {
@@ -236,7 +236,7 @@ pub fn decode_as(
         defaults: columns(&Flow::default()),
         error: None,
     };
-    let mut decoders = Decoders::new(options, capture.is_stream());
+    let mut decoders = Decoders::new(how, capture.is_stream());
     if format == Format::Csv {
         out.header()?;
     }

@@ -7,11 +7,20 @@ use crate::Captured;
 use std::collections::BTreeMap;
 use weir_schemas::Ip;
 use weir_schemas::frame::Datagram;
-use weir_wire::{Budget, Context, Counts, Exporter, Options, Output};
+use weir_wire::{Budget, Context, Counts, Exporter, Options, Output, Own};
+
+/// How exporters are decoded, as the decoder's service is configured.
+#[derive(Clone, Debug, Default)]
+pub struct How {
+    /// All of them.
+    pub options: Options,
+    /// Some of them otherwise, by source address.
+    pub exporters: BTreeMap<Ip, Own>,
+}
 
 /// All of them.
 pub(crate) struct Decoders {
-    options: Options,
+    how: How,
     budget: Budget,
     exporters: BTreeMap<Ip, Exporter>,
     stream: bool,
@@ -21,9 +30,11 @@ pub(crate) struct Decoders {
 
 impl Decoders {
     /// Of a capture without a datagram yet; of a stream, where withdrawals hold.
-    pub fn new(options: &Options, stream: bool) -> Self {
+    pub fn new(how: &How, stream: bool) -> Self {
+        let mut how = how.clone();
+        (how.options.parked_bytes, how.options.parked_age_s) = (usize::MAX, u32::MAX);
         Self {
-            options: Options { parked_bytes: usize::MAX, parked_age_s: u32::MAX, ..options.clone() },
+            how,
             budget: Budget::new(usize::MAX, usize::MAX),
             exporters: BTreeMap::new(),
             stream,
@@ -40,14 +51,18 @@ impl Decoders {
         let context = self.context(captured.source);
         self.raw_offset += 1;
         let new = if self.stream { Exporter::over_stream } else { Exporter::default };
-        let exporter = self.exporters.entry(captured.source).or_insert_with(new);
+        let exporter = self.exporters.entry(captured.source).or_insert_with(|| {
+            let mut exporter = new();
+            exporter.configure(self.how.exporters.get(&captured.source).copied().unwrap_or_default());
+            exporter
+        });
         let datagram = Datagram {
             received: captured.time,
             listener: captured.destination_port,
             source_port: captured.source_port,
             payload: &captured.payload,
         };
-        exporter.decode(&context, &datagram, &self.options, &mut self.budget, out)
+        exporter.decode(&context, &datagram, &self.how.options, &mut self.budget, out)
     }
 
     /// Those that sent something, in order.
@@ -59,7 +74,7 @@ impl Decoders {
     pub fn finish(&mut self, source: Ip, out: &mut impl Output) -> (Counts, Exporter) {
         let context = self.context(source);
         let mut exporter = self.exporters.remove(&source).unwrap_or_default();
-        let counts = exporter.finish(&context, &self.options, &mut self.budget, out);
+        let counts = exporter.finish(&context, &self.how.options, &mut self.budget, out);
         (counts, exporter)
     }
 }

@@ -12,6 +12,8 @@ mod raw;
 pub mod survey;
 pub mod walk;
 
+pub use decoders::How;
+
 use std::borrow::Cow;
 use thiserror::Error;
 use weir_schemas::Ip;

@@ -8,8 +8,9 @@
 use serde_json::{Value as Json, json};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use weir_capture::How;
 use weir_capture::decode::{Summary, decode};
-use weir_wire::{Options, Reason};
+use weir_wire::Reason;
 
 /// File, column of counts.tsv, what we count there. Reasons are in docs/captures.md.
 const EXCEPTIONS: &[(&str, &str, &str)] =
@@ -41,7 +42,7 @@ fn captures() -> Option<PathBuf> {
 fn decoded(bytes: &[u8]) -> (Summary, String) {
     let mut lines = Vec::new();
     let capture = weir_capture::read(bytes).unwrap_or_else(|error| panic!("{error}"));
-    let summary = decode(capture, &Options::default(), &mut lines).unwrap();
+    let summary = decode(capture, &How::default(), &mut lines).unwrap();
     (summary, String::from_utf8(lines).unwrap())
 }
 

@@ -2,9 +2,9 @@
 #![allow(missing_docs, reason = "tests read as sentences")]
 
 use proptest::prelude::*;
+use weir_capture::How;
 use weir_capture::{CaptureError, Captured, decode::decode, read};
 use weir_schemas::Ip;
-use weir_wire::Options;
 
 /// A v5 datagram of one record, from 10.0.0.1 port 1024 to 10.0.0.2 port 443.
 fn v5() -> Vec<u8> {
@@ -195,7 +195,7 @@ fn a_line_has_all_columns_that_are_not_empty_and_the_summary_says_what_was_there
     let garbage = ethernet(&ipv4(2, 0, &udp(b"not netflow")));
     let file = pcap(0xa1b2_c3d4, false, 1, &[ethernet(&ipv4(1, 0, &udp(&v5()))), garbage]);
     let mut lines = Vec::new();
-    let summary = decode(read(&file).unwrap(), &Options::default(), &mut lines).unwrap();
+    let summary = decode(read(&file).unwrap(), &How::default(), &mut lines).unwrap();
     insta::assert_snapshot!("line", String::from_utf8(lines).unwrap());
     insta::assert_snapshot!("summary", summary.to_string());
 }
@@ -212,10 +212,10 @@ fn data_whose_template_never_comes_is_reported_and_never_dropped_for_its_age_or_
     let file = pcapng(3, &packets);
     let mut template = vec![0, 9, 0, 1, 0, 0, 0, 1, 0x65, 0x53, 0xf1, 0, 0, 0, 0, 1, 0, 0, 0, 5];
     template.extend([0, 0, 0, 16, 1, 0, 0, 2, 0, 8, 0, 4, 0, 1, 0, 4]);
-    let without = decode(read(&file).unwrap(), &Options::default(), &mut Vec::new()).unwrap();
+    let without = decode(read(&file).unwrap(), &How::default(), &mut Vec::new()).unwrap();
     assert_eq!((without.counts.flows, without.sets_without_template, without.faults.len()), (0, 40, 1));
     let late = [packets, vec![(0, ethernet(&ipv4(99, 0, &udp(&template))))]].concat();
-    let with = decode(read(&pcapng(3, &late)).unwrap(), &Options::default(), &mut Vec::new()).unwrap();
+    let with = decode(read(&pcapng(3, &late)).unwrap(), &How::default(), &mut Vec::new()).unwrap();
     assert_eq!((with.counts.flows, with.sets_without_template), (40 * ((60_000 - 4) / 8), 0));
 }
 
@@ -236,7 +236,7 @@ proptest! {
         }
         file.truncate(cut.index(file.len()) + 1);
         if let Ok(capture) = read(&file) {
-            let summary = decode(capture, &Options::default(), &mut Vec::new()).expect("memory takes all");
+            let summary = decode(capture, &How::default(), &mut Vec::new()).expect("memory takes all");
             prop_assert!(summary.counts.datagrams + summary.capture_errors <= 100);
         }
     }

@@ -8,8 +8,8 @@ mod support;
 
 use build::*;
 use support::{captures, root};
+use weir_capture::How;
 use weir_capture::survey::survey;
-use weir_wire::Options;
 
 /// A pcap of datagrams from 192.0.2.1, a second apart.
 fn pcap(datagrams: &[Vec<u8>]) -> Vec<u8> {
@@ -31,7 +31,7 @@ fn pcap(datagrams: &[Vec<u8>]) -> Vec<u8> {
 }
 
 fn said(datagrams: &[Vec<u8>]) -> String {
-    survey(weir_capture::read(&pcap(datagrams)).unwrap(), &Options::default()).to_string()
+    survey(weir_capture::read(&pcap(datagrams)).unwrap(), &How::default()).to_string()
 }
 
 #[test]
@@ -106,7 +106,7 @@ fn summaries_of_real_captures_are_those_of_the_document() {
     let mut text = include_str!("summary.md").to_owned();
     for (title, path) in SHOWN {
         let file = std::fs::read(folder.join(path)).unwrap_or_else(|error| panic!("{path}: {error}"));
-        let summary = survey(weir_capture::read(&file).unwrap(), &Options::default());
+        let summary = survey(weir_capture::read(&file).unwrap(), &How::default());
         text += &format!("\n## {title}\n\n`{path}`:\n\n```text\n{summary}```\n");
     }
     let document = root().join("docs/summary.md");

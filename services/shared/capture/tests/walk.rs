@@ -10,9 +10,9 @@ use build::{F, VARIABLE, bytes, f, ipfix, ipfix_options_template, set, template,
 use proptest::prelude::*;
 use serde_json::{Value as Json, json};
 use support::walked;
+use weir_capture::How;
 use weir_capture::decode::{Format, decode_as};
 use weir_capture::walk::Kind;
-use weir_wire::Options;
 
 fn lines(file: &[u8]) -> Vec<Json> {
     walked(file).iter().map(|record| record.to_json()).collect()
@@ -207,7 +207,7 @@ fn fields_without_length_are_no_way_to_fill_the_disk() {
 fn csv_has_a_header_and_a_cell_for_each_column() {
     let file = build::v5(0, &[build::v5_record(3, 3000, 1, 2)]);
     let mut out = Vec::new();
-    decode_as(Format::Csv, weir_capture::read(&file).unwrap(), &Options::default(), &mut out).unwrap();
+    decode_as(Format::Csv, weir_capture::read(&file).unwrap(), &How::default(), &mut out).unwrap();
     let text = String::from_utf8(out).unwrap();
     let rows: Vec<Vec<_>> = text.lines().map(|line| line.split(',').collect()).collect();
     assert_eq!((rows.len(), rows[0].len()), (2, rows[1].len()));

@@ -206,8 +206,10 @@ impl Exporter {
         self.high_water
     }
 
-    /// Goes back in time: what comes next may be older than what is known. Without this, what came to wait would be too old at once.
-    pub fn rewind(&mut self) {
+    /// Goes back in time: what comes next may be older than what is known. Without this, what came to wait would be too old at once, and what flows of
+    /// cumulative counters came to later would have counted all that comes.
+    pub fn rewind(&mut self, budget: &mut Budget) {
+        self.learned.totals.forget(budget);
         self.high_water = 0;
         self.restarts.forget();
     }

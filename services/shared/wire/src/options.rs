@@ -70,6 +70,9 @@ pub struct Options {
     pub template_fields: usize,
     /// Bytes of a record's fixed-length part.
     pub record_bytes: usize,
+    /// How deep lists may lie in lists (RFC 6313) for `weir decode --all-fields` to print their elements, and not their bytes. Flows have no columns for
+    /// lists: these are stepped over.
+    pub list_depth: usize,
     /// Bytes of data waiting for a template, per exporter.
     pub parked_bytes: usize,
     /// Seconds that data waits for its template, by the receive times of the exporter's own datagrams.
@@ -107,6 +110,7 @@ impl Default for Options {
             template_suspect_s: 60,
             template_fields: 1024,
             record_bytes: 16 * 1024,
+            list_depth: 4,
             parked_bytes: 1024 * 1024,
             parked_age_s: 1800,
             options_rows: 65_536,
@@ -140,6 +144,9 @@ impl Options {
             if value > usize::from(u16::MAX) {
                 return Err(format!("{key} is {value}: a datagram has at most 65535 bytes"));
             }
+        }
+        if self.list_depth > 64 {
+            return Err(format!("list_depth is {}: use a value up to 64", self.list_depth));
         }
         if self.max_sampling_interval == 0 || self.max_sampling_interval > 1 << 32 {
             return Err(format!(

@@ -192,6 +192,12 @@ impl Totals {
         }
     }
 
+    /// Knows nothing any more.
+    pub(crate) fn forget(&mut self, budget: &mut Budget) {
+        self.flows.keys().for_each(|_| release(budget));
+        *self = Self::default();
+    }
+
     /// Takes back since when flows are known.
     pub(crate) fn restore_from(&mut self, from: i64) {
         self.from = self.from.max(Some(from));

@@ -5,15 +5,13 @@
 
 mod text;
 
-use crate::decoders::Decoders;
+use crate::decoders::{Decoders, How};
 use crate::{Capture, Captured};
 use std::collections::{BTreeMap, BTreeSet};
 use weir_schemas::checks::Checks;
 use weir_schemas::columns::flag;
 use weir_schemas::{Flow, FlowKind, Ip, Observation, Protocol, RateSource, SamplingKind, Tunnel};
-use weir_wire::{
-    Counts, Fault, Interface, KnownTemplate, Options, Output, Rate, Reason, Session, Source, SourceId,
-};
+use weir_wire::{Counts, Fault, Interface, KnownTemplate, Output, Rate, Reason, Session, Source, SourceId};
 
 /// Announcements, faults and errors that are kept of an exporter; beyond they are counted.
 const KEPT: usize = 64;
@@ -175,10 +173,10 @@ impl Output for OfExporter {
 }
 
 /// Looks at a whole capture.
-pub fn survey(mut capture: Capture<'_>, options: &Options) -> Survey {
+pub fn survey(mut capture: Capture<'_>, how: &How) -> Survey {
     let mut survey = Survey::default();
     let stream = capture.is_stream();
-    let mut decoders = Decoders::new(options, stream);
+    let mut decoders = Decoders::new(how, stream);
     for next in capture.by_ref() {
         let captured = match next {
             Ok(captured) => captured,

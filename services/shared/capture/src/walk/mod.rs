@@ -148,12 +148,13 @@ impl Record {
 }
 
 /// Walks over a capture. `each` is called for every record, fault, and set without a template, or with the error of a packet or of the
-/// file; it may end the walk with an error of its own.
+/// file; it may end the walk with an error of its own. Lists lie so deep in lists at most; of others there are the bytes.
 pub fn walk<E>(
     capture: Capture<'_>,
+    list_depth: usize,
     mut each: impl FnMut(Result<Record, CaptureError>) -> Result<(), E>,
 ) -> Result<(), E> {
-    let mut sets = netflow::Sets::of(capture.is_stream());
+    let mut sets = netflow::Sets::of(capture.is_stream(), list_depth);
     let mut datagram = 0;
     for next in capture {
         let captured = match next {
@@ -194,8 +195,8 @@ pub fn walk<E>(
 }
 
 /// Writes a JSON line for each record of a capture, and for each error one with `error`.
-pub fn all_fields(capture: Capture<'_>, lines: &mut impl io::Write) -> io::Result<()> {
-    walk(capture, |record| {
+pub fn all_fields(capture: Capture<'_>, list_depth: usize, lines: &mut impl io::Write) -> io::Result<()> {
+    walk(capture, list_depth, |record| {
         let line = match record {
             Ok(record) => record.to_json(),
             Err(error) => json!({"kind": "capture", "error": error.to_string()}),

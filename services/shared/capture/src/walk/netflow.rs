@@ -167,6 +167,8 @@ struct Waiting {
 pub(super) struct Sets {
     /// Whether messages come over a stream, or from a file: only there templates are withdrawn (RFC 7011 section 8.4).
     stream: bool,
+    /// How deep lists may lie in lists.
+    list_depth: usize,
     templates: BTreeMap<Group, Ports>,
     /// What there is to withdraw, so that to withdraw all costs as much as it takes away.
     kinds: BTreeSet<Kept>,
@@ -175,8 +177,8 @@ pub(super) struct Sets {
 
 impl Sets {
     /// Nothing yet, of datagrams or of a stream.
-    pub(super) fn of(stream: bool) -> Self {
-        Self { stream, ..Self::default() }
+    pub(super) fn of(stream: bool, list_depth: usize) -> Self {
+        Self { stream, list_depth, ..Self::default() }
     }
 
     /// A message of NetFlow v9 or IPFIX.
@@ -315,7 +317,8 @@ impl Sets {
             let group = (group.0, group.1, group.2, id);
             self.templates.get(&group).and_then(|ports| ports.find(header.port)).cloned()
         };
-        let mut reading = Reading { template: &find, left: FIELDS_PER_BYTE * set.len(), v9 };
+        let mut reading =
+            Reading { template: &find, left: FIELDS_PER_BYTE * set.len(), list_depth: self.list_depth, v9 };
         let mut place = SET_HEADER;
         while least > 0 && set.len() - place >= least {
             let Some((fields, used)) = template.record(&set[place..], 0, &mut reading) else {
@@ -393,7 +396,7 @@ pub(super) fn fixed(mut header: Header, payload: &[u8], out: Out<'_>) {
     header.exported = Some((word(8), word(12)));
     header.sequence = (layout.version != 1).then(|| word(16));
     let count = usize::from(u16_at(payload, 2).unwrap_or_default());
-    let mut reading = Reading { template: &|_| None, left: usize::MAX, v9: true };
+    let mut reading = Reading { template: &|_| None, left: usize::MAX, list_depth: 0, v9: true };
     let mut at = layout.header;
     for n in 0..count {
         if payload.len() - at < layout.record_length() {
@@ -441,7 +444,7 @@ mod tests {
         let options = [1, 46, 0, 2, 0, 1, 0, 10, 0, 2, 0, 34, 0, 2];
         // The id of a plain template, as one of options.
         let again = [1, 44, 0, 2, 0, 1, 0, 10, 0, 2, 0, 34, 0, 2];
-        let mut sets = Sets::of(true);
+        let mut sets = Sets::of(true, 4);
         let mut send = |port, of: &[(u16, &[u8])]| {
             sets.message(header(port), &message(of), &mut |record| panic!("{record:?}"));
             let templates = sets.templates.values().map(|ports| ports.templates.len()).sum::<usize>();

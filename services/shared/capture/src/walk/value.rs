@@ -11,8 +11,6 @@ use std::time::{Duration, UNIX_EPOCH};
 use weir_schemas::Mac;
 use weir_wire::names::Kind;
 
-/// How deep lists may lie in lists.
-const DEPTH: usize = 4;
 /// Seconds at which the year has five digits.
 const YEAR_10000: u64 = 253_402_300_800;
 /// Seconds from 1900, where NTP's era 0 begins, to 1970.
@@ -24,6 +22,8 @@ pub(super) struct Reading<'t> {
     pub template: &'t dyn Fn(u16) -> Option<Rc<Template>>,
     /// How many fields may still be given.
     pub left: usize,
+    /// How deep lists may lie in lists.
+    pub list_depth: usize,
     /// Whether fields are v9's.
     pub v9: bool,
 }
@@ -111,7 +111,7 @@ pub(super) fn value(kind: Kind, bytes: &[u8], depth: usize, reading: &mut Readin
             .first_chunk::<16>()
             .filter(|_| bytes.len() == 16)
             .map(|b| Ipv6Addr::from(*b).to_string().into()),
-        _ if depth >= DEPTH => None,
+        _ if depth >= reading.list_depth => None,
         Kind::BasicList => basic_list(bytes, depth, reading),
         Kind::SubTemplateList => sub_template_list(bytes, depth, reading),
         Kind::SubTemplateMultiList => sub_template_multi_list(bytes, depth, reading),
@@ -193,8 +193,10 @@ fn records(id: u16, bytes: &[u8], depth: usize, reading: &mut Reading<'_>) -> Op
 mod tests {
     use super::*;
 
+    const DEPTH: usize = 4;
+
     fn printed(kind: Kind, bytes: &[u8]) -> Json {
-        value(kind, bytes, 0, &mut Reading { template: &|_| None, left: 100, v9: false })
+        value(kind, bytes, 0, &mut Reading { template: &|_| None, left: 100, list_depth: DEPTH, v9: false })
     }
 
     #[test]

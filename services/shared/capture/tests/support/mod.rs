@@ -5,6 +5,7 @@ pub mod columns;
 
 use serde_json::Value as Json;
 use std::path::PathBuf;
+use weir_capture::How;
 use weir_capture::decode::{Summary, decode};
 use weir_capture::walk::{self, Kind, Record};
 use weir_wire::Options;
@@ -51,7 +52,7 @@ pub fn rows(folder: &std::path::Path) -> Vec<Row> {
 /// The decoder's lines, and its summary.
 pub fn decoded(bytes: &[u8]) -> (Summary, Vec<Json>) {
     let mut lines = Vec::new();
-    let summary = decode(weir_capture::read(bytes).unwrap(), &Options::default(), &mut lines).unwrap();
+    let summary = decode(weir_capture::read(bytes).unwrap(), &How::default(), &mut lines).unwrap();
     let lines = String::from_utf8(lines).unwrap();
     (summary, lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect())
 }
@@ -63,7 +64,7 @@ pub fn walked(bytes: &[u8]) -> Vec<Record> {
         records.extend(record);
         Ok::<_, std::convert::Infallible>(())
     };
-    let Ok(()) = walk::walk(weir_capture::read(bytes).unwrap(), each);
+    let Ok(()) = walk::walk(weir_capture::read(bytes).unwrap(), Options::default().list_depth, each);
     records
 }
 
