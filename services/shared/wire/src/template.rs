@@ -207,15 +207,16 @@ impl Template {
 
     /// Bytes of memory it takes, roughly, with its place in the table, of which up to half is free.
     pub(crate) fn cost(&self) -> usize {
-        const PLACE: usize = 2 * size_of::<Group>();
-        PLACE + 2 * size_of::<Self>() - size_of::<Plan>() + self.body.len() + self.plan.memory()
+        const PLACE: usize = 2 * size_of::<(Group, SmallVec<[Box<Template>; 1]>)>();
+        PLACE + size_of::<Self>() - size_of::<Plan>() + self.body.len() + self.plan.memory()
     }
 }
 
 /// All templates of an exporter.
 #[derive(Debug, Default)]
 pub(crate) struct Templates {
-    groups: AHashMap<Group, SmallVec<[Template; 1]>>,
+    /// Boxed, since a table is up to half empty, and a template is large.
+    groups: AHashMap<Group, SmallVec<[Box<Template>; 1]>>,
     count: usize,
     /// No template is idle before this time, so that a flood of new ones does not look for idle ones each time.
     none_idle_before: i64,
@@ -305,7 +306,7 @@ impl Templates {
     }
 
     fn insert(&mut self, group: Group, template: Template) {
-        self.groups.entry(group).or_default().push(template);
+        self.groups.entry(group).or_default().push(Box::new(template));
         self.count += 1;
     }
 
@@ -318,12 +319,12 @@ impl Templates {
             self.groups.remove(group);
         }
         self.count -= 1;
-        Some(template)
+        Some(*template)
     }
 
     /// A port's own template.
     pub(crate) fn own(&self, group: &Group, port: u16) -> Option<&Template> {
-        self.groups.get(group)?.iter().find(|template| template.port == port)
+        self.ports(group).find(|template| template.port == port)
     }
 
     /// Whether a port has a template of its own.
@@ -337,12 +338,12 @@ impl Templates {
         if let Some(own) = ports.iter().find(|template| template.port == port) {
             return Some((own, false));
         }
-        self.agree(group).then(|| (&ports[0], true))
+        self.agree(group).then(|| (&*ports[0], true))
     }
 
     /// Those of all ports, the first of which serves ports that have none.
     pub(crate) fn ports(&self, group: &Group) -> impl Iterator<Item = &Template> {
-        self.groups.get(group).into_iter().flatten()
+        self.groups.get(group).into_iter().flatten().map(|template| &**template)
     }
 
     /// True where there is a template and all ports have the same.
@@ -352,6 +353,6 @@ impl Templates {
 
     /// All, for dumping.
     pub(crate) fn all(&self) -> impl Iterator<Item = (&Group, &Template)> {
-        self.groups.iter().flat_map(|(group, ports)| ports.iter().map(move |template| (group, template)))
+        self.groups.iter().flat_map(|(group, ports)| ports.iter().map(move |template| (group, &**template)))
     }
 }

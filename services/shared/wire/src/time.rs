@@ -33,7 +33,8 @@ pub(crate) struct Times {
     end: (Form, Slot),
     /// When a packet was observed: its end, where no other one is told or can be placed.
     observed: (Form, Slot),
-    duration: Option<(i64, Slot)>,
+    /// Its unit in ns.
+    duration: Option<(u32, Slot)>,
     /// Whether there are any.
     pub any: bool,
 }
@@ -72,9 +73,9 @@ const OBSERVED: &[(Form, Slot)] = &[
     (Form::Seconds, Slot::ObservedSeconds),
 ];
 /// Units in ns.
-const DURATION: &[(i64, [Slot; 2])] = &[
+const DURATION: &[(u32, [Slot; 2])] = &[
     (1000, [Slot::DurationMicros, Slot::ReverseDurationMicros]),
-    (MILLI, [Slot::DurationMillis, Slot::ReverseDurationMillis]),
+    (MILLI as u32, [Slot::DurationMillis, Slot::ReverseDurationMillis]),
 ];
 
 /// Start and end of a flow, in ns since the epoch, by the exporter's clock.
@@ -140,7 +141,8 @@ impl Times {
             span.end = point(self.observed.0, words[self.observed.1 as usize], clock);
         }
         if let Some((unit, slot)) = self.duration {
-            let duration = i64::try_from(words[slot as usize]).unwrap_or(i64::MAX).saturating_mul(unit);
+            let duration =
+                i64::try_from(words[slot as usize]).unwrap_or(i64::MAX).saturating_mul(unit.into());
             match span {
                 Span { start: Some(start), end: None } => span.end = Some(start.saturating_add(duration)),
                 Span { start: None, end: Some(end) } => span.start = Some(end.saturating_sub(duration)),
