@@ -4,7 +4,6 @@ use crate::call::Call;
 use crate::checks::Checking;
 use crate::element::SLICES;
 use crate::exporter::Exporter;
-use crate::flow_key::FlowKey;
 use crate::identity::Said;
 use crate::learned::{Learned, Refusal};
 use crate::netflow::SET_HEADER;
@@ -105,19 +104,18 @@ pub(crate) fn data<O: Output>(
             said,
             since: None,
         };
-        let runs_on = call.total_counters == TotalCounters::Cumulative && template.shape.totals;
-        let key = runs_on.then(|| FlowKey::of(call.protocol, set.asked.domain, template));
+        let key = template.key.as_deref().filter(|_| call.total_counters == TotalCounters::Cumulative);
         while set.end - at >= plan.min_length {
             let Some(next) = plan.read(set.buffer, at, set.end, &mut words, &mut slices) else { break };
             let shape = &template.shape;
             // A record is large: it is copied here, and nowhere else.
             let mut flow: Flow<'_> = setting.base;
             flow.record_index = call.record_index;
-            if let Some(key) = &key {
-                let number = key.number(&set.buffer[at..next], &words);
-                let when = (&key.widths, shape.when(&setting, &words));
+            if let Some(key) = key {
+                let of = key.flow(set.asked.domain, &set.buffer[at..next], &words);
+                let now = (shape.when(&setting, &words), &key.widths);
                 let room = (call.options, &mut *call.budget, &mut call.counts);
-                let worth = totals.difference(number, when, (&plan.present, &mut words), room, call.out);
+                let worth = totals.difference(of, now, (&plan.present, &mut words), room, call.out);
                 setting.since = worth.since();
                 flow.flags |= worth.flags();
             }

@@ -4,7 +4,7 @@ use crate::call::Call;
 use crate::checks::Checking;
 use crate::layouts;
 use crate::learned::{Learned, give, take};
-use crate::options::{Budget, Options, Own};
+use crate::options::{Budget, Options, Own, TotalCounters};
 use crate::output::{Context, Counts, Interface, Output, Reason};
 use crate::parked::Parked;
 use crate::rates::Entry;
@@ -72,6 +72,9 @@ impl Exporter {
         self.high_water = self.high_water.max(datagram.received);
         let mut call = self.call(context, *datagram, options, budget, out);
         call.counts.datagrams = 1;
+        if call.total_counters == TotalCounters::Deltas && !self.learned.totals.is_empty() {
+            self.learned.totals.give_up(call.budget, call.out);
+        }
         self.expire_parked(&mut call);
         self.release_suspects(&mut call);
         match *datagram.payload {
@@ -100,6 +103,7 @@ impl Exporter {
             }
         }
         self.release_agreed(&mut call);
+        self.learned.totals.tell(call.out);
         let counts = call.counts;
         // An agent of sFlow says itself what it drops.
         if counts.flows > 0 && call.protocol != Protocol::SflowV5 {
@@ -128,6 +132,7 @@ impl Exporter {
         let mut call = self.call(context, NOTHING, options, budget, out);
         self.expire_parked(&mut call);
         self.release_suspects(&mut call);
+        self.learned.totals.tell(call.out);
         call.counts
     }
 
@@ -143,6 +148,7 @@ impl Exporter {
         while let Some(place) = self.parked.first() {
             self.drop_parked(Reason::ParkedAtEnd, &place, &mut call);
         }
+        self.learned.totals.tell(call.out);
         call.counts
     }
 
@@ -209,7 +215,7 @@ impl Exporter {
     /// Goes back in time: what comes next may be older than what is known. Without this, what came to wait would be too old at once, and what flows of
     /// cumulative counters came to later would have counted all that comes.
     pub fn rewind(&mut self, budget: &mut Budget) {
-        self.learned.totals.forget(budget);
+        self.learned.totals.clear(budget);
         self.high_water = 0;
         self.restarts.forget();
     }
@@ -277,9 +283,9 @@ impl Exporter {
                 let fits = self.learned.totals.restore(key, last, options, budget);
                 if fits { Ok(()) } else { Err(limit("no more flows of cumulative counters are kept")) }
             }
-            Key::TotalsFrom => {
-                let from = value.map(state::read_totals_from).transpose()?;
-                from.into_iter().for_each(|from| self.learned.totals.restore_from(from));
+            Key::TotalsFrom(kind) => {
+                let from = value.map(state::read_from).transpose()?;
+                self.learned.totals.restore_from(kind, from);
                 Ok(())
             }
             Key::Parked(place) => {
@@ -339,8 +345,8 @@ impl Exporter {
         for (key, last) in self.learned.totals.all() {
             all.push((state::totals_key(*key), state::totals_value(last)));
         }
-        if let Some(from) = self.learned.totals.from() {
-            all.push((state::TOTALS_FROM.to_vec(), state::totals_from_value(from)));
+        for (kind, from) in self.learned.totals.from() {
+            all.push((state::from_key(*kind), state::from_value(*from)));
         }
         for (place, set) in self.parked.all() {
             all.push((state::parked_key(place), state::parked_value(set)));

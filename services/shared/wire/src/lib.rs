@@ -13,6 +13,7 @@ mod element;
 mod exporter;
 mod fixed;
 mod flow_key;
+mod growth;
 mod identity;
 mod interval;
 mod layers;

@@ -91,11 +91,15 @@ pub struct Options {
     /// (original_exporter: IE 403, 404), or the best of them that is told (told). In a record it counts before options data. Never a key.
     pub identity: Identity,
     /// What total counters (IE 85, 86, 199, 353, 429; v9's permanent bytes and packets) count, where `decoder.enrich.exporters` does not say it of one:
-    /// what their record is of (deltas), or all since their flow began (cumulative), so that a record is worth what it adds to the one before. What had
-    /// been counted before a flow is first seen is not known, and left out, unless the record says that the flow began later than what is known.
+    /// what their record is of (deltas), or all since their flow began (cumulative), so that a record is worth what it adds to the one before. Where it is
+    /// not known what had been counted before, since the flow began before it was looked at, was forgotten, or does not fit to its last record, its totals
+    /// count as nothing, and the record is flagged totals_unknown.
     pub total_counters: TotalCounters,
-    /// Flows of cumulative counters kept per exporter. Those that were silent for longest make room.
+    /// Flows of cumulative counters kept per exporter, and of all exporters of a partition what a quarter of `decoder.state_bytes` holds. Those that were
+    /// silent for longest make room.
     pub total_flows: usize,
+    /// Seconds since its last record after which a flow of cumulative counters is forgotten when others come.
+    pub total_idle_s: u32,
     /// Seconds that a flow may end after it was received, before its times count as implausible.
     pub future_s: u32,
     /// Seconds that a flow may start before it was received, before its times count as implausible.
@@ -120,6 +124,7 @@ impl Default for Options {
             identity: Identity::Told,
             total_counters: TotalCounters::Deltas,
             total_flows: 65_536,
+            total_idle_s: 7200,
             future_s: 300,
             past_s: 7200,
         }

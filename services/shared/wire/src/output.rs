@@ -191,7 +191,7 @@ counts! {
     #[doc = "Template withdrawals of a stream or file, followed (RFC 7011 section 8.1)."] withdrawals,
     #[doc = "Template withdrawals, ignored over UDP (RFC 7011 section 8.4)."] withdrawals_ignored,
     #[doc = "Elements in templates whose length does not fit their type, and which are left out."] fields_ignored,
-    #[doc = "Records of cumulative counters of which it is not known what was counted before them: they count as nothing."] totals_unknown,
+    #[doc = "Records of cumulative counters of which it is not known what had been counted before: their totals count as nothing."] totals_unknown,
     #[doc = "Flows of cumulative counters that made room for others."] totals_forgotten,
     #[doc = "sFlow flow samples."] flow_samples,
     #[doc = "sFlow counter samples, skipped."] counter_samples,

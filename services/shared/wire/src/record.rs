@@ -3,6 +3,7 @@
 use crate::checks;
 use crate::count::{self, Q};
 use crate::element::{Slice, Slot};
+use crate::growth::{Record, Start, TOTALS};
 use crate::identity::{IDENTITY, Said};
 use crate::layers;
 use crate::options::{Identity, Tunnels};
@@ -10,7 +11,6 @@ use crate::packet::{self, LABELS, Link};
 use crate::plan::{Plan, Present, Slices, Words};
 use crate::resolve::Resolver;
 use crate::time::{Clock, Plausible, Span, Times, Way};
-use crate::totals::{TOTALS, When};
 use weir_schemas::checks::Checks;
 use weir_schemas::columns::flag;
 use weir_schemas::value::{MAX_COUNT, MAX_Q};
@@ -152,8 +152,10 @@ impl Shape {
         };
         let both_ways = min_length > 1 && counters.reverse.iter().any(Option::is_some);
         let of_reverse = counters.reverse.iter().flatten();
-        let counted = [bytes, packets, bytes_l2].into_iter().flatten().chain(of_reverse.copied());
-        let totals = counted.into_iter().any(|slot| TOTALS.contains(&slot));
+        let squares = [counters.squares, counters.squares_l2];
+        let counted = [bytes, packets, bytes_l2].into_iter().chain(squares).flatten();
+        let counted = counted.chain(of_reverse.copied());
+        let totals = { counted }.any(|slot| TOTALS.contains(&slot));
         let sampled = slices & (1 << Slice::Frame as u8 | 1 << Slice::Packet as u8) != 0;
         let kind = if present.any(EVENTS) {
             FlowKind::Event
@@ -487,14 +489,18 @@ impl Shape {
     }
 
     /// When a record whose counters run on was.
-    pub(crate) fn when(&self, setting: &Setting, words: &Words) -> When {
+    pub(crate) fn when(&self, setting: &Setting, words: &Words) -> Record {
         let (exported, received) = (setting.clock.exported, setting.base.received.0);
         let span = self.span(setting, words);
-        let end = Some(span.end.unwrap_or(exported));
-        let spread = |start| setting.plausible.spread(Span { start, end }, exported, received);
-        let whole = spread(span.start);
-        let started = span.start.filter(|_| whole.plausible).map(|_| whole.start);
-        When { received, started, ended: spread(None).end }
+        let ended = Span { start: None, end: Some(span.end.unwrap_or(exported)) };
+        let anchored = |time: i64| time.saturating_add(received.saturating_sub(exported));
+        let started = span.start.map(|start| Start { exported: start, anchored: anchored(start) });
+        Record {
+            heard: received,
+            started: started.filter(|started| !setting.plausible.is_ahead(started.anchored, received)),
+            ended: setting.plausible.spread(ended, exported, received).end,
+            ..Record::default()
+        }
     }
 
     /// The message's clock, or what a record makes of it.

@@ -3,6 +3,7 @@
 //! A key names everything that tells two pieces of state apart, so that neither two ports' templates nor several samplers under
 //! one scope compact into one. Values begin with a version. Kept state is read as carefully as wire input.
 
+use crate::growth::{Record, Start};
 use crate::identity::Said;
 use crate::interval::{Announced, Ratio};
 use crate::learned::Known;
@@ -51,7 +52,7 @@ pub(crate) enum Key {
     Init(u32),
     Lag(u32),
     Totals(u128),
-    TotalsFrom,
+    TotalsFrom(u32),
     Parked(Place),
 }
 
@@ -130,11 +131,15 @@ pub(crate) fn lag_key(port: u32) -> Vec<u8> {
     key
 }
 
-/// Key of the time since when flows of cumulative counters are known.
-pub(crate) const TOTALS_FROM: &[u8] = b"c";
+/// Key of the time since when flows of a kind are known whose counters run on.
+pub(crate) fn from_key(kind: u32) -> Vec<u8> {
+    let mut key = vec![b'c'];
+    key.extend_from_slice(&kind.to_be_bytes());
+    key
+}
 
 pub(crate) fn totals_key(flow: u128) -> Vec<u8> {
-    let mut key = TOTALS_FROM.to_vec();
+    let mut key = vec![b'c'];
     key.extend_from_slice(&flow.to_be_bytes());
     key
 }
@@ -184,7 +189,7 @@ pub(crate) fn read_key(key: &[u8]) -> Result<Key, StateError> {
             b'i' => Key::Interface(input.u32()?),
             b'u' => Key::Init(input.u32()?),
             b'l' => Key::Lag(input.u32()?),
-            b'c' if input.0.is_empty() => Key::TotalsFrom,
+            b'c' if input.0.len() == 4 => Key::TotalsFrom(input.u32()?),
             b'c' => Key::Totals(input.u128()?),
             b'p' => Key::Parked((input.u64()?, input.u32()?, input.u32()?)),
             _ => return None,
@@ -324,35 +329,49 @@ pub(crate) fn read_lag(bytes: &[u8]) -> Result<u32, StateError> {
     value(bytes, "an aggregate", Reader::u32)
 }
 
+/// What else a flow's totals have, as bits.
+const STARTED: u8 = 1;
+const ODD: u8 = 2;
+
 /// Counters that are 0 take no room: this is written for each record.
 pub(crate) fn totals_value(last: &Last) -> Vec<u8> {
-    let told = last.counts.iter().enumerate().filter(|(_, count)| **count != 0);
+    let Last { record, odd } = last;
+    let told = record.counts.iter().enumerate().filter(|(_, count)| **count != 0);
     let mask = told.clone().fold(0_u8, |mask, (at, _)| mask | 1 << at);
-    let mut value = vec![VERSION, mask];
-    value.extend_from_slice(&last.heard.to_be_bytes());
-    value.extend_from_slice(&last.ended.to_be_bytes());
+    let started = if record.started.is_some() { STARTED } else { 0 };
+    let mut value = vec![VERSION, mask, started | if *odd { ODD } else { 0 }];
+    let start = record.started.iter().flat_map(|start| [start.exported, start.anchored]);
+    for time in [record.heard, record.ended].into_iter().chain(start) {
+        value.extend_from_slice(&time.to_be_bytes());
+    }
     told.for_each(|(_, count)| value.extend_from_slice(&count.to_be_bytes()));
     value
 }
 
 pub(crate) fn read_totals(bytes: &[u8]) -> Result<Last, StateError> {
     value(bytes, "a flow's totals", |input| {
-        let mask = input.u8()?;
-        let mut last = Last { heard: input.i64()?, ended: input.i64()?, ..Last::default() };
-        for (_, count) in last.counts.iter_mut().enumerate().filter(|(at, _)| mask & 1 << at != 0) {
+        let (mask, bits) = (input.u8()?, input.u8()?);
+        if bits & !(STARTED | ODD) != 0 {
+            return None;
+        }
+        let mut record = Record { heard: input.i64()?, ended: input.i64()?, ..Record::default() };
+        if bits & STARTED != 0 {
+            record.started = Some(Start { exported: input.i64()?, anchored: input.i64()? });
+        }
+        for (_, count) in record.counts.iter_mut().enumerate().filter(|(at, _)| mask & 1 << at != 0) {
             *count = input.u64()?;
         }
-        Some(last)
+        Some(Last { record, odd: bits & ODD != 0 })
     })
 }
 
-pub(crate) fn totals_from_value(from: i64) -> Vec<u8> {
+pub(crate) fn from_value(from: i64) -> Vec<u8> {
     let mut value = vec![VERSION];
     value.extend_from_slice(&from.to_be_bytes());
     value
 }
 
-pub(crate) fn read_totals_from(bytes: &[u8]) -> Result<i64, StateError> {
+pub(crate) fn read_from(bytes: &[u8]) -> Result<i64, StateError> {
     value(bytes, "a time since when totals are known", Reader::i64)
 }
 

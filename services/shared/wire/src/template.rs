@@ -3,6 +3,7 @@
 //! Ids are unique in a transport session and observation domain only (RFC 7011 section 3.4.1). A session over UDP is a source
 //! port; where that has no template of an id, another port's of the same domain serves if all ports agree on it.
 
+use crate::flow_key::FlowKey;
 use crate::options::Options;
 use crate::output::Reason;
 use crate::plan::{Field, Plan};
@@ -55,6 +56,8 @@ pub(crate) struct Template {
     before: u64,
     pub plan: Plan,
     pub shape: Shape,
+    /// Which flows its records are of, where they count by what may run on.
+    pub key: Option<Box<FlowKey>>,
 }
 
 /// A template that is known, as it was sent.
@@ -175,6 +178,7 @@ impl Template {
             return Err(refused(Reason::TemplateLimit, sentence));
         }
         let shape = Shape::of(&plan);
+        let key = shape.totals.then(|| Box::new(FlowKey::compile(group.protocol(), &specified)));
         let (learned, heard) = (received, received);
         Ok(Self {
             port,
@@ -185,6 +189,7 @@ impl Template {
             before: 0,
             plan,
             shape,
+            key,
         })
     }
 
@@ -208,7 +213,10 @@ impl Template {
     /// Bytes of memory it takes, roughly, with its place in the table, of which up to half is free.
     pub(crate) fn cost(&self) -> usize {
         const PLACE: usize = 2 * size_of::<(Group, SmallVec<[Box<Template>; 1]>)>();
-        PLACE + size_of::<Self>() - size_of::<Plan>() + self.body.len() + self.plan.memory()
+        PLACE + size_of::<Self>() - size_of::<Plan>()
+            + self.body.len()
+            + self.plan.memory()
+            + self.key.as_ref().map_or(0, |key| key.memory())
     }
 }
 

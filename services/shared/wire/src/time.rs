@@ -197,6 +197,11 @@ impl Plausible {
         Self { future: i64::from(options.future_s) * SECOND, past: i64::from(options.past_s) * SECOND }
     }
 
+    /// Whether a time, by the clock of receive times, is further ahead than a flow may end.
+    pub(crate) fn is_ahead(&self, time: i64, received: i64) -> bool {
+        time > received.saturating_add(self.future)
+    }
+
     /// Anchors a span at the receive time. A record without times happened when it was received.
     #[inline]
     pub(crate) fn spread(&self, span: Span, exported: i64, received: i64) -> Spread {

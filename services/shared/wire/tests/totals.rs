@@ -7,6 +7,8 @@ use build::*;
 use weir_wire::{Own, TotalCounters};
 
 const SECOND: i64 = 1_000_000_000;
+/// Bytes that a flow takes of the room.
+const COST: usize = 320;
 /// A flow's addresses, port, way in, start and end, and totals.
 const FIELDS: &[F] =
     &[f(8, 4), f(12, 4), f(7, 2), f(10, 4), f(152, 8), f(153, 8), f(85, 8), f(86, 8), f(199, 8)];
@@ -130,16 +132,38 @@ fn what_comes_late_adds_nothing_and_what_begins_anew_counts_whole() {
         (90, (10, 85), 6, 0),
         (120, (10, 115), 9, 0),
         (121, (10, 121), 10, 1),
-        // The counters went back.
-        (180, (10, 175), 3, 3),
-        (240, (10, 235), 5, 2),
         // Another flow of the same addresses, which counted more than the one before had.
         (300, (237, 295), 50, 50),
         // Export times are of whole seconds: the same flow's start a second later is the same.
         (360, (238, 355), 51, 1),
+        // A record of the one before, which was longer on its way.
+        (361, (10, 175), 12, 0),
+        // And one that counted less.
+        (420, (370, 415), 2, 2),
     ] {
         let out = send(&mut router, seconds, &[record(1, span, n * 100, n)]);
         assert_eq!(counted(&out), [(wanted * 100, wanted)], "{n} at {seconds}");
+        assert!(!flags(&out.flows[0]).contains(&"totals_unknown"), "{n} at {seconds}");
+    }
+}
+
+#[test]
+fn a_counter_that_went_back_counts_as_nothing_and_twice_in_a_row_it_is_where_counting_begins_anew() {
+    let mut router = cumulative();
+    for (seconds, n, wanted) in [
+        (60, 9, Some(9)),
+        (120, 6, None),
+        (180, 10, Some(1)),
+        (240, 3, None),
+        (300, 5, None),
+        (360, 6, Some(1)),
+        (420, 8, Some(2)),
+    ] {
+        let out = send(&mut router, seconds, &[record(1, (10, seconds), n * 100, n)]);
+        let wanted_n = wanted.unwrap_or_default();
+        assert_eq!(counted(&out), [(wanted_n * 100, wanted_n)], "{n} at {seconds}");
+        assert_eq!(flags(&out.flows[0]).contains(&"totals_unknown"), wanted.is_none(), "{n} at {seconds}");
+        router = router.restarted(&router.dump());
     }
 }
 
@@ -147,72 +171,185 @@ fn what_comes_late_adds_nothing_and_what_begins_anew_counts_whole() {
 fn the_exporters_clock_may_be_put_back_and_nothing_counts_twice() {
     let mut router = cumulative();
     send(&mut router, 60, &[record(1, (10, 55), 4000, 4)]);
-    let hour = 3600;
-    let mut message = ipfix(1, &[set(256, record(1, (10 - hour, 110 - hour), 9000, 9))]);
-    message[4..8].copy_from_slice(&(EXPORTED - 3480).to_be_bytes());
-    let mut out = Sink::default();
-    router.at(RECEIVED + 120 * SECOND, 1000, &message, &mut out);
-    assert_eq!((counted(&out), spread(&out.flows[0])), (vec![(5000, 5)], (55, 110)));
+    // An hour back, with times that are made from the uptime; then the other way, with a start that stays as it was.
+    for (seconds, ahead, start, total, wanted) in
+        [(120, -3600, 10 - 3600, 9000, 5000), (180, 90, 10 - 3600, 9500, 500)]
+    {
+        let end = seconds + ahead - 10;
+        let mut message = ipfix(1, &[set(256, record(1, (start, end), total, total / 1000))]);
+        let exported = i64::from(EXPORTED) + seconds + ahead;
+        message[4..8].copy_from_slice(&u32::try_from(exported).expect("a time").to_be_bytes());
+        let mut out = Sink::default();
+        router.at(RECEIVED + seconds * SECOND, 1000, &message, &mut out);
+        assert_eq!(counted(&out)[0].0, wanted, "{ahead}");
+        assert_eq!(spread(&out.flows[0]), (if seconds == 120 { 55 } else { 110 }, seconds - 10), "{ahead}");
+    }
 }
 
 #[test]
 fn a_counter_of_few_bytes_wraps() {
-    let fields = [f(8, 4), f(12, 4), f(85, 4), f(86, 2)];
     let mut router = cumulative();
-    sets(&mut router, 0, &[set(2, template(300, &fields))]);
-    let mut of = |seconds, octets: u32, packets: u16| {
-        let record = bytes().raw([10, 0, 0, 1, 10, 0, 0, 2]).u32(octets).u16(packets).0;
-        counted(&sets(&mut router, seconds, &[set(300, record)]))[0]
+    let mut of = |fields: &[F], seconds, record: Vec<u8>| {
+        let fields = [&[f(8, 4), f(12, 4)], fields].concat();
+        let record = bytes().raw([10, 0, 0, 1, 10, 0, 0, 2]).raw(record).0;
+        counted(&sets(&mut router, seconds, &[set(2, template(300, &fields)), set(300, record)]))[0]
     };
-    of(1, u32::MAX - 100, 7);
-    assert_eq!(of(2, 899, 8), (1000, 1));
-    assert_eq!(of(3, 1899, 65_530), (1000, 65_522));
-    assert_eq!(of(4, 2899, 2), (1000, 8), "each by its own length");
-    assert_eq!(of(5, 100, 1), (100, 1), "both went back, and this far none wraps");
+    let narrow = [f(85, 4), f(86, 2)];
+    let record = |octets: u32, packets: u16| bytes().u32(octets).u16(packets).0;
+    of(&narrow, 1, record(u32::MAX - 100, 7));
+    assert_eq!(of(&narrow, 2, record(899, 8)), (1000, 1));
+    assert_eq!(of(&narrow, 3, record(1899, 65_530)), (1000, 65_522));
+    assert_eq!(of(&narrow, 4, record(2899, 2)), (1000, 8), "each by its own length");
+    assert_eq!(
+        of(&narrow, 5, record(u32::MAX - 100, 8)),
+        (u64::from(u32::MAX) - 2999, 6),
+        "by more than half"
+    );
+    let wide = |octets: u64, packets: u64| bytes().u64(octets).u64(packets).0;
+    let fields = [f(85, 8), f(86, 8)];
+    of(&fields, 6, wide(1 << 40, 1 << 36));
+    assert_eq!(of(&fields, 7, wide((1 << 41) + 5, (1 << 36) + 5)), ((1 << 40) + 5, 5));
+    assert_eq!(of(&fields, 8, wide(7, (1 << 36) + 6)), (0, 0), "wide ones do not wrap");
+}
+
+/// Whether records of these fields beside the totals are of two flows.
+fn told_apart(fields: &[F], first: &[u8], second: &[u8]) -> bool {
+    let mut router = cumulative();
+    let fields = [&[f(86, 4)][..], fields, &[f(85, 4)]].concat();
+    sets(&mut router, 1, &[set(2, template(300, &fields))]);
+    let mut of = |n: u32, record: &[u8]| {
+        let record = bytes().u32(n).raw(record).u32(10 * n).0;
+        sets(&mut router, 1, &[set(300, record)]).flows[0].packets
+    };
+    of(100, first);
+    of(300, second);
+    assert_eq!(of(310, second), 10, "whichever it is, it goes on");
+    // Of one flow the counter went back, of two each goes on.
+    of(101, first) == 1
 }
 
 #[test]
 fn flows_are_told_apart_by_what_they_are_of_and_not_by_where_they_are_routed() {
-    // Fields beside the totals, a record of them, another, and whether these are of two flows.
-    let told_apart = |what: &str, fields: &[F], first: &[u8], second: &[u8], two: bool| {
-        let mut router = cumulative();
-        let fields = [&[f(86, 4)][..], fields, &[f(85, 4)]].concat();
-        sets(&mut router, 1, &[set(2, template(300, &fields))]);
-        let mut of = |n: u32, record: &[u8]| {
-            let record = bytes().u32(n).raw(record).u32(10 * n).0;
-            sets(&mut router, 1, &[set(300, record)]).flows[0].packets
-        };
-        of(100, first);
-        of(300, second);
-        assert_eq!(of(310, second), 10, "{what}");
-        let wanted = if two { 1 } else { 101 };
-        assert_eq!(of(101, first), wanted, "{what}: of one flow the counter went back, of two each goes on");
-    };
-    for (what, fields, first, second, two) in [
-        ("port", &[f(7, 2)][..], &[0, 1][..], &[0, 2][..], true),
-        ("ICMP", &[f(32, 2)], &[8, 0], &[0, 0], true),
-        ("VRF", &[f(234, 4)], &[0, 0, 0, 1], &[0, 0, 0, 2], true),
-        ("VRF's name", &[f(236, VARIABLE)], &[1, 65], &[2, 65, 66], true),
-        ("long name", &[f(236, VARIABLE)], &[255, 0, 1, 65], &[255, 0, 1, 66], true),
-        ("source within", &[f(8, 4), f(12, 4)], &[9, 0, 0, 1, 9, 0, 0, 2], &[9, 0, 0, 3, 9, 0, 0, 2], true),
-        ("way out, seen at ingress", &[f(61, 1), f(14, 4)], &[0, 0, 0, 0, 7], &[0, 0, 0, 0, 8], false),
-        ("way out, seen at egress", &[f(61, 1), f(14, 4)], &[1, 0, 0, 0, 7], &[1, 0, 0, 0, 8], true),
-        ("AS", &[f(17, 4)], &[0, 0, 0, 1], &[0, 0, 0, 2], false),
-        ("TCP flags", &[f(6, 1)], &[2], &[18], false),
-        ("what a vendor says", &[F(1, 2, 9)], &[7, 7], &[8, 8], false),
-    ] {
+    let flow = |fields: &[F], first: &[u8], second: &[u8]| {
         let four = |rest: &[u8]| [&[10, 0, 0, 1, 10, 0, 0, 2], rest].concat();
-        told_apart(what, &[&[f(8, 4), f(12, 4)], fields].concat(), &four(first), &four(second), two);
+        told_apart(&[&[f(8, 4), f(12, 4)], fields].concat(), &four(first), &four(second))
+    };
+    let aggregate = |fields: &[F], first: &[u8], second: &[u8]| told_apart(fields, first, second);
+    let (one, two) = ([0, 0, 0, 1], [0, 0, 0, 2]);
+    let always = [
+        4, 5, 7, 8, 10, 11, 12, 27, 28, 31, 32, 33, 44, 45, 48, 56, 58, 60, 130, 131, 138, 139, 141, 142,
+        143, 144, 148, 149, 169, 170, 176, 177, 178, 179, 180, 181, 182, 183, 193, 195, 196, 234, 236, 243,
+        245, 252, 256, 302, 351, 368, 403, 404, 405,
+    ];
+    for id in always {
+        assert!(flow(&[f(id, 4)], &one, &two) && aggregate(&[f(id, 4)], &one, &two), "{id}");
     }
+    let routed = [
+        9, 13, 14, 15, 16, 17, 18, 29, 30, 46, 47, 55, 57, 59, 62, 63, 70, 71, 72, 73, 74, 75, 76, 77, 78,
+        79, 80, 81, 90, 91, 95, 96, 128, 129, 140, 225, 226, 227, 228, 235, 253, 254, 255, 281, 282, 369,
+        371,
+    ];
+    for id in routed {
+        assert!(!flow(&[f(id, 4)], &one, &two) && aggregate(&[f(id, 4)], &one, &two), "{id}");
+    }
+    // Flags, lengths, hops, reasons, and what else changes while a flow goes on.
+    for id in [6, 25, 26, 40, 52, 53, 54, 64, 88, 89, 92, 93, 136, 184, 185, 192, 206] {
+        assert!(!flow(&[f(id, 4)], &one, &two) && !aggregate(&[f(id, 4)], &one, &two), "{id}");
+    }
+    for out in [14, 235, 253] {
+        let of = |way: u8, out: u8| [way, 0, 0, 0, out];
+        assert!(flow(&[f(61, 1), f(out, 4)], &of(1, 7), &of(1, 8)), "{out}, observed where it leaves");
+        assert!(!flow(&[f(61, 1), f(out, 4)], &of(0, 7), &of(0, 8)), "{out}, observed where it came in");
+    }
+    assert!(flow(&[f(61, 1)], &[0], &[1]));
+    assert!(flow(&[f(236, VARIABLE)], &[1, 65], &[2, 65, 66]), "a name");
+    assert!(flow(&[f(236, VARIABLE)], &[255, 0, 1, 65], &[255, 0, 1, 66]), "and one of the long form");
+    assert!(
+        flow(&[f(82, VARIABLE), f(7, 2)], &[2, 1, 1, 0, 1], &[2, 1, 1, 0, 2]),
+        "behind what is stepped over"
+    );
+    assert!(
+        !flow(&[f(82, VARIABLE), f(7, 2)], &[2, 1, 1, 0, 1], &[255, 0, 2, 1, 1, 0, 1]),
+        "a length is no key"
+    );
+    assert!(!flow(&[F(7, 2, 9)], &[7, 7], &[8, 8]), "what a vendor says");
+    assert!(flow(&[f(7, 2), f(11, 2)], &[0, 1, 0, 2], &[0, 2, 0, 1]), "one way and the other");
     let wide = |last: u8| [[0x20, 1, 0xd, 0xb8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1], [last; 16]].concat();
-    told_apart("IPv6", &[f(27, 16), f(28, 16)], &wide(1), &wide(2), true);
-    let mut low = wide(1);
-    low[31] = 9;
-    told_apart("lower half of IPv6", &[f(27, 16), f(28, 16)], &wide(1), &low, true);
-    let (one, other) = (&[0, 0, 0, 1, 0, 0, 0, 2], &[0, 0, 0, 1, 0, 0, 0, 3]);
-    told_apart("AS of an aggregate", &[f(16, 4), f(17, 4)], one, other, true);
-    told_apart("way out of an aggregate", &[f(16, 4), f(14, 4)], one, other, true);
-    told_apart("destinations of an aggregate", &[f(16, 4), f(12, 4)], one, other, true);
+    let six = [f(27, 16), f(28, 16), f(17, 4)];
+    assert!(told_apart(&six, &[wide(1), vec![0; 4]].concat(), &[wide(2), vec![0; 4]].concat()));
+    assert!(!told_apart(&six, &[wide(1), vec![1; 4]].concat(), &[wide(1), vec![2; 4]].concat()));
+    // A record without addresses is an aggregate, whatever its template has.
+    let none = [f(8, 4), f(12, 4), f(80, 4)];
+    assert!(told_apart(
+        &none,
+        &[[0; 8].to_vec(), vec![1; 4]].concat(),
+        &[[0; 8].to_vec(), vec![2; 4]].concat()
+    ));
+}
+
+#[test]
+fn a_flow_is_the_same_whatever_the_order_and_lengths_of_its_fields_and_unknown_where_they_are_others() {
+    let mut router = cumulative();
+    let mut of = |seconds, fields: &[F], record: Vec<u8>, n: u64| {
+        let fields = [&[f(152, 8), f(85, 8)], fields].concat();
+        let record = bytes().u64(at(10)).u64(n).raw(record).0;
+        let out = sets(&mut router, seconds, &[set(2, template(300, &fields)), set(300, record)]);
+        (out.flows[0].bytes, flags(&out.flows[0]).contains(&"totals_unknown"))
+    };
+    let (src, dst) = ([10, 0, 0, 1], [10, 0, 0, 2]);
+    let flow = [src, dst].concat();
+    of(5, &[f(8, 4), f(12, 4), f(10, 4)], [&flow[..], &[0, 0, 0, 3]].concat(), 1);
+    assert_eq!(
+        of(60, &[f(8, 4), f(12, 4), f(10, 4)], [&flow[..], &[0, 0, 0, 3]].concat(), 500),
+        (Some(499), false)
+    );
+    assert_eq!(
+        of(120, &[f(12, 4), f(10, 2), f(8, 4)], [&dst[..], &[0, 3], &src].concat(), 900),
+        (Some(400), false)
+    );
+    let more = [f(12, 4), f(10, 2), f(8, 4), f(58, 2)];
+    let record = [&dst[..], &[0, 3], &src, &[0, 7]].concat();
+    assert_eq!(of(180, &more, record.clone(), 1000), (Some(0), true), "by other fields it may be another");
+    assert_eq!(of(240, &more, record, 1100), (Some(100), false));
+}
+
+#[test]
+fn each_kind_of_total_runs_on_alone() {
+    let back = |id| F(id, 4, 29_305);
+    // The total, and what it is a column of, beside another counter that is a delta.
+    for (total, beside) in [
+        (f(85, 4), f(2, 4)),
+        (f(86, 4), f(1, 4)),
+        (f(353, 4), f(2, 4)),
+        (back(85), f(2, 4)),
+        (back(86), f(1, 4)),
+        (back(353), f(2, 4)),
+    ] {
+        let mut router = cumulative();
+        let fields = [f(8, 4), f(12, 4), beside, total];
+        sets(&mut router, 1, &[set(2, template(300, &fields))]);
+        let mut of = |n: u32| {
+            let record = bytes().raw([10, 0, 0, 1, 10, 0, 0, 2]).u32(1).u32(n).0;
+            let out = sets(&mut router, 1, &[set(300, record)]);
+            let flow = out.flows.last().expect("a flow");
+            [flow.bytes, Some(flow.packets), flow.bytes_l2].into_iter().flatten().collect::<Vec<_>>()
+        };
+        of(500);
+        assert!(of(507).contains(&7), "{total:?} beside {beside:?}");
+    }
+    // Squares that run on beside deltas.
+    for (squares, octets) in [(199, 1), (429, 352)] {
+        let mut router = cumulative();
+        let fields = [f(8, 4), f(12, 4), f(octets, 4), f(2, 4), f(squares, 4)];
+        sets(&mut router, 1, &[set(2, template(300, &fields))]);
+        let mut of = |n: u32| {
+            let record = bytes().raw([10, 0, 0, 1, 10, 0, 0, 2]).u32(100).u32(2).u32(n).0;
+            let out = sets(&mut router, 1, &[set(300, record)]);
+            out.flows[0].q.or(out.flows[0].q_l2)
+        };
+        of(6000);
+        assert_eq!(of(11_500), Some(5500), "{squares}");
+    }
 }
 
 #[test]
@@ -332,7 +469,7 @@ fn flows_that_were_silent_for_longest_make_room_and_count_as_nothing_when_they_c
         let mut message = ipfix(1, &[set(256, records.concat())]);
         message[4..8].copy_from_slice(&(EXPORTED + u32::from(n)).to_be_bytes());
         router.at(RECEIVED + seconds * SECOND, 1000, &message, &mut out);
-        assert_eq!((router.dump().len() <= 1 + 1 + 8, out.faults.len()), (true, 0));
+        assert_eq!((router.dump().len() <= 1 + 2 + 8, out.faults.len()), (true, 0));
     }
     assert_eq!(out.state, router.dump());
     assert!(
@@ -358,19 +495,96 @@ fn flows_that_were_silent_for_longest_make_room_and_count_as_nothing_when_they_c
         (fewer.dump(), fewer.budget)
     });
     assert_eq!(fewer, other);
-    assert_eq!(fewer.0.len(), 1 + 1 + 3);
+    assert_eq!(fewer.0.len(), 1 + 2 + 3);
+}
+
+#[test]
+fn flows_that_are_silent_for_long_are_forgotten_when_others_come() {
+    let mut router = cumulative();
+    router.options.total_idle_s = 100;
+    let kept = |router: &Router| router.dump().keys().filter(|key| key.len() == 17).count();
+    send(&mut router, 10, &[record(1, (5, 10), 100, 1), record(2, (5, 10), 100, 1)]);
+    send(&mut router, 100, &[record(1, (5, 100), 200, 2)]);
+    assert_eq!(kept(&router), 3);
+    assert_eq!(counted(&send(&mut router, 150, &[record(3, (140, 150), 100, 1)])), [(100, 1)]);
+    assert_eq!(kept(&router), 2, "it and the one that went on");
+    let back = [
+        record(1, (5, 160), 300, 3),
+        record(2, (5, 160), 300, 3),
+        record(4, (14, 160), 7, 1),
+        record(5, (16, 160), 7, 1),
+    ];
+    assert_eq!(
+        counted(&send(&mut router, 160, &back)),
+        [(100, 1), (0, 0), (0, 0), (7, 1)],
+        "what is forgotten ended by then"
+    );
+}
+
+#[test]
+fn an_exporter_that_is_configured_back_keeps_nothing_and_begins_anew_when_it_is_cumulative_again() {
+    let mut router = cumulative();
+    let mut out = Sink { state: router.dump(), ..Sink::default() };
+    send(&mut router, 60, &[record(1, (10, 60), 400, 4)]);
+    out.state = router.dump();
+    let mut again = router.restarted(&out.state);
+    again.options.total_counters = TotalCounters::Deltas;
+    let message = ipfix(1, &[set(256, record(1, (10, 120), 900, 9))]);
+    again.at(RECEIVED + 120 * SECOND, 1000, &message, &mut out);
+    assert_eq!((counted(&out), again.budget.totals), (vec![(900, 9)], 0));
+    assert_eq!((&out.state, out.state.len()), (&again.dump(), 1));
+    again.options.total_counters = TotalCounters::Cumulative;
+    let records = [record(1, (10, 180), 1000, 10), record(2, (100, 180), 800, 8)];
+    assert_eq!(counted(&send(&mut again, 180, &records)), [(0, 0), (0, 0)]);
+    assert_eq!(counted(&send(&mut again, 240, &[record(1, (10, 240), 1100, 11)])), [(100, 1)]);
+}
+
+#[test]
+fn templates_of_ever_other_fields_keep_few_kinds_and_the_first_stays_known() {
+    let mut router = cumulative();
+    let mut out = Sink { state: router.dump(), ..Sink::default() };
+    for n in 1..500_u16 {
+        let fields: Vec<F> = [4, 5, 58, 60, 61, 138, 148, 177, 243]
+            .into_iter()
+            .enumerate()
+            .filter(|(bit, _)| n & 1 << bit != 0)
+            .map(|(_, id)| f(id, 1))
+            .collect();
+        let record = vec![1; fields.len() + 8];
+        let sets = [set(2, template(300, &[&fields[..], &[f(85, 8)]].concat())), set(300, record)];
+        router.at(RECEIVED + SECOND, 1000, &ipfix(1, &sets), &mut out);
+        assert!(router.dump().keys().filter(|key| key[0] == b'c' && key.len() == 5).count() <= 64);
+    }
+    assert_eq!((&out.state, out.faults.len()), (&router.dump(), 0));
+    assert_eq!(counted(&send(&mut router, 60, &[record(1, (2, 60), 400, 4)])), [(400, 4)]);
+}
+
+#[test]
+fn a_record_writes_its_flow_and_what_makes_room_is_told_once_a_datagram() {
+    let mut router = cumulative();
+    router.options.total_flows = 4;
+    let records =
+        |seconds: i64| (0..40).map(|port| record(port, (seconds, seconds), 10, 1)).collect::<Vec<_>>();
+    let first = send(&mut router, 1, &records(1));
+    assert_eq!(
+        first.state_writes,
+        40 + 37 + 1,
+        "flows, those that made room, and since when flows are known"
+    );
+    assert_eq!(send(&mut router, 1, &[record(39, (1, 1), 10, 1)]).state_writes, 0, "nothing is new");
+    assert_eq!(send(&mut router, 2, &[record(39, (1, 2), 20, 2)]).state_writes, 1);
 }
 
 #[test]
 fn flows_of_cumulative_counters_take_a_quarter_of_the_room_and_none_from_others() {
     let mut router = cumulative();
-    router.budget.state_limit = 4 * 256 * 5;
+    router.budget.state_limit = 4 * COST * 5;
     let mut out = Sink { state: router.dump(), ..Sink::default() };
     for n in 1..=50 {
         router.at(RECEIVED + SECOND, 1000, &ipfix(1, &[set(256, record(n, (1, 1), 100, 1))]), &mut out);
         assert!(router.budget.totals <= router.budget.state_limit / 4);
     }
-    assert_eq!((out.faults.len(), router.budget.totals), (0, 5 * 256));
+    assert_eq!((out.faults.len(), router.budget.totals), (0, 5 * COST));
     assert_eq!(out.state, router.dump());
     // Another exporter of the partition finds no room: its flows are not kept, are flows nevertheless, and nothing counts twice.
     let mut other = Router { options: router.options.clone(), budget: router.budget, ..Router::default() };
