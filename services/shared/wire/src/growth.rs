@@ -136,6 +136,8 @@ mod tests {
             ("the clock was put back, and the flow keeps its start", 7000, 140, grown(500, 5)),
             ("a slow datagram", 9000, 55, grown(500, 5)),
             ("the uptime has wrapped", 9_000_000, 50 + WRAP / SECOND, grown(500, 5)),
+            ("the uptime has wrapped twice", 9_000_000, 50 + 2 * WRAP / SECOND, grown(500, 5)),
+            ("later by more than a wrap", 9_000_000, 50 + 60 * 86_400, Next::Another),
             ("later, before that one had ended", 9000, 80, Next::Odd),
             ("later, when that one had ended", 9000, 96, Next::Another),
             ("earlier", 5000, 20, Next::Odd),
@@ -154,6 +156,13 @@ mod tests {
         for (what, before, now, widths, wanted) in [
             ("all of them", record(1000, 10, 100), record(600, 6, 101), WIDE, Next::Odd),
             ("and late", record(1000, 10, 100), record(600, 6, 99), WIDE, Next::Late),
+            (
+                "and received sooner",
+                record(1000, 10, 100),
+                Record { heard: 99 * SECOND, ..record(600, 6, 101) },
+                WIDE,
+                Next::Late,
+            ),
             (
                 "and overtaken",
                 record(1000, 10, 100),
@@ -195,6 +204,8 @@ mod tests {
         assert_eq!(next(&same(record(600, 0, 100)), &before, &WIDE), Next::Odd);
         let older = Record { ended: 99 * SECOND, ..same(record(600, 0, 160)) };
         assert_eq!(next(&older, &before, &narrow), Next::Late, "that ended sooner");
+        let sooner = Record { heard: 99 * SECOND, ..same(record(600, 0, 160)) };
+        assert_eq!(next(&sooner, &before, &narrow), Next::Late, "that was received sooner");
     }
 
     proptest! {

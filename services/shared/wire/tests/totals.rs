@@ -114,6 +114,10 @@ fn what_was_counted_before_is_unknown_and_such_a_record_counts_as_nothing() {
     assert_eq!(counted(&of(&mut router, 140, 5)), [(0, 0)]);
     let next = of(&mut router, 200, 7);
     assert_eq!((counted(&next), spread(&next.flows[0])), (vec![(20, 2)], (140, 200)), "from one to the next");
+    // By a clock of ours that is behind; what lies between the two is late nevertheless.
+    let late = [(150, 9), (180, 8)].map(|(seconds, n)| of(&mut router, seconds, n));
+    assert_eq!(late.each_ref().map(counted), [[(20, 2)], [(0, 0)]]);
+    assert!(!flags(&late[1].flows[0]).contains(&"totals_unknown"));
 }
 
 /// A plain record of a flow, for its flags.
@@ -306,6 +310,12 @@ fn a_flow_is_the_same_whatever_the_order_and_lengths_of_its_fields_and_unknown_w
     assert_eq!(
         of(120, &[f(12, 4), f(10, 2), f(8, 4)], [&dst[..], &[0, 3], &src].concat(), 900),
         (Some(400), false)
+    );
+    let empty = [f(12, 4), f(58, 0), f(10, 2), f(8, 4)];
+    assert_eq!(
+        of(150, &empty, [&dst[..], &[0, 3], &src].concat(), 950),
+        (Some(50), false),
+        "what is not there"
     );
     let more = [f(12, 4), f(10, 2), f(8, 4), f(58, 2)];
     let record = [&dst[..], &[0, 3], &src, &[0, 7]].concat();
@@ -590,14 +600,50 @@ fn flows_of_cumulative_counters_take_a_quarter_of_the_room_and_none_from_others(
     let mut other = Router { options: router.options.clone(), budget: router.budget, ..Router::default() };
     let mut out = Sink::default();
     other.from(1000, &ipfix(1, &[set(2, template(256, FIELDS))]), &mut out);
-    for seconds in [1, 60, 120] {
-        let mut message = ipfix(1, &[set(256, record(1, (-9, seconds), 100, 1))]);
+    for (seconds, start, wanted) in [(1, -9, 0), (60, 30, 100), (120, 30, 0), (180, 150, 100)] {
+        let mut message = ipfix(1, &[set(256, record(1, (start, seconds), 100, 1))]);
         message[4..8].copy_from_slice(&(EXPORTED + seconds as u32).to_be_bytes());
+        out.flows.clear();
         other.at(RECEIVED + seconds * SECOND, 1000, &message, &mut out);
+        assert_eq!(counted(&out), [(wanted, wanted / 100)], "{seconds}");
     }
-    assert_eq!((counted(&out), out.faults.len()), (vec![(0, 0); 3], 0));
-    assert_eq!((out.state, other.budget.totals), (other.dump(), router.budget.totals));
-    assert_eq!((other.counts.totals_unknown, other.counts.totals_forgotten), (3, 3));
+    assert_eq!((out.state, out.faults.len()), (other.dump(), 0));
+    assert_eq!(other.budget.totals, router.budget.totals);
+    assert_eq!((other.counts.totals_unknown, other.counts.totals_forgotten), (2, 4));
+    assert!(!other.exporter.is_empty(), "since when flows are known is known");
+    // Nor where what they are decoded by has taken all.
+    let mut full = cumulative();
+    full.budget.state = full.budget.state_limit - COST + 1;
+    assert_eq!(counted(&send(&mut full, 60, &[record(1, (9, 60), 100, 1)])), [(100, 1)]);
+    assert_eq!(full.budget.state, full.budget.state_limit - COST + 1, "what was there made room");
+}
+
+#[test]
+fn what_is_restored_again_takes_its_own_place_and_no_more_than_there_is() {
+    let mut router = cumulative();
+    send(&mut router, 60, &[record(1, (10, 60), 400, 4)]);
+    let before = router.dump();
+    send(&mut router, 120, &[record(1, (10, 120), 500, 5)]);
+    let mut again = router.restarted(&before);
+    for (key, value) in &router.dump() {
+        again
+            .exporter
+            .restore(key, Some(value), &again.options, &mut again.budget)
+            .expect("kept state is readable");
+    }
+    assert_eq!((again.dump(), again.budget), (router.dump(), router.budget));
+    again.options.total_flows = 2;
+    send(&mut again, 180, &[record(2, (130, 180), 100, 1)]);
+    let kept = send(&mut again, 240, &[record(1, (10, 240), 700, 7), record(2, (130, 240), 300, 3)]);
+    assert_eq!(counted(&kept), [(200, 2), (200, 2)], "none was taken for older than it is");
+    let mut small = Router { options: router.options.clone(), ..Router::default() };
+    small.budget.state_limit = 4 * (COST + 9);
+    let fits = |key: &Vec<u8>, value: &Vec<u8>, small: &mut Router| {
+        small.exporter.restore(key, Some(value), &small.options, &mut small.budget).is_ok()
+    };
+    let flows = router.dump().into_iter().filter(|(key, _)| key.len() == 17);
+    assert_eq!(flows.map(|(key, value)| fits(&key, &value, &mut small)).collect::<Vec<_>>(), [true, false]);
+    assert_eq!(small.budget.totals, COST);
 }
 
 #[test]
