@@ -237,4 +237,5 @@ flags! {
     #[doc = "Text in the record was not UTF-8 or too long, and was left out."] TEXT_DROPPED = 12 "text_dropped";
     #[doc = "The exporter had restarted, and the template that the record was decoded with had not been sent again."] TEMPLATE_SUSPECT = 13 "template_suspect";
     #[doc = "The record's counters run on, and what had been counted before is not known: its totals count as nothing."] TOTALS_UNKNOWN = 14 "totals_unknown";
+    #[doc = "The packet's IP header gives a length beyond what its frame holds; the frame counts."] LENGTH_CONTRADICTED = 15 "length_contradicted";
 }

@@ -106,6 +106,8 @@ fn columns(pen: u32, id: u16, lengths: &[u16]) -> [BTreeSet<&'static str>; 2] {
         (true, _) => vec![frame],
         // A time of this exporter: a minute ago.
         _ if pen == 0 && (21..=22).contains(&id) => vec![(build::UPTIME - 60_000).to_be_bytes().to_vec()],
+        // Squares that packets of those octets can have.
+        _ if [198, 199, 428, 429].contains(&id) => vec![1_000_000_u64.to_be_bytes().to_vec()],
         _ => [1, 5, 6].map(small).to_vec(),
     };
     let back = pen != 0 || [232, 299].contains(&id);

@@ -16,8 +16,12 @@ pub(crate) fn bound(bytes: u64, packets: u64, min: Option<u64>, max: Option<u64>
     }
     let floor = bytes / packets;
     let ceiling = floor + u64::from(floor * packets != bytes);
+    // 0 is what an exporter sends that does not fill it in.
+    let (min, max) = (min.filter(|min| *min > 0), max.filter(|max| *max > 0));
     let least = min.unwrap_or(low).min(floor);
     let most = max.unwrap_or(high).max(ceiling);
+    // Lengths that the mean contradicts show nothing.
+    let told = min.is_none_or(|min| min <= floor) && max.is_none_or(|max| max >= ceiling);
     let value = if bytes < 1 << 40 && most < 1 << 20 {
         u128::from((least + most) * bytes - packets * least * most)
     } else {
@@ -25,7 +29,14 @@ pub(crate) fn bound(bytes: u64, packets: u64, min: Option<u64>, max: Option<u64>
         (u128::from(least) + u128::from(most)) * u128::from(bytes)
             - u128::from(packets) * u128::from(least) * u128::from(most)
     };
-    Q { value, exact: least == most }
+    Q { value, exact: least == most && told }
+}
+
+/// Whether the sum of the squared lengths of so many packets can be so small, or so large: it is least where all are alike, and most where one has all.
+#[inline]
+pub(crate) fn is_possible(squares: u64, bytes: u64, packets: u64) -> bool {
+    let most = u128::from(bytes) * u128::from(bytes);
+    u128::from(squares).saturating_mul(u128::from(packets)) >= most && u128::from(squares) <= most
 }
 
 /// Q of layer 2 from that of layer 3, where each packet has `h` bytes more: Q + 2hB + h²P.

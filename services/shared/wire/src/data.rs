@@ -19,6 +19,9 @@ use crate::time::{Clock, Plausible};
 use weir_schemas::Flow;
 use weir_schemas::columns::flag;
 
+/// Sets are padded to so many bytes, with zeros (RFC 7011 section 3.3.1; RFC 3954 section 5.3). What fewer bytes are is not looked at.
+const ALIGNMENT: usize = 4;
+
 /// A data set with what is needed to decode it, be it just received or after it waited.
 pub(crate) struct Data<'d> {
     pub buffer: &'d [u8],
@@ -136,12 +139,20 @@ pub(crate) fn data<O: Output>(
             at = next;
         }
     }
-    if plan.is_variable() && set.end - at >= plan.min_length {
+    let rest = &set.buffer[at..set.end];
+    let place = at.saturating_add_signed(set.shift);
+    if plan.is_variable() && rest.len() >= plan.min_length {
         call.counts.records_dead += 1;
-        let place = at.saturating_add_signed(set.shift);
         let sentence =
             format!("a field of the record at byte {place} runs over the end of set {}", set.asked.template);
-        call.fault(Reason::BadRecord, place, &set.buffer[at..set.end], sentence);
+        call.fault(Reason::BadRecord, place, rest, sentence);
+    } else if rest.len() >= ALIGNMENT && rest.iter().any(|byte| *byte != 0) {
+        let sentence = format!(
+            "{} bytes follow after the last record of set {} at byte {place}, too few for another and too many for padding",
+            rest.len(),
+            set.asked.template
+        );
+        call.fault(Reason::TrailingBytes, place, rest, sentence);
     }
     if bad_rate {
         let sentence = format!("set {} has sampling parameters that give no interval", set.asked.template);

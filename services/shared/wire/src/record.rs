@@ -188,6 +188,17 @@ pub(crate) struct Setting {
     pub since: Option<i64>,
 }
 
+/// Columns of a flow that a record tells itself, whatever the header says that it carries.
+macro_rules! told {
+    ($flow:ident, $own:ident: $($column:ident),+) => {
+        $($flow.$column = or($own.$column, $flow.$column);)+
+    };
+}
+
+fn or<T: Default + PartialEq>(told: T, else_: T) -> T {
+    if told == T::default() { else_ } else { told }
+}
+
 impl Setting {
     /// The time over which a record's bytes are spread, by the exporter's clock.
     #[inline]
@@ -354,15 +365,7 @@ impl Shape {
         if self.kind == FlowKind::Sample {
             self.sampled(flow, setting.tunnels, words, sections, labels, sums);
         } else if has.any(LABELS_PRESENT) {
-            let mut count = 0;
-            for at in 0..LABELS {
-                let entry = words[Slot::Label1 as usize + at] as u32;
-                if entry != 0 {
-                    labels[count] = entry >> 4;
-                    count += 1;
-                }
-            }
-            flow.mpls_labels = U32s::Native(&labels[..count]);
+            flow.mpls_labels = stack(words, labels);
         }
         checks::record(sums, flow, has.any(AS_NUMBERS), has.any(NEIGHBOURS));
         rate.bad
@@ -562,29 +565,51 @@ impl Shape {
             octets.into_iter().for_each(|octets| checks::octets(sums, octets, &packet));
             flow.bytes_l2.into_iter().for_each(|frame| checks::frame(sums, frame, 0, &packet));
         }
-        if flow.family == 0 {
-            packet.fill(tunnels, flow, labels);
+        let own = *flow;
+        if own.family == 0 {
+            packet.fill(tunnels, flow);
+            if flow.outer_src_addr.is_none() {
+                let word = |slot: Slot| words[slot as usize] as u8;
+                let four = (word(Slot::SrcMaskV4), word(Slot::DstMaskV4));
+                let six = (word(Slot::SrcMaskV6), word(Slot::DstMaskV6));
+                (flow.src_prefix_len, flow.dst_prefix_len) = if flow.family == 6 { six } else { four };
+            }
         } else {
             // A record that names its own addresses names those of the packet around.
-            let mut filled = *flow;
-            packet.fill(Tunnels::Outer, &mut filled, labels);
-            flow.mpls_labels = filled.mpls_labels;
-            flow.src_mac = filled.src_mac;
-            flow.dst_mac = filled.dst_mac;
-            flow.tunnel = filled.tunnel;
-            flow.tunnel_id = filled.tunnel_id;
-            flow.inner_src_addr = filled.inner_src_addr;
-            flow.inner_dst_addr = filled.inner_dst_addr;
-            flow.outer_src_addr = filled.outer_src_addr;
-            flow.outer_dst_addr = filled.outer_dst_addr;
+            packet.fill(Tunnels::Outer, flow);
+            told!(flow, own: family, src_addr, dst_addr, proto, tos, ttl, flow_label, fragment_id, fragment_offset);
+            told!(flow, own: src_port, dst_port, tcp_flags, icmp_type, icmp_code);
         }
-        let length = packet.ip.map(|ip| ip.length).filter(|length| *length > 0);
+        told!(flow, own: src_mac, dst_mac, src_vlan, customer_vlan, ethertype);
+        flow.mpls_labels = if packet.label_count > 0 {
+            *labels = packet.labels;
+            U32s::Native(&labels[..packet.label_count])
+        } else {
+            stack(words, labels)
+        };
         if flow.bytes.is_none() && flow.packets == 1 {
+            let frame = flow.bytes_l2.filter(|_| link == Link::Ethernet);
+            let said = packet.ip.map(|ip| ip.length).filter(|length| *length > 0);
+            // Whether its size has the FCS is not known, so that padding can't be told from it.
+            let (length, flags) = frame.map_or((said, 0), |frame| packet.length(frame, 0));
             flow.bytes = length;
+            flow.flags |= flags & flag::LENGTH_CONTRADICTED;
             let get = |slot: Option<Slot>| slot.map(|slot| words[slot as usize]);
             set_q(flow, (None, None), get(self.counters.squares), get(self.counters.squares_l2));
         }
     }
+}
+
+/// The labels that a record tells of, outermost first.
+fn stack<'l>(words: &Words, labels: &'l mut [u32; LABELS]) -> U32s<'l> {
+    let mut count = 0;
+    for entry in &words[Slot::Label1 as usize..][..LABELS] {
+        if *entry as u32 != 0 {
+            labels[count] = *entry as u32 >> 4;
+            count += 1;
+        }
+    }
+    U32s::Native(&labels[..count])
 }
 
 /// The exporter's times, and where bytes are spread.
@@ -621,7 +646,10 @@ pub(crate) fn set_q(
     let packets = flow.packets;
     let sampled_flows = flow.sampling_kind == SamplingKind::Flow;
     let square = |bytes: u64| Q { value: u128::from(bytes) * u128::from(bytes), exact: true };
-    let exported = |n: Option<u64>| n.filter(|n| *n != 0).map(|n| Q { value: u128::from(n), exact: true });
+    let exported = |n: Option<u64>, bytes: u64| {
+        let n = n.filter(|n| *n != 0 && count::is_possible(*n, bytes, packets));
+        n.map(|n| Q { value: u128::from(n), exact: true })
+    };
     let mut set = |q: Q| {
         if !q.exact {
             flow.flags |= flag::Q_BOUND;
@@ -635,12 +663,12 @@ pub(crate) fn set_q(
         if sampled_flows {
             square(bytes)
         } else {
-            exported(squares).unwrap_or_else(|| count::bound(bytes, packets, min, max, LOW, HIGH))
+            exported(squares, bytes).unwrap_or_else(|| count::bound(bytes, packets, min, max, LOW, HIGH))
         }
     });
     let q_l2 = flow.bytes_l2.map(|l2| match flow.bytes.zip(q) {
         _ if sampled_flows => square(l2),
-        _ if exported(squares_l2).is_some() => exported(squares_l2).unwrap_or(square(l2)),
+        _ if exported(squares_l2, l2).is_some() => exported(squares_l2, l2).unwrap_or(square(l2)),
         Some((bytes, q)) if packets > 1 && l2 >= bytes => {
             count::with_overhead(q, bytes, packets, (l2 - bytes).div_ceil(packets))
         }

@@ -450,10 +450,22 @@ fn q_is_exact_where_it_is_exported_and_bounded_by_the_lengths_that_are() {
     let exact =
         ipfix_flow(&[f(1, 4), f(2, 4), f(198, 8)], bytes().u32(1600).u32(2).u64(2_250_000 + 10_000).0);
     assert_eq!((exact.q, flags(&exact)), (Some(2_260_000), vec!["observation_assumed"]));
-    let total = ipfix_flow(&[f(85, 4), f(86, 4), f(199, 8)], bytes().u32(1600).u32(2).u64(7).0);
-    assert_eq!(total.q, Some(7));
-    let l2 = ipfix_flow(&[f(352, 4), f(2, 4), f(428, 8)], bytes().u32(1600).u32(2).u64(9).0);
-    assert_eq!(l2.q_l2, Some(9));
+    let total = ipfix_flow(&[f(85, 4), f(86, 4), f(199, 8)], bytes().u32(1600).u32(2).u64(1_280_000).0);
+    assert_eq!(total.q, Some(1_280_000));
+    let l2 = ipfix_flow(&[f(352, 4), f(2, 4), f(428, 8)], bytes().u32(1600).u32(2).u64(2_560_000).0);
+    assert_eq!((l2.q_l2, flags(&l2)), (Some(2_560_000), vec!["observation_assumed"]));
+    // No two packets of 1600 octets have less than twice 800 squared, or more than one that has all.
+    for (octets, squares, elsewise) in [(1, 198, 1560), (352, 428, 1578)] {
+        for impossible in [7, 1_279_999, 2_560_001] {
+            let fields = [f(octets, 4), f(2, 4), f(squares, 8)];
+            let flow = ipfix_flow(&fields, bytes().u32(1600).u32(2).u64(impossible).0);
+            let q = flow.q.or(flow.q_l2).unwrap();
+            assert!(
+                q > 1_280_000 && q < 2_560_000 && flags(&flow).contains(&"q_bound"),
+                "{impossible} of {elsewise}: {q}"
+            );
+        }
+    }
     let lengths =
         ipfix_flow(&[f(1, 4), f(2, 4), f(25, 2), f(26, 2)], bytes().u32(1000).u32(4).u16(100).u16(600).0);
     assert_eq!(lengths.q, Some(700 * 1000 - 4 * 100 * 600));
@@ -475,6 +487,10 @@ fn the_lengths_that_bound_q_are_those_exported_or_40_and_1500_and_never_beyond_t
         (4, Some(300), Some(600), 250, 600),
         (4, Some(100), Some(200), 100, 250),
         (3, Some(400), Some(200), 333, 334),
+        (4, Some(250), Some(200), 250, 250),
+        // Not filled in.
+        (4, Some(0), Some(0), 40, 1500),
+        (4, Some(250), Some(0), 250, 1500),
     ] {
         let mut fields = vec![f(1, 4), f(2, 4)];
         let mut value = bytes().u32(1000).u32(packets);
@@ -524,6 +540,31 @@ fn counters_and_q_are_clamped_and_flagged() {
 }
 
 #[test]
+fn what_is_left_of_a_set_is_padding_where_it_is_zeros_or_short_and_else_a_fault() {
+    for (fields, record) in
+        [(&[f(8, 4), f(1, 4), f(2, 4)][..], 12), (&[f(8, 4), f(1, 4), f(82, VARIABLE), f(2, 4)], 13)]
+    {
+        for (rest, faults) in [(&[][..], 0), (&[0; 11], 0), (&[9; 3], 0), (&[0, 0, 0, 9], 1), (&[9; 11], 1)] {
+            let mut body = vec![1; record];
+            if record == 13 {
+                body[8] = 0;
+            }
+            let out =
+                decode(&ipfix(1, &[set(2, template(256, fields)), set(256, [&body[..], rest].concat())]));
+            assert_eq!((out.flows.len(), out.faults.len()), (1, faults), "{record}, {rest:?}");
+            for fault in &out.faults {
+                assert_eq!(
+                    (fault.reason, &fault.bytes[..]),
+                    (Reason::TrailingBytes, rest),
+                    "{}",
+                    fault.sentence
+                );
+            }
+        }
+    }
+}
+
+#[test]
 fn a_sampled_header_in_ipfix_fills_the_flow() {
     let frame = tcp4(1400);
     let fields = [f(10, 4), f(14, 4), f(312, 2), f(315, VARIABLE)];
@@ -538,6 +579,50 @@ fn a_sampled_header_in_ipfix_fills_the_flow() {
     let packet = &frame[14..];
     let flow = ipfix_flow(&[f(313, packet.len() as u16)], packet);
     assert_eq!((flow.src_port, flow.bytes, flow.bytes_l2), (50000, Some(1400), None));
+}
+
+#[test]
+fn what_a_record_says_itself_stays_whatever_its_sampled_header_has() {
+    let frame = tcp4(1400);
+    let (macs, packet) = (bytes().raw([2, 0, 0, 0, 0, 8, 2, 0, 0, 0, 0, 9]).0, &frame[14..]);
+    // Layer 2 beside a section that begins with IP.
+    let fields = [f(56, 6), f(80, 6), f(58, 2), f(245, 2), f(256, 2), f(70, 3), f(313, packet.len() as u16)];
+    let record = bytes().raw(&macs).u16(100).u16(7).u16(0x8847).raw([0, 1, 0x71]).raw(packet).0;
+    let flow = ipfix_flow(&fields, record);
+    assert_eq!((flow.src_mac, flow.dst_mac), (Mac([2, 0, 0, 0, 0, 8]), Mac([2, 0, 0, 0, 0, 9])));
+    assert_eq!((flow.src_vlan, flow.customer_vlan, flow.ethertype), (100, 7, 0x8847));
+    assert_eq!((&flow.labels[..], flow.dst_port, flow.bytes), (&[23][..], 443, Some(1400)));
+    // A tag that was taken off before the frame was sampled.
+    let fields = [f(58, 2), f(315, VARIABLE)];
+    let flow = ipfix_flow(&fields, bytes().u16(100).u8(frame.len() as u8).raw(&frame).0);
+    assert_eq!((flow.src_vlan, flow.src_mac), (100, Mac([2, 0, 0, 0, 0, 2])));
+    let nothing = ipfix_flow(&fields, bytes().u16(100).u8(0).0);
+    assert_eq!((nothing.src_vlan, nothing.family), (100, 0));
+    // Its own addresses, and what it does not say of their packet.
+    let fields = [f(8, 4), f(12, 4), f(5, 1), f(313, packet.len() as u16)];
+    let flow = ipfix_flow(&fields, bytes().raw([10, 0, 0, 1, 10, 0, 0, 2, 0xb8]).raw(packet).0);
+    assert_eq!(
+        (flow.src_addr, flow.dst_addr, flow.tos),
+        (Ip::v4([10, 0, 0, 1]), Ip::v4([10, 0, 0, 2]), 0xb8)
+    );
+    assert_eq!((flow.proto, flow.src_port, flow.dst_port, flow.ttl), (6, 50000, 443, Some(64)));
+    // Lengths of prefixes, of addresses that the header has.
+    let fields = [f(9, 1), f(13, 1), f(29, 1), f(313, packet.len() as u16)];
+    let flow = ipfix_flow(&fields, bytes().raw([24, 16, 48]).raw(packet).0);
+    assert_eq!((flow.src_prefix_len, flow.dst_prefix_len, flow.src_addr), (24, 16, Ip::v4([192, 0, 2, 10])));
+}
+
+#[test]
+fn an_ip_header_gives_no_more_octets_than_its_frame_has() {
+    let of = |size: u16, length: u16| {
+        let frame = tcp4(length);
+        let flow =
+            ipfix_flow(&[f(312, 2), f(315, VARIABLE)], bytes().u16(size).u8(frame.len() as u8).raw(&frame).0);
+        (flow.bytes, flow.bytes_l2, flags(&flow).contains(&"length_contradicted"))
+    };
+    assert_eq!(of(1414, 1400), (Some(1400), Some(1414), false));
+    assert_eq!(of(64, 65_535), (Some(50), Some(64), true));
+    assert_eq!(of(9014, 0), (Some(9000), Some(9014), false), "left open, as of segments that a card cuts");
 }
 
 #[test]

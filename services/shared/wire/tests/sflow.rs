@@ -162,6 +162,57 @@ fn a_header_cut_off_before_its_ports_is_flagged() {
 }
 
 #[test]
+fn an_ip_header_gives_no_more_octets_than_its_frame_has() {
+    let of = |frame: u32, length: u16| {
+        let flow = one(&sflow(&[flow_sample(3, 1, 3, 7, &[raw_header(frame, 4, &tcp4(length))])]));
+        (flow.bytes, flow.bytes_l2, flags(&flow))
+    };
+    assert_eq!(of(64, 65_535), (Some(46), Some(64), vec!["length_contradicted"]));
+    assert_eq!(of(1414, 1400), (Some(1400), Some(1414), vec![]), "an agent that leaves out the FCS");
+    assert_eq!(of(1413, 1400), (Some(1395), Some(1413), vec!["length_contradicted"]));
+}
+
+#[test]
+fn a_frame_of_a_kind_that_is_not_read_has_its_length() {
+    for (protocol, wanted) in [(5, Some(900)), (2, Some(900)), (10, None)] {
+        let raw = tagged(1, bytes().u32(protocol).u32(900).u32(0).u32(4).raw([1; 4]).0);
+        let flow = one(&sflow(&[flow_sample(3, 1, 3, 7, &[raw])]));
+        assert_eq!((flow.bytes_l2, flow.bytes, flow.family), (wanted, None, 0), "{protocol}");
+    }
+}
+
+#[test]
+fn a_header_that_begins_with_ip_leaves_what_a_sampled_frame_says() {
+    let ethernet =
+        tagged(2, bytes().u32(1418).raw([2, 0, 0, 0, 0, 2, 0, 0, 2, 0, 0, 0, 0, 1, 0, 0]).u32(0x0800).0);
+    let packet = &tcp4(1400)[14..];
+    let raw = tagged(1, bytes().u32(11).u32(1400).u32(0).u32(packet.len() as u32).raw(packet).0);
+    let flow = one(&sflow(&[flow_sample(3, 1, 3, 7, &[ethernet, raw])]));
+    assert_eq!((flow.src_mac, flow.ethertype, flow.dst_port), (Mac([2, 0, 0, 0, 0, 2]), 0x0800, 443));
+}
+
+#[test]
+fn what_lies_behind_the_records_that_a_sample_names_is_a_fault_and_loses_nothing() {
+    let records = [
+        raw_header(1418, 4, &tcp4(1400)),
+        tagged(1002, bytes().u32(1).raw([192, 0, 2, 99]).u32(24).u32(16).0),
+    ];
+    let mut sample = flow_sample(3, 1, 3, 7, &records);
+    // Of two records the header names one.
+    sample[39] = 1;
+    let out = decode(&sflow(&[sample, flow_sample(3, 1, 3, 7, &records)]));
+    assert_eq!((out.flows.len(), out.faults.len(), out.faults[0].reason), (2, 1, Reason::BadSample));
+    assert!(
+        out.faults[0].sentence.contains("28 bytes follow after the 1 records"),
+        "{}",
+        out.faults[0].sentence
+    );
+    let counters = tagged(2, bytes().u32(1).u32(3).u32(0).raw(tagged(1, [0; 88])).0);
+    let out = decode(&sflow(&[counters]));
+    assert_eq!((out.faults.len(), out.faults[0].reason), (1, Reason::BadSample));
+}
+
+#[test]
 fn headers_that_begin_with_ip_have_no_layer_2() {
     let packet = &tcp4(1400)[14..];
     let record = tagged(1, bytes().u32(11).u32(1400).u32(0).u32(packet.len() as u32).raw(packet).0);
@@ -208,6 +259,17 @@ fn switch_and_router_records_fill_the_flow() {
     let flow = one(&sflow(&[flow_sample(3, 1, 3, 7, &records)]));
     assert_eq!((flow.src_vlan, flow.dst_vlan), (100, 200), "the switch knows better than the tag");
     assert_eq!((flow.next_hop, flow.src_prefix_len, flow.dst_prefix_len), (Ip([0x20; 16]), 48, 32));
+    // What is no VLAN is not known.
+    for (src, dst, wanted) in [
+        (u32::MAX, 200, (5, 200)),
+        (100, u32::MAX, (100, 0)),
+        (4096, 0xffff, (5, 0)),
+        (4095, 4094, (4095, 4094)),
+    ] {
+        let switch = tagged(1001, bytes().u32(src).u32(0).u32(dst).u32(0).0);
+        let flow = one(&sflow(&[flow_sample(3, 1, 3, 7, &[switch, records[1].clone()])]));
+        assert_eq!((flow.src_vlan, flow.dst_vlan), wanted, "{src}, {dst}");
+    }
     let untold = one(&sflow(&[flow_sample(3, 1, 3, 7, &records[1..2])]));
     assert_eq!((untold.src_vlan, untold.dst_vlan, untold.bytes), (5, 0, Some(1400)));
 }
@@ -222,6 +284,15 @@ fn a_gateway_record_gives_path_neighbours_and_ases() {
 
     let flow = one(&sflow(&[flow_sample(3, 1, 3, 7, &[gateway(&[(2, &[1, 2]), (1, &[3, 4]), (2, &[5])])])]));
     assert_eq!((&flow.path[..], flow.dst_as_exported, flow.dst_neighbour_as), (&[1, 2, 3, 4, 5][..], 5, 1));
+    // Who is next of a set, nobody knows.
+    for (path, wanted) in [
+        (&[(1, &[3, 4][..]), (2, &[5])][..], (0, 5)),
+        (&[(1, &[3]), (2, &[5])], (3, 5)),
+        (&[(2, &[]), (2, &[6, 5])], (6, 5)),
+    ] {
+        let flow = one(&sflow(&[flow_sample(3, 1, 3, 7, &[gateway(path)])]));
+        assert_eq!((flow.dst_neighbour_as, flow.dst_as_exported), wanted, "{path:?}");
+    }
     let own = one(&sflow(&[flow_sample(3, 1, 3, 7, &[gateway(&[])])]));
     assert_eq!((&own.path[..], own.dst_as_exported, own.dst_neighbour_as), (&[][..], 0, 0));
     let twice = one(&sflow(&[flow_sample(3, 1, 3, 7, &[gateway(&[(2, &[1])]), gateway(&[(2, &[9, 9])])])]));

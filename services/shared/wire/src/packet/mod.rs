@@ -120,16 +120,35 @@ impl Packet {
         next
     }
 
-    /// Writes what the header says into a flow. `labels` is where the flow's labels stay.
-    pub(crate) fn fill<'a>(&self, tunnels: Tunnels, flow: &mut Flow<'a>, labels: &'a mut [u32; LABELS]) {
-        flow.src_mac = self.src_mac;
-        flow.dst_mac = self.dst_mac;
-        flow.src_vlan = self.vlan;
-        flow.customer_vlan = self.customer_vlan;
-        flow.ethertype = self.ethertype;
-        if self.label_count > 0 {
-            *labels = self.labels;
-            flow.mpls_labels = U32s::Native(&labels[..self.label_count]);
+    /// Octets of layer 3 in a frame of a length, of which so many behind the packet are no part of what was parsed; and flags. The IP header says it, but no
+    /// more than the frame can hold: whoever sends a packet can write any length into it. What the header leaves open has the rest of the frame.
+    pub(crate) fn length(&self, frame: u64, behind: u64) -> (Option<u64>, u32) {
+        let Some(ip) = &self.ip else { return (None, 0) };
+        let most = frame.saturating_sub(self.l3 as u64);
+        let room = most.saturating_sub(behind);
+        match ip.length {
+            0 => (Some(room), 0),
+            length if length > most => (Some(room), flag::LENGTH_CONTRADICTED),
+            length if length < room => (Some(length), flag::PADDED),
+            length => (Some(length), 0),
+        }
+    }
+
+    /// Labels of the header; none where it has none.
+    pub(crate) fn stack(&self) -> Option<U32s<'_>> {
+        (self.label_count > 0).then(|| U32s::Native(&self.labels[..self.label_count]))
+    }
+
+    /// Writes what the header says into a flow, but for labels; what it does not have stays.
+    pub(crate) fn fill(&self, tunnels: Tunnels, flow: &mut Flow<'_>) {
+        if self.frames > 0 {
+            (flow.src_mac, flow.dst_mac) = (self.src_mac, self.dst_mac);
+        }
+        if self.tags > 0 {
+            (flow.src_vlan, flow.customer_vlan) = (self.vlan, self.customer_vlan);
+        }
+        if self.ethertype != 0 {
+            flow.ethertype = self.ethertype;
         }
         let Some(outer) = &self.ip else {
             flow.tunnel = self.tunnel;

@@ -186,10 +186,8 @@ fn every_tunnel_gives_the_packet_around_and_the_one_within() {
         assert!(outer.dst == Ip::v4([203, 0, 113, 2]) || outer.six, "{name}");
 
         let (mut out, mut within) = (Flow::default(), Flow::default());
-        let mut labels = [[0; LABELS]; 2];
-        let [of_out, of_within] = &mut labels;
-        packet.fill(Tunnels::Outer, &mut out, of_out);
-        packet.fill(Tunnels::Inner, &mut within, of_within);
+        packet.fill(Tunnels::Outer, &mut out);
+        packet.fill(Tunnels::Inner, &mut within);
         assert_eq!(
             (out.src_addr, out.inner_src_addr, out.outer_src_addr),
             (outer.src, inner.src, Ip::default())

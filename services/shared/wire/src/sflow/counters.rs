@@ -41,7 +41,9 @@ fn read<'a>(mut input: Xdr<'a>, expanded: bool, told: &mut Told<'a>) -> Option<(
             1 => {
                 told.index = record.u32()?;
                 let _kind = record.u32()?;
-                told.speed = u64::from(record.u32()?) << 32 | u64::from(record.u32()?);
+                let speed = u64::from(record.u32()?) << 32 | u64::from(record.u32()?);
+                // All bits are what some write where it is not known.
+                told.speed = if speed == u64::MAX { 0 } else { speed };
             }
             // LAG port statistics: actor, partner, aggregate.
             7 => {
@@ -56,5 +58,5 @@ fn read<'a>(mut input: Xdr<'a>, expanded: bool, told: &mut Told<'a>) -> Option<(
             _ => {}
         }
     }
-    Some(())
+    input.0.is_empty().then_some(())
 }

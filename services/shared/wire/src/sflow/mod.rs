@@ -12,7 +12,7 @@ use crate::call::Call;
 use crate::exporter::Exporter;
 use crate::options::Identity;
 use crate::output::{Output, Reason};
-use crate::packet::LABELS;
+use crate::packet::{LABELS, Packet};
 use crate::record;
 use ahash::AHashMap;
 pub(crate) use records::Path;
@@ -139,7 +139,10 @@ impl Exporter {
             Some((agent, sub_agent, input.u32()?))
         };
         let Some((agent, sub_agent, samples)) = header() else {
-            let sentence = format!("sFlow datagram of {} bytes has no whole header", payload.len());
+            let sentence = format!(
+                "sFlow datagram of {} bytes has no whole header, or an agent whose address is neither IPv4 nor IPv6",
+                payload.len()
+            );
             return call.dead(Reason::Truncated, sentence);
         };
         call.domain = sub_agent;
@@ -218,7 +221,7 @@ impl Exporter {
         if !whole {
             call.counts.sets_decoded -= 1;
             call.counts.sets_dead += 1;
-            let sentence = format!("the counter sample at byte {at} is shorter than its layout");
+            let sentence = format!("the counter sample at byte {at} is not as long as its layout");
             call.fault(Reason::BadSample, at, bytes, sentence);
         }
         let learned = self.learned.told(
@@ -250,7 +253,7 @@ impl Exporter {
         (at, end): (usize, usize),
         call: &mut Call<'_, O>,
     ) {
-        let (mut labels, mut stack) = ([0; LABELS], [0; LABELS]);
+        let mut stack = [0; LABELS];
         let mut flow: Flow<'_> = *base;
         let mut found = Found::default();
         let mut cut_off = None;
@@ -287,12 +290,15 @@ impl Exporter {
                 cut_off = Some(format!("record {n} of format {format} is shorter than its layout"));
             }
         }
+        if cut_off.is_none() && !body.0.is_empty() {
+            cut_off =
+                Some(format!("{} bytes follow after the {} records it names", body.0.len(), sample.records));
+        }
         if let Some(packet) = &found.packet {
-            packet.fill(call.options.tunnels, &mut flow, &mut labels);
+            packet.fill(call.options.tunnels, &mut flow);
         }
-        if flow.mpls_labels.is_empty() {
-            flow.mpls_labels = found.stack(&mut stack);
-        }
+        let own = found.packet.as_ref().and_then(Packet::stack);
+        flow.mpls_labels = own.unwrap_or_else(|| found.stack(&mut stack));
         found.put(&mut flow);
         sample.interfaces(&self.learned.lags, &mut flow);
         record::set_q(&mut flow, (None, None), None, None);

@@ -10,8 +10,12 @@ use weir_schemas::checks::Checks;
 use weir_schemas::columns::flag;
 use weir_schemas::{Flow, Ip, Tunnel, U32s};
 
+/// Largest VLAN id of IEEE 802.1Q.
+const MAX_VLAN: u16 = 4095;
 /// Most ASes of a path that are kept where it has several segments.
 const PATH: usize = 1024;
+/// A header protocol that begins with IP, behind what nobody has written down.
+const AAL5_IP: u32 = 10;
 /// A segment of a path whose ASes have no order (RFC 4271 section 4.3).
 const AS_SET: u32 = 1;
 /// The same within a confederation (RFC 5065 section 3).
@@ -24,7 +28,8 @@ pub(crate) type Path = Vec<u32>;
 #[derive(Default)]
 pub(super) struct Found<'r> {
     pub packet: Option<Packet>,
-    vlans: Option<(u16, u16)>,
+    /// VLANs of either side, where they are told: agents write what is none where it is not known.
+    vlans: Option<(Option<u16>, Option<u16>)>,
     /// Tags that were taken off before the header was sampled, outermost first.
     stripped: Option<&'r [u8]>,
     /// Label stack of the packet as it was received.
@@ -61,7 +66,11 @@ pub(super) fn flow_record<'r>(
                 7 | 14 => Link::Ppp,
                 11 | 12 => Link::Ip,
                 13 => Link::Mpls,
-                _ => return Some(()),
+                // Of a frame that is not read its length is known.
+                _ => {
+                    flow.bytes_l2 = Some(u64::from(frame_length)).filter(|_| protocol != AAL5_IP);
+                    return Some(());
+                }
             };
             let parsed = packet::parse(link, header);
             raw_lengths(flow, link, u64::from(frame_length), u64::from(stripped), &parsed);
@@ -90,7 +99,8 @@ pub(super) fn flow_record<'r>(
         // Extended switch.
         1001 => {
             let (src, _priority, dst) = (body.u32()?, body.u32()?, body.u32()?);
-            found.vlans = Some((src as u16, dst as u16));
+            let vlan = |id: u32| u16::try_from(id).ok().filter(|id| *id <= MAX_VLAN);
+            found.vlans = Some((vlan(src), vlan(dst)));
         }
         // Extended router.
         1002 => {
@@ -159,7 +169,7 @@ impl Found<'_> {
             }
         }
         if let Some((src, dst)) = self.vlans {
-            (flow.src_vlan, flow.dst_vlan) = (src, dst);
+            (flow.src_vlan, flow.dst_vlan) = (src.unwrap_or(flow.src_vlan), dst.unwrap_or_default());
         }
         if let Some(around) = self.around {
             // The header may have a tunnel of its own, whose outer addresses are these, or the flow's.
@@ -192,22 +202,15 @@ impl Found<'_> {
 
 /// Lengths of layers 2 and 3 of a raw header.
 fn raw_lengths(flow: &mut Flow<'_>, link: Link, frame: u64, stripped: u64, packet: &Packet) {
-    let l3 = packet.l3 as u64;
     if matches!(link, Link::Ethernet | Link::Ppp) {
         flow.bytes_l2 = Some(frame);
     }
-    let Some(ip) = &packet.ip else { return };
     // What is around the packet: headers before it, and what was taken away, which is the FCS at least on Ethernet.
-    let around = l3 + if link == Link::Ethernet { stripped.max(FCS) } else { stripped };
-    let room = frame.saturating_sub(around);
-    if ip.length == 0 {
-        flow.bytes = Some(room);
-        return;
-    }
-    flow.bytes = Some(ip.length);
-    if link == Link::Ethernet && room > ip.length {
-        flow.flags |= flag::PADDED;
-    }
+    let around = if link == Link::Ethernet { stripped.max(FCS) } else { stripped };
+    let (bytes, flags) = packet.length(frame, around);
+    flow.bytes = bytes;
+    // Only Ethernet pads.
+    flow.flags |= if link == Link::Ethernet { flags } else { flags & !flag::PADDED };
 }
 
 /// Reads an extended gateway record; none where it is cut off.
@@ -218,12 +221,13 @@ pub(super) fn gateway<'r>(mut body: Xdr<'r>, flow: &mut Flow<'r>, path: &'r mut 
     flow.src_neighbour_as = body.u32()?;
     let segments = body.u32()?;
     let (mut first, mut last): (&[u8], &[u8]) = (&[], &[]);
-    let mut kind = 0;
+    let (mut nearest, mut kind) = (None, 0);
     for at in 0..segments {
         let of = body.u32()?;
         let asns = body.u32s()?;
         if !asns.is_empty() {
             (kind, last) = (of, asns);
+            nearest.get_or_insert((of, asns));
         }
         match at {
             0 => first = asns,
@@ -239,14 +243,12 @@ pub(super) fn gateway<'r>(mut body: Xdr<'r>, flow: &mut Flow<'r>, path: &'r mut 
         }
     }
     flow.as_path = if segments > 1 { U32s::Native(path) } else { U32s::Wire(first) };
-    flow.dst_neighbour_as = flow.as_path.iter().next().unwrap_or_default();
-    // Whose the destination is of several in a set, the path does not say (RFC 4271 section 9.2.2.2).
-    flow.dst_as_exported = match last.last_chunk() {
-        Some(origin) if !matches!(kind, AS_SET | AS_CONFED_SET) || last.len() == 4 => {
-            u32::from_be_bytes(*origin)
-        }
-        _ => 0,
-    };
+    // Whose the destination is of several in a set, or who comes next, the path does not say (RFC 4271 section 9.2.2.2).
+    let one = |kind: u32, asns: &[u8]| !matches!(kind, AS_SET | AS_CONFED_SET) || asns.len() == 4;
+    let number = |asn: Option<&[u8; 4]>| asn.map_or(0, |asn| u32::from_be_bytes(*asn));
+    let (of, asns) = nearest.unwrap_or_default();
+    flow.dst_neighbour_as = number(asns.first_chunk().filter(|_| one(of, asns)));
+    flow.dst_as_exported = number(last.last_chunk().filter(|_| one(kind, last)));
     flow.communities = U32s::Wire(body.u32s()?);
     flow.local_pref = Some(body.u32()?);
     Some(())
