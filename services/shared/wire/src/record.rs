@@ -207,7 +207,7 @@ impl Setting {
         let exported = self.clock.exported;
         let end = span.end.unwrap_or(exported);
         let since = since.saturating_sub(received.saturating_sub(exported));
-        Span { start: Some(span.start.map_or(since, |start| start.max(since)).min(end)), end: Some(end) }
+        Span { start: Some(since.min(end)), end: Some(end) }
     }
 }
 

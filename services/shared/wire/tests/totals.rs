@@ -30,7 +30,7 @@ fn at(seconds: i64) -> u64 {
 /// A record of a flow from a port, which began and ended so many seconds after the first export.
 fn record(port: u16, (start, end): (i64, i64), octets: u64, packets: u64) -> Vec<u8> {
     let head = bytes().raw([10, 0, 0, 1, 10, 0, 0, 2]).u16(port).u32(3).u64(at(start)).u64(at(end));
-    head.u64(octets).u64(packets).u64(octets * octets / packets.max(1)).0
+    head.u64(octets).u64(packets).u64(octets * 1600).0
 }
 
 /// Sends sets so many seconds after the first export; they take five seconds to arrive, and the exporter's clock is an hour ahead of ours.
@@ -83,7 +83,7 @@ fn of_a_flow_that_runs_on_each_record_is_worth_what_it_adds_since_the_one_before
     assert_eq!(counted(&next), [(6000, 4), (0, 0)], "each flow by itself");
     assert_eq!(spread(&next.flows[0]), (55, 110), "from the end of the record before");
     assert_eq!(next.flows[0].flow_start.0, at(10) as i64 * 1_000_000, "what was exported is kept");
-    assert_eq!(next.flows[0].q, Some(12_500_000 - 4_000_000), "squares run on as well");
+    assert_eq!(next.flows[0].q, Some(6000 * 1600), "squares run on as well");
     assert_eq!(next.flows[1].q, Some(0));
     assert_eq!(router.counts.totals_unknown, 1);
 }
@@ -118,6 +118,10 @@ fn what_was_counted_before_is_unknown_and_such_a_record_counts_as_nothing() {
     let late = [(150, 9), (180, 8)].map(|(seconds, n)| of(&mut router, seconds, n));
     assert_eq!(late.each_ref().map(counted), [[(20, 2)], [(0, 0)]]);
     assert!(!flags(&late[1].flows[0]).contains(&"totals_unknown"));
+    assert_eq!(spread(&late[0].flows[0]), (150, 150), "it is spread over no time that has not been");
+    // A start that is ahead of us is none.
+    let ahead = send(&mut router, 210, &[record(5, (1_000_000, 1_000_060), 900, 9)]);
+    assert_eq!(counted(&ahead), [(0, 0)]);
 }
 
 /// A plain record of a flow, for its flags.
@@ -214,6 +218,15 @@ fn a_counter_of_few_bytes_wraps() {
     of(&fields, 6, wide(1 << 40, 1 << 36));
     assert_eq!(of(&fields, 7, wide((1 << 41) + 5, (1 << 36) + 5)), ((1 << 40) + 5, 5));
     assert_eq!(of(&fields, 8, wide(7, (1 << 36) + 6)), (0, 0), "wide ones do not wrap");
+    // Of a variable length, and behind a narrow one of the other direction.
+    let variable = |octets: u64| bytes().u8(8).u64(octets).u64(1).0;
+    of(&[f(85, VARIABLE), f(86, 8), f(32, 2)], 9, [variable(1), vec![8, 0]].concat());
+    let next = of(&[f(85, VARIABLE), f(86, 8), f(32, 2)], 10, [variable(1 << 40), vec![8, 0]].concat());
+    assert_eq!(next, ((1 << 40) - 1, 0));
+    let other = |octets: u64| bytes().u32(0).u64(octets).u64(1).u16(9).0;
+    let fields = [F(85, 4, 29_305), f(85, 8), f(86, 8), f(32, 2)];
+    of(&fields, 11, other(1));
+    assert_eq!(of(&fields, 12, other(1 << 40)), ((1 << 40) - 1, 0));
 }
 
 /// Whether records of these fields beside the totals are of two flows.
@@ -278,10 +291,18 @@ fn flows_are_told_apart_by_what_they_are_of_and_not_by_where_they_are_routed() {
     );
     assert!(!flow(&[F(7, 2, 9)], &[7, 7], &[8, 8]), "what a vendor says");
     assert!(flow(&[f(7, 2), f(11, 2)], &[0, 1, 0, 2], &[0, 2, 0, 1]), "one way and the other");
+    assert!(
+        flow(&[f(236, VARIABLE), f(245, 4)], &[1, 65, 1, 0, 245, 2], &[4, 65, 0, 245, 1, 0, 0, 0, 2]),
+        "where one ends and the next begins"
+    );
     let wide = |last: u8| [[0x20, 1, 0xd, 0xb8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1], [last; 16]].concat();
     let six = [f(27, 16), f(28, 16), f(17, 4)];
     assert!(told_apart(&six, &[wide(1), vec![0; 4]].concat(), &[wide(2), vec![0; 4]].concat()));
     assert!(!told_apart(&six, &[wide(1), vec![1; 4]].concat(), &[wide(1), vec![2; 4]].concat()));
+    assert!(
+        told_apart(&[f(8, 4), f(17, 4)], &[10, 0, 0, 1, 0, 0, 0, 1], &[10, 0, 0, 1, 0, 0, 0, 2]),
+        "of one address"
+    );
     // A record without addresses is an aggregate, whatever its template has.
     let none = [f(8, 4), f(12, 4), f(80, 4)];
     assert!(told_apart(
@@ -372,6 +393,9 @@ fn the_port_is_no_part_of_a_flow_and_its_domain_is() {
         out.flows[0].packets
     };
     assert_eq!([of(1, 1, 5), of(2, 1, 6), of(1, 2, 9), of(2, 2, 11), of(3, 1, 8)], [0, 1, 0, 2, 2]);
+    let mut out = Sink::default();
+    router.from(1, &v9(1, &[set(0, template(256, FIELDS)), set(256, record(1, (-60, 0), 900, 9))]), &mut out);
+    assert_eq!(out.flows[0].packets, 0, "another protocol is another process");
 }
 
 #[test]
@@ -650,9 +674,14 @@ fn what_is_restored_again_takes_its_own_place_and_no_more_than_there_is() {
 fn kept_totals_that_make_no_sense_are_refused() {
     let mut router = Router::default();
     let key = [&b"c"[..], &[7; 16]].concat();
-    for (key, value) in
-        [(&key[..], &[1, 3][..]), (&key, &[1, 0]), (&key, &[2]), (b"c", &[1]), (&key[..9], &[1])]
-    {
+    for (key, value) in [
+        (&key[..], &[1, 3][..]),
+        (&key, &[1, 0]),
+        (&key, &[2]),
+        (&key, &[&[1, 0, 4][..], &[0; 16]].concat()),
+        (b"c", &[1]),
+        (&key[..9], &[1]),
+    ] {
         assert!(router.exporter.restore(key, Some(value), &router.options, &mut router.budget).is_err());
     }
     assert_eq!((router.dump().len(), router.budget.state), (0, 0));
