@@ -76,19 +76,22 @@ impl<'a> Resolver<'a> {
     }
 
     /// What the header of a datagram without templates says: 0 is unknown, as where it says nothing.
-    pub(crate) fn header(rates: &'a Rates, interval: u16) -> Self {
-        let ratio = Ratio::new(u128::from(interval), 1, u64::MAX).filter(|_| interval > 0);
+    pub(crate) fn header(rates: &'a Rates, interval: u16, bound: u64) -> Self {
+        let ratio = Ratio::new(u128::from(interval), 1, bound).filter(|_| interval > 0);
         let rate =
             ratio.map(|ratio| Announced { ratio, kind: SamplingKind::Packet, flags: 0, inferred: false });
         Self {
             rates,
             asked: Asked { version: 5, domain: 0, port: 0, template: 0 },
-            bound: u64::MAX,
+            bound,
             present: Present::default(),
             in_record: false,
             names: false,
             wide: None,
-            alone: Resolved::wide(rate.map(|rate| (rate, RateSource::Header))),
+            alone: Resolved {
+                bad: u64::from(interval) > bound,
+                ..Resolved::wide(rate.map(|rate| (rate, RateSource::Header)))
+            },
             last: None,
         }
     }

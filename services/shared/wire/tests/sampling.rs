@@ -648,3 +648,23 @@ fn options_rows_are_bounded_and_what_is_refused_is_a_fault() {
     assert_eq!(out.rates.len(), 10);
     assert_eq!(out.faults.iter().map(|f| f.reason).collect::<Vec<_>>(), [Reason::StateLimit]);
 }
+
+#[test]
+fn what_a_header_or_a_sample_says_is_believed_up_to_the_bound_that_is_configured() {
+    let sample = |rate: u32| sflow(&[flow_sample(3, rate, 3, 7, &[])]);
+    let header = |sampling: u16| v5(sampling, &[v5_record(1, 60, 0, 0)]);
+    for (payload, wanted) in [
+        (sample(10_000), packet(10_000_000, RateSource::Record)),
+        (sample(10_001), UNKNOWN),
+        (sample(u32::MAX), UNKNOWN),
+        (header(10_000), packet(10_000_000, RateSource::Header)),
+        (header(10_001), UNKNOWN),
+    ] {
+        let mut router = Router::default();
+        router.options.max_sampling_interval = 10_000;
+        let out = router.send(&payload);
+        assert_eq!(rate(&out.flows[0]), wanted);
+        let faults: Vec<_> = out.faults.iter().map(|fault| fault.reason).collect();
+        assert_eq!(faults, if wanted == UNKNOWN { vec![Reason::BadRate] } else { vec![] });
+    }
+}
