@@ -47,7 +47,11 @@ slots! {
     Interval, Algorithm, Sampler, SamplerMode, RandomInterval,
     Selector1, Selector2, Selector3, Selector4, Selector5, Selector6, Selector7, Selector8,
     Sequence, SelectorAlgorithm, PacketInterval, PacketSpace, TimeInterval, TimeSpace, SampleSize, Population,
-    Probability32, Probability64, HashOutMin, HashOutMax, HashSelectedMin, HashSelectedMax,
+    Probability32, Probability64, HashOutMin, HashOutMax,
+    HashSelectedMin1, HashSelectedMin2, HashSelectedMin3, HashSelectedMin4, HashSelectedMin5, HashSelectedMin6, HashSelectedMin7, HashSelectedMin8,
+    HashSelectedMax1, HashSelectedMax2, HashSelectedMax3, HashSelectedMax4, HashSelectedMax5, HashSelectedMax6, HashSelectedMax7, HashSelectedMax8,
+    // Holds nothing: it is there where an element is repeated more often than there are slots for it.
+    Beyond,
     FlowInterval, FlowSpacing, PacketsObserved, PacketsSelected, LineCard,
     ScopeSystem, ScopeInterface, ScopeLineCard, ScopeCache, ScopeTemplate, ScopeDomain,
     // Of the packet within another one (`layers.rs`).
@@ -252,8 +256,8 @@ elements! {
     325 Exact(8, ObservedNanos),
     329 Number(HashOutMin),
     330 Number(HashOutMax),
-    331 Number(HashSelectedMin),
-    332 Number(HashSelectedMax),
+    331 Repeated(HashSelectedMin1),
+    332 Repeated(HashSelectedMax1),
     352 Number(L2Octets),
     353 Number(L2OctetsTotal),
     396 Number(FlowInterval),

@@ -202,7 +202,11 @@ impl Plan {
 
     /// The first of eight slots that is free.
     fn claim_next(&mut self, slot: Slot) -> Option<u8> {
-        (0..8).map(|n| slot as u8 + n).find(|slot| self.take(*slot))
+        let free = (0..8).map(|n| slot as u8 + n).find(|slot| self.take(*slot));
+        if free.is_none() {
+            self.present.add(Slot::Beyond as u8);
+        }
+        free
     }
 
     fn fixed(

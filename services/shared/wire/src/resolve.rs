@@ -121,9 +121,9 @@ impl<'a> Resolver<'a> {
             self.last = Some((named, resolved));
             return resolved;
         }
-        // One number in the record is what most send, and needs no ratio.
+        // One number in the record is what most send, and needs no ratio unless flows are sampled after packets.
         let n = words[Slot::Interval as usize];
-        if n > 0 && n <= self.bound && !self.present.has(Slot::SelectorAlgorithm) {
+        if n > 0 && n <= self.bound && !self.present.has(Slot::FlowInterval) {
             return Resolved {
                 interval: n * 1000,
                 kind: SamplingKind::Packet,

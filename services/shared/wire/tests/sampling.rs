@@ -668,3 +668,100 @@ fn what_a_header_or_a_sample_says_is_believed_up_to_the_bound_that_is_configured
         assert_eq!(faults, if wanted == UNKNOWN { vec![Reason::BadRate] } else { vec![] });
     }
 }
+
+/// Options data of one template: version, scopes, fields, and the values of its rows.
+type Options<'o> = (u8, &'o [F], &'o [F], &'o [Vec<u8>]);
+
+/// A datagram of an options template with its rows.
+fn options(domain: u32, id: u16, (version, scopes, fields, rows): Options<'_>) -> Vec<u8> {
+    match version {
+        9 => v9(domain, &[set(1, v9_options_template(id, scopes, fields)), set(id, rows.concat())]),
+        _ => ipfix(domain, &[set(3, ipfix_options_template(id, scopes, fields)), set(id, rows.concat())]),
+    }
+}
+
+/// A datagram of a data template with its records.
+fn data(version: u8, domain: u32, fields: &[F], records: &[Vec<u8>]) -> Vec<u8> {
+    let all = [FLOW, fields].concat();
+    match version {
+        9 => v9(domain, &[set(0, template(256, &all)), set(256, records.concat())]),
+        _ => ipfix(domain, &[set(2, template(256, &all)), set(256, records.concat())]),
+    }
+}
+
+#[test]
+fn packets_and_then_flows_that_are_sampled_multiply_and_are_rounded_once() {
+    use SamplingKind::{Flow, Packet};
+    let flows = [f(396, 4), f(397, 4)];
+    for (name, fields, values, interval, kind) in [
+        ("305, 306", vec![f(305, 4), f(306, 4)], bytes().u32(1).u32(99), 1_000_000, Flow),
+        ("34", vec![f(34, 4)], bytes().u32(100), 1_000_000, Flow),
+        ("34 with an algorithm", vec![f(304, 2), f(34, 4)], bytes().u16(1).u32(100), 1_000_000, Flow),
+        ("309, 310", vec![f(309, 4), f(310, 4)], bytes().u32(3).u32(10), 33_333, Flow),
+        ("none", vec![], bytes(), 10_000, Flow),
+    ] {
+        let all = [&fields[..], &flows].concat();
+        let values = values.u32(1).u32(9).0;
+        assert_eq!(rate(&in_record(&all, &values).flows[0]), (interval, kind, RateSource::Record), "{name}");
+        let row = bytes().u32(1).raw(&values).0;
+        let mut router = Router::default();
+        router.send(&options(1, 300, (10, &[f(144, 4)], &all, &[row])));
+        let flow = &router.send(&data(10, 1, &[], &[flow().0])).flows[0];
+        assert_eq!(rate(flow), (interval, kind, RateSource::System), "{name}, announced");
+    }
+    let both = [f(305, 4), f(306, 4), f(396, 4), f(397, 4)];
+    // 10/3 and 10/3, rounded once; of flows of which none is left out packets are sampled, and flow counts stay.
+    for (values, wanted) in [([3, 7, 3, 7], (11_111, Flow)), ([1, 99, 1, 0], (100_000, Packet))] {
+        let record: Vec<u8> = values.into_iter().flat_map(u32::to_be_bytes).collect();
+        let flow = in_record(&both, &record).flows.remove(0);
+        assert_eq!((flow.sampling_interval, flow.sampling_kind), wanted, "{values:?}");
+    }
+    // Beyond the bound together, and nothing selected by either of both.
+    for values in [[1, 99_999, 1, 99_999], [1, 9, 0, 9], [0, 9, 1, 9]] {
+        let record: Vec<u8> = values.into_iter().flat_map(u32::to_be_bytes).collect();
+        let out = in_record(&both, &record);
+        assert_eq!(rate(&out.flows[0]), UNKNOWN, "{values:?}");
+        assert_eq!(out.faults.iter().map(|f| f.reason).collect::<Vec<_>>(), [Reason::BadRate], "{values:?}");
+    }
+}
+
+#[test]
+fn several_ranges_of_a_hash_that_are_selected_count_together() {
+    // Of values from 0 to 255, in ranges of one-byte ends.
+    let of = |ranges: &[(u8, u8)]| {
+        let mut fields = vec![f(329, 1), f(330, 1)];
+        let mut values = vec![0, 255];
+        for (min, max) in ranges {
+            fields.extend([f(331, 1), f(332, 1)]);
+            values.extend([*min, *max]);
+        }
+        (fields, values)
+    };
+    let eight: Vec<_> = (0..8).map(|n| (n * 16, n * 16)).collect();
+    let nine: Vec<_> = (0..9).map(|n| (n * 16, n * 16)).collect();
+    let mut cases = vec![
+        ("one", of(&[(0, 15)]), 16_000),
+        ("two", of(&[(0, 15), (128, 143)]), 8000),
+        ("two that touch", of(&[(16, 31), (0, 15)]), 8000),
+        ("all", of(&[(0, 127), (128, 255)]), 1000),
+        ("eight", of(&eight), 32_000),
+        ("more than are read", of(&nine), 0),
+        ("two that overlap", of(&[(0, 15), (15, 31)]), 0),
+        ("one within another", of(&[(0, 63), (8, 15)]), 0),
+        ("the same twice", of(&[(8, 15), (8, 15)]), 0),
+        ("one from its end to its begin", of(&[(0, 15), (31, 16)]), 0),
+    ];
+    let (mut fields, mut values) = of(&[(0, 15), (128, 143)]);
+    fields.pop();
+    values.pop();
+    cases.push(("one without an end", (fields, values), 0));
+    for (name, (fields, values), interval) in cases {
+        let wanted = if interval == 0 { UNKNOWN } else { packet(interval, RateSource::Record) };
+        let out = in_record(&fields, &values);
+        assert_eq!((rate(&out.flows[0]), out.faults.len()), (wanted, usize::from(interval == 0)), "{name}");
+        assert!(out.faults.iter().all(|fault| fault.reason == Reason::BadRate), "{name}");
+        let row = bytes().u32(1).raw(&values).0;
+        let out = decode(&options(1, 300, (10, &[f(144, 4)], &fields, &[row])));
+        assert_eq!(out.rates.iter().map(|rate| rate.interval).sum::<u64>(), interval, "{name}, announced");
+    }
+}
