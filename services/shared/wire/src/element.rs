@@ -53,7 +53,7 @@ slots! {
     // Holds nothing: it is there where an element is repeated more often than there are slots for it.
     Beyond,
     FlowInterval, FlowSpacing, PacketsObserved, PacketsSelected, LineCard,
-    ScopeSystem, ScopeInterface, ScopeLineCard, ScopeCache, ScopeTemplate, ScopeDomain,
+    ScopeSystem, ScopeInterface, ScopeIngress, ScopeEgress, ScopeLineCard, ScopeCache, ScopeTemplate, ScopeDomain,
     // Of the packet within another one (`layers.rs`).
     InnerProto, InnerTos, InnerTcpFlags, InnerSrcPort, InnerDstPort, InnerFlowLabel,
     InnerSrcV4, InnerDstV4, InnerSrcV6, InnerSrcV6Low, InnerDstV6, InnerDstV6Low, ActiveSegment, ActiveSegmentLow,
@@ -331,10 +331,10 @@ const V9_SCOPES: &[(u16, Slot)] =
 
 /// Elements that mean something else where they are a scope (RFC 7011 section 3.4.2.1).
 const SCOPES: &[(u16, Slot)] = &[
-    (10, ScopeInterface),
-    (14, ScopeInterface),
-    (252, ScopeInterface),
-    (253, ScopeInterface),
+    (10, ScopeIngress),
+    (14, ScopeEgress),
+    (252, ScopeIngress),
+    (253, ScopeEgress),
     (141, ScopeLineCard),
     (143, ScopeSystem),
     (144, ScopeSystem),
@@ -357,7 +357,7 @@ pub fn scopes() -> impl Iterator<Item = (Protocol, u16, &'static str)> {
     let of = |protocol: Protocol, table: &'static [(u16, Slot)]| {
         table.iter().map(move |(id, slot)| {
             let what = match slot {
-                ScopeInterface => "interface",
+                ScopeInterface | ScopeIngress | ScopeEgress => "interface",
                 ScopeLineCard => "line card",
                 ScopeCache => "cache",
                 ScopeTemplate => "template",

@@ -75,6 +75,11 @@ pub(crate) struct Announced {
 }
 
 impl Announced {
+    /// Whether both are the same sampling, whatever else is said of it.
+    pub(crate) fn agrees(&self, other: &Self) -> bool {
+        (self.ratio, self.kind) == (other.ratio, other.kind)
+    }
+
     /// One sampling after another; none beyond the bound.
     pub(crate) fn times(&self, other: &Self, bound: u64) -> Option<Self> {
         // Flow counts scale where flows are left out, not where all of them are taken.
@@ -115,6 +120,9 @@ pub(crate) const PARAMETERS: Present = Present::of(&[
     Slot::FlowInterval,
     Slot::FlowSpacing,
 ]);
+
+/// Elements that are an interval by themselves: of 0 they say that there is none.
+pub(crate) const PLAIN: Present = Present::of(&[Slot::Interval, Slot::RandomInterval]);
 
 const HASH_MINS: [Slot; 8] = [
     Slot::HashSelectedMin1,
