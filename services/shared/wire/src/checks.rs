@@ -6,7 +6,7 @@ use crate::element::Slot;
 use crate::pace::Pace;
 use crate::packet::Packet;
 use crate::plan::{Present, Words};
-use crate::rates::{Asked, Rates, Scope};
+use crate::rates::{Asked, Found, Rates, Scope};
 use ahash::AHashMap;
 use std::hash::Hash;
 use weir_schemas::checks::Checks;
@@ -79,6 +79,7 @@ impl Checking {
         if !present.all(SELECTED) {
             return;
         }
+        let Some(asked) = asked.of_row(present, words) else { return };
         let word = |slot: Slot| words[slot as usize];
         let selector = word(Slot::Selector1);
         let now = [word(Slot::PacketsObserved), word(Slot::PacketsSelected)];
@@ -89,7 +90,8 @@ impl Checking {
         let Some((observed, selected)) = grown.filter(|(observed, selected)| selected <= observed) else {
             return;
         };
-        let Some(announced) = rates.rate(&asked.key(Scope::Selector, selector), asked.port) else { return };
+        let announced = rates.rate(&asked.key(Scope::Selector, selector), asked.port);
+        let Found::Agreed(announced) = announced else { return };
         let announced = u128::from(selected) * u128::from(announced.ratio.thousandths()) / 1000;
         let sums = &mut self.sums;
         sums.samples_made = sums.samples_made.saturating_add(selected);

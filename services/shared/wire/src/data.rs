@@ -76,7 +76,7 @@ pub(crate) fn data<O: Output>(
             let row = learned.row(
                 template,
                 &words,
-                (set.buffer, &slices),
+                (set.buffer, at, &slices),
                 &set.asked,
                 call.datagram.received,
                 call.options,

@@ -47,9 +47,13 @@ slots! {
     Interval, Algorithm, Sampler, SamplerMode, RandomInterval,
     Selector1, Selector2, Selector3, Selector4, Selector5, Selector6, Selector7, Selector8,
     Sequence, SelectorAlgorithm, PacketInterval, PacketSpace, TimeInterval, TimeSpace, SampleSize, Population,
-    Probability32, Probability64, HashOutMin, HashOutMax, HashSelectedMin, HashSelectedMax,
+    Probability32, Probability64, HashOutMin, HashOutMax,
+    HashSelectedMin1, HashSelectedMin2, HashSelectedMin3, HashSelectedMin4, HashSelectedMin5, HashSelectedMin6, HashSelectedMin7, HashSelectedMin8,
+    HashSelectedMax1, HashSelectedMax2, HashSelectedMax3, HashSelectedMax4, HashSelectedMax5, HashSelectedMax6, HashSelectedMax7, HashSelectedMax8,
+    // Holds nothing: it is there where an element is repeated more often than there are slots for it.
+    Beyond,
     FlowInterval, FlowSpacing, PacketsObserved, PacketsSelected, LineCard,
-    ScopeSystem, ScopeInterface, ScopeLineCard, ScopeCache, ScopeTemplate, ScopeDomain,
+    ScopeSystem, ScopeInterface, ScopeIngress, ScopeEgress, ScopeLineCard, ScopeCache, ScopeTemplate, ScopeDomain,
     // Of the packet within another one (`layers.rs`).
     InnerProto, InnerTos, InnerTcpFlags, InnerSrcPort, InnerDstPort, InnerFlowLabel,
     InnerSrcV4, InnerDstV4, InnerSrcV6, InnerSrcV6Low, InnerDstV6, InnerDstV6Low, ActiveSegment, ActiveSegmentLow,
@@ -252,8 +256,8 @@ elements! {
     325 Exact(8, ObservedNanos),
     329 Number(HashOutMin),
     330 Number(HashOutMax),
-    331 Number(HashSelectedMin),
-    332 Number(HashSelectedMax),
+    331 Repeated(HashSelectedMin1),
+    332 Repeated(HashSelectedMax1),
     352 Number(L2Octets),
     353 Number(L2OctetsTotal),
     396 Number(FlowInterval),
@@ -327,10 +331,10 @@ const V9_SCOPES: &[(u16, Slot)] =
 
 /// Elements that mean something else where they are a scope (RFC 7011 section 3.4.2.1).
 const SCOPES: &[(u16, Slot)] = &[
-    (10, ScopeInterface),
-    (14, ScopeInterface),
-    (252, ScopeInterface),
-    (253, ScopeInterface),
+    (10, ScopeIngress),
+    (14, ScopeEgress),
+    (252, ScopeIngress),
+    (253, ScopeEgress),
     (141, ScopeLineCard),
     (143, ScopeSystem),
     (144, ScopeSystem),
@@ -353,7 +357,7 @@ pub fn scopes() -> impl Iterator<Item = (Protocol, u16, &'static str)> {
     let of = |protocol: Protocol, table: &'static [(u16, Slot)]| {
         table.iter().map(move |(id, slot)| {
             let what = match slot {
-                ScopeInterface => "interface",
+                ScopeInterface | ScopeIngress | ScopeEgress => "interface",
                 ScopeLineCard => "line card",
                 ScopeCache => "cache",
                 ScopeTemplate => "template",

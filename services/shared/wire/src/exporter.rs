@@ -256,11 +256,11 @@ impl Exporter {
                     }
                 }
             }
-            Key::Rate(key, port, sampler) => {
+            Key::Rate(key, by) => {
                 let value =
                     value.map(|value| state::read_rate(value, options.max_sampling_interval)).transpose()?;
-                let entry = value.map(|value| Entry { port, sampler, value });
-                let fits = self.learned.restore_rate(key, entry, (port, sampler), options, budget);
+                let entry = value.map(|value| Entry { by, value });
+                let fits = self.learned.restore_rate(key, entry, by, options, budget);
                 if fits { Ok(()) } else { Err(limit("no more sampling rates are kept")) }
             }
             Key::Interface(index) => {
@@ -331,7 +331,7 @@ impl Exporter {
             all.push((state::template_key(group, template.port), state::template_value(template)));
         }
         for (key, entry) in self.learned.rates.all() {
-            all.push((state::rate_key(key, entry.port, entry.sampler), state::rate_value(&entry.value)));
+            all.push((state::rate_key(key, entry.by), state::rate_value(&entry.value)));
         }
         for (index, known) in &self.learned.interfaces {
             all.push((state::interface_key(*index), state::interface_value(known)));

@@ -77,7 +77,9 @@ impl Exporter {
         let mut words = [0; 256];
         let mut slices = [(0, 0); SLICES];
         let mut labels = [0; LABELS];
-        let mut resolver = Resolver::header(&self.learned.rates, interval);
+        let mut resolver =
+            Resolver::header(&self.learned.rates, interval, call.options.max_sampling_interval);
+        let mut bad_rate = false;
         // None of them knows another family, and some aggregates have no address that would tell.
         let base = Flow { family: 4, ..call.base(exported) };
         let setting = Setting {
@@ -96,13 +98,17 @@ impl Exporter {
             let mut flow: Flow<'_> = setting.base;
             flow.record_index = call.record_index;
             let (read, sums) = ((&words, (payload, &slices)), &mut self.checking.sums);
-            shape.fill(&mut flow, &setting, read, &mut resolver, &mut labels, sums);
+            bad_rate |= shape.fill(&mut flow, &setting, read, &mut resolver, &mut labels, sums);
             call.record_index += 1;
             call.counts.flows += 1;
             call.out.flow(&flow);
         }
         call.counts.sets += 1;
         call.counts.sets_decoded += 1;
+        if bad_rate {
+            let sentence = format!("the header's sampling interval of {interval} is beyond what is believed");
+            call.fault(Reason::BadRate, 0, header, sentence);
+        }
         let end = layout.header + whole * plan.min_length;
         if whole < count {
             call.counts.records_dead += (count - whole) as u64;

@@ -6,7 +6,7 @@
 use crate::element::Slot;
 use crate::options::Identity;
 use crate::plan::{Present, Words};
-use crate::rates::{Announcement, Asked, RateKey, Rates, Scope};
+use crate::rates::{Announcement, Asked, Found, RateKey, Rates, Scope};
 use crate::record::{v4, v6};
 use weir_schemas::{Flow, Ip};
 
@@ -86,10 +86,7 @@ impl Said {
             return None;
         }
         let said = Self::of(present, words);
-        let mut key = key(asked);
-        if present.has(Slot::ScopeDomain) {
-            key.domain = u32::try_from(words[Slot::ScopeDomain as usize]).ok()?;
-        }
+        let key = key(&asked.of_row(present, words)?);
         (said != Self::default()).then_some((key, said))
     }
 
@@ -99,7 +96,7 @@ impl Said {
             return Self::default();
         }
         let of = |key: &RateKey| match rates.find(key, asked.port) {
-            Some(Announcement::Identity(said)) => *said,
+            Found::Agreed(Announcement::Identity(said)) => *said,
             _ => Self::default(),
         };
         let own = of(&key(asked));

@@ -74,6 +74,29 @@ pub(crate) struct Announced {
     pub inferred: bool,
 }
 
+impl Announced {
+    /// Whether both are the same sampling, whatever else is said of it.
+    pub(crate) fn agrees(&self, other: &Self) -> bool {
+        (self.ratio, self.kind) == (other.ratio, other.kind)
+    }
+
+    /// One sampling after another; none beyond the bound.
+    pub(crate) fn times(&self, other: &Self, bound: u64) -> Option<Self> {
+        // Flow counts scale where flows are left out, not where all of them are taken.
+        let of_flows = |of: &Self| of.kind == SamplingKind::Flow && of.ratio.num != of.ratio.den;
+        Some(Self {
+            ratio: self.ratio.times(&other.ratio, bound)?,
+            kind: if of_flows(self) || of_flows(other) {
+                SamplingKind::Flow
+            } else {
+                self.kind.min(other.kind)
+            },
+            flags: self.flags | other.flags,
+            inferred: self.inferred || other.inferred,
+        })
+    }
+}
+
 /// The parameters are there and give no interval.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct BadRate;
@@ -92,11 +115,35 @@ pub(crate) const PARAMETERS: Present = Present::of(&[
     Slot::Probability64,
     Slot::HashOutMin,
     Slot::HashOutMax,
-    Slot::HashSelectedMin,
-    Slot::HashSelectedMax,
+    Slot::HashSelectedMin1,
+    Slot::HashSelectedMax1,
     Slot::FlowInterval,
     Slot::FlowSpacing,
 ]);
+
+/// Elements that are an interval by themselves: of 0 they say that there is none.
+pub(crate) const PLAIN: Present = Present::of(&[Slot::Interval, Slot::RandomInterval]);
+
+const HASH_MINS: [Slot; 8] = [
+    Slot::HashSelectedMin1,
+    Slot::HashSelectedMin2,
+    Slot::HashSelectedMin3,
+    Slot::HashSelectedMin4,
+    Slot::HashSelectedMin5,
+    Slot::HashSelectedMin6,
+    Slot::HashSelectedMin7,
+    Slot::HashSelectedMin8,
+];
+const HASH_MAXES: [Slot; 8] = [
+    Slot::HashSelectedMax1,
+    Slot::HashSelectedMax2,
+    Slot::HashSelectedMax3,
+    Slot::HashSelectedMax4,
+    Slot::HashSelectedMax5,
+    Slot::HashSelectedMax6,
+    Slot::HashSelectedMax7,
+    Slot::HashSelectedMax8,
+];
 
 /// A family of parameters, one row of docs/counting.md's table.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -110,7 +157,34 @@ enum Family {
     Flow,
 }
 
-/// The interval that a record's parameters give: the first family of the table that is there and not zero.
+/// How many values lie from one to another, both included.
+fn values(min: u64, max: u64) -> Option<u128> {
+    Some(u128::from(max.checked_sub(min)?) + 1)
+}
+
+/// How many values of a hash are selected, of all ranges together (RFC 5477 section 8.2.8: there may be several). None where that can't be told: a range
+/// has one end, some overlap, or there are more of them than are read.
+fn selected(present: &Present, words: &Words) -> Option<u128> {
+    let all = |slots: [Slot; 8]| slots.map(|slot| present.has(slot).then(|| words[slot as usize]));
+    let (mins, maxes) = (all(HASH_MINS), all(HASH_MAXES));
+    let mut sum = 0;
+    for (at, ends) in mins.into_iter().zip(maxes).enumerate() {
+        let (min, max) = match ends {
+            (Some(min), Some(max)) => (min, max),
+            (None, None) => continue,
+            _ => return None,
+        };
+        let others = mins.into_iter().zip(maxes).take(at).filter_map(|(min, max)| min.zip(max));
+        if others.into_iter().any(|(from, to)| min <= to && from <= max) {
+            return None;
+        }
+        sum += values(min, max)?;
+    }
+    (!present.has(Slot::Beyond)).then_some(sum)
+}
+
+/// The interval that a record's parameters give: the first family of the table that samples packets, is there and is not zero, and after it the sampling
+/// of flows.
 pub(crate) fn announced(present: &Present, words: &Words, bound: u64) -> Result<Option<Announced>, BadRate> {
     let get = |slot: Slot| present.has(slot).then(|| words[slot as usize]);
     let both = |a: Slot, b: Slot| get(a).zip(get(b)).map(|(a, b)| (u128::from(a), u128::from(b)));
@@ -120,25 +194,30 @@ pub(crate) fn announced(present: &Present, words: &Words, bound: u64) -> Result<
         .map(f64::from_bits)
         .or(get(Slot::Probability32).map(|bits| f64::from(f32::from_bits(bits as u32))))
         .or(get(Slot::Probability64).map(f64::from_bits));
-    let hash =
-        both(Slot::HashOutMin, Slot::HashOutMax).zip(both(Slot::HashSelectedMin, Slot::HashSelectedMax));
+    let hash = get(Slot::HashOutMin)
+        .zip(get(Slot::HashOutMax))
+        .filter(|_| present.has(Slot::HashSelectedMin1) && present.has(Slot::HashSelectedMax1));
     let ratio = |num, den| Ratio::new(num, den, bound).ok_or(BadRate);
-    let (family, ratio) = if let Some(n) = plain {
-        (Family::Plain, ratio(u128::from(n), 1)?)
+    let packets = if let Some(n) = plain {
+        Some((Family::Plain, ratio(u128::from(n), 1)?))
     } else if let Some((interval, space)) = both(Slot::PacketInterval, Slot::PacketSpace) {
-        (Family::Count, ratio(interval + space, interval)?)
+        Some((Family::Count, ratio(interval + space, interval)?))
     } else if let Some((size, population)) = both(Slot::SampleSize, Slot::Population) {
-        (Family::Size, ratio(population, size)?)
+        Some((Family::Size, ratio(population, size)?))
     } else if let Some(p) = probability {
-        (Family::Probability, Ratio::inverse(p, bound).ok_or(BadRate)?)
+        Some((Family::Probability, Ratio::inverse(p, bound).ok_or(BadRate)?))
     } else if let Some((interval, space)) = both(Slot::TimeInterval, Slot::TimeSpace) {
-        (Family::Time, ratio(interval + space, interval)?)
-    } else if let Some(((out_min, out_max), (min, max))) = hash {
-        let range = |min: u128, max: u128| max.checked_sub(min).map(|n| n + 1).ok_or(BadRate);
-        (Family::Hash, ratio(range(out_min, out_max)?, range(min, max)?)?)
-    } else if let Some((interval, spacing)) = both(Slot::FlowInterval, Slot::FlowSpacing) {
-        (Family::Flow, ratio(interval + spacing, interval)?)
+        Some((Family::Time, ratio(interval + space, interval)?))
+    } else if let Some((min, max)) = hash {
+        let (all, selected) = values(min, max).zip(selected(present, words)).ok_or(BadRate)?;
+        Some((Family::Hash, ratio(all, selected)?))
     } else {
+        None
+    };
+    let flows = both(Slot::FlowInterval, Slot::FlowSpacing)
+        .map(|(interval, spacing)| ratio(interval + spacing, interval))
+        .transpose()?;
+    let Some((family, ratio)) = packets.or(flows.map(|ratio| (Family::Flow, ratio))) else {
         // An interval without a space says little, but exporters do send their N in it.
         let inferred = get(Slot::PacketInterval).filter(|n| *n > 1);
         return Ok(inferred.and_then(|n| Ratio::new(u128::from(n), 1, bound)).map(|ratio| Announced {
@@ -153,7 +232,14 @@ pub(crate) fn announced(present: &Present, words: &Words, bound: u64) -> Result<
         flags |= flag::RATE_CONTRADICTED;
     }
     let kind = if family == Family::Flow { SamplingKind::Flow } else { SamplingKind::Packet };
-    Ok(Some(Announced { ratio, kind, flags, inferred: false }))
+    let first = Announced { ratio, kind, flags, inferred: false };
+    match flows.filter(|_| packets.is_some()) {
+        None => Ok(Some(first)),
+        Some(ratio) => {
+            let flows = Announced { ratio, kind: SamplingKind::Flow, flags: 0, inferred: false };
+            first.times(&flows, bound).ok_or(BadRate).map(Some)
+        }
+    }
 }
 
 /// Whether the algorithm that is named is another than the one whose parameters are there (RFC 5477 section 8.2.1 for IE 304;

@@ -6,12 +6,13 @@ use crate::interval::BadRate;
 use crate::options::{Budget, Options};
 use crate::output::{Interface, Output, Rate};
 use crate::plan::{Slices, Words};
-use crate::rates::{self, Announcement, Asked, Entry, Put, RateKey, Rates};
+use crate::rates::{self, Announcement, Asked, By, Entry, Found, Put, RateKey, Rates};
 use crate::state;
 use crate::template::Template;
 use crate::totals::Totals;
 use ahash::AHashMap;
 use std::borrow::Cow;
+use weir_schemas::{RateSource, SamplingKind};
 
 /// Bytes of memory that an announcement takes, roughly.
 const RATE_COST: usize = 192;
@@ -111,7 +112,7 @@ impl Learned {
         &mut self,
         template: &Template,
         words: &Words,
-        (buffer, slices): (&[u8], &Slices),
+        (buffer, start, slices): (&[u8], usize, &Slices),
         asked: &Asked,
         received: i64,
         options: &Options,
@@ -122,11 +123,19 @@ impl Learned {
         let word = |slot: Slot| present.has(slot).then(|| words[slot as usize]);
         let mut outcome = Ok(());
         let bytes = |slice: Slice| {
-            let (start, end) = slices[slice as usize];
-            buffer.get(start..end).unwrap_or_default()
+            let (from, to) = slices[slice as usize];
+            buffer.get(from..to).unwrap_or_default()
         };
         if template.plan.slices != 0 {
-            let index = [Slot::ScopeInterface, Slot::InIf, Slot::OutIf, Slot::InPhysical, Slot::OutPhysical];
+            let index = [
+                Slot::ScopeInterface,
+                Slot::ScopeIngress,
+                Slot::ScopeEgress,
+                Slot::InIf,
+                Slot::OutIf,
+                Slot::InPhysical,
+                Slot::OutPhysical,
+            ];
             let index = index.into_iter().find_map(|slot| word(slot).filter(|index| *index != 0));
             if let Some(index) = index.and_then(|index| u32::try_from(index).ok()) {
                 let name = text(bytes(Slice::InterfaceName), options.text_bytes);
@@ -143,20 +152,23 @@ impl Learned {
             }
             out.state(&state::init_key(asked.domain), Some(&state::init_value(init)));
         }
-        let found = rates::announcements(present, words, asked, options.max_sampling_interval)
-            .map_err(|BadRate| Refusal::BadRate)?;
-        for (key, sampler, value) in found {
-            self.announce(key, asked.port, sampler, value, received, options, budget, out)?;
+        let bound = options.max_sampling_interval;
+        let (announcements, good) =
+            rates::announcements(&template.plan, (buffer, start), words, asked, bound);
+        for (key, beside, value) in announcements {
+            self.announce(key, By { port: asked.port, beside }, value, received, options, budget, out)?;
         }
+        good.map_err(|BadRate| Refusal::BadRate)?;
         // Last: where there is no room for who it is, its rates are known nevertheless.
         if let Some((key, said)) = Said::row(present, words, template.plan.scopes, asked) {
             // A row that says less than another does not take back what that one said.
-            let before = match self.rates.own(&key, asked.port) {
+            let by = By { port: asked.port, beside: 0 };
+            let before = match self.rates.own(&key, by) {
                 Some(Announcement::Identity(before)) => *before,
                 _ => Said::default(),
             };
             let said = Announcement::Identity(said.or(before));
-            self.announce(key, asked.port, 0, said, received, options, budget, out)?;
+            self.announce(key, by, Some(said), received, options, budget, out)?;
         }
         outcome
     }
@@ -168,44 +180,56 @@ impl Learned {
     fn announce(
         &mut self,
         key: RateKey,
-        port: u16,
-        sampler: u64,
-        value: Announcement,
+        by: By,
+        value: Option<Announcement>,
         received: i64,
         options: &Options,
         budget: &mut Budget,
         out: &mut impl Output,
     ) -> Result<(), Refusal> {
-        let room = self.rates.len() < options.options_rows
-            && budget.state.saturating_add(RATE_COST) <= budget.state_limit;
-        let before = self.rates.len();
-        let entry = Entry { port, sampler, value: value.clone() };
-        match self.rates.put(key, entry, room) {
-            Put::Known => Ok(()),
-            Put::Full => Err(Refusal::Full),
-            Put::Changed(evicted) => {
-                budget.state += (self.rates.len() - before) * RATE_COST;
-                if let Some((port, sampler)) = evicted {
-                    out.state(&state::rate_key(&key, port, sampler), None);
+        let before = self.rates.rate(&key, by.port);
+        match value {
+            None => {
+                if !self.rates.remove(&key, by) {
+                    return Ok(());
                 }
-                out.state(&state::rate_key(&key, port, sampler), Some(&state::rate_value(&value)));
-                if let Announcement::Rate(announced) = value {
-                    out.rate(Rate {
-                        observation_domain: key.domain,
-                        source: if announced.inferred {
-                            weir_schemas::RateSource::Inferred
-                        } else {
-                            key.scope.source()
-                        },
-                        scope: key.id,
-                        interval: announced.ratio.thousandths(),
-                        sampling: announced.kind,
-                        valid_from: received,
-                    });
+                give(budget, RATE_COST);
+                out.state(&state::rate_key(&key, by), None);
+            }
+            Some(value) => {
+                let room = self.rates.len() < options.options_rows
+                    && budget.state.saturating_add(RATE_COST) <= budget.state_limit;
+                let kept = self.rates.len();
+                match self.rates.put(key, Entry { by, value: value.clone() }, room) {
+                    Put::Known => return Ok(()),
+                    Put::Full => return Err(Refusal::Full),
+                    Put::Changed(evicted) => {
+                        budget.state += (self.rates.len() - kept) * RATE_COST;
+                        if let Some(evicted) = evicted {
+                            out.state(&state::rate_key(&key, evicted), None);
+                        }
+                        out.state(&state::rate_key(&key, by), Some(&state::rate_value(&value)));
+                    }
                 }
-                Ok(())
             }
         }
+        let after = self.rates.rate(&key, by.port);
+        let (of, holds) = match (before, after) {
+            (_, Found::Agreed(after)) => (after, true),
+            (Found::Agreed(before), _) => (before, false),
+            _ => return Ok(()),
+        };
+        if before != after {
+            out.rate(Rate {
+                observation_domain: key.domain,
+                source: if of.inferred { RateSource::Inferred } else { key.scope.source() },
+                scope: key.id,
+                interval: if holds { of.ratio.thousandths() } else { 0 },
+                sampling: if holds { of.kind } else { SamplingKind::Unknown },
+                valid_from: received,
+            });
+        }
+        Ok(())
     }
 
     /// What a counter sample tells of the aggregate that a port is attached to; 0, or the port itself: of none.
@@ -320,14 +344,14 @@ impl Learned {
         &mut self,
         key: RateKey,
         entry: Option<Entry>,
-        (port, sampler): (u16, u64),
+        by: By,
         options: &Options,
         budget: &mut Budget,
     ) -> bool {
         let before = self.rates.len();
         let fits = match entry {
             None => {
-                self.rates.remove(&key, port, sampler);
+                self.rates.remove(&key, by);
                 true
             }
             Some(entry) => {

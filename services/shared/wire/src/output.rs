@@ -142,7 +142,7 @@ pub struct Rate {
     pub source: RateSource,
     /// Interface, line card, sampler or template it is for; 0 for the whole domain or system.
     pub scope: u64,
-    /// Interval N in thousandths.
+    /// Interval N in thousandths; 0: none holds any more.
     pub interval: u64,
     /// Kind of sampling.
     pub sampling: SamplingKind,

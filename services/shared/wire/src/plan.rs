@@ -6,6 +6,8 @@
 
 use crate::element::{self, ALL_SLOTS, Form, SLICES, Slot};
 use crate::layers::Layers;
+use siphasher::sip::SipHasher13;
+use std::hash::Hasher;
 use weir_schemas::Protocol;
 
 /// Values of a record, by slot. As many as an index byte can name, so that none is out of bounds.
@@ -111,6 +113,25 @@ impl Present {
     }
 }
 
+/// The scope fields of an options template.
+#[derive(Clone, Copy, Debug, Default)]
+struct Scoped {
+    /// Which elements they are: a number made of them.
+    elements: u32,
+    /// How many of them vary in length, and the bytes of those behind the last that does.
+    end: (u16, u16),
+}
+
+/// Bytes of the length of a variable-length field, and that length: one byte below 255, or 255 and two bytes (RFC 7011 section 7).
+#[inline(always)]
+fn prefix(rest: &[u8]) -> Option<(usize, usize)> {
+    match rest {
+        [255, high, low, ..] => Some((3, usize::from(u16::from_be_bytes([*high, *low])))),
+        [255, ..] | [] => None,
+        [length, ..] => Some((1, usize::from(*length))),
+    }
+}
+
 /// A compiled template.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Plan {
@@ -125,6 +146,7 @@ pub(crate) struct Plan {
     pub ignored: u32,
     /// Scope fields, where it is an options template.
     pub scopes: u16,
+    scope: Scoped,
     variable: bool,
 }
 
@@ -134,8 +156,18 @@ impl Plan {
         let mut plan = Self { scopes, ..Self::default() };
         let layers = Layers::of(fields);
         let mut segment = Segment::default();
+        let mut elements = SipHasher13::new();
+        // A template with more than a datagram can hold is refused.
+        let end = |plan: &Self, segment: &Segment| (plan.segments.len() as u16, segment.length as u16);
         for (at, field) in fields.iter().enumerate() {
             let scope = at < usize::from(scopes);
+            if scope {
+                elements.write(&field.id.to_be_bytes());
+                elements.write(&field.enterprise.to_be_bytes());
+            }
+            if at == usize::from(scopes) {
+                plan.scope.end = end(&plan, &segment);
+            }
             if field.length == u16::MAX {
                 let variable = plan.variable(protocol, field, scope, &layers);
                 segment.variable = Some(variable);
@@ -146,6 +178,10 @@ impl Plan {
                 plan.fixed(protocol, field, scope, &layers, &mut segment);
             }
         }
+        if fields.len() <= usize::from(scopes) {
+            plan.scope.end = end(&plan, &segment);
+        }
+        plan.scope.elements = elements.finish() as u32;
         plan.min_length += segment.length;
         plan.segments.push(segment);
         // There are many more plans than are made.
@@ -202,7 +238,11 @@ impl Plan {
 
     /// The first of eight slots that is free.
     fn claim_next(&mut self, slot: Slot) -> Option<u8> {
-        (0..8).map(|n| slot as u8 + n).find(|slot| self.take(*slot))
+        let free = (0..8).map(|n| slot as u8 + n).find(|slot| self.take(*slot));
+        if free.is_none() {
+            self.present.add(Slot::Beyond as u8);
+        }
+        free
     }
 
     fn fixed(
@@ -286,6 +326,20 @@ impl Plan {
         of.unwrap_or(Variable::Skip)
     }
 
+    /// A number made of what the record that lies at `start` is of, by its scope fields: the same in every build.
+    pub(crate) fn scope(&self, buffer: &[u8], start: usize) -> u64 {
+        let (variable, rest) = self.scope.end;
+        let mut at = start;
+        for segment in self.segments.iter().take(variable.into()) {
+            at += segment.length;
+            at += buffer.get(at..).and_then(prefix).map_or(0, |(head, length)| head + length);
+        }
+        let mut hasher = SipHasher13::new();
+        hasher.write(&self.scope.elements.to_be_bytes());
+        hasher.write(buffer.get(start..at + usize::from(rest)).unwrap_or_default());
+        hasher.finish()
+    }
+
     /// Reads the record that starts at `start` of `buffer` and ends at `end` at the latest. Gives where it ends, or none where its
     /// variable-length fields run over. At least [`LEAD`] bytes precede `start`, and `min_length` bytes follow.
     #[inline]
@@ -319,13 +373,8 @@ impl Plan {
             segment.read(buffer, at, words, slices)?;
             at += segment.length;
             let Some(variable) = segment.variable else { continue };
-            // RFC 7011 section 7: one byte below 255, or 255 and two bytes.
             let rest = buffer.get(at..end)?;
-            let (length, head) = match rest {
-                [255, high, low, ..] => (usize::from(u16::from_be_bytes([*high, *low])), 3),
-                [255, ..] | [] => return None,
-                [length, ..] => (usize::from(*length), 1),
-            };
+            let (head, length) = prefix(rest)?;
             let field = rest.get(head..head + length)?;
             let start = at + head;
             at = start + length;

@@ -1,17 +1,20 @@
 //! What an exporter announced of its sampling, and of who it is, and for whom.
 //!
-//! The same scope may be announced by several ports and for several samplers; neither replaces the other, and where they
-//! disagree nothing is known.
+//! The same scope may be announced by several ports, for several samplers, and by rows that name other things beside it, such as several metering processes
+//! of one system; neither replaces the other, and where they disagree nothing is known. An announcement is replaced, or taken back, only by a row that names
+//! the same.
 
 use crate::element::Slot;
 use crate::identity::Said;
-use crate::interval::{Announced, BadRate, announced};
-use crate::plan::{Present, Words};
+use crate::interval::{Announced, BadRate, PLAIN, announced};
+use crate::plan::{Plan, Present, Words};
 use ahash::AHashMap;
+use siphasher::sip::SipHasher13;
 use smallvec::SmallVec;
-use weir_schemas::{RateSource, SamplingKind};
+use std::hash::Hasher;
+use weir_schemas::RateSource;
 
-/// Announcements kept under one scope, over ports and samplers: the oldest makes room.
+/// Announcements kept under one scope, over ports and what is named beside it: one that says the same makes room, else the oldest.
 const ENTRIES: usize = 64;
 
 /// Elements by which selectors are named, first to last.
@@ -26,6 +29,22 @@ pub(crate) const SELECTORS: [Slot; 8] = [
     Slot::Selector8,
 ];
 
+/// Elements by which a row names, outside its scope, what it is of.
+const PLACES: [Slot; 8] = [
+    Slot::InIf,
+    Slot::OutIf,
+    Slot::InPhysical,
+    Slot::OutPhysical,
+    Slot::LineCard,
+    Slot::Direction,
+    Slot::Sampler,
+    Slot::Sequence,
+];
+
+/// Scopes of the whole system: an interface that is 0 is one.
+const SYSTEM: Present =
+    Present::of(&[Slot::ScopeSystem, Slot::ScopeInterface, Slot::ScopeIngress, Slot::ScopeEgress]);
+
 /// What an announcement is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[repr(u8)]
@@ -33,6 +52,7 @@ pub(crate) enum Scope {
     Sampler = 1,
     Selector = 2,
     Sequence = 3,
+    /// An interface, for packets in either direction.
     Interface = 4,
     LineCard = 5,
     Cache = 6,
@@ -41,10 +61,14 @@ pub(crate) enum Scope {
     System = 9,
     /// No rate: who the exporter is.
     Identity = 10,
+    /// An interface, for packets that come in there.
+    Ingress = 11,
+    /// An interface, for packets that leave there.
+    Egress = 12,
 }
 
 impl Scope {
-    pub(crate) const ALL: [Self; 10] = [
+    pub(crate) const ALL: [Self; 12] = [
         Self::Sampler,
         Self::Selector,
         Self::Sequence,
@@ -55,13 +79,15 @@ impl Scope {
         Self::Domain,
         Self::System,
         Self::Identity,
+        Self::Ingress,
+        Self::Egress,
     ];
 
     /// The column `rate_source` of a rate found by it.
     pub(crate) fn source(self) -> RateSource {
         match self {
             Self::Sampler | Self::Selector | Self::Sequence => RateSource::Sampler,
-            Self::Interface => RateSource::Interface,
+            Self::Interface | Self::Ingress | Self::Egress => RateSource::Interface,
             Self::LineCard => RateSource::LineCard,
             Self::Cache => RateSource::Cache,
             Self::Template => RateSource::Template,
@@ -82,13 +108,19 @@ pub(crate) struct RateKey {
     pub id: u64,
 }
 
+/// Who announces, and of what beside the key: announcements that differ in it don't replace each other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct By {
+    /// Port it came from.
+    pub port: u16,
+    /// A number made of all that its row names: scopes, samplers, interfaces. 0 of who the exporter is, which rows say together.
+    pub beside: u64,
+}
+
 /// One announcement.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Entry {
-    /// Port it came from.
-    pub port: u16,
-    /// The sampler it names beside its scope, else 0: two samplers of one interface don't replace each other.
-    pub sampler: u64,
+    pub by: By,
     pub value: Announcement,
 }
 
@@ -105,17 +137,40 @@ pub(crate) enum Announcement {
 pub(crate) struct Rates {
     map: AHashMap<RateKey, SmallVec<[Entry; 1]>>,
     entries: usize,
-    by_scope: [u32; 11],
+    by_scope: [u32; 13],
 }
 
 /// What [`Rates::put`] did.
 pub(crate) enum Put {
     /// It was known.
     Known,
-    /// It is new or has changed. The entry of this port and sampler had to go for it, if any.
-    Changed(Option<(u16, u64)>),
+    /// It is new or has changed. The entry by this one had to go for it, if any.
+    Changed(Option<By>),
     /// There is no room.
     Full,
+}
+
+/// What announcements come to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Found<T> {
+    /// There is none.
+    Absent,
+    Agreed(T),
+    /// There are some, and which of them holds can't be told: nothing is known, and what is said of more than this does not make up for it.
+    Disagreed,
+}
+
+impl Found<Announced> {
+    /// What both come to.
+    pub(crate) fn and(self, other: Self) -> Self {
+        match (self, other) {
+            (Self::Absent, found) | (found, Self::Absent) => found,
+            (Self::Agreed(a), Self::Agreed(b)) if a.agrees(&b) => {
+                Self::Agreed(Announced { flags: a.flags | b.flags, inferred: a.inferred && b.inferred, ..a })
+            }
+            _ => Self::Disagreed,
+        }
+    }
 }
 
 impl Rates {
@@ -127,7 +182,7 @@ impl Rates {
     /// Keeps an announcement, where `room` says that a new one may be kept.
     pub(crate) fn put(&mut self, key: RateKey, entry: Entry, room: bool) -> Put {
         let entries = self.map.entry(key).or_default();
-        if let Some(known) = entries.iter_mut().find(|e| e.port == entry.port && e.sampler == entry.sampler) {
+        if let Some(known) = entries.iter_mut().find(|known| known.by == entry.by) {
             if known.value == entry.value {
                 return Put::Known;
             }
@@ -140,7 +195,11 @@ impl Rates {
             }
             return Put::Full;
         }
-        let evicted = (entries.len() >= ENTRIES).then(|| entries.remove(0)).map(|e| (e.port, e.sampler));
+        // One that says the same for the port goes first, so that a disagreement is not forgotten.
+        let same = |known: &Entry| known.by.port == entry.by.port && known.value == entry.value;
+        let evicted = (entries.len() >= ENTRIES)
+            .then(|| entries.iter().position(same).unwrap_or_default())
+            .map(|at| entries.remove(at).by);
         entries.push(entry);
         if evicted.is_none() {
             self.entries += 1;
@@ -150,11 +209,9 @@ impl Rates {
     }
 
     /// Forgets an announcement.
-    pub(crate) fn remove(&mut self, key: &RateKey, port: u16, sampler: u64) -> bool {
+    pub(crate) fn remove(&mut self, key: &RateKey, by: By) -> bool {
         let Some(entries) = self.map.get_mut(key) else { return false };
-        let Some(at) = entries.iter().position(|e| e.port == port && e.sampler == sampler) else {
-            return false;
-        };
+        let Some(at) = entries.iter().position(|known| known.by == by) else { return false };
         entries.remove(at);
         if entries.is_empty() {
             self.map.remove(key);
@@ -169,59 +226,68 @@ impl Rates {
         self.map.iter().flat_map(|(key, entries)| entries.iter().map(move |entry| (key, entry)))
     }
 
+    /// Whether anything is announced for such.
     #[inline]
     pub(crate) fn any(&self, scope: Scope) -> bool {
         self.by_scope[scope as usize] != 0
     }
 
-    /// The announcement for `key`: the port's own, where all of its samplers agree; else what all ports agree on.
-    pub(crate) fn find(&self, key: &RateKey, port: u16) -> Option<&Announcement> {
-        let entries = self.map.get(key)?;
-        let agreed = |own: bool| {
-            let mut of = entries.iter().filter(move |entry| !own || entry.port == port);
-            let first = &of.next()?.value;
-            of.all(|entry| entry.value == *first).then_some(first)
-        };
-        agreed(true).or_else(|| {
-            let none_of_its_own = entries.iter().all(|entry| entry.port != port);
-            if none_of_its_own { agreed(false) } else { None }
-        })
+    /// The announcements for `key` that hold for a port: its own, else those of all ports.
+    fn holding(&self, key: &RateKey, port: u16) -> impl Iterator<Item = &Announcement> {
+        let entries = self.map.get(key).map_or(&[][..], |entries| &entries[..]);
+        let own = entries.iter().any(|entry| entry.by.port == port);
+        entries.iter().filter(move |entry| !own || entry.by.port == port).map(|entry| &entry.value)
     }
 
-    /// What a port announced for `key` and no sampler.
-    pub(crate) fn own(&self, key: &RateKey, port: u16) -> Option<&Announcement> {
-        let entry = self.map.get(key)?.iter().find(|entry| entry.port == port && entry.sampler == 0)?;
-        Some(&entry.value)
-    }
-
-    pub(crate) fn rate(&self, key: &RateKey, port: u16) -> Option<Announced> {
-        match self.find(key, port)? {
-            Announcement::Rate(announced) => Some(*announced),
-            Announcement::Chain(_) | Announcement::Identity(_) => None,
+    /// The announcement for `key`, where all that hold are the same.
+    pub(crate) fn find(&self, key: &RateKey, port: u16) -> Found<&Announcement> {
+        let mut holding = self.holding(key, port);
+        match holding.next() {
+            None => Found::Absent,
+            Some(first) if holding.all(|other| other == first) => Found::Agreed(first),
+            Some(_) => Found::Disagreed,
         }
     }
 
-    /// Multiplies the intervals of selectors; unknown where one is unknown.
+    /// What was announced for `key` by one.
+    pub(crate) fn own(&self, key: &RateKey, by: By) -> Option<&Announcement> {
+        self.map.get(key)?.iter().find(|entry| entry.by == by).map(|entry| &entry.value)
+    }
+
+    /// The rate of `key`, where all that hold come to the same.
+    pub(crate) fn rate(&self, key: &RateKey, port: u16) -> Found<Announced> {
+        let rates = self.holding(key, port).filter_map(|value| match value {
+            Announcement::Rate(announced) => Some(Found::Agreed(*announced)),
+            Announcement::Chain(_) | Announcement::Identity(_) => None,
+        });
+        rates.fold(Found::Absent, Found::and)
+    }
+
+    /// Multiplies the intervals of selectors; absent where one is.
     pub(crate) fn chain(
         &self,
         of: &Asked,
         selectors: impl Iterator<Item = u64>,
         bound: u64,
-    ) -> Option<Announced> {
+    ) -> Found<Announced> {
         let mut product: Option<Announced> = None;
+        let mut absent = false;
         for id in selectors {
-            let next = self.rate(&of.key(Scope::Selector, id), of.port)?;
-            product = Some(match product {
-                None => next,
-                Some(so_far) => Announced {
-                    ratio: so_far.ratio.times(&next.ratio, bound)?,
-                    kind: if next.kind == SamplingKind::Flow { next.kind } else { so_far.kind },
-                    flags: so_far.flags | next.flags,
-                    inferred: so_far.inferred || next.inferred,
-                },
-            });
+            let next = match self.rate(&of.key(Scope::Selector, id), of.port) {
+                Found::Agreed(next) => next,
+                Found::Disagreed => return Found::Disagreed,
+                Found::Absent => {
+                    absent = true;
+                    continue;
+                }
+            };
+            // Beyond the bound nothing is believed, whatever else is said.
+            let Some(so_far) = product.map_or(Some(next), |so_far| so_far.times(&next, bound)) else {
+                return Found::Disagreed;
+            };
+            product = Some(so_far);
         }
-        product
+        product.filter(|_| !absent).map_or(Found::Absent, Found::Agreed)
     }
 }
 
@@ -238,65 +304,95 @@ impl Asked {
     pub(crate) fn key(&self, scope: Scope, id: u64) -> RateKey {
         RateKey { version: self.version, domain: self.domain, scope, id }
     }
+
+    /// Of whom a row of options data speaks: the domain that it names need not be the one that sends it. None where it can be none.
+    pub(crate) fn of_row(&self, present: &Present, words: &Words) -> Option<Self> {
+        if !present.has(Slot::ScopeDomain) {
+            return Some(*self);
+        }
+        let domain = u32::try_from(words[Slot::ScopeDomain as usize]).ok()?;
+        Some(Self { domain, ..*self })
+    }
 }
 
-/// Announcements of a row: for whom, by which sampler, what.
-type Row = SmallVec<[(RateKey, u64, Announcement); 2]>;
+/// What a row says: of what, by what it names, and the announcement, or none where it takes back the one before.
+type Row = SmallVec<[(RateKey, u64, Option<Announcement>); 2]>;
 
-/// What an options record announces, and for whom.
+/// A number made of all that a row names; of a chain the selectors are what it says, not of what.
+fn beside(scope: u64, present: &Present, words: &Words, selectors: &[u64]) -> u64 {
+    let mut hasher = SipHasher13::new();
+    hasher.write(&scope.to_be_bytes());
+    for (at, slot) in PLACES.into_iter().enumerate().filter(|(_, slot)| present.has(*slot)) {
+        hasher.write(&[at as u8]);
+        hasher.write(&words[slot as usize].to_be_bytes());
+    }
+    selectors.iter().for_each(|id| hasher.write(&id.to_be_bytes()));
+    // 0 is of who the exporter is.
+    hasher.finish().max(1)
+}
+
+/// What an options record, which lies at `start` of the buffer, announces, and for whom. One whose parameters give no interval takes back what a row of the
+/// same said before: 0 of an element that is an interval by itself (IE 34, 50), and what is an error beside.
 pub(crate) fn announcements(
-    present: &Present,
+    plan: &Plan,
+    (buffer, start): (&[u8], usize),
     words: &Words,
     asked: &Asked,
     bound: u64,
-) -> Result<Row, BadRate> {
+) -> (Row, Result<(), BadRate>) {
+    let present = &plan.present;
     let word = |slot: Slot| present.has(slot).then(|| words[slot as usize]);
     let selectors: SmallVec<[u64; 8]> = SELECTORS.iter().map_while(|slot| word(*slot)).collect();
-    let mut found = SmallVec::new();
+    let mut row = Row::new();
     let sequence = word(Slot::Sequence);
-    let Some(announced) = announced(present, words, bound)? else {
-        if let Some(id) = sequence
-            && !selectors.is_empty()
-        {
-            found.push((asked.key(Scope::Sequence, id), 0, Announcement::Chain(selectors)));
+    let announced = announced(present, words, bound);
+    let outcome = announced.map(|_| ());
+    let Some(asked) = asked.of_row(present, words) else { return (row, outcome) };
+    let value = match announced {
+        Ok(Some(announced)) => Some(Announcement::Rate(announced)),
+        Ok(None) if !selectors.is_empty() && sequence.is_some() => {
+            // Of selectors beyond those that are read, the product is not the chain's.
+            let chain = (!present.has(Slot::Beyond)).then_some(Announcement::Chain(selectors));
+            let beside = beside(plan.scope(buffer, start), present, words, &[]);
+            row.extend(sequence.map(|id| (asked.key(Scope::Sequence, id), beside, chain)));
+            return (row, outcome);
         }
-        return Ok(found);
+        Ok(None) if !present.any(PLAIN) => return (row, outcome),
+        Ok(None) | Err(BadRate) => None,
     };
-    let rate = Announcement::Rate(announced);
-    let interface = word(Slot::ScopeInterface).filter(|index| *index != 0);
-    let place = interface
-        .map(|index| (Scope::Interface, index))
-        .or_else(|| word(Slot::ScopeLineCard).map(|card| (Scope::LineCard, card)));
-    // A row that names a sampler is that sampler's, wherever it names it, and never the system's.
+    let beside = beside(plan.scope(buffer, start), present, words, &selectors);
+    let of = |scope: Scope, id: u64| (asked.key(scope, id), beside, value.clone());
+    let interfaces = [
+        (Slot::ScopeInterface, Scope::Interface),
+        (Slot::ScopeIngress, Scope::Ingress),
+        (Slot::ScopeEgress, Scope::Egress),
+    ];
+    let interface = interfaces.into_iter().find_map(|(slot, scope)| {
+        let index = word(slot).filter(|index| *index != 0)?;
+        // What the row says of a direction itself counts before what its scope is called.
+        let scope = match word(Slot::Direction) {
+            Some(0) => Scope::Ingress,
+            Some(1) => Scope::Egress,
+            _ => scope,
+        };
+        Some((scope, index))
+    });
+    let place = interface.or_else(|| word(Slot::ScopeLineCard).map(|card| (Scope::LineCard, card)));
+    // A row that names a sampler is that sampler's, wherever it names it, and never the system's; of several selectors it is none's alone.
     let sampler = word(Slot::Sampler).map(|id| (Scope::Sampler, id)).or_else(|| match selectors[..] {
         [id] => Some((Scope::Selector, id)),
         _ => sequence.map(|id| (Scope::Sequence, id)),
     });
-    if let Some((scope, id)) = sampler {
-        found.push((asked.key(scope, id), 0, rate.clone()));
-        if let Some((scope, place)) = place {
-            found.push((asked.key(scope, place), id, rate));
-        }
-        return Ok(found);
+    if sampler.is_some() || !selectors.is_empty() {
+        row.extend(sampler.map(|(scope, id)| of(scope, id)));
+        row.extend(place.map(|(scope, id)| of(scope, id)));
+        return (row, outcome);
     }
-    let domain = word(Slot::ScopeDomain);
     let scope = place
         .or_else(|| word(Slot::ScopeCache).map(|_| (Scope::Cache, 0)))
         .or_else(|| word(Slot::ScopeTemplate).map(|id| (Scope::Template, id)))
-        .or_else(|| domain.map(|id| (Scope::Domain, id)))
-        .or_else(|| {
-            let system = present.any(Present::of(&[Slot::ScopeSystem, Slot::ScopeInterface]));
-            system.then_some((Scope::System, 0))
-        });
-    if let Some((scope, id)) = scope {
-        let mut key = asked.key(scope, id);
-        // The domain that is announced need not be the one that announces it.
-        if scope == Scope::Domain
-            && let Ok(domain) = u32::try_from(id)
-        {
-            key.domain = domain;
-        }
-        found.push((key, 0, rate));
-    }
-    Ok(found)
+        .or_else(|| word(Slot::ScopeDomain).map(|id| (Scope::Domain, id)))
+        .or_else(|| present.any(SYSTEM).then_some((Scope::System, 0)));
+    row.extend(scope.map(|(scope, id)| of(scope, id)));
+    (row, outcome)
 }

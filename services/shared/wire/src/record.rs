@@ -9,6 +9,7 @@ use crate::layers;
 use crate::options::{Identity, Tunnels};
 use crate::packet::{self, LABELS, Link};
 use crate::plan::{Plan, Present, Slices, Words};
+use crate::rates::Scope;
 use crate::resolve::Resolver;
 use crate::time::{Clock, Plausible, Span, Times, Way};
 use weir_schemas::checks::Checks;
@@ -353,8 +354,11 @@ impl Shape {
         if flow.observation == Observation::Unknown {
             flow.flags |= flag::OBSERVATION_ASSUMED;
         }
-        let observed_on = if flow.observation == Observation::Egress { flow.out_if } else { flow.in_if };
-        let rate = resolver.resolve(words, u64::from(observed_on));
+        let observed_on = match flow.observation {
+            Observation::Egress => (Scope::Egress, flow.out_if),
+            _ => (Scope::Ingress, flow.in_if),
+        };
+        let rate = resolver.resolve(words, observed_on);
         flow.sampling_interval = rate.interval;
         flow.sampling_kind = rate.kind;
         flow.rate_source = rate.source;

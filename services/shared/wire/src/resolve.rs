@@ -1,9 +1,11 @@
 //! Which of several announcements holds for a record: the order of precedence of docs/counting.md ("Sampling rate").
+//!
+//! Where announcements disagree the search ends: what is said of more than that, say the whole system, is not what holds.
 
 use crate::element::Slot;
 use crate::interval::{Announced, BadRate, PARAMETERS, Ratio, announced};
 use crate::plan::{Present, Words};
-use crate::rates::{Announcement, Asked, RateKey, Rates, SELECTORS, Scope};
+use crate::rates::{Announcement, Asked, Found, Rates, SELECTORS, Scope};
 use weir_schemas::{RateSource, SamplingKind};
 
 /// The interval of a record, as its columns say it.
@@ -17,7 +19,8 @@ pub(crate) struct Resolved {
 }
 
 impl Resolved {
-    fn of(announced: &Announced, source: RateSource) -> Self {
+    fn found((found, source): (Found<Announced>, RateSource)) -> Self {
+        let Found::Agreed(announced) = found else { return Self::default() };
         Self {
             interval: announced.ratio.thousandths(),
             kind: announced.kind,
@@ -25,10 +28,6 @@ impl Resolved {
             flags: announced.flags,
             bad: false,
         }
-    }
-
-    fn wide(known: Option<(Announced, RateSource)>) -> Self {
-        known.map_or_else(Self::default, |(announced, source)| Self::of(&announced, source))
     }
 }
 
@@ -43,10 +42,30 @@ pub(crate) struct Resolver<'a> {
     in_record: bool,
     names: bool,
     /// What holds where the record says nothing: cache, template, domain or system.
-    wide: Option<(Announced, RateSource)>,
+    wide: (Found<Announced>, RateSource),
     /// The same, for records that name nothing.
     alone: Resolved,
     last: Option<([u64; 4 + SELECTORS.len()], Resolved)>,
+}
+
+/// What of levels from the closest to the widest counts: the first that is known and not merely inferred, else the first that is inferred, and nothing from
+/// where they disagree.
+fn closest<'l>(
+    levels: impl IntoIterator<Item = (&'l dyn Fn() -> Found<Announced>, RateSource)>,
+) -> (Found<Announced>, RateSource) {
+    let mut inferred = (Found::Absent, RateSource::Unknown);
+    for (level, source) in levels {
+        match level() {
+            Found::Agreed(announced) if announced.inferred => {
+                if inferred.0 == Found::Absent {
+                    inferred = (Found::Agreed(announced), source);
+                }
+            }
+            Found::Absent => {}
+            found => return (found, source),
+        }
+    }
+    inferred
 }
 
 /// Elements by which a record names its sampler.
@@ -54,55 +73,57 @@ const NAMES: Present = Present::of(&[Slot::Sampler, Slot::Sequence, Slot::Select
 
 impl<'a> Resolver<'a> {
     pub(crate) fn new(rates: &'a Rates, asked: Asked, present: Present, bound: u64) -> Self {
-        let one =
-            |scope, id| rates.any(scope).then(|| rates.rate(&asked.key(scope, id), asked.port)).flatten();
-        let whole_process = || {
+        let one = |scope, id| at(rates, &asked, scope, id);
+        let system = || match one(Scope::System, 0) {
             // Domain 0 of IPFIX is the whole exporting process (RFC 7011 section 3.1).
-            let key = RateKey { domain: 0, ..asked.key(Scope::System, 0) };
-            (asked.version == 10 && rates.any(Scope::System)).then(|| rates.rate(&key, asked.port)).flatten()
+            Found::Absent if asked.version == 10 => {
+                at(rates, &Asked { domain: 0, ..asked }, Scope::System, 0)
+            }
+            found => found,
         };
-        let candidates = [
-            (one(Scope::Cache, 0), RateSource::Cache),
-            (one(Scope::Template, u64::from(asked.template)), RateSource::Template),
-            (one(Scope::Domain, u64::from(asked.domain)), RateSource::Domain),
-            (one(Scope::System, 0).or_else(whole_process), RateSource::System),
-        ];
-        let known = candidates.iter().filter_map(|(rate, source)| rate.map(|rate| (rate, *source)));
-        let wide = known.clone().find(|(rate, _)| !rate.inferred).or_else(|| known.clone().next());
+        let wide = closest([
+            (&(|| one(Scope::Cache, 0)) as &dyn Fn() -> _, RateSource::Cache),
+            (&|| one(Scope::Template, u64::from(asked.template)), RateSource::Template),
+            (&|| one(Scope::Domain, u64::from(asked.domain)), RateSource::Domain),
+            (&system, RateSource::System),
+        ]);
         let in_record = present.any(PARAMETERS);
-        let names = present.any(NAMES) || rates.any(Scope::Interface);
-        let alone = Resolved::wide(wide);
+        let names = present.any(NAMES)
+            || [Scope::Interface, Scope::Ingress, Scope::Egress].into_iter().any(|scope| rates.any(scope));
+        let alone = Resolved::found(wide);
         Self { rates, asked, bound, present, in_record, names, wide, alone, last: None }
     }
 
     /// What the header of a datagram without templates says: 0 is unknown, as where it says nothing.
-    pub(crate) fn header(rates: &'a Rates, interval: u16) -> Self {
-        let ratio = Ratio::new(u128::from(interval), 1, u64::MAX).filter(|_| interval > 0);
-        let rate =
-            ratio.map(|ratio| Announced { ratio, kind: SamplingKind::Packet, flags: 0, inferred: false });
+    pub(crate) fn header(rates: &'a Rates, interval: u16, bound: u64) -> Self {
+        let ratio = Ratio::new(u128::from(interval), 1, bound);
+        let wide = ratio.filter(|_| interval > 0).map_or(Found::Absent, |ratio| {
+            Found::Agreed(Announced { ratio, kind: SamplingKind::Packet, flags: 0, inferred: false })
+        });
+        let wide = (wide, RateSource::Header);
         Self {
             rates,
             asked: Asked { version: 5, domain: 0, port: 0, template: 0 },
-            bound: u64::MAX,
+            bound,
             present: Present::default(),
             in_record: false,
             names: false,
-            wide: None,
-            alone: Resolved::wide(rate.map(|rate| (rate, RateSource::Header))),
+            wide,
+            alone: Resolved { bad: u64::from(interval) > bound, ..Resolved::found(wide) },
             last: None,
         }
     }
 
-    /// The interval of a record on the interface where it was observed.
+    /// The interval of a record that was observed on a side of an interface: [`Scope::Ingress`] or [`Scope::Egress`], and its number.
     #[inline]
-    pub(crate) fn resolve(&mut self, words: &Words, interface: u64) -> Resolved {
+    pub(crate) fn resolve(&mut self, words: &Words, observed: (Scope, u32)) -> Resolved {
         if !self.in_record {
             if !self.names {
                 return self.alone;
             }
             let word = |slot: Slot| words[slot as usize];
             let mut named = [0; 4 + SELECTORS.len()];
-            named[0] = interface;
+            named[0] = u64::from(observed.1) << 8 | observed.0 as u64;
             named[1] = word(Slot::Sampler);
             named[2] = word(Slot::Sequence);
             named[3] = word(Slot::LineCard);
@@ -114,13 +135,13 @@ impl<'a> Resolver<'a> {
             {
                 return *resolved;
             }
-            let resolved = self.look_up(words, interface);
+            let resolved = self.look_up(words, observed);
             self.last = Some((named, resolved));
             return resolved;
         }
-        // One number in the record is what most send, and needs no ratio.
+        // One number in the record is what most send, and needs no ratio unless flows are sampled after packets.
         let n = words[Slot::Interval as usize];
-        if n > 0 && n <= self.bound && !self.present.has(Slot::SelectorAlgorithm) {
+        if n > 0 && n <= self.bound && !self.present.has(Slot::FlowInterval) {
             return Resolved {
                 interval: n * 1000,
                 kind: SamplingKind::Packet,
@@ -128,69 +149,62 @@ impl<'a> Resolver<'a> {
                 ..Resolved::default()
             };
         }
-        self.look_up(words, interface)
+        self.look_up(words, observed)
     }
 
-    fn look_up(&self, words: &Words, interface: u64) -> Resolved {
-        let mut bad = false;
-        let mut inferred = None;
-        let own = if self.in_record {
-            announced(&self.present, words, self.bound).unwrap_or_else(|BadRate| {
-                bad = true;
-                None
-            })
-        } else {
-            None
+    fn look_up(&self, words: &Words, (side, interface): (Scope, u32)) -> Resolved {
+        let own = if self.in_record { announced(&self.present, words, self.bound) } else { Ok(None) };
+        let bad = own == Err(BadRate);
+        let own = own.ok().flatten().map_or(Found::Absent, Found::Agreed);
+        let one = |scope, id| at(self.rates, &self.asked, scope, id);
+        let on_interface = || match u64::from(interface) {
+            0 => Found::Absent,
+            index => one(Scope::Interface, index).and(one(side, index)),
         };
-        let named = || self.named(words);
-        let at = |scope, id| {
-            self.rates
-                .any(scope)
-                .then(|| self.rates.rate(&self.asked.key(scope, id), self.asked.port))
-                .flatten()
+        let on_card = || match self.present.has(Slot::LineCard) {
+            true => one(Scope::LineCard, words[Slot::LineCard as usize]),
+            false => Found::Absent,
         };
-        let on_interface = || if interface == 0 { None } else { at(Scope::Interface, interface) };
-        let on_card = || {
-            let card = self.present.has(Slot::LineCard).then(|| words[Slot::LineCard as usize])?;
-            at(Scope::LineCard, card)
-        };
-        let wide = || self.wide.map(|(announced, _)| announced);
-        let wide_source = self.wide.map_or(RateSource::Unknown, |(_, source)| source);
-        let levels: [(&dyn Fn() -> Option<Announced>, RateSource); 5] = [
-            (&|| own, RateSource::Record),
-            (&named, RateSource::Sampler),
+        let found = closest([
+            (&(|| own) as &dyn Fn() -> _, RateSource::Record),
+            (&|| self.named(words), RateSource::Sampler),
             (&on_interface, RateSource::Interface),
             (&on_card, RateSource::LineCard),
-            (&wide, wide_source),
-        ];
-        for (level, source) in levels {
-            match level() {
-                Some(announced) if announced.inferred => inferred = inferred.or(Some(announced)),
-                Some(announced) => return Resolved { bad, ..Resolved::of(&announced, source) },
-                None => {}
-            }
-        }
-        let resolved = inferred.map(|announced| Resolved::of(&announced, RateSource::Inferred));
-        Resolved { bad, ..resolved.unwrap_or_default() }
+            (&|| self.wide.0, self.wide.1),
+        ]);
+        Resolved { bad, ..Resolved::found(found) }
     }
 
     /// By the sampler, selectors or selection sequence that the record names.
-    fn named(&self, words: &Words) -> Option<Announced> {
+    fn named(&self, words: &Words) -> Found<Announced> {
         let word = |slot: Slot| self.present.has(slot).then(|| words[slot as usize]);
-        if let Some(id) = word(Slot::Sampler)
-            && let Some(found) = self.rates.rate(&self.asked.key(Scope::Sampler, id), self.asked.port)
-        {
-            return Some(found);
+        let by_sampler =
+            word(Slot::Sampler).map_or(Found::Absent, |id| at(self.rates, &self.asked, Scope::Sampler, id));
+        if by_sampler != Found::Absent {
+            return by_sampler;
+        }
+        // Of selectors beyond those that are read, the product is not theirs.
+        if self.present.has(Slot::Beyond) {
+            return Found::Disagreed;
         }
         let selectors = SELECTORS.iter().map_while(|slot| word(*slot));
-        if let Some(found) = self.rates.chain(&self.asked, selectors, self.bound) {
-            return Some(found);
+        let by_selectors = self.rates.chain(&self.asked, selectors, self.bound);
+        if by_selectors != Found::Absent {
+            return by_selectors;
         }
-        let sequence = word(Slot::Sequence)?;
-        match self.rates.find(&self.asked.key(Scope::Sequence, sequence), self.asked.port)? {
-            Announcement::Rate(announced) => Some(*announced),
-            Announcement::Chain(ids) => self.rates.chain(&self.asked, ids.iter().copied(), self.bound),
-            Announcement::Identity(_) => None,
+        let Some(sequence) = word(Slot::Sequence) else { return Found::Absent };
+        match self.rates.find(&self.asked.key(Scope::Sequence, sequence), self.asked.port) {
+            Found::Agreed(Announcement::Rate(announced)) => Found::Agreed(*announced),
+            Found::Agreed(Announcement::Chain(ids)) => {
+                self.rates.chain(&self.asked, ids.iter().copied(), self.bound)
+            }
+            Found::Agreed(Announcement::Identity(_)) | Found::Absent => Found::Absent,
+            Found::Disagreed => Found::Disagreed,
         }
     }
+}
+
+/// What is announced for one, where anything is for such.
+fn at(rates: &Rates, asked: &Asked, scope: Scope, id: u64) -> Found<Announced> {
+    if rates.any(scope) { rates.rate(&asked.key(scope, id), asked.port) } else { Found::Absent }
 }

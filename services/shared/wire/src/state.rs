@@ -8,7 +8,7 @@ use crate::identity::Said;
 use crate::interval::{Announced, Ratio};
 use crate::learned::Known;
 use crate::parked::{Place, Set};
-use crate::rates::{Announcement, RateKey, Scope};
+use crate::rates::{Announcement, By, RateKey, Scope};
 use crate::template::{Group, Template};
 use crate::totals::Last;
 use smallvec::SmallVec;
@@ -47,7 +47,7 @@ pub enum StateError {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Key {
     Template(Group, u16),
-    Rate(RateKey, u16, u64),
+    Rate(RateKey, By),
     Interface(u32),
     Init(u32),
     Lag(u32),
@@ -103,13 +103,13 @@ pub(crate) fn template_key(group: &Group, port: u16) -> Vec<u8> {
     key
 }
 
-pub(crate) fn rate_key(rate: &RateKey, port: u16, sampler: u64) -> Vec<u8> {
+pub(crate) fn rate_key(rate: &RateKey, by: By) -> Vec<u8> {
     let mut key = vec![b'r', rate.version];
     key.extend_from_slice(&rate.domain.to_be_bytes());
     key.push(rate.scope as u8);
     key.extend_from_slice(&rate.id.to_be_bytes());
-    key.extend_from_slice(&sampler.to_be_bytes());
-    key.extend_from_slice(&port.to_be_bytes());
+    key.extend_from_slice(&by.beside.to_be_bytes());
+    key.extend_from_slice(&by.port.to_be_bytes());
     key
 }
 
@@ -183,8 +183,8 @@ pub(crate) fn read_key(key: &[u8]) -> Result<Key, StateError> {
                 let (version, domain) = (input.u8()?, input.u32()?);
                 let scope = input.u8()?;
                 let scope = Scope::ALL.into_iter().find(|known| *known as u8 == scope)?;
-                let (id, sampler, port) = (input.u64()?, input.u64()?, input.u16()?);
-                Key::Rate(RateKey { version, domain, scope, id }, port, sampler)
+                let (id, beside, port) = (input.u64()?, input.u64()?, input.u16()?);
+                Key::Rate(RateKey { version, domain, scope, id }, By { port, beside })
             }
             b'i' => Key::Interface(input.u32()?),
             b'u' => Key::Init(input.u32()?),

@@ -648,3 +648,444 @@ fn options_rows_are_bounded_and_what_is_refused_is_a_fault() {
     assert_eq!(out.rates.len(), 10);
     assert_eq!(out.faults.iter().map(|f| f.reason).collect::<Vec<_>>(), [Reason::StateLimit]);
 }
+
+/// Options data of one template: version, scopes, fields, and the values of its rows.
+type Options<'o> = (u8, &'o [F], &'o [F], &'o [Vec<u8>]);
+
+/// A datagram of an options template with its rows.
+fn options(domain: u32, id: u16, (version, scopes, fields, rows): Options<'_>) -> Vec<u8> {
+    match version {
+        9 => v9(domain, &[set(1, v9_options_template(id, scopes, fields)), set(id, rows.concat())]),
+        _ => ipfix(domain, &[set(3, ipfix_options_template(id, scopes, fields)), set(id, rows.concat())]),
+    }
+}
+
+/// A datagram of a data template with its records.
+fn data(version: u8, domain: u32, fields: &[F], records: &[Vec<u8>]) -> Vec<u8> {
+    let all = [FLOW, fields].concat();
+    match version {
+        9 => v9(domain, &[set(0, template(256, &all)), set(256, records.concat())]),
+        _ => ipfix(domain, &[set(2, template(256, &all)), set(256, records.concat())]),
+    }
+}
+
+#[test]
+fn rows_that_name_different_things_under_one_scope_do_not_replace_each_other() {
+    let two = |a: Bytes, b: Bytes| [a.u32(100).0, b.u32(1000).0];
+    let of = |a: u32, b: u32| two(bytes().u32(a), bytes().u32(b));
+    let text = |a: &str, b: &str| {
+        let one = |name: &str| bytes().u8(name.len() as u8).raw(name);
+        two(one(a).u32(1), one(b).u32(1))
+    };
+    let rate = [f(34, 4)];
+    type Case = (&'static str, u8, Vec<F>, Vec<F>, [Vec<u8>; 2]);
+    let cases: [Case; 9] = [
+        ("metering processes", 10, vec![f(143, 4)], rate.to_vec(), of(1, 2)),
+        ("exporting processes", 10, vec![f(144, 4)], rate.to_vec(), of(1, 2)),
+        ("caches", 9, vec![f(4, 4)], rate.to_vec(), of(1, 2)),
+        ("systems", 9, vec![f(1, 4)], rate.to_vec(), of(1, 2)),
+        (
+            "processes of long numbers",
+            10,
+            vec![f(143, 16)],
+            rate.to_vec(),
+            two(bytes().raw([1; 16]), bytes().raw([2; 16])),
+        ),
+        ("names beside a template", 10, vec![f(82, VARIABLE), f(145, 4)], rate.to_vec(), {
+            let one = |name: &str| bytes().u8(name.len() as u8).raw(name).u32(256);
+            two(one("a"), one("bc"))
+        }),
+        ("names beside a system", 10, vec![f(82, VARIABLE), f(143, 4)], rate.to_vec(), text("a", "b")),
+        ("interfaces outside the scope", 10, vec![f(144, 4)], vec![f(10, 4), f(34, 4)], {
+            two(bytes().u32(1).u32(3), bytes().u32(1).u32(4))
+        }),
+        ("directions of a system", 9, vec![f(1, 4)], vec![f(61, 1), f(34, 4)], {
+            two(bytes().u32(1).u8(0), bytes().u32(1).u8(1))
+        }),
+    ];
+    for (name, version, scopes, fields, rows) in cases {
+        let mut router = Router::default();
+        let mut out = Sink::default();
+        let first = options(1, 300, (version, &scopes, &fields, &rows[..1]));
+        let both = options(1, 300, (version, &scopes, &fields, &rows));
+        router.from(1000, &first, &mut out);
+        router.from(1000, &data(version, 1, &[], &[flow().0]), &mut out);
+        router.from(1000, &both, &mut out);
+        let writes = out.state_writes;
+        (0..3).for_each(|_| {
+            router.from(1000, &both, &mut out);
+        });
+        assert_eq!(out.state_writes, writes, "nothing is new: {name}");
+        assert_eq!(router.dump(), out.state, "{name}");
+        let again = data(version, 1, &[], &[flow().0]);
+        router.restarted(&out.state).from(1000, &again, &mut out);
+        router.from(1000, &again, &mut out);
+        let intervals: Vec<_> = out.flows.iter().map(|flow| flow.sampling_interval).collect();
+        assert_eq!(intervals, [100_000, 0, 0], "which of the two is not known: {name}");
+        let told: Vec<_> = out.rates.iter().map(|rate| (rate.interval, rate.sampling)).collect();
+        assert_eq!(told, [(100_000, SamplingKind::Packet), (0, SamplingKind::Unknown)], "{name}");
+    }
+}
+
+#[test]
+fn a_disagreement_is_not_forgotten_however_many_rows_there_are() {
+    let row = |process: u32, interval: u32| bytes().u32(process).u32(interval).0;
+    for odd in [1, 64, 65, 70] {
+        let mut router = Router::default();
+        let mut out = Sink::default();
+        let of = |process| row(process, if process == odd { 100 } else { 1000 });
+        let rows: Vec<_> = (1..=70).map(of).collect();
+        for _ in 0..3 {
+            router.from(1000, &options(1, 300, (10, &[f(143, 4)], &[f(34, 4)], &rows)), &mut out);
+            router.from(1000, &data(10, 1, &[], &[flow().0]), &mut out);
+            assert_eq!(router.dump(), out.state, "process {odd}");
+        }
+        assert!(out.flows.iter().all(|flow| rate(flow) == UNKNOWN), "process {odd}");
+        assert_eq!(out.state.keys().filter(|key| key[0] == b'r').count(), 64, "process {odd}");
+    }
+}
+
+#[test]
+fn different_kinds_of_scopes_that_are_one_system_do_not_replace_each_other() {
+    let row = |interval| bytes().u32(1).u32(interval).0;
+    let of = |scope, interval| options(1, 300, (10, &[f(scope, 4)], &[f(34, 4)], &[row(interval)]));
+    for (other, interval, wanted) in [
+        (143, 1000, UNKNOWN),
+        (143, 100, packet(100_000, RateSource::System)),
+        (144, 1000, { packet(1_000_000, RateSource::System) }),
+    ] {
+        let mut router = Router::default();
+        router.send(&of(144, 100));
+        router.send(&of(other, interval));
+        let flow = &router.send(&data(10, 1, &[], &[flow().0])).flows[0];
+        assert_eq!(rate(flow), wanted, "scope {other} of {interval}");
+    }
+}
+
+#[test]
+fn a_rate_of_a_direction_is_for_what_was_observed_in_it() {
+    let ways = |a: u16, b: u16| {
+        vec![
+            (10, vec![f(a, 4)], vec![f(34, 4)], bytes().u32(3).u32(100).0),
+            (10, vec![f(b, 4)], vec![f(34, 4)], bytes().u32(3).u32(1000).0),
+        ]
+    };
+    let told = |version, scopes: &[F], fields: &[F]| {
+        let row = |way, interval| {
+            (version, scopes.to_vec(), fields.to_vec(), bytes().u32(3).u8(way).u32(interval).0)
+        };
+        vec![row(0, 100), row(1, 1000)]
+    };
+    // Records from interface 3 and to it: observed on the way in, on the way out, and not known where.
+    let to = |way: u8| bytes().raw([10, 0, 0, 1, 10, 0, 0, 2]).u32(7).u32(3).u32(2).u32(3000).u8(way).0;
+    let records = [flow().u8(0).0, to(1), flow().u8(255).0, to(0), flow().u8(1).0];
+    for (name, rows) in [
+        ("10 and 14", ways(10, 14)),
+        ("252 and 253", ways(252, 253)),
+        ("61 beside v9's interface", told(9, &[f(2, 4)], &[f(61, 1), f(34, 4)])),
+        ("61 as a scope", told(9, &[f(2, 4), f(61, 1)], &[f(34, 4)])),
+        ("61 beside 10", told(10, &[f(10, 4)], &[f(61, 1), f(34, 4)])),
+    ] {
+        for back in [false, true] {
+            let mut router = Router::default();
+            let order: Vec<_> = if back { rows.iter().rev().collect() } else { rows.iter().collect() };
+            let mut out = Sink::default();
+            for (n, (version, scopes, fields, row)) in order.iter().enumerate() {
+                let datagram =
+                    options(1, 300 + n as u16, (*version, scopes, fields, std::slice::from_ref(row)));
+                router.from(1000, &datagram, &mut out);
+            }
+            let sent = data(rows[0].0, 1, &[f(61, 1)], &records);
+            router.from(1000, &sent, &mut out);
+            router.restarted(&out.state).from(1000, &sent, &mut out);
+            let on = |interval| packet(interval, RateSource::Interface);
+            let wanted = [on(100_000), on(1_000_000), on(100_000), UNKNOWN, UNKNOWN];
+            let found: Vec<_> = out.flows.iter().map(rate).collect();
+            assert_eq!(found, [wanted, wanted].concat(), "{name}, backwards: {back}");
+        }
+    }
+}
+
+#[test]
+fn a_rate_of_an_interface_that_names_no_direction_holds_beside_one_that_does_where_they_agree() {
+    for (interval, wanted) in [(100, packet(100_000, RateSource::Interface)), (1000, UNKNOWN)] {
+        let mut router = Router::default();
+        router.send(&options(1, 300, (9, &[f(2, 4)], &[f(34, 4)], &[bytes().u32(3).u32(100).0])));
+        router.send(&options(1, 301, (9, &[f(10, 4)], &[f(34, 4)], &[bytes().u32(3).u32(interval).0])));
+        router.send(&options(1, 302, (9, &[f(1, 4)], &[f(34, 4)], &[bytes().u32(3).u32(7).0])));
+        assert_eq!(rate(&router.send(&data(9, 1, &[], &[flow().0])).flows[0]), wanted, "{interval}");
+    }
+}
+
+#[test]
+fn a_domain_among_several_scopes_is_the_one_that_is_spoken_of() {
+    let of = |domain: u32| bytes().u32(domain);
+    for (name, scope, value, fields, record, source) in [
+        ("selector", f(302, 8), bytes().u64(7), vec![f(302, 8)], flow().u64(7), RateSource::Sampler),
+        ("sampler", f(48, 4), bytes().u32(7), vec![f(48, 4)], flow().u32(7), RateSource::Sampler),
+        ("interface", f(10, 4), bytes().u32(3), vec![], flow(), RateSource::Interface),
+        ("line card", f(141, 4), bytes().u32(5), vec![f(141, 4)], flow().u32(5), RateSource::LineCard),
+        ("template", f(145, 4), bytes().u32(256), vec![], flow(), RateSource::Template),
+        ("process", f(143, 4), bytes().u32(1), vec![], flow(), RateSource::Domain),
+    ] {
+        let rows = [(5, 100), (6, 1000)].map(|(domain, n)| of(domain).raw(&value.0).u32(n).0);
+        let mut router = Router::default();
+        let told = router.send(&options(0, 300, (10, &[f(149, 4), scope], &[f(34, 4)], &rows))).rates;
+        assert_eq!(told.iter().map(|rate| rate.observation_domain).collect::<Vec<_>>(), [5, 6], "{name}");
+        for (domain, wanted) in [(5, packet(100_000, source)), (6, packet(1_000_000, source)), (0, UNKNOWN)] {
+            let flow = &router.send(&data(10, domain, &fields, std::slice::from_ref(&record.0))).flows[0];
+            assert_eq!(rate(flow), wanted, "{name}, domain {domain}");
+        }
+    }
+    // More than any domain's number is of none.
+    let row = bytes().u64(1 << 32).u64(7).u32(100).0;
+    let out = decode(&options(0, 300, (10, &[f(149, 8), f(302, 8)], &[f(34, 4)], &[row])));
+    assert_eq!((out.rates.len(), out.faults.len()), (0, 0));
+}
+
+#[test]
+fn where_announcements_disagree_a_wider_scope_does_not_make_up_for_it() {
+    // The value of a scope, and of the records' own field for it.
+    let cases: [(&str, F, u32, Vec<F>); 7] = [
+        ("sampler", f(48, 4), 7, vec![f(48, 4)]),
+        ("selector", f(302, 4), 7, vec![f(302, 4)]),
+        ("sequence", f(301, 4), 7, vec![f(301, 4)]),
+        ("interface", f(2, 4), 3, vec![]),
+        ("line card", f(141, 4), 7, vec![f(141, 4)]),
+        ("cache", f(4, 4), 7, vec![]),
+        ("template", f(5, 4), 256, vec![]),
+    ];
+    for (name, scope, value, fields) in cases {
+        let mut router = Router::default();
+        let mut out = Sink::default();
+        let row = |interval| bytes().u32(value).u32(interval).0;
+        let of = |interval| options(1, 300, (9, &[scope], &[f(34, 4)], &[row(interval)]));
+        let record = if fields.is_empty() { flow() } else { flow().u32(value) };
+        let sent = data(9, 1, &fields, &[record.0]);
+        router.from(3, &options(1, 301, (9, &[f(1, 4)], &[f(34, 4)], &[row(10)])), &mut out);
+        router.from(3, &sent, &mut out);
+        router.from(1, &of(20), &mut out);
+        router.from(3, &sent, &mut out);
+        router.from(2, &of(30), &mut out);
+        router.from(3, &sent, &mut out);
+        router.from(2, &of(20), &mut out);
+        router.from(3, &sent, &mut out);
+        let intervals: Vec<_> = out.flows.iter().map(|flow| flow.sampling_interval).collect();
+        assert_eq!(intervals, [10_000, 20_000, 0, 20_000], "{name}");
+        assert_eq!(rate(&out.flows[2]), UNKNOWN, "{name}");
+    }
+}
+
+#[test]
+fn where_announcements_disagree_what_is_inferred_does_not_make_up_for_it() {
+    let mut router = Router::default();
+    let rows = [bytes().u32(1).u32(10).0, bytes().u32(2).u32(20).0];
+    let sent = data(10, 1, &[f(305, 4)], &[flow().u32(100).0]);
+    router.send(&options(1, 300, (10, &[f(143, 4)], &[f(34, 4)], &rows[..1])));
+    assert_eq!(rate(&router.send(&sent).flows[0]), packet(10_000, RateSource::System));
+    router.send(&options(1, 300, (10, &[f(143, 4)], &[f(34, 4)], &rows)));
+    assert_eq!(rate(&router.send(&sent).flows[0]), UNKNOWN);
+}
+
+#[test]
+fn a_chain_of_which_a_selector_is_disputed_or_beyond_belief_is_unknown_whatever_the_system_has() {
+    let mut router = Router::default();
+    let mut out = Sink::default();
+    let of = |selector: u64, interval: u32| {
+        let row = bytes().u64(selector).u32(interval).0;
+        options(1, 300, (10, &[f(302, 8)], &[f(34, 4)], &[row]))
+    };
+    router.from(3, &options(1, 301, (10, &[f(144, 4)], &[f(34, 4)], &[bytes().u32(1).u32(10).0])), &mut out);
+    for (port, selector, interval) in [(1, 1, 20), (2, 1, 30), (1, 2, 4), (1, 3, u32::MAX)] {
+        router.from(port, &of(selector, interval), &mut out);
+    }
+    let chain = |a: u64, b: u64| flow().u64(a).u64(b).0;
+    let records = [chain(2, 2), chain(1, 2), chain(2, 1), chain(2, 3), chain(2, 9)];
+    router.from(3, &data(10, 1, &[f(302, 8), f(302, 8)], &records), &mut out);
+    let intervals: Vec<_> = out.flows.iter().map(|flow| flow.sampling_interval).collect();
+    assert_eq!(intervals, [16_000, 0, 0, 0, 10_000], "what is not announced at all is the system's");
+}
+
+#[test]
+fn rows_that_name_several_selectors_and_no_sequence_are_not_the_systems() {
+    let row = bytes().u32(1).u64(7).u64(8).u32(100).0;
+    let mut router = Router::default();
+    let fields = [f(302, 8), f(302, 8), f(34, 4)];
+    let told = router.send(&options(1, 300, (10, &[f(144, 4)], &fields, &[row])));
+    assert_eq!((told.rates.len(), told.faults.len()), (0, 0));
+    assert_eq!(rate(&router.send(&data(10, 1, &[], &[flow().0])).flows[0]), UNKNOWN);
+}
+
+#[test]
+fn more_selectors_than_are_read_are_no_chain() {
+    let selector = |id: u64| bytes().u64(id).u32(2).0;
+    let rows: Vec<_> = (1..=9).map(selector).collect();
+    for (many, wanted) in [(8, packet(256_000, RateSource::Sampler)), (9, UNKNOWN)] {
+        let ids: Vec<u8> = (1..=many).flat_map(|id: u64| id.to_be_bytes()).collect();
+        let fields = vec![f(302, 8); many as usize];
+        let mut router = Router::default();
+        router.send(&options(1, 300, (10, &[f(302, 8)], &[f(34, 4)], &rows)));
+        let named = flow().raw(&ids).0;
+        assert_eq!(rate(&router.send(&data(10, 1, &fields, &[named])).flows[0]), wanted, "named: {many}");
+        let chain = bytes().u64(9).raw(&ids).0;
+        router.send(&options(1, 301, (10, &[f(301, 8)], &fields, &[chain])));
+        let sequence = flow().u64(9).0;
+        let flow = &router.send(&data(10, 1, &[f(301, 8)], &[sequence])).flows[0];
+        assert_eq!(rate(flow), wanted, "announced: {many}");
+    }
+}
+
+#[test]
+fn packets_and_then_flows_that_are_sampled_multiply_and_are_rounded_once() {
+    use SamplingKind::{Flow, Packet};
+    let flows = [f(396, 4), f(397, 4)];
+    for (name, fields, values, interval, kind) in [
+        ("305, 306", vec![f(305, 4), f(306, 4)], bytes().u32(1).u32(99), 1_000_000, Flow),
+        ("34", vec![f(34, 4)], bytes().u32(100), 1_000_000, Flow),
+        ("34 with an algorithm", vec![f(304, 2), f(34, 4)], bytes().u16(1).u32(100), 1_000_000, Flow),
+        ("309, 310", vec![f(309, 4), f(310, 4)], bytes().u32(3).u32(10), 33_333, Flow),
+        ("none", vec![], bytes(), 10_000, Flow),
+    ] {
+        let all = [&fields[..], &flows].concat();
+        let values = values.u32(1).u32(9).0;
+        assert_eq!(rate(&in_record(&all, &values).flows[0]), (interval, kind, RateSource::Record), "{name}");
+        let row = bytes().u32(1).raw(&values).0;
+        let mut router = Router::default();
+        router.send(&options(1, 300, (10, &[f(144, 4)], &all, &[row])));
+        let flow = &router.send(&data(10, 1, &[], &[flow().0])).flows[0];
+        assert_eq!(rate(flow), (interval, kind, RateSource::System), "{name}, announced");
+    }
+    let both = [f(305, 4), f(306, 4), f(396, 4), f(397, 4)];
+    // 10/3 and 10/3, rounded once; of flows of which none is left out packets are sampled, and flow counts stay.
+    for (values, wanted) in [([3, 7, 3, 7], (11_111, Flow)), ([1, 99, 1, 0], (100_000, Packet))] {
+        let record: Vec<u8> = values.into_iter().flat_map(u32::to_be_bytes).collect();
+        let flow = in_record(&both, &record).flows.remove(0);
+        assert_eq!((flow.sampling_interval, flow.sampling_kind), wanted, "{values:?}");
+    }
+    // Beyond the bound together, and nothing selected by either of both.
+    for values in [[1, 99_999, 1, 99_999], [1, 9, 0, 9], [0, 9, 1, 9]] {
+        let record: Vec<u8> = values.into_iter().flat_map(u32::to_be_bytes).collect();
+        let out = in_record(&both, &record);
+        assert_eq!(rate(&out.flows[0]), UNKNOWN, "{values:?}");
+        assert_eq!(out.faults.iter().map(|f| f.reason).collect::<Vec<_>>(), [Reason::BadRate], "{values:?}");
+    }
+}
+
+#[test]
+fn several_ranges_of_a_hash_that_are_selected_count_together() {
+    // Of values from 0 to 255, in ranges of one-byte ends.
+    let of = |ranges: &[(u8, u8)]| {
+        let mut fields = vec![f(329, 1), f(330, 1)];
+        let mut values = vec![0, 255];
+        for (min, max) in ranges {
+            fields.extend([f(331, 1), f(332, 1)]);
+            values.extend([*min, *max]);
+        }
+        (fields, values)
+    };
+    let eight: Vec<_> = (0..8).map(|n| (n * 16, n * 16)).collect();
+    let nine: Vec<_> = (0..9).map(|n| (n * 16, n * 16)).collect();
+    let mut cases = vec![
+        ("one", of(&[(0, 15)]), 16_000),
+        ("two", of(&[(0, 15), (128, 143)]), 8000),
+        ("two that touch", of(&[(16, 31), (0, 15)]), 8000),
+        ("all", of(&[(0, 127), (128, 255)]), 1000),
+        ("eight", of(&eight), 32_000),
+        ("more than are read", of(&nine), 0),
+        ("two that overlap", of(&[(0, 15), (15, 31)]), 0),
+        ("one within another", of(&[(0, 63), (8, 15)]), 0),
+        ("the same twice", of(&[(8, 15), (8, 15)]), 0),
+        ("one from its end to its begin", of(&[(0, 15), (31, 16)]), 0),
+    ];
+    let (mut fields, mut values) = of(&[(0, 15), (128, 143)]);
+    fields.pop();
+    values.pop();
+    cases.push(("one without an end", (fields, values), 0));
+    for (name, (fields, values), interval) in cases {
+        let wanted = if interval == 0 { UNKNOWN } else { packet(interval, RateSource::Record) };
+        let out = in_record(&fields, &values);
+        assert_eq!((rate(&out.flows[0]), out.faults.len()), (wanted, usize::from(interval == 0)), "{name}");
+        assert!(out.faults.iter().all(|fault| fault.reason == Reason::BadRate), "{name}");
+        let row = bytes().u32(1).raw(&values).0;
+        let out = decode(&options(1, 300, (10, &[f(144, 4)], &fields, &[row])));
+        assert_eq!(out.rates.iter().map(|rate| rate.interval).sum::<u64>(), interval, "{name}, announced");
+    }
+}
+
+#[test]
+fn what_a_header_or_a_sample_says_is_believed_up_to_the_bound_that_is_configured() {
+    let sample = |rate: u32| sflow(&[flow_sample(3, rate, 3, 7, &[])]);
+    let header = |sampling: u16| v5(sampling, &[v5_record(1, 60, 0, 0)]);
+    for (payload, wanted) in [
+        (sample(10_000), packet(10_000_000, RateSource::Record)),
+        (sample(10_001), UNKNOWN),
+        (sample(u32::MAX), UNKNOWN),
+        (header(10_000), packet(10_000_000, RateSource::Header)),
+        (header(10_001), UNKNOWN),
+    ] {
+        let mut router = Router::default();
+        router.options.max_sampling_interval = 10_000;
+        let out = router.send(&payload);
+        assert_eq!(rate(&out.flows[0]), wanted);
+        let faults: Vec<_> = out.faults.iter().map(|fault| fault.reason).collect();
+        assert_eq!(faults, if wanted == UNKNOWN { vec![Reason::BadRate] } else { vec![] });
+    }
+}
+
+#[test]
+fn a_row_that_gives_no_interval_takes_back_the_one_of_before() {
+    let nothing = (0, SamplingKind::Unknown);
+    let known = |interval: u64| (interval * 1000, SamplingKind::Packet);
+    for (name, wide, fields, good, bad, faults) in [
+        ("34 of 0", false, vec![f(34, 4)], bytes().u32(100), bytes().u32(0), 0),
+        ("50 of 0", false, vec![f(50, 4)], bytes().u32(100), bytes().u32(0), 0),
+        ("34 of 0 where the system has one", true, vec![f(34, 4)], bytes().u32(100), bytes().u32(0), 0),
+        ("34 of too much", false, vec![f(34, 8)], bytes().u64(100), bytes().u64(1 << 40), 1),
+        ("309 of 0", false, vec![f(309, 4), f(310, 4)], bytes().u32(1).u32(100), bytes().u32(0).u32(100), 1),
+    ] {
+        let mut router = Router::default();
+        let mut out = Sink::default();
+        if wide {
+            let row = bytes().u32(0).u32(7).0;
+            router.from(1000, &options(1, 301, (9, &[f(1, 4)], &[f(34, 4)], &[row])), &mut out);
+            out.rates.clear();
+        }
+        let of = |values: &Bytes| {
+            let row = bytes().u32(3).u8(5).raw(&values.0).0;
+            options(1, 300, (9, &[f(2, 4)], &[&[f(48, 1)], &fields[..]].concat(), &[row]))
+        };
+        let sent = data(9, 1, &[f(48, 1)], &[flow().u8(5).0]);
+        for values in [&good, &bad, &bad, &good] {
+            router.from(1000, &of(values), &mut out);
+            router.from(1000, &sent, &mut out);
+            assert_eq!(router.dump(), out.state, "{name}");
+        }
+        let (mut empty, mut now) = (Router::default(), Router::default());
+        empty.send(&of(&bad));
+        [&good, &bad].into_iter().for_each(|values| {
+            now.send(&of(values));
+        });
+        assert_eq!(now.budget.state, empty.budget.state, "it takes no room any more: {name}");
+        let intervals: Vec<_> = out.flows.iter().map(|flow| flow.sampling_interval).collect();
+        let other = if wide { 7000 } else { 0 };
+        assert_eq!(intervals, [100_000, other, other, 100_000], "{name}");
+        // Of the sampler, and of the interface.
+        let told: Vec<_> = out.rates.iter().map(|rate| (rate.interval, rate.sampling)).collect();
+        let wanted = [known(100), known(100), nothing, nothing, known(100), known(100)];
+        assert_eq!(told, wanted, "{name}");
+        assert_eq!(out.faults.len(), 2 * faults, "{name}");
+    }
+}
+
+#[test]
+fn a_chain_that_changes_replaces_the_one_of_before() {
+    let mut router = Router::default();
+    let rows = [(1, 2), (2, 3), (3, 5)].map(|(id, n)| bytes().u64(id).u32(n).0);
+    router.send(&options(1, 300, (10, &[f(302, 8)], &[f(34, 4)], &rows)));
+    for (chain, wanted) in [([1, 2], 6000), ([1, 3], 10_000), ([2, 3], 15_000)] {
+        let row = bytes().u64(9).u64(chain[0]).u64(chain[1]).0;
+        router.send(&options(1, 301, (10, &[f(301, 8)], &[f(302, 8), f(302, 8)], &[row])));
+        let flow = &router.send(&data(10, 1, &[f(301, 8)], &[flow().u64(9).0])).flows[0];
+        assert_eq!(rate(flow), packet(wanted, RateSource::Sampler), "{chain:?}");
+    }
+}

@@ -261,7 +261,8 @@ impl Exporter {
         flow.packets = 1;
         flow.spread_start = Time(call.datagram.received);
         flow.spread_end = flow.spread_start;
-        if sample.counted.rate != 0 {
+        let believed = u64::from(sample.counted.rate) <= call.options.max_sampling_interval;
+        if sample.counted.rate != 0 && believed {
             flow.sampling_interval = u64::from(sample.counted.rate) * 1000;
             flow.sampling_kind = SamplingKind::Packet;
             flow.rate_source = RateSource::Record;
@@ -306,6 +307,13 @@ impl Exporter {
         call.record_index += 1;
         call.counts.flows += 1;
         call.out.flow(&flow);
+        if !believed {
+            let sentence = format!(
+                "the sample at byte {at} has a sampling rate of {}, beyond what is believed",
+                sample.counted.rate
+            );
+            call.fault(Reason::BadRate, at, &call.datagram.payload[at..end], sentence);
+        }
         if let Some(what) = cut_off {
             call.counts.records_dead += 1;
             let sentence = format!("in the sample at byte {at}, {what}");

@@ -74,7 +74,7 @@ impl Output for Seen<'_> {
         let unknown = flow.sampling_interval == 0;
         assert!(!unknown || flow.rate_source == RateSource::Unknown, "an unknown rate has a source");
         assert!(
-            flow.sampling_interval <= self.options.max_sampling_interval.max(u32::MAX.into()) * 1000,
+            flow.sampling_interval <= self.options.max_sampling_interval.saturating_mul(1000),
             "an interval beyond the bound"
         );
         assert_eq!(flow.flags >> flag::ALL.len(), 0, "a flag that has no word");
