@@ -112,9 +112,12 @@ impl Exporter {
         if let Some(seen) = Seen::of(&call) {
             let began_anew = self.sequences.see(&seen);
             // Version 9 has its uptime, which tells it sooner. Numbers that go on far ahead are more likely a great loss.
-            if began_anew && seen.protocol == Protocol::Ipfix && seen.number < FIRST_NUMBERS {
+            if let Some(since) = began_anew
+                && seen.protocol == Protocol::Ipfix
+                && seen.number < FIRST_NUMBERS
+            {
                 let session = (10, seen.observation_domain, seen.source_port);
-                self.restarts.restarted(session, datagram.received);
+                self.restarts.restarted(session, since);
             }
         }
         counts

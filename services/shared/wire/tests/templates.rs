@@ -322,6 +322,111 @@ fn an_ipfix_session_that_numbers_anew_makes_its_templates_suspect() {
 }
 
 #[test]
+fn templates_of_the_message_that_begins_a_session_anew_are_of_it() {
+    let mut router = Router::default();
+    let message = |number: u32, sets: &[Vec<u8>]| {
+        let mut message = ipfix(5, sets);
+        message[8..12].copy_from_slice(&number.to_be_bytes());
+        message
+    };
+    let known = set(2, template(256, TWO));
+    router.send(&message(1_000_000, &[known.clone(), set(256, record(1))]));
+    let mut out = Sink::default();
+    for (at, number, sets) in [
+        (1, 0, vec![known, set(256, record(2))]),
+        (2, 1, vec![set(256, record(3))]),
+        (3, 2, vec![set(256, record(4))]),
+    ] {
+        router.at(RECEIVED + at * SECOND, 1000, &message(number, &sets), &mut out);
+    }
+    assert_eq!((octets(&out), router.exporter.parked().0), (vec![2, 3, 4], 0));
+}
+
+#[test]
+fn what_waited_since_before_a_restart_is_given_up_where_its_template_came_after() {
+    let old = || set(256, record(7));
+    let of = |fields: &[F]| set(0, template(256, fields));
+    let (up_long, anew) = (36_000_000, 50_000);
+    // Seconds, port, uptime and sets of each datagram, and what comes of it.
+    type Case<'c> = (&'c str, Vec<(i64, u16, u32, Vec<Vec<u8>>)>, &'c [u64], &'c [Reason]);
+    let given_up = [Reason::ParkedRestart];
+    let cases: [Case<'_>; 7] = [
+        (
+            "its session began anew between",
+            vec![(0, 1, up_long, vec![old()]), (300, 1, anew, vec![of(OTHER)])],
+            &[],
+            &given_up,
+        ),
+        (
+            "which was known before its template came",
+            vec![
+                (0, 1, up_long, vec![old()]),
+                (300, 1, anew, vec![]),
+                (310, 1, anew + 10_000, vec![of(TWO)]),
+            ],
+            &[],
+            &given_up,
+        ),
+        (
+            "the template came from another port of the exporter",
+            vec![(0, 1, up_long, vec![old()]), (300, 1, anew, vec![]), (310, 2, anew, vec![of(TWO)])],
+            &[],
+            &given_up,
+        ),
+        (
+            "it was not restarted",
+            vec![(0, 1, up_long, vec![old()]), (300, 1, up_long + 300_000, vec![of(TWO)])],
+            &[7],
+            &[],
+        ),
+        (
+            "another session was",
+            vec![
+                (0, 2, up_long, vec![]),
+                (0, 1, up_long, vec![old()]),
+                (300, 2, anew, vec![]),
+                (300, 1, up_long + 300_000, vec![of(TWO)]),
+            ],
+            &[7],
+            &[],
+        ),
+        (
+            "it came in the datagram that showed the restart",
+            vec![
+                (0, 1, up_long, vec![]),
+                (300, 1, anew, vec![old()]),
+                (310, 1, anew + 10_000, vec![of(TWO)]),
+            ],
+            &[7],
+            &[],
+        ),
+        (
+            "it waited for a template that is the same since before",
+            vec![
+                (0, 1, up_long, vec![of(TWO)]),
+                (300, 1, anew, vec![old()]),
+                (340, 1, 0, vec![]),
+                (350, 1, 10_000, vec![of(TWO)]),
+            ],
+            &[7],
+            &[],
+        ),
+    ];
+    for (what, sent, flows, faults) in cases {
+        let (mut router, mut out) = (Router::default(), Sink::default());
+        for (at, port, uptime, sets) in sent {
+            router.at(RECEIVED + at * SECOND, port, &up(uptime, &sets), &mut out);
+        }
+        assert_eq!((&octets(&out)[..], &reasons(&out)[..]), (flows, faults), "{what}");
+        let counts = &router.counts;
+        assert_eq!((counts.released, counts.expired), (flows.len() as u64, faults.len() as u64), "{what}");
+        assert_eq!((router.exporter.parked().0, router.budget.parked), (0, 0), "{what}");
+        assert_eq!(out.state, router.dump(), "{what}");
+        assert!(out.faults.iter().all(|fault| fault.bytes == old() && fault.offset == 20), "{what}");
+    }
+}
+
+#[test]
 fn everything_survives_a_restart() {
     let mut router = Router::default();
     let mut out = Sink::default();
