@@ -57,7 +57,7 @@ impl Exporter {
         call.domain = word(12);
         self.none_left = [false; 2];
         let exported = i64::from(word(4)) * SECOND;
-        let uptime = self.learned.inits.get(&call.domain).and_then(|init| record::uptime(exported, *init));
+        let uptime = self.learned.init(call.domain).and_then(|init| record::uptime(exported, init));
         if length < IPFIX_HEADER {
             let sentence = format!("IPFIX message gives its length as {length}, its header has 16 bytes");
             return call.dead(Reason::BadSetLength, sentence);

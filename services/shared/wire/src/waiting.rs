@@ -171,8 +171,8 @@ impl Exporter {
         }
         call.counts.released += 1;
         let uptime = set.uptime.or_else(|| {
-            let init = self.learned.inits.get(&group.domain)?;
-            record::uptime(set.exported, *init)
+            let init = self.learned.init(group.domain)?;
+            record::uptime(set.exported, init)
         });
         let mut late = Call {
             context: set.context(place, &call.context),

@@ -342,6 +342,40 @@ fn uptimes_of_ipfix_need_the_systems_start_from_the_record_or_from_options_data(
 }
 
 #[test]
+fn what_ipfix_domain_0_says_of_the_systems_start_is_of_every_domain_that_has_none_of_its_own() {
+    let init = u64::from(EXPORTED) * 1000 - u64::from(UPTIME);
+    let options = set(3, ipfix_options_template(300, &[f(149, 4)], &[f(160, 8)]));
+    let start = |of: u32, ago: u64| set(300, bytes().u32(of).u64(init - ago * 1000).0);
+    let described = set(2, template(256, &[f(21, 4)]));
+    let data = set(256, bytes().u32(UPTIME - 2000).0);
+    // Rows that a domain sends, what is sent for, and how long ago the flow of domain 1 ended.
+    for (what, domain, rows, wanted) in [
+        ("none", 1, vec![], None),
+        ("of the process", 0, vec![start(0, 0)], Some(2)),
+        ("of the process, and of the domain", 0, vec![start(0, 50), start(1, 0)], Some(2)),
+        ("of the domain, and of the process", 0, vec![start(1, 0), start(0, 50)], Some(2)),
+        ("of another domain, by the process", 0, vec![start(7, 0)], None),
+        ("of another domain", 7, vec![start(7, 0)], None),
+        ("of the domain, by another", 7, vec![start(1, 0)], Some(2)),
+    ] {
+        let said = ipfix(domain, &[vec![options.clone()], rows].concat());
+        let ago = |flow: &Kept| {
+            (flow.flow_end.0 != 0).then(|| (i64::from(EXPORTED) * SECOND - flow.flow_end.0) / SECOND)
+        };
+        let mut router = Router::default();
+        router.send(&said);
+        let now = router.send(&ipfix(1, &[described.clone(), data.clone()]));
+        assert_eq!(now.flows.iter().map(ago).collect::<Vec<_>>(), [wanted], "{what}");
+        // So too where the data waited, and came before.
+        let mut late = Router::default();
+        late.send(&ipfix(1, std::slice::from_ref(&data)));
+        late.send(&said);
+        let late = late.send(&ipfix(1, std::slice::from_ref(&described)));
+        assert_eq!(late.flows.iter().map(ago).collect::<Vec<_>>(), [wanted], "{what}, late");
+    }
+}
+
+#[test]
 fn the_time_of_an_observation_counts_where_no_end_is_told_or_can_be_placed() {
     let (seconds, init) = (u64::from(EXPORTED), u64::from(EXPORTED) * 1000 - u64::from(UPTIME));
     let ntp = ((seconds - 3 + 2_208_988_800) << 32).to_be_bytes();
