@@ -468,11 +468,11 @@ impl Shape {
         }
         if self.present.any(ICMP) {
             let get = |slot: Slot| self.present.has(slot).then(|| words[slot as usize]);
-            let (both, kind, code) = if flow.proto == 58 {
-                (get(Slot::IcmpV6), get(Slot::IcmpTypeV6), get(Slot::IcmpCodeV6))
-            } else {
-                (get(Slot::IcmpV4), get(Slot::IcmpTypeV4), get(Slot::IcmpCodeV4))
-            };
+            let four = (get(Slot::IcmpV4), get(Slot::IcmpTypeV4), get(Slot::IcmpCodeV4));
+            let six = (get(Slot::IcmpV6), get(Slot::IcmpTypeV6), get(Slot::IcmpCodeV6));
+            let (own, other) = if flow.proto == 58 { (six, four.0) } else { (four, six.0) };
+            // v9's type 32 is of either family, and so are those who took it over.
+            let (both, kind, code) = if own == (None, None, None) { (other, None, None) } else { own };
             flow.icmp_type = kind.or(both.map(|n| n >> 8)).map(|n| n as u8);
             flow.icmp_code = code.or(both).map(|n| n as u8);
         } else if flow.protocol != Protocol::Ipfix && self.present.has(Slot::DstPort) {

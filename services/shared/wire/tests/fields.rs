@@ -282,6 +282,20 @@ fn icmp_type_and_code_come_from_their_own_elements_or_in_netflow_from_the_port()
     assert_eq!((not_icmp.icmp_type, not_icmp.icmp_code), (None, None));
     let ipfix = ipfix_flow(&[f(4, 1), f(11, 2)], [1, 8, 0]);
     assert_eq!(ipfix.icmp_type, None, "IPFIX has elements of its own for it");
+    // Type 32 of v9 is of either family (RFC 3954); what is of the record's own counts before it.
+    for (fields, record, wanted) in [
+        (&[f(4, 1), f(32, 2)][..], &[58, 128, 1][..], (Some(128), Some(1))),
+        (&[f(4, 1), f(139, 2)], &[1, 8, 2], (Some(8), Some(2))),
+        (&[f(4, 1), f(32, 2), f(139, 2)], &[58, 8, 2, 128, 1], (Some(128), Some(1))),
+        (&[f(4, 1), f(139, 2), f(32, 2)], &[1, 128, 1, 8, 2], (Some(8), Some(2))),
+        (&[f(4, 1), f(32, 2), f(178, 1)], &[58, 8, 2, 128], (Some(128), None)),
+        (&[f(4, 1), f(32, 2), f(179, 1)], &[58, 8, 2, 3], (None, Some(3))),
+        (&[f(4, 1), f(176, 1), f(139, 2)], &[1, 11, 128, 1], (Some(11), None)),
+    ] {
+        for flow in [v9_flow(fields, record), ipfix_flow(fields, record)] {
+            assert_eq!((flow.icmp_type, flow.icmp_code), wanted, "{fields:?}");
+        }
+    }
 }
 
 #[test]
