@@ -299,6 +299,46 @@ fn icmp_type_and_code_come_from_their_own_elements_or_in_netflow_from_the_port()
 }
 
 #[test]
+fn prefixes_are_the_addresses_of_an_aggregate_and_count_behind_those_of_packets() {
+    let four = |last: u8| vec![10, 0, 0, last];
+    let six = |last: u8| v6(last).to_vec();
+    let (own4, own6) = (|last| Ip::v4([10, 0, 0, last]), |last| Ip(v6(last)));
+    let none = Ip::default();
+    // Fields with their values, the family, addresses and lengths.
+    type Case<'t> = (&'t [(u16, Vec<u8>)], u8, (Ip, Ip), (u8, u8));
+    let cases: [Case<'_>; 14] = [
+        (&[(44, four(1)), (9, vec![24]), (45, four(2)), (13, vec![16])], 4, (own4(1), own4(2)), (24, 16)),
+        (&[(170, six(1)), (29, vec![48]), (169, six(2)), (30, vec![32])], 6, (own6(1), own6(2)), (48, 32)),
+        (&[(44, four(1)), (9, vec![24])], 4, (own4(1), none), (24, 0)),
+        (&[(169, six(2)), (30, vec![32])], 6, (none, own6(2)), (0, 32)),
+        (&[(44, four(1)), (8, four(3)), (12, four(4)), (45, four(2))], 4, (own4(3), own4(4)), (0, 0)),
+        (&[(8, four(3)), (12, four(4)), (44, four(1)), (45, four(2))], 4, (own4(3), own4(4)), (0, 0)),
+        (&[(170, six(1)), (27, six(3)), (28, six(4)), (169, six(2))], 6, (own6(3), own6(4)), (0, 0)),
+        (&[(44, four(1)), (27, six(3)), (28, six(4)), (45, four(2))], 6, (own6(3), own6(4)), (0, 0)),
+        (&[(8, four(3)), (45, four(2)), (13, vec![16])], 4, (own4(3), own4(2)), (0, 16)),
+        (&[(27, six(3)), (45, four(2)), (169, six(2))], 6, (own6(3), own6(2)), (0, 0)),
+        (
+            &[(44, four(1)), (45, four(2)), (170, vec![0; 16]), (169, vec![0; 16])],
+            4,
+            (own4(1), own4(2)),
+            (0, 0),
+        ),
+        (&[(44, vec![0; 4]), (45, vec![0; 4]), (170, six(1)), (169, six(2))], 6, (own6(1), own6(2)), (0, 0)),
+        (&[(60, vec![6]), (44, four(1)), (170, six(1)), (30, vec![32])], 6, (own6(1), none), (0, 32)),
+        (&[(60, vec![4]), (44, vec![0; 4]), (170, six(1)), (13, vec![8])], 4, (Ip::v4([0; 4]), none), (0, 8)),
+    ];
+    for (told, family, addresses, lengths) in cases {
+        let fields: Vec<F> = told.iter().map(|(id, value)| f(*id, value.len() as u16)).collect();
+        let record: Vec<u8> = told.iter().flat_map(|(_, value)| value.clone()).collect();
+        for flow in [v9_flow(&fields, &record), ipfix_flow(&fields, &record)] {
+            assert_eq!(flow.family, family, "{fields:?}");
+            assert_eq!((flow.src_addr, flow.dst_addr), addresses, "{fields:?}");
+            assert_eq!((flow.src_prefix_len, flow.dst_prefix_len), lengths, "{fields:?}");
+        }
+    }
+}
+
+#[test]
 fn observation_is_as_exported_and_else_assumed() {
     for (value, wanted, assumed) in [
         (0, Observation::Ingress, false),
