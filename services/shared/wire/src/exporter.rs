@@ -12,7 +12,7 @@ use crate::restart::{self, Restarts};
 use crate::sequence::{Seen, Sequences, Session};
 use crate::sflow::{self, Source, SourceId};
 use crate::state::{self, Key, StateError};
-use crate::template::{Defined, Definition, Group, Known, Refused, Templates};
+use crate::template::{Definition, Group, Known, Refused, Templates};
 use weir_schemas::Protocol;
 use weir_schemas::checks::Checks;
 use weir_schemas::frame::Datagram;
@@ -43,6 +43,8 @@ pub struct Exporter {
     pub(crate) gone: Vec<Group>,
     /// Its messages come over TCP or SCTP, or lie in a file.
     pub(crate) stream: bool,
+    /// Whether templates were taken back since its last datagram.
+    restored: bool,
     /// What is configured otherwise than of all.
     own: Own,
 }
@@ -70,6 +72,9 @@ impl Exporter {
         out: &mut impl Output,
     ) -> Counts {
         self.high_water = self.high_water.max(datagram.received);
+        if std::mem::take(&mut self.restored) {
+            self.templates.hear(datagram.received);
+        }
         let mut call = self.call(context, *datagram, options, budget, out);
         call.counts.datagrams = 1;
         if call.total_counters == TotalCounters::Deltas && !self.learned.totals.is_empty() {
@@ -242,21 +247,17 @@ impl Exporter {
                 let (is_options, scopes, learned, body) = state::read_template(value)?;
                 let definition = Definition { options: is_options, scopes, body };
                 let room = |bytes: usize| budget.state.saturating_add(bytes) <= budget.state_limit;
-                match self.templates.define(group, port, &definition, learned, options, room) {
-                    Ok(Defined::Changed { freed, cost, .. }) => {
-                        give(budget, freed);
+                match self.templates.restore(group, port, &definition, learned, options, room) {
+                    Ok(cost) => {
                         take(budget, cost);
                         self.high_water = self.high_water.max(learned);
+                        self.restored = true;
                         Ok(())
                     }
-                    Ok(Defined::Known) => Ok(()),
                     Err(Refused { reason: Reason::BadTemplate, sentence, .. }) => {
                         Err(StateError::Value(sentence))
                     }
-                    Err(refused) => {
-                        give(budget, refused.freed);
-                        Err(StateError::Limit(refused.sentence))
-                    }
+                    Err(refused) => Err(StateError::Limit(refused.sentence)),
                 }
             }
             Key::Rate(key, port, sampler) => {

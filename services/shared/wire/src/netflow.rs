@@ -228,12 +228,13 @@ impl Exporter {
                 take(call.budget, cost);
                 call.counts.templates_compiled += 1;
                 call.counts.fields_ignored += u64::from(ignored);
+                // First, so that whoever takes state back in this order never has more than there is room for.
+                self.forgotten(&evicted, call);
                 if let Some(template) = self.templates.own(&group, port) {
                     let key = state::template_key(&group, port);
                     call.out.state(&key, Some(&state::template_value(template)));
                 }
                 self.release(&group, port, call);
-                self.forgotten(&evicted, call);
             }
             Err(refused) => {
                 give(call.budget, refused.freed);

@@ -16,6 +16,8 @@ use weir_schemas::Protocol;
 /// Ports whose templates of one domain and id are kept: the oldest makes room, as when an exporter restarts on a new port.
 const PORTS: usize = 64;
 
+const NO_ROOM: &str = "there is no room left for state";
+
 /// Templates that differ only by port.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct Group {
@@ -290,11 +292,37 @@ impl Templates {
             freed += self.remove(group, *port).map_or(0, |old| old.cost());
         }
         if cost > freed && !room(cost - freed) {
-            let refused = refused(Reason::StateLimit, "there is no room left for state");
+            let refused = refused(Reason::StateLimit, NO_ROOM);
             return Err(Refused { evicted, freed, ..refused });
         }
         self.insert(group, template);
         Ok(Defined::Changed { evicted, freed, cost, ignored, flapped })
+    }
+
+    /// Takes back a definition that was kept, of a port that has none, and gives the bytes that it takes. No limit on their number holds: what made room
+    /// here would still be kept.
+    pub(crate) fn restore(
+        &mut self,
+        group: Group,
+        port: u16,
+        definition: &Definition<'_>,
+        learned: i64,
+        options: &Options,
+        room: impl FnOnce(usize) -> bool,
+    ) -> Result<usize, Refused> {
+        let template = Template::compile(&group, port, definition, learned, options)?;
+        let cost = template.cost();
+        if !room(cost) {
+            return Err(refused(Reason::StateLimit, NO_ROOM));
+        }
+        self.insert(group, template);
+        Ok(cost)
+    }
+
+    /// All count as heard at a time: when those were that were taken back is not known, and those in use must not look idle.
+    pub(crate) fn hear(&mut self, received: i64) {
+        let all = self.groups.values_mut().flatten();
+        all.for_each(|template| template.heard = template.heard.max(received));
     }
 
     /// The template that was not heard for longest, where that is long enough to give it up.

@@ -427,6 +427,64 @@ fn what_waited_since_before_a_restart_is_given_up_where_its_template_came_after(
 }
 
 #[test]
+fn templates_in_use_are_not_idle_to_a_decoder_that_took_over() {
+    let mut router = Router::default();
+    router.options.templates = 1;
+    let mut out = Sink::default();
+    let define = |id| ipfix(5, &[set(2, template(id, TWO))]);
+    for minute in 0..=200 {
+        router.at(RECEIVED + minute * 60 * SECOND, 1, &define(256), &mut out);
+    }
+    let mut restored = router.restarted(&out.state);
+    for router in [&mut router, &mut restored] {
+        let mut out = Sink::default();
+        router.at(RECEIVED + 201 * 60 * SECOND, 1, &define(257), &mut out);
+        assert_eq!((reasons(&out), out.state_writes), (vec![Reason::TemplateLimit], 0));
+        // Who is never heard again is idle in the end.
+        router.at(RECEIVED + 322 * 60 * SECOND, 1, &define(257), &mut out);
+        assert_eq!((out.faults.len(), router.dump().len()), (1, 1));
+    }
+}
+
+#[test]
+fn all_templates_that_are_kept_are_taken_back_whatever_the_limits_are_by_now() {
+    let mut router = Router::default();
+    let mut out = Sink::default();
+    for id in 256..260 {
+        let hours = i64::from(id - 256) * 3 * 3600 * SECOND;
+        router.at(RECEIVED + hours, 1, &ipfix(5, &[set(2, template(id, TWO))]), &mut out);
+    }
+    router.options.templates = 2;
+    let mut restored = router.restarted(&out.state);
+    assert_eq!(restored.dump(), out.state);
+    router.at(RECEIVED + 24 * 3600 * SECOND, 1, &ipfix(5, &[set(2, template(300, TWO))]), &mut out);
+    assert_eq!((out.state.len(), out.faults.len()), (4, 0), "one makes room for another");
+    assert_eq!(restored.restarted(&out.state).dump(), router.dump());
+    restored.at(RECEIVED + 10 * 3600 * SECOND, 1, &ipfix(5, &[set(256, record(1))]), &mut out);
+    assert_eq!(octets(&out), [1]);
+}
+
+#[test]
+fn what_makes_room_for_a_template_is_taken_out_of_state_before_that_comes_in() {
+    let mut router = Router::default();
+    router.options.templates = 1;
+    let mut out = Sink::default();
+    let define = |id| ipfix(5, &[set(2, template(id, TWO))]);
+    router.at(RECEIVED, 1, &define(256), &mut out);
+    let budget = router.budget.state;
+    router.at(RECEIVED + 3 * 3600 * SECOND, 1, &define(257), &mut out);
+    let written: Vec<_> = out.written.iter().map(|(key, value)| (key[9], value.is_some())).collect();
+    assert_eq!(written, [(0, true), (0, false), (1, true)]);
+    // So there is room for all that is read on the way.
+    let mut restored = Router { budget: Budget::new(usize::MAX, budget), ..Router::default() };
+    for (key, value) in &out.written {
+        let value = value.as_deref();
+        restored.exporter.restore(key, value, &router.options, &mut restored.budget).unwrap();
+    }
+    assert_eq!(restored.dump(), router.dump());
+}
+
+#[test]
 fn everything_survives_a_restart() {
     let mut router = Router::default();
     let mut out = Sink::default();
