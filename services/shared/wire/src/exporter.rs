@@ -53,7 +53,7 @@ impl Exporter {
     /// An exporter whose messages come over TCP or SCTP, or lie in a file (RFC 5655): what withdraws a template holds there, since nothing can have
     /// come in another order (RFC 7011 section 8.1).
     pub fn over_stream() -> Self {
-        Self { stream: true, ..Self::default() }
+        Self { stream: true, templates: Templates::of_stream(), ..Self::default() }
     }
 
     /// Takes what of it is configured otherwise than of all. That is no state that is kept.
