@@ -57,6 +57,8 @@ slots! {
     // Of the packet within another one (`layers.rs`).
     InnerProto, InnerTos, InnerTcpFlags, InnerSrcPort, InnerDstPort, InnerFlowLabel,
     InnerSrcV4, InnerDstV4, InnerSrcV6, InnerSrcV6Low, InnerDstV6, InnerDstV6Low, ActiveSegment, ActiveSegmentLow,
+    // Of aggregates, which have no addresses.
+    SrcPrefixV4, DstPrefixV4, SrcPrefixV6, SrcPrefixV6Low, DstPrefixV6, DstPrefixV6Low,
 }
 
 /// Bytes that stay where they are, as a range of the record.
@@ -144,6 +146,8 @@ elements! {
     32 Number(IcmpV4),
     34 Number(Interval),
     35 Number(Algorithm),
+    44 Exact(4, SrcPrefixV4),
+    45 Exact(4, DstPrefixV4),
     48 Number(Sampler),
     49 Number(SamplerMode),
     50 Number(RandomInterval),
@@ -201,6 +205,8 @@ elements! {
     166 Number(NotSentFlows),
     167 Number(NotSentPackets),
     168 Number(NotSentOctets),
+    169 Wide(DstPrefixV6),
+    170 Wide(SrcPrefixV6),
     176 Number(IcmpTypeV4),
     177 Number(IcmpCodeV4),
     178 Number(IcmpTypeV6),

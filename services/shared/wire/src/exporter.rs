@@ -12,7 +12,7 @@ use crate::restart::{self, Restarts};
 use crate::sequence::{Seen, Sequences, Session};
 use crate::sflow::{self, Source, SourceId};
 use crate::state::{self, Key, StateError};
-use crate::template::{Defined, Definition, Group, Known, Refused, Templates};
+use crate::template::{Definition, Group, Known, Refused, Templates};
 use weir_schemas::Protocol;
 use weir_schemas::checks::Checks;
 use weir_schemas::frame::Datagram;
@@ -43,6 +43,8 @@ pub struct Exporter {
     pub(crate) gone: Vec<Group>,
     /// Its messages come over TCP or SCTP, or lie in a file.
     pub(crate) stream: bool,
+    /// Whether templates were taken back since its last datagram.
+    restored: bool,
     /// What is configured otherwise than of all.
     own: Own,
 }
@@ -51,7 +53,7 @@ impl Exporter {
     /// An exporter whose messages come over TCP or SCTP, or lie in a file (RFC 5655): what withdraws a template holds there, since nothing can have
     /// come in another order (RFC 7011 section 8.1).
     pub fn over_stream() -> Self {
-        Self { stream: true, ..Self::default() }
+        Self { stream: true, templates: Templates::of_stream(), ..Self::default() }
     }
 
     /// Takes what of it is configured otherwise than of all. That is no state that is kept.
@@ -70,6 +72,9 @@ impl Exporter {
         out: &mut impl Output,
     ) -> Counts {
         self.high_water = self.high_water.max(datagram.received);
+        if std::mem::take(&mut self.restored) {
+            self.templates.hear(datagram.received);
+        }
         let mut call = self.call(context, *datagram, options, budget, out);
         call.counts.datagrams = 1;
         if call.total_counters == TotalCounters::Deltas && !self.learned.totals.is_empty() {
@@ -112,9 +117,12 @@ impl Exporter {
         if let Some(seen) = Seen::of(&call) {
             let began_anew = self.sequences.see(&seen);
             // Version 9 has its uptime, which tells it sooner. Numbers that go on far ahead are more likely a great loss.
-            if began_anew && seen.protocol == Protocol::Ipfix && seen.number < FIRST_NUMBERS {
+            if let Some(since) = began_anew
+                && seen.protocol == Protocol::Ipfix
+                && seen.number < FIRST_NUMBERS
+            {
                 let session = (10, seen.observation_domain, seen.source_port);
-                self.restarts.restarted(session, datagram.received);
+                self.restarts.restarted(session, since);
             }
         }
         counts
@@ -239,21 +247,17 @@ impl Exporter {
                 let (is_options, scopes, learned, body) = state::read_template(value)?;
                 let definition = Definition { options: is_options, scopes, body };
                 let room = |bytes: usize| budget.state.saturating_add(bytes) <= budget.state_limit;
-                match self.templates.define(group, port, &definition, learned, options, room) {
-                    Ok(Defined::Changed { freed, cost, .. }) => {
-                        give(budget, freed);
+                match self.templates.restore(group, port, &definition, learned, options, room) {
+                    Ok(cost) => {
                         take(budget, cost);
                         self.high_water = self.high_water.max(learned);
+                        self.restored = true;
                         Ok(())
                     }
-                    Ok(Defined::Known) => Ok(()),
                     Err(Refused { reason: Reason::BadTemplate, sentence, .. }) => {
                         Err(StateError::Value(sentence))
                     }
-                    Err(refused) => {
-                        give(budget, refused.freed);
-                        Err(StateError::Limit(refused.sentence))
-                    }
+                    Err(refused) => Err(StateError::Limit(refused.sentence)),
                 }
             }
             Key::Rate(key, by) => {

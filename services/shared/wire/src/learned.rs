@@ -103,6 +103,11 @@ fn text<'a>(bytes: &'a [u8], limit: usize) -> Cow<'a, str> {
 }
 
 impl Learned {
+    /// When the system of an IPFIX domain started, ms since the epoch: domain 0 is the whole exporting process (RFC 7011 section 3.1).
+    pub(crate) fn init(&self, domain: u32) -> Option<u64> {
+        self.inits.get(&domain).or_else(|| self.inits.get(&0)).copied()
+    }
+
     /// Reads a row of options data.
     #[expect(
         clippy::too_many_arguments,
@@ -143,14 +148,17 @@ impl Learned {
                 outcome = self.interface(index, &name, &description, 0, received, options, budget, out);
             }
         }
-        let known = self.inits.get(&asked.domain);
+        // Domain 0 speaks for all, so that what it says of another one must not be taken for its own.
+        let told = word(Slot::ScopeDomain).and_then(|domain| u32::try_from(domain).ok());
+        let domain = told.unwrap_or(asked.domain);
+        let known = self.inits.get(&domain);
         let init =
             word(Slot::SystemInit).filter(|init| *init != 0 && asked.version == 10 && known != Some(init));
         if let Some(init) = init {
-            if !self.restore_init(asked.domain, Some(init), options, budget) {
+            if !self.restore_init(domain, Some(init), options, budget) {
                 return Err(Refusal::Full);
             }
-            out.state(&state::init_key(asked.domain), Some(&state::init_value(init)));
+            out.state(&state::init_key(domain), Some(&state::init_value(init)));
         }
         let bound = options.max_sampling_interval;
         let (announcements, good) =

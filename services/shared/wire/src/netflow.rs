@@ -8,9 +8,8 @@ use crate::learned::{give, take};
 use crate::output::{Output, Reason};
 use crate::record;
 use crate::state;
-use crate::template::{self, Defined, Definition, Group, Template};
+use crate::template::{self, Defined, Definition, Group};
 use crate::time::Clock;
-use smallvec::SmallVec;
 use weir_schemas::Protocol;
 
 const SECOND: i64 = 1_000_000_000;
@@ -57,7 +56,7 @@ impl Exporter {
         call.domain = word(12);
         self.none_left = [false; 2];
         let exported = i64::from(word(4)) * SECOND;
-        let uptime = self.learned.inits.get(&call.domain).and_then(|init| record::uptime(exported, *init));
+        let uptime = self.learned.init(call.domain).and_then(|init| record::uptime(exported, init));
         if length < IPFIX_HEADER {
             let sentence = format!("IPFIX message gives its length as {length}, its header has 16 bytes");
             return call.dead(Reason::BadSetLength, sentence);
@@ -187,20 +186,14 @@ impl Exporter {
     /// Forgets a template of the domain, or all of a kind. One that is not known is none.
     fn withdraw<O: Output>(&mut self, options: bool, id: u16, call: &mut Call<'_, O>) {
         let (domain, port) = (call.domain, call.datagram.source_port);
-        let group = Group { version: 10, domain, id };
-        let meant = |template: &Template| template.options == options && template.port == port;
-        let groups: SmallVec<[Group; 8]> = if id < 256 {
-            let all = self.templates.all().filter(|(group, _)| (group.version, group.domain) == (10, domain));
-            all.filter(|(_, template)| meant(template)).map(|(group, _)| *group).collect()
+        let of = |id: u16| Group { version: 10, domain, id };
+        let ids = if id < 256 {
+            self.templates.of_kind(10, domain, port, options)
         } else {
-            self.templates
-                .own(&group, port)
-                .filter(|template| meant(template))
-                .map(|_| group)
-                .into_iter()
-                .collect()
+            let own = self.templates.own(&of(id), port);
+            own.filter(|template| template.options == options).map(|_| id).into_iter().collect()
         };
-        for group in groups {
+        for group in ids.into_iter().map(of) {
             if let Some(old) = self.templates.remove(&group, port) {
                 give(call.budget, old.cost());
                 self.forgotten(&[(group, port)], call);
@@ -228,12 +221,13 @@ impl Exporter {
                 take(call.budget, cost);
                 call.counts.templates_compiled += 1;
                 call.counts.fields_ignored += u64::from(ignored);
+                // First, so that whoever takes state back in this order never has more than there is room for.
+                self.forgotten(&evicted, call);
                 if let Some(template) = self.templates.own(&group, port) {
                     let key = state::template_key(&group, port);
                     call.out.state(&key, Some(&state::template_value(template)));
                 }
                 self.release(&group, port, call);
-                self.forgotten(&evicted, call);
             }
             Err(refused) => {
                 give(call.budget, refused.freed);

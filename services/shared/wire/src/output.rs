@@ -113,6 +113,7 @@ reasons! {
     #[doc = "A set without template that no longer fits into the bytes allowed for waiting."] ParkedLimit = "parked_limit",
     #[doc = "A set whose template did not come in the time allowed for waiting."] ParkedExpired = "parked_expired",
     #[doc = "A set whose template had not come when the input ended."] ParkedAtEnd = "parked_at_end",
+    #[doc = "A set that came before its exporter restarted, and its template after: ids mean something else since (RFC 7011 section 8)."] ParkedRestart = "parked_restart",
     #[doc = "Options data beyond the limit on state of an exporter or partition."] StateLimit = "state_limit",
     #[doc = "Sampling parameters that give no interval: nothing selected, a probability outside of ]0, 1], or beyond the bound."] BadRate = "bad_rate",
     #[doc = "An sFlow sample or record that contradicts its own length."] BadSample = "bad_sample",

@@ -26,6 +26,11 @@ const HIGH: u64 = 1500;
 
 const ANY_V4: Present = Present::of(&[Slot::SrcV4, Slot::DstV4]);
 const ANY_V6: Present = Present::of(&[Slot::SrcV6, Slot::DstV6]);
+const PREFIXES_V4: Present = Present::of(&[Slot::SrcPrefixV4, Slot::DstPrefixV4]);
+const PREFIXES_V6: Present = Present::of(&[Slot::SrcPrefixV6, Slot::DstPrefixV6]);
+const PREFIXES: Present = PREFIXES_V4.and(PREFIXES_V6);
+const SOURCES: Present = Present::of(&[Slot::SrcV4, Slot::SrcV6]);
+const DESTINATIONS: Present = Present::of(&[Slot::DstV4, Slot::DstV6]);
 const NEXT_HOPS: Present = Present::of(&[Slot::NextHopV4, Slot::NextHopV6, Slot::BgpHopV4, Slot::BgpHopV6]);
 const PORTS_BY_PROTOCOL: Present =
     Present::of(&[Slot::UdpSrcPort, Slot::UdpDstPort, Slot::TcpSrcPort, Slot::TcpDstPort]);
@@ -60,6 +65,7 @@ const RARE: Present = Present::of(&[
     Slot::NextHeader,
     Slot::Dscp,
 ])
+.and(PREFIXES)
 .and(layers::ANY);
 const LABELS_PRESENT: Present = Present::of(&[
     Slot::Label1,
@@ -446,6 +452,9 @@ impl Shape {
     #[inline(never)]
     fn rare(&self, flow: &mut Flow<'_>, words: &Words, tunnels: Tunnels) {
         let get = |slot: Slot| self.present.has(slot).then(|| words[slot as usize]);
+        if self.present.any(PREFIXES) {
+            self.prefixes(flow, words);
+        }
         // Templates for both families give IPv4's records a label that means nothing.
         flow.flow_label = get(Slot::FlowLabel).filter(|_| flow.family == 6).map(|n| n as u32 & 0xf_ffff);
         flow.fragment_id = get(Slot::FragmentId).map(|n| n as u32);
@@ -468,6 +477,41 @@ impl Shape {
         }
     }
 
+    /// Prefixes are the addresses of an aggregate: of a side that has no others.
+    #[cold]
+    fn prefixes(&self, flow: &mut Flow<'_>, words: &Words) {
+        let has = &self.present;
+        if flow.family == 0 {
+            let empty = words[Slot::SrcPrefixV4 as usize] | words[Slot::DstPrefixV4 as usize] == 0;
+            let six = match (has.any(PREFIXES_V4), words[Slot::IpVersion as usize]) {
+                (false, _) => true,
+                (true, 4) => false,
+                (true, version) => has.any(PREFIXES_V6) && (version == 6 || empty),
+            };
+            let (family, src, dst) = if six {
+                (6, Slot::SrcMaskV6, Slot::DstMaskV6)
+            } else {
+                (4, Slot::SrcMaskV4, Slot::DstMaskV4)
+            };
+            flow.family = family;
+            flow.src_prefix_len = words[src as usize] as u8;
+            flow.dst_prefix_len = words[dst as usize] as u8;
+        }
+        let prefix = |short: Slot, long: Slot| match flow.family {
+            6 if has.has(long) => v6(words, long),
+            4 if has.has(short) => v4(words[short as usize]),
+            _ => Ip::default(),
+        };
+        let (src, dst) =
+            (prefix(Slot::SrcPrefixV4, Slot::SrcPrefixV6), prefix(Slot::DstPrefixV4, Slot::DstPrefixV6));
+        if !has.any(SOURCES) {
+            flow.src_addr = src;
+        }
+        if !has.any(DESTINATIONS) {
+            flow.dst_addr = dst;
+        }
+    }
+
     #[inline]
     fn icmp(&self, flow: &mut Flow<'_>, words: &Words) {
         if !matches!(flow.proto, 1 | 58) {
@@ -475,11 +519,11 @@ impl Shape {
         }
         if self.present.any(ICMP) {
             let get = |slot: Slot| self.present.has(slot).then(|| words[slot as usize]);
-            let (both, kind, code) = if flow.proto == 58 {
-                (get(Slot::IcmpV6), get(Slot::IcmpTypeV6), get(Slot::IcmpCodeV6))
-            } else {
-                (get(Slot::IcmpV4), get(Slot::IcmpTypeV4), get(Slot::IcmpCodeV4))
-            };
+            let four = (get(Slot::IcmpV4), get(Slot::IcmpTypeV4), get(Slot::IcmpCodeV4));
+            let six = (get(Slot::IcmpV6), get(Slot::IcmpTypeV6), get(Slot::IcmpCodeV6));
+            let (own, other) = if flow.proto == 58 { (six, four.0) } else { (four, six.0) };
+            // v9's type 32 is of either family, and so are those who took it over.
+            let (both, kind, code) = if own == (None, None, None) { (other, None, None) } else { own };
             flow.icmp_type = kind.or(both.map(|n| n >> 8)).map(|n| n as u8);
             flow.icmp_code = code.or(both).map(|n| n as u8);
         } else if flow.protocol != Protocol::Ipfix && self.present.has(Slot::DstPort) {

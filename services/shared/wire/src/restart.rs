@@ -94,6 +94,13 @@ impl Restarts {
         self.latest = self.latest.max(received);
     }
 
+    /// Whether a session began anew after one time and up to another: by what was told then nothing can be read that was sent before (RFC 7011
+    /// section 8).
+    pub(crate) fn between(&self, key: Key, sent: i64, told: i64) -> bool {
+        let known = self.sessions.get(&key).filter(|known| known.streak <= STREAK);
+        known.is_some_and(|known| sent < known.restarted && known.restarted <= told)
+    }
+
     /// Something waits up to a time because of a suspicion.
     pub(crate) fn wait(&mut self, until: i64) {
         self.due = Some(self.due.map_or(until, |due| due.min(until)));

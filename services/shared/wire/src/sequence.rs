@@ -62,8 +62,8 @@ pub struct Session {
     pub(crate) last: i64,
     /// The number that comes next, where that is known.
     next: Option<u32>,
-    /// Where another begins that did not fit: two that follow each other are a restart.
-    anew: Option<u32>,
+    /// Where another begins that did not fit, and when the first such was received: two that follow each other are a restart.
+    anew: Option<(u32, i64)>,
     /// First number and length of what is missing, the latest last.
     gaps: Vec<(u32, u32)>,
     other: Other,
@@ -151,16 +151,15 @@ impl Sequences {
         &self.sessions
     }
 
-    /// Counts a datagram; says whether its session's numbers began anew with it.
-    pub(crate) fn see(&mut self, seen: &Seen) -> bool {
+    /// Counts a datagram; says, where it shows that its session's numbers began anew, since when.
+    pub(crate) fn see(&mut self, seen: &Seen) -> Option<i64> {
         if !self.sessions.get(self.latest).is_some_and(|session| seen.is_of(session)) {
             self.latest = self.place(seen);
         }
-        self.sessions.get_mut(self.latest).is_some_and(|session| {
-            let before = session.restarts;
-            session.see(seen);
-            session.restarts > before
-        })
+        let session = self.sessions.get_mut(self.latest)?;
+        let (before, anew) = (session.restarts, session.anew);
+        session.see(seen);
+        anew.filter(|_| session.restarts > before).map(|(_, since)| since)
     }
 
     fn place(&mut self, seen: &Seen) -> usize {
@@ -218,12 +217,12 @@ impl Session {
             self.late += 1;
         } else if behind <= self.slack() {
             self.repeated += 1;
-        } else if self.anew == Some(seen.number) {
+        } else if self.anew.is_some_and(|(number, _)| number == seen.number) {
             self.restarts += 1;
             self.gaps.clear();
             self.follow(seen.number, length);
         } else {
-            self.anew = length.map(|length| seen.number.wrapping_add(length));
+            self.anew = length.map(|length| (seen.number.wrapping_add(length), seen.received));
         }
     }
 

@@ -10,11 +10,14 @@ use crate::plan::{Field, Plan};
 use crate::record::Shape;
 use ahash::AHashMap;
 use smallvec::SmallVec;
+use std::collections::BTreeSet;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use weir_schemas::Protocol;
 
 /// Ports whose templates of one domain and id are kept: the oldest makes room, as when an exporter restarts on a new port.
 const PORTS: usize = 64;
+
+const NO_ROOM: &str = "there is no room left for state";
 
 /// Templates that differ only by port.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -210,6 +213,11 @@ impl Template {
         self.options == other.options && self.plan.scopes == other.plan.scopes && self.body == other.body
     }
 
+    /// Of what it is one, and which.
+    fn kind(&self, group: &Group) -> Kind {
+        (group.version, group.domain, self.port, self.options, group.id)
+    }
+
     /// Bytes of memory it takes, roughly, with its place in the table, of which up to half is free.
     pub(crate) fn cost(&self) -> usize {
         const PLACE: usize = 2 * size_of::<(Group, SmallVec<[Box<Template>; 1]>)>();
@@ -220,12 +228,19 @@ impl Template {
     }
 }
 
+/// What a template is one of, and its id: version, domain, port, whether it describes options data.
+type Kind = (u8, u32, u16, bool, u16);
+
 /// All templates of an exporter.
 #[derive(Debug, Default)]
 pub(crate) struct Templates {
     /// Boxed, since a table is up to half empty, and a template is large.
     groups: AHashMap<Group, SmallVec<[Box<Template>; 1]>>,
     count: usize,
+    /// Of groups whose ports don't agree, how many templates differ from the first: data asks for it far more often than templates come.
+    apart: AHashMap<Group, usize>,
+    /// In a stream, where all of a kind may be withdrawn.
+    kinds: Option<BTreeSet<Kind>>,
     /// No template is idle before this time, so that a flood of new ones does not look for idle ones each time.
     none_idle_before: i64,
 }
@@ -247,6 +262,18 @@ pub(crate) enum Defined {
 }
 
 impl Templates {
+    /// Those of a stream.
+    pub(crate) fn of_stream() -> Self {
+        Self { kinds: Some(BTreeSet::new()), ..Self::default() }
+    }
+
+    /// Ids of all that a port of a stream has in a domain, be it of data or of options data.
+    pub(crate) fn of_kind(&self, version: u8, domain: u32, port: u16, options: bool) -> SmallVec<[u16; 8]> {
+        let of = |id: u16| (version, domain, port, options, id);
+        let kinds = self.kinds.iter().flat_map(|kinds| kinds.range(of(0)..=of(u16::MAX)));
+        kinds.map(|(.., id)| *id).collect()
+    }
+
     /// Takes a definition. `room` says whether so many bytes more may be kept.
     pub(crate) fn define(
         &mut self,
@@ -290,11 +317,37 @@ impl Templates {
             freed += self.remove(group, *port).map_or(0, |old| old.cost());
         }
         if cost > freed && !room(cost - freed) {
-            let refused = refused(Reason::StateLimit, "there is no room left for state");
+            let refused = refused(Reason::StateLimit, NO_ROOM);
             return Err(Refused { evicted, freed, ..refused });
         }
         self.insert(group, template);
         Ok(Defined::Changed { evicted, freed, cost, ignored, flapped })
+    }
+
+    /// Takes back a definition that was kept, of a port that has none, and gives the bytes that it takes. No limit on their number holds: what made room
+    /// here would still be kept.
+    pub(crate) fn restore(
+        &mut self,
+        group: Group,
+        port: u16,
+        definition: &Definition<'_>,
+        learned: i64,
+        options: &Options,
+        room: impl FnOnce(usize) -> bool,
+    ) -> Result<usize, Refused> {
+        let template = Template::compile(&group, port, definition, learned, options)?;
+        let cost = template.cost();
+        if !room(cost) {
+            return Err(refused(Reason::StateLimit, NO_ROOM));
+        }
+        self.insert(group, template);
+        Ok(cost)
+    }
+
+    /// All count as heard at a time: when those were that were taken back is not known, and those in use must not look idle.
+    pub(crate) fn hear(&mut self, received: i64) {
+        let all = self.groups.values_mut().flatten();
+        all.for_each(|template| template.heard = template.heard.max(received));
     }
 
     /// The template that was not heard for longest, where that is long enough to give it up.
@@ -314,7 +367,14 @@ impl Templates {
     }
 
     fn insert(&mut self, group: Group, template: Template) {
-        self.groups.entry(group).or_default().push(Box::new(template));
+        let ports = self.groups.entry(group).or_default();
+        if ports.first().is_some_and(|first| !first.same(&template)) {
+            *self.apart.entry(group).or_default() += 1;
+        }
+        self.kinds.iter_mut().for_each(|kinds| {
+            kinds.insert(template.kind(&group));
+        });
+        ports.push(Box::new(template));
         self.count += 1;
     }
 
@@ -323,9 +383,23 @@ impl Templates {
         let ports = self.groups.get_mut(group)?;
         let at = ports.iter().position(|template| template.port == port)?;
         let template = ports.remove(at);
+        if let Some(apart) = self.apart.get_mut(group) {
+            *apart = match ports.first() {
+                // Another is the first.
+                Some(first) if at == 0 => ports.iter().filter(|other| !other.same(first)).count(),
+                Some(first) => *apart - usize::from(!first.same(&template)),
+                None => 0,
+            };
+            if *apart == 0 {
+                self.apart.remove(group);
+            }
+        }
         if ports.is_empty() {
             self.groups.remove(group);
         }
+        self.kinds.iter_mut().for_each(|kinds| {
+            kinds.remove(&template.kind(group));
+        });
         self.count -= 1;
         Some(*template)
     }
@@ -346,7 +420,7 @@ impl Templates {
         if let Some(own) = ports.iter().find(|template| template.port == port) {
             return Some((own, false));
         }
-        self.agree(group).then(|| (&*ports[0], true))
+        (!self.apart.contains_key(group)).then(|| (&*ports[0], true))
     }
 
     /// Those of all ports, the first of which serves ports that have none.
@@ -356,11 +430,48 @@ impl Templates {
 
     /// True where there is a template and all ports have the same.
     pub(crate) fn agree(&self, group: &Group) -> bool {
-        self.groups.get(group).is_some_and(|ports| ports.iter().all(|template| template.same(&ports[0])))
+        self.groups.contains_key(group) && !self.apart.contains_key(group)
     }
 
     /// All, for dumping.
     pub(crate) fn all(&self) -> impl Iterator<Item = (&Group, &Template)> {
         self.groups.iter().flat_map(|(group, ports)| ports.iter().map(move |template| (group, &**template)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn ports_agree_and_a_streams_templates_are_known_by_kind_whatever_came_and_went(
+            steps in prop::collection::vec((0..3_u16, 1..6_u16, prop::option::of((0..3_u8, any::<bool>()))), 1..60),
+        ) {
+            let mut templates = Templates::of_stream();
+            let options = Options { template_idle_s: 0, templates: 12, ..Options::default() };
+            for (at, (id, port, says)) in steps.into_iter().enumerate() {
+                let group = Group { version: 10, domain: u32::from(id % 2), id: 256 + id };
+                match says {
+                    Some((length, options_data)) => {
+                        let body = [0, 1, 0, 1 + length];
+                        let definition = Definition { options: options_data, scopes: 1, body: &body };
+                        templates.define(group, port, &definition, at as i64, &options, |_| true).unwrap();
+                    }
+                    None => drop(templates.remove(&group, port)),
+                }
+                for (group, ports) in &templates.groups {
+                    prop_assert_eq!(templates.agree(group), ports.iter().all(|one| one.same(&ports[0])));
+                }
+                for (domain, port, options) in (0..2).flat_map(|d| (1..6).flat_map(move |p| [(d, p, false), (d, p, true)])) {
+                    let of = |(group, one): &(&Group, &Template)| (group.domain, one.port, one.options) == (domain, port, options);
+                    let mut wanted: Vec<_> = templates.all().filter(of).map(|(group, _)| group.id).collect();
+                    wanted.sort_unstable();
+                    prop_assert_eq!(templates.of_kind(10, domain, port, options).to_vec(), wanted);
+                }
+                prop_assert!(templates.apart.keys().all(|group| templates.groups.contains_key(group)));
+            }
+        }
     }
 }

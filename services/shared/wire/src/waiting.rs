@@ -154,16 +154,25 @@ impl Exporter {
         self.restarts.suspicion(session, template.heard, now, options)
     }
 
-    /// Decodes a set that waited, if there is a template for it.
+    /// Decodes a set that waited, if there is a template for it; gives it up where that is of a later session.
     fn decode_late<O: Output>(&mut self, place: &Place, flags: u32, call: &mut Call<'_, O>) -> bool {
         let Some((group, port)) = self.parked.of(place) else { return false };
         let Some((template, borrowed)) = self.templates.find(&group, port) else { return false };
         let Some(set) = self.parked.remove(place, call.budget) else { return false };
         call.out.state(&state::parked_key(place), None);
+        if self.restarts.between((group.version, group.domain, port), set.received, template.learned) {
+            call.counts.expired += 1;
+            let sentence = format!(
+                "set {} of domain {} and port {port} came before its exporter restarted, and its template after",
+                group.id, group.domain
+            );
+            give_up(Reason::ParkedRestart, place, &set, sentence, call);
+            return true;
+        }
         call.counts.released += 1;
         let uptime = set.uptime.or_else(|| {
-            let init = self.learned.inits.get(&group.domain)?;
-            record::uptime(set.exported, *init)
+            let init = self.learned.init(group.domain)?;
+            record::uptime(set.exported, init)
         });
         let mut late = Call {
             context: set.context(place, &call.context),

@@ -282,6 +282,60 @@ fn icmp_type_and_code_come_from_their_own_elements_or_in_netflow_from_the_port()
     assert_eq!((not_icmp.icmp_type, not_icmp.icmp_code), (None, None));
     let ipfix = ipfix_flow(&[f(4, 1), f(11, 2)], [1, 8, 0]);
     assert_eq!(ipfix.icmp_type, None, "IPFIX has elements of its own for it");
+    // Type 32 of v9 is of either family (RFC 3954); what is of the record's own counts before it.
+    for (fields, record, wanted) in [
+        (&[f(4, 1), f(32, 2)][..], &[58, 128, 1][..], (Some(128), Some(1))),
+        (&[f(4, 1), f(139, 2)], &[1, 8, 2], (Some(8), Some(2))),
+        (&[f(4, 1), f(32, 2), f(139, 2)], &[58, 8, 2, 128, 1], (Some(128), Some(1))),
+        (&[f(4, 1), f(139, 2), f(32, 2)], &[1, 128, 1, 8, 2], (Some(8), Some(2))),
+        (&[f(4, 1), f(32, 2), f(178, 1)], &[58, 8, 2, 128], (Some(128), None)),
+        (&[f(4, 1), f(32, 2), f(179, 1)], &[58, 8, 2, 3], (None, Some(3))),
+        (&[f(4, 1), f(176, 1), f(139, 2)], &[1, 11, 128, 1], (Some(11), None)),
+    ] {
+        for flow in [v9_flow(fields, record), ipfix_flow(fields, record)] {
+            assert_eq!((flow.icmp_type, flow.icmp_code), wanted, "{fields:?}");
+        }
+    }
+}
+
+#[test]
+fn prefixes_are_the_addresses_of_an_aggregate_and_count_behind_those_of_packets() {
+    let four = |last: u8| vec![10, 0, 0, last];
+    let six = |last: u8| v6(last).to_vec();
+    let (own4, own6) = (|last| Ip::v4([10, 0, 0, last]), |last| Ip(v6(last)));
+    let none = Ip::default();
+    // Fields with their values, the family, addresses and lengths.
+    type Case<'t> = (&'t [(u16, Vec<u8>)], u8, (Ip, Ip), (u8, u8));
+    let cases: [Case<'_>; 14] = [
+        (&[(44, four(1)), (9, vec![24]), (45, four(2)), (13, vec![16])], 4, (own4(1), own4(2)), (24, 16)),
+        (&[(170, six(1)), (29, vec![48]), (169, six(2)), (30, vec![32])], 6, (own6(1), own6(2)), (48, 32)),
+        (&[(44, four(1)), (9, vec![24])], 4, (own4(1), none), (24, 0)),
+        (&[(169, six(2)), (30, vec![32])], 6, (none, own6(2)), (0, 32)),
+        (&[(44, four(1)), (8, four(3)), (12, four(4)), (45, four(2))], 4, (own4(3), own4(4)), (0, 0)),
+        (&[(8, four(3)), (12, four(4)), (44, four(1)), (45, four(2))], 4, (own4(3), own4(4)), (0, 0)),
+        (&[(170, six(1)), (27, six(3)), (28, six(4)), (169, six(2))], 6, (own6(3), own6(4)), (0, 0)),
+        (&[(44, four(1)), (27, six(3)), (28, six(4)), (45, four(2))], 6, (own6(3), own6(4)), (0, 0)),
+        (&[(8, four(3)), (45, four(2)), (13, vec![16])], 4, (own4(3), own4(2)), (0, 16)),
+        (&[(27, six(3)), (45, four(2)), (169, six(2))], 6, (own6(3), own6(2)), (0, 0)),
+        (
+            &[(44, four(1)), (45, four(2)), (170, vec![0; 16]), (169, vec![0; 16])],
+            4,
+            (own4(1), own4(2)),
+            (0, 0),
+        ),
+        (&[(44, vec![0; 4]), (45, vec![0; 4]), (170, six(1)), (169, six(2))], 6, (own6(1), own6(2)), (0, 0)),
+        (&[(60, vec![6]), (44, four(1)), (170, six(1)), (30, vec![32])], 6, (own6(1), none), (0, 32)),
+        (&[(60, vec![4]), (44, vec![0; 4]), (170, six(1)), (13, vec![8])], 4, (Ip::v4([0; 4]), none), (0, 8)),
+    ];
+    for (told, family, addresses, lengths) in cases {
+        let fields: Vec<F> = told.iter().map(|(id, value)| f(*id, value.len() as u16)).collect();
+        let record: Vec<u8> = told.iter().flat_map(|(_, value)| value.clone()).collect();
+        for flow in [v9_flow(&fields, &record), ipfix_flow(&fields, &record)] {
+            assert_eq!(flow.family, family, "{fields:?}");
+            assert_eq!((flow.src_addr, flow.dst_addr), addresses, "{fields:?}");
+            assert_eq!((flow.src_prefix_len, flow.dst_prefix_len), lengths, "{fields:?}");
+        }
+    }
 }
 
 #[test]
@@ -339,6 +393,40 @@ fn uptimes_of_ipfix_need_the_systems_start_from_the_record_or_from_options_data(
     router.send(&ipfix(1, &[set(3, options), set(300, bytes().u32(1).u64(init).0)]));
     let with = &router.send(&data).flows[0];
     assert_eq!((with.spread_start.0, with.spread_end.0), (RECEIVED - 10 * SECOND, RECEIVED - 2 * SECOND));
+}
+
+#[test]
+fn what_ipfix_domain_0_says_of_the_systems_start_is_of_every_domain_that_has_none_of_its_own() {
+    let init = u64::from(EXPORTED) * 1000 - u64::from(UPTIME);
+    let options = set(3, ipfix_options_template(300, &[f(149, 4)], &[f(160, 8)]));
+    let start = |of: u32, ago: u64| set(300, bytes().u32(of).u64(init - ago * 1000).0);
+    let described = set(2, template(256, &[f(21, 4)]));
+    let data = set(256, bytes().u32(UPTIME - 2000).0);
+    // Rows that a domain sends, what is sent for, and how long ago the flow of domain 1 ended.
+    for (what, domain, rows, wanted) in [
+        ("none", 1, vec![], None),
+        ("of the process", 0, vec![start(0, 0)], Some(2)),
+        ("of the process, and of the domain", 0, vec![start(0, 50), start(1, 0)], Some(2)),
+        ("of the domain, and of the process", 0, vec![start(1, 0), start(0, 50)], Some(2)),
+        ("of another domain, by the process", 0, vec![start(7, 0)], None),
+        ("of another domain", 7, vec![start(7, 0)], None),
+        ("of the domain, by another", 7, vec![start(1, 0)], Some(2)),
+    ] {
+        let said = ipfix(domain, &[vec![options.clone()], rows].concat());
+        let ago = |flow: &Kept| {
+            (flow.flow_end.0 != 0).then(|| (i64::from(EXPORTED) * SECOND - flow.flow_end.0) / SECOND)
+        };
+        let mut router = Router::default();
+        router.send(&said);
+        let now = router.send(&ipfix(1, &[described.clone(), data.clone()]));
+        assert_eq!(now.flows.iter().map(ago).collect::<Vec<_>>(), [wanted], "{what}");
+        // So too where the data waited, and came before.
+        let mut late = Router::default();
+        late.send(&ipfix(1, std::slice::from_ref(&data)));
+        late.send(&said);
+        let late = late.send(&ipfix(1, std::slice::from_ref(&described)));
+        assert_eq!(late.flows.iter().map(ago).collect::<Vec<_>>(), [wanted], "{what}, late");
+    }
 }
 
 #[test]

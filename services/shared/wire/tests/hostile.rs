@@ -229,6 +229,43 @@ fn templates_that_come_and_go_cost_no_look_at_all_that_waits_for_each() {
 }
 
 #[test]
+fn neither_sets_nor_withdrawals_cost_a_look_at_all_templates() {
+    let message = |port: u16, sets: &[Vec<u8>], router: &mut Router| {
+        let mut out = Sink::default();
+        router.from(port, &ipfix(1, sets), &mut out);
+        out
+    };
+    // Sets without records of a port that borrows the template on which 64 others agree.
+    let mut lent = Router::default();
+    let wide = set(2, template(256, &vec![f(1, 8); 1000]));
+    for port in 1..=64 {
+        message(port, std::slice::from_ref(&wide), &mut lent);
+    }
+    // A stream in which one template comes and goes beside those of another domain, of another port, and of another kind.
+    let mut stream = Router { exporter: weir_wire::Exporter::over_stream(), ..Router::default() };
+    let many = |from: u16| -> Vec<u8> { (0..1360).flat_map(|n| template(from + n, &[f(1, 4)])).collect() };
+    let options: Vec<u8> =
+        (0..1360).flat_map(|n| ipfix_options_template(9000 + n, &[f(149, 4)], &[f(34, 4)])).collect();
+    stream.from(1, &ipfix(2, &[set(2, many(256))]), &mut Sink::default());
+    message(2, &[set(2, many(256))], &mut stream);
+    message(1, &[set(3, options)], &mut stream);
+    let known = stream.exporter.known_templates();
+    assert_eq!((lent.exporter.known_templates(), known), (64, 3 * 1360));
+
+    let (sets, flips) = (vec![set(256, []); 16_000], [template(256, &[f(1, 4)]), template(2, &[])].concat());
+    let start = Instant::now();
+    for _ in 0..600 {
+        assert_eq!(message(65, &sets, &mut lent).faults.len(), 0);
+    }
+    for _ in 0..300 {
+        message(1, &[set(2, flips.repeat(5000))], &mut stream);
+    }
+    assert_eq!(stream.exporter.known_templates(), known);
+    // A few seconds, and a minute where each is a look at all of them.
+    assert!(start.elapsed().as_secs() < 20, "{:?}", start.elapsed());
+}
+
+#[test]
 fn state_and_waiting_data_of_a_flood_stay_within_the_limits() {
     let mut router = Router { budget: Budget::new(200_000, 400_000), ..Router::default() };
     let mut out = Sink::default();

@@ -322,6 +322,169 @@ fn an_ipfix_session_that_numbers_anew_makes_its_templates_suspect() {
 }
 
 #[test]
+fn templates_of_the_message_that_begins_a_session_anew_are_of_it() {
+    let mut router = Router::default();
+    let message = |number: u32, sets: &[Vec<u8>]| {
+        let mut message = ipfix(5, sets);
+        message[8..12].copy_from_slice(&number.to_be_bytes());
+        message
+    };
+    let known = set(2, template(256, TWO));
+    router.send(&message(1_000_000, &[known.clone(), set(256, record(1))]));
+    let mut out = Sink::default();
+    for (at, number, sets) in [
+        (1, 0, vec![known, set(256, record(2))]),
+        (2, 1, vec![set(256, record(3))]),
+        (3, 2, vec![set(256, record(4))]),
+    ] {
+        router.at(RECEIVED + at * SECOND, 1000, &message(number, &sets), &mut out);
+    }
+    assert_eq!((octets(&out), router.exporter.parked().0), (vec![2, 3, 4], 0));
+}
+
+#[test]
+fn what_waited_since_before_a_restart_is_given_up_where_its_template_came_after() {
+    let old = || set(256, record(7));
+    let of = |fields: &[F]| set(0, template(256, fields));
+    let (up_long, anew) = (36_000_000, 50_000);
+    // Seconds, port, uptime and sets of each datagram, and what comes of it.
+    type Case<'c> = (&'c str, Vec<(i64, u16, u32, Vec<Vec<u8>>)>, &'c [u64], &'c [Reason]);
+    let given_up = [Reason::ParkedRestart];
+    let cases: [Case<'_>; 7] = [
+        (
+            "its session began anew between",
+            vec![(0, 1, up_long, vec![old()]), (300, 1, anew, vec![of(OTHER)])],
+            &[],
+            &given_up,
+        ),
+        (
+            "which was known before its template came",
+            vec![
+                (0, 1, up_long, vec![old()]),
+                (300, 1, anew, vec![]),
+                (310, 1, anew + 10_000, vec![of(TWO)]),
+            ],
+            &[],
+            &given_up,
+        ),
+        (
+            "the template came from another port of the exporter",
+            vec![(0, 1, up_long, vec![old()]), (300, 1, anew, vec![]), (310, 2, anew, vec![of(TWO)])],
+            &[],
+            &given_up,
+        ),
+        (
+            "it was not restarted",
+            vec![(0, 1, up_long, vec![old()]), (300, 1, up_long + 300_000, vec![of(TWO)])],
+            &[7],
+            &[],
+        ),
+        (
+            "another session was",
+            vec![
+                (0, 2, up_long, vec![]),
+                (0, 1, up_long, vec![old()]),
+                (300, 2, anew, vec![]),
+                (300, 1, up_long + 300_000, vec![of(TWO)]),
+            ],
+            &[7],
+            &[],
+        ),
+        (
+            "it came in the datagram that showed the restart",
+            vec![
+                (0, 1, up_long, vec![]),
+                (300, 1, anew, vec![old()]),
+                (310, 1, anew + 10_000, vec![of(TWO)]),
+            ],
+            &[7],
+            &[],
+        ),
+        (
+            "it waited for a template that is the same since before",
+            vec![
+                (0, 1, up_long, vec![of(TWO)]),
+                (300, 1, anew, vec![old()]),
+                (340, 1, 0, vec![]),
+                (350, 1, 10_000, vec![of(TWO)]),
+            ],
+            &[7],
+            &[],
+        ),
+    ];
+    for (what, sent, flows, faults) in cases {
+        let (mut router, mut out) = (Router::default(), Sink::default());
+        for (at, port, uptime, sets) in sent {
+            router.at(RECEIVED + at * SECOND, port, &up(uptime, &sets), &mut out);
+        }
+        assert_eq!((&octets(&out)[..], &reasons(&out)[..]), (flows, faults), "{what}");
+        let counts = &router.counts;
+        assert_eq!((counts.released, counts.expired), (flows.len() as u64, faults.len() as u64), "{what}");
+        assert_eq!((router.exporter.parked().0, router.budget.parked), (0, 0), "{what}");
+        assert_eq!(out.state, router.dump(), "{what}");
+        assert!(out.faults.iter().all(|fault| fault.bytes == old() && fault.offset == 20), "{what}");
+    }
+}
+
+#[test]
+fn templates_in_use_are_not_idle_to_a_decoder_that_took_over() {
+    let mut router = Router::default();
+    router.options.templates = 1;
+    let mut out = Sink::default();
+    let define = |id| ipfix(5, &[set(2, template(id, TWO))]);
+    for minute in 0..=200 {
+        router.at(RECEIVED + minute * 60 * SECOND, 1, &define(256), &mut out);
+    }
+    let mut restored = router.restarted(&out.state);
+    for router in [&mut router, &mut restored] {
+        let mut out = Sink::default();
+        router.at(RECEIVED + 201 * 60 * SECOND, 1, &define(257), &mut out);
+        assert_eq!((reasons(&out), out.state_writes), (vec![Reason::TemplateLimit], 0));
+        // Who is never heard again is idle in the end.
+        router.at(RECEIVED + 322 * 60 * SECOND, 1, &define(257), &mut out);
+        assert_eq!((out.faults.len(), router.dump().len()), (1, 1));
+    }
+}
+
+#[test]
+fn all_templates_that_are_kept_are_taken_back_whatever_the_limits_are_by_now() {
+    let mut router = Router::default();
+    let mut out = Sink::default();
+    for id in 256..260 {
+        let hours = i64::from(id - 256) * 3 * 3600 * SECOND;
+        router.at(RECEIVED + hours, 1, &ipfix(5, &[set(2, template(id, TWO))]), &mut out);
+    }
+    router.options.templates = 2;
+    let mut restored = router.restarted(&out.state);
+    assert_eq!(restored.dump(), out.state);
+    router.at(RECEIVED + 24 * 3600 * SECOND, 1, &ipfix(5, &[set(2, template(300, TWO))]), &mut out);
+    assert_eq!((out.state.len(), out.faults.len()), (4, 0), "one makes room for another");
+    assert_eq!(restored.restarted(&out.state).dump(), router.dump());
+    restored.at(RECEIVED + 10 * 3600 * SECOND, 1, &ipfix(5, &[set(256, record(1))]), &mut out);
+    assert_eq!(octets(&out), [1]);
+}
+
+#[test]
+fn what_makes_room_for_a_template_is_taken_out_of_state_before_that_comes_in() {
+    let mut router = Router::default();
+    router.options.templates = 1;
+    let mut out = Sink::default();
+    let define = |id| ipfix(5, &[set(2, template(id, TWO))]);
+    router.at(RECEIVED, 1, &define(256), &mut out);
+    let budget = router.budget.state;
+    router.at(RECEIVED + 3 * 3600 * SECOND, 1, &define(257), &mut out);
+    let written: Vec<_> = out.written.iter().map(|(key, value)| (key[9], value.is_some())).collect();
+    assert_eq!(written, [(0, true), (0, false), (1, true)]);
+    // So there is room for all that is read on the way.
+    let mut restored = Router { budget: Budget::new(usize::MAX, budget), ..Router::default() };
+    for (key, value) in &out.written {
+        let value = value.as_deref();
+        restored.exporter.restore(key, value, &router.options, &mut restored.budget).unwrap();
+    }
+    assert_eq!(restored.dump(), router.dump());
+}
+
+#[test]
 fn everything_survives_a_restart() {
     let mut router = Router::default();
     let mut out = Sink::default();

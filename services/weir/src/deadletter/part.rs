@@ -37,6 +37,7 @@ pub fn part(letter: &Letter) -> Result<Part, String> {
             Err("its flows may be stored already; `weir redecode` decodes the whole window again".into())
         }
         "trailing_bytes" => Err("it is what followed behind a datagram's end".into()),
+        "parked_restart" => Err("its exporter restarted before it said what such a set means".into()),
         "unknown_version" | "unsupported_version" => Ok(Part::Datagram),
         "truncated" | "bad_set_length" if about.byte_offset == 0 => Ok(Part::Datagram),
         "truncated" => Err("what is missing of it never came".into()),
@@ -134,6 +135,7 @@ mod tests {
             assert!(!refused(of(reason, 0, &[1])).is_empty(), "{reason}");
         }
         assert!(refused(of("truncated", 24, &[1])).contains("never came"));
+        assert!(refused(of("parked_restart", 24, &[1])).contains("restarted"));
         assert!(refused(of("parked_expired", 24, &[])).contains("no bytes"));
         let cut = Letter { cut_from: Some(1_000_000), ..of("poison", 0, &[1]) };
         assert!(refused(cut).contains("too large"));

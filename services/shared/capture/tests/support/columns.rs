@@ -298,25 +298,38 @@ fn said(columns: &[(&'static str, Json)]) -> [Option<Json>; 2] {
     })
 }
 
+/// Prefixes of source and destination of either family: the addresses of a side that has no others.
+const PREFIXES: [[&str; 2]; 2] =
+    [["sourceIPv4Prefix", "destinationIPv4Prefix"], ["sourceIPv6Prefix", "destinationIPv6Prefix"]];
+
 /// Columns of the family that the record is of, and the addresses of the packet within.
 fn addresses(record: &Record, columns: &mut Vec<(&'static str, Json)>) {
     let layers = around(record);
     let any = |n: usize| {
         layers.is_none_or(|around| around[n]) && WAYS[n].iter().any(|name| value(record, name).is_some())
     };
+    let aggregate = !any(0) && !any(1);
+    let any = |n: usize| {
+        if aggregate { PREFIXES[n].iter().any(|name| value(record, name).is_some()) } else { any(n) }
+    };
     let (four, six) = (any(0), any(1));
-    let empty = |name: &str| value(record, name).is_none_or(is_zero);
+    let shorts = if aggregate { PREFIXES[0] } else { WAYS[0] };
     let is_six = match number(record, "ipVersion") {
         _ if !(four && six) => six,
         Some(4) => false,
         Some(6) => true,
-        _ => empty("sourceIPv4Address") && empty("destinationIPv4Address"),
+        _ => shorts.iter().all(|name| value(record, name).is_none_or(is_zero)),
     };
     if four || six {
         let of = |short: &str, long: &str| value(record, if is_six { long } else { short }).cloned();
+        let side = |n: usize| {
+            let own = WAYS.iter().any(|names| value(record, names[n]).is_some());
+            let names = if own { WAYS } else { PREFIXES };
+            of(names[0][n], names[1][n])
+        };
         let all = [
-            ("src_addr", of("sourceIPv4Address", "sourceIPv6Address")),
-            ("dst_addr", of("destinationIPv4Address", "destinationIPv6Address")),
+            ("src_addr", side(0)),
+            ("dst_addr", side(1)),
             ("src_prefix_len", of("sourceIPv4PrefixLength", "sourceIPv6PrefixLength")),
             ("dst_prefix_len", of("destinationIPv4PrefixLength", "destinationIPv6PrefixLength")),
         ];

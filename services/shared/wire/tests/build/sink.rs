@@ -38,6 +38,8 @@ pub struct Sink {
     pub faults: Vec<Found>,
     pub state: BTreeMap<Vec<u8>, Vec<u8>>,
     pub state_writes: usize,
+    /// All that was written to it, in order.
+    pub written: Vec<(Vec<u8>, Option<Vec<u8>>)>,
     pub interfaces: Vec<(u32, String, String)>,
     pub rates: Vec<Rate>,
 }
@@ -76,6 +78,7 @@ impl Output for Sink {
 
     fn state(&mut self, key: &[u8], value: Option<&[u8]>) {
         self.state_writes += 1;
+        self.written.push((key.to_vec(), value.map(<[u8]>::to_vec)));
         match value {
             Some(value) => self.state.insert(key.to_vec(), value.to_vec()),
             None => self.state.remove(key),
