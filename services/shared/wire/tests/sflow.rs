@@ -203,11 +203,13 @@ fn what_lies_behind_the_records_that_a_sample_names_is_a_fault_and_loses_nothing
     let out = decode(&sflow(&[sample, flow_sample(3, 1, 3, 7, &records)]));
     assert_eq!((out.flows.len(), out.faults.len(), out.faults[0].reason), (2, 1, Reason::BadSample));
     assert!(
-        out.faults[0].sentence.contains("28 bytes follow after the 1 records"),
+        out.faults[0].sentence.contains("24 bytes follow after the 1 records"),
         "{}",
         out.faults[0].sentence
     );
     let counters = tagged(2, bytes().u32(1).u32(3).u32(0).raw(tagged(1, [0; 88])).0);
+    // Zeros are padding.
+    assert!(decode(&sflow(&[tagged(2, [&[0; 12][..], &[0; 28]].concat())])).faults.is_empty());
     let out = decode(&sflow(&[counters]));
     assert_eq!((out.faults.len(), out.faults[0].reason), (1, Reason::BadSample));
 }

@@ -16,6 +16,11 @@ pub(super) struct Told<'a> {
     pub lag: Option<u32>,
 }
 
+/// Whether what is left of a sample is nothing.
+pub(super) fn is_padding(rest: &[u8]) -> bool {
+    rest.iter().all(|byte| *byte == 0)
+}
+
 /// Reads a counter sample, and says whether it is whole. What lies before a cut counts.
 pub(super) fn counters(body: &[u8], expanded: bool) -> (Told<'_>, bool) {
     let mut told = Told::default();
@@ -58,5 +63,5 @@ fn read<'a>(mut input: Xdr<'a>, expanded: bool, told: &mut Told<'a>) -> Option<(
             _ => {}
         }
     }
-    input.0.is_empty().then_some(())
+    is_padding(input.0).then_some(())
 }

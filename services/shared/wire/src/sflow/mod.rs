@@ -291,7 +291,7 @@ impl Exporter {
                 cut_off = Some(format!("record {n} of format {format} is shorter than its layout"));
             }
         }
-        if cut_off.is_none() && !body.0.is_empty() {
+        if cut_off.is_none() && !counters::is_padding(body.0) {
             cut_off =
                 Some(format!("{} bytes follow after the {} records it names", body.0.len(), sample.records));
         }
