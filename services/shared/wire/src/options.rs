@@ -64,7 +64,7 @@ pub struct Options {
     /// Seconds since it was last sent after which a template may make room for a new one.
     pub template_idle_s: u32,
     /// Seconds after an exporter's restart that data waits for its template to be sent again. Then it is decoded by the one from before, and flagged.
-    /// 0: it never waits for that.
+    /// 0: restarts are not looked at, and what waited since before one is decoded by whatever template comes.
     pub template_suspect_s: u32,
     /// Fields in a template.
     pub template_fields: usize,

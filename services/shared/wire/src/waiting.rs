@@ -160,7 +160,10 @@ impl Exporter {
         let Some((template, borrowed)) = self.templates.find(&group, port) else { return false };
         let Some(set) = self.parked.remove(place, call.budget) else { return false };
         call.out.state(&state::parked_key(place), None);
-        if self.restarts.between((group.version, group.domain, port), set.received, template.learned) {
+        let session = (group.version, group.domain, port);
+        if call.options.template_suspect_s > 0
+            && self.restarts.between(session, set.received, template.learned)
+        {
             call.counts.expired += 1;
             let sentence = format!(
                 "set {} of domain {} and port {port} came before its exporter restarted, and its template after",

@@ -424,6 +424,11 @@ fn what_waited_since_before_a_restart_is_given_up_where_its_template_came_after(
         assert_eq!(out.state, router.dump(), "{what}");
         assert!(out.faults.iter().all(|fault| fault.bytes == old() && fault.offset == 20), "{what}");
     }
+    let (mut router, mut out) = (Router::default(), Sink::default());
+    router.options.template_suspect_s = 0;
+    router.at(RECEIVED, 1, &up(up_long, &[old()]), &mut out);
+    router.at(RECEIVED + 300 * SECOND, 1, &up(anew, &[of(TWO)]), &mut out);
+    assert_eq!(octets(&out), [7], "where restarts are not looked at");
 }
 
 #[test]
