@@ -230,6 +230,23 @@ pub(crate) fn v6(words: &Words, slot: Slot) -> Ip {
     Ip((high << 64 | low).to_be_bytes())
 }
 
+/// Next hops: of the record's own family where it has one of either.
+#[inline(always)]
+fn next_hops(flow: &mut Flow<'_>, words: &Words, six: bool) {
+    let hop = |short: Slot, long: Slot| {
+        let (short, long_set) = (words[short as usize], words[long as usize] | words[long as usize + 1] != 0);
+        if long_set && (six || short == 0) {
+            v6(words, long)
+        } else if short != 0 {
+            v4(short)
+        } else {
+            Ip::default()
+        }
+    };
+    flow.next_hop = hop(Slot::NextHopV4, Slot::NextHopV6);
+    flow.bgp_next_hop = hop(Slot::BgpHopV4, Slot::BgpHopV6);
+}
+
 fn mac(word: u64) -> Mac {
     let [_, _, a, b, c, d, e, f] = word.to_be_bytes();
     Mac([a, b, c, d, e, f])
@@ -276,18 +293,7 @@ impl Shape {
             flow.dst_prefix_len = word(Slot::DstMaskV4) as u8;
         }
         if has.any(NEXT_HOPS) {
-            let hop = |short: Slot, long: Slot| {
-                let long_set = word(long) | words[long as usize + 1] != 0;
-                if long_set && (six || word(short) == 0) {
-                    v6(words, long)
-                } else if word(short) != 0 {
-                    v4(word(short))
-                } else {
-                    Ip::default()
-                }
-            };
-            flow.next_hop = hop(Slot::NextHopV4, Slot::NextHopV6);
-            flow.bgp_next_hop = hop(Slot::BgpHopV4, Slot::BgpHopV6);
+            next_hops(flow, words, six);
         }
 
         flow.proto = word(Slot::Proto) as u8;
@@ -494,6 +500,9 @@ impl Shape {
                 (4, Slot::SrcMaskV4, Slot::DstMaskV4)
             };
             flow.family = family;
+            if six && has.any(NEXT_HOPS) {
+                next_hops(flow, words, six);
+            }
             flow.src_prefix_len = words[src as usize] as u8;
             flow.dst_prefix_len = words[dst as usize] as u8;
         }

@@ -336,6 +336,9 @@ fn prefixes_are_the_addresses_of_an_aggregate_and_count_behind_those_of_packets(
             assert_eq!((flow.src_prefix_len, flow.dst_prefix_len), lengths, "{fields:?}");
         }
     }
+    let hops = [f(15, 4), f(62, 16), f(169, 16)];
+    let flow = v9_flow(&hops, [four(9), six(9), six(2)].concat());
+    assert_eq!(flow.next_hop, own6(9), "a next hop is of the prefix's family");
 }
 
 #[test]
