@@ -104,8 +104,9 @@ fn the_demo_shows_a_peering_to_discover_every_kind_of_link_and_what_its_routers_
     assert!(first["saved"].as_u64().unwrap() > peer["candidates"][1]["saved"].as_u64().unwrap(), "{peer}");
 
     let kinds = kinds(&stack);
+    // At whatever hour this runs: from five to eleven in the morning there is half as much as around midnight.
     for kind in ["transit", "ix", "pni", "customer", "core"] {
-        assert!(kinds.get(kind).is_some_and(|bytes| *bytes > 1_000_000_000_000), "{kind} of {kinds:?}");
+        assert!(kinds.get(kind).is_some_and(|bytes| *bytes > 500_000_000_000), "{kind} of {kinds:?}");
     }
 
     // Of each router: observed on egress, with an AS of its own, without an AS at the far end.
