@@ -6,7 +6,7 @@ use crate::element::SLICES;
 use crate::exporter::Exporter;
 use crate::identity::Said;
 use crate::learned::{Learned, Refusal};
-use crate::netflow::SET_HEADER;
+use crate::netflow::{SET_HEADER, is_padding};
 use crate::options::TotalCounters;
 use crate::output::{Output, Reason};
 use crate::packet::LABELS;
@@ -146,7 +146,7 @@ pub(crate) fn data<O: Output>(
         let sentence =
             format!("a field of the record at byte {place} runs over the end of set {}", set.asked.template);
         call.fault(Reason::BadRecord, place, rest, sentence);
-    } else if rest.len() >= ALIGNMENT && rest.iter().any(|byte| *byte != 0) {
+    } else if rest.len() >= ALIGNMENT && !is_padding(rest) {
         let sentence = format!(
             "{} bytes follow after the last record of set {} at byte {place}, too few for another and too many for padding",
             rest.len(),

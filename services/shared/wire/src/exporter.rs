@@ -3,7 +3,7 @@
 use crate::call::Call;
 use crate::checks::Checking;
 use crate::layouts;
-use crate::learned::{Learned, give, take};
+use crate::learned::{Learned, give, has_room, take};
 use crate::options::{Budget, Options, Own, TotalCounters};
 use crate::output::{Context, Counts, Interface, Output, Reason};
 use crate::parked::Parked;
@@ -246,7 +246,7 @@ impl Exporter {
                 let Some(value) = value else { return Ok(()) };
                 let (is_options, scopes, learned, body) = state::read_template(value)?;
                 let definition = Definition { options: is_options, scopes, body };
-                let room = |bytes: usize| budget.state.saturating_add(bytes) <= budget.state_limit;
+                let room = |bytes: usize| has_room(budget, bytes);
                 match self.templates.restore(group, port, &definition, learned, options, room) {
                     Ok(cost) => {
                         take(budget, cost);

@@ -5,7 +5,7 @@ use crate::element::SLICES;
 use crate::exporter::Exporter;
 use crate::identity::Said;
 use crate::layouts::{self, LAYOUTS};
-use crate::netflow::{u16_at, u32_at};
+use crate::netflow::{is_padding, u16_at, u32_at};
 use crate::output::{Output, Reason};
 use crate::packet::LABELS;
 use crate::plan::{Field, Plan};
@@ -114,7 +114,7 @@ impl Exporter {
             call.counts.records_dead += (count - whole) as u64;
             let sentence = format!("the header names {count} records, the datagram has {whole} whole ones");
             call.fault(Reason::Truncated, end, &payload[end..], sentence);
-        } else if payload[end..].iter().any(|byte| *byte != 0) || (end < payload.len() && !layout.padded) {
+        } else if !is_padding(&payload[end..]) || (end < payload.len() && !layout.padded) {
             let sentence =
                 format!("{} bytes follow after the {count} records the header names", payload.len() - end);
             call.fault(Reason::TrailingBytes, end, &payload[end..], sentence);

@@ -7,7 +7,7 @@
 
 use crate::element::Slot;
 use crate::growth::{COUNTERS, Widths};
-use crate::plan::{Field, Words};
+use crate::plan::{Field, Words, prefix};
 use crate::totals::Flow;
 use siphasher::sip128::{Hasher128, SipHasher13};
 use smallvec::SmallVec;
@@ -161,13 +161,11 @@ impl FlowKey {
         let mut rest = record;
         let mut put = |rank: usize, value| values.get_mut(rank).into_iter().for_each(|place| *place = value);
         for step in &self.steps {
-            let (length, head) = match (step, rest) {
-                (Step::Skip(length) | Step::Take(_, length), _) => (*length, 0),
-                // RFC 7011 section 7: one byte below 255, or 255 and two bytes.
-                (_, [255, high, low, ..]) => (usize::from(u16::from_be_bytes([*high, *low])), 3),
-                (_, [length, ..]) => (usize::from(*length), 1),
-                (_, []) => break,
+            let lengths = match step {
+                Step::Skip(length) | Step::Take(_, length) => Some((0, *length)),
+                Step::SkipVariable | Step::TakeVariable(_) => prefix(rest),
             };
+            let Some((head, length)) = lengths else { break };
             let Some(value) = rest.get(head..head + length) else { break };
             if let Step::Take(rank, _) | Step::TakeVariable(rank) = step {
                 put(*rank, value);

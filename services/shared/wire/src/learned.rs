@@ -54,9 +54,14 @@ pub(crate) enum Refusal {
     Full,
 }
 
+/// Whether the budget for state has so many bytes.
+pub(crate) fn has_room(budget: &Budget, bytes: usize) -> bool {
+    budget.state.saturating_add(bytes) <= budget.state_limit
+}
+
 /// Takes bytes from the budget for state, if there are so many.
 pub(crate) fn take(budget: &mut Budget, bytes: usize) -> bool {
-    let fits = budget.state.saturating_add(bytes) <= budget.state_limit;
+    let fits = has_room(budget, bytes);
     if fits {
         budget.state += bytes;
     }
@@ -205,8 +210,7 @@ impl Learned {
                 out.state(&state::rate_key(&key, by), None);
             }
             Some(value) => {
-                let room = self.rates.len() < options.options_rows
-                    && budget.state.saturating_add(RATE_COST) <= budget.state_limit;
+                let room = self.rates.len() < options.options_rows && has_room(budget, RATE_COST);
                 let kept = self.rates.len();
                 match self.rates.put(key, Entry { by, value: value.clone() }, room) {
                     Put::Known => return Ok(()),
@@ -363,8 +367,7 @@ impl Learned {
                 true
             }
             Some(entry) => {
-                let room = before < options.options_rows
-                    && budget.state.saturating_add(RATE_COST) <= budget.state_limit;
+                let room = before < options.options_rows && has_room(budget, RATE_COST);
                 !matches!(self.rates.put(key, entry, room), Put::Full)
             }
         };

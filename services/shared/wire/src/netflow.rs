@@ -4,7 +4,7 @@
 
 use crate::call::Call;
 use crate::exporter::Exporter;
-use crate::learned::{give, take};
+use crate::learned::{give, has_room, take};
 use crate::output::{Output, Reason};
 use crate::record;
 use crate::state;
@@ -20,6 +20,11 @@ pub(crate) const SET_HEADER: usize = 4;
 
 pub(crate) fn u16_at(bytes: &[u8], at: usize) -> Option<u16> {
     bytes.get(at..)?.first_chunk().map(|b| u16::from_be_bytes(*b))
+}
+
+/// Whether what is left behind records is nothing.
+pub(crate) fn is_padding(rest: &[u8]) -> bool {
+    rest.iter().all(|byte| *byte == 0)
 }
 
 pub(crate) fn u32_at(bytes: &[u8], at: usize) -> Option<u32> {
@@ -117,7 +122,7 @@ impl Exporter {
             index += 1;
             at = next;
         }
-        if at < end && payload[at..end].iter().any(|b| *b != 0) {
+        if at < end && !is_padding(&payload[at..end]) {
             let sentence = format!("{} bytes at the end are no set", end - at);
             call.fault(Reason::TrailingBytes, at, &payload[at..end], sentence);
         }
@@ -210,7 +215,7 @@ impl Exporter {
     ) {
         let port = call.datagram.source_port;
         let received = call.datagram.received;
-        let room = |bytes: usize| call.budget.state.saturating_add(bytes) <= call.budget.state_limit;
+        let room = |bytes: usize| has_room(call.budget, bytes);
         let had = self.templates.has(&group, port);
         match self.templates.define(group, port, definition, received, call.options, room) {
             // What waits for it to be sent again, since its exporter restarted.

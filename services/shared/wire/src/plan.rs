@@ -124,7 +124,7 @@ struct Scoped {
 
 /// Bytes of the length of a variable-length field, and that length: one byte below 255, or 255 and two bytes (RFC 7011 section 7).
 #[inline(always)]
-fn prefix(rest: &[u8]) -> Option<(usize, usize)> {
+pub(crate) fn prefix(rest: &[u8]) -> Option<(usize, usize)> {
     match rest {
         [255, high, low, ..] => Some((3, usize::from(u16::from_be_bytes([*high, *low])))),
         [255, ..] | [] => None,

@@ -161,8 +161,8 @@ impl Shape {
         let of_reverse = counters.reverse.iter().flatten();
         let squares = [counters.squares, counters.squares_l2];
         let counted = [bytes, packets, bytes_l2].into_iter().chain(squares).flatten();
-        let counted = counted.chain(of_reverse.copied());
-        let totals = { counted }.any(|slot| TOTALS.contains(&slot));
+        let mut counted = counted.chain(of_reverse.copied());
+        let totals = counted.any(|slot| TOTALS.contains(&slot));
         let sampled = slices & (1 << Slice::Frame as u8 | 1 << Slice::Packet as u8) != 0;
         let kind = if present.any(EVENTS) {
             FlowKind::Event

@@ -95,6 +95,11 @@ impl<'a> Reader<'a> {
     }
 }
 
+/// A key of a number behind its kind, or a value of one behind its version.
+fn headed(head: u8, number: &[u8]) -> Vec<u8> {
+    [&[head], number].concat()
+}
+
 pub(crate) fn template_key(group: &Group, port: u16) -> Vec<u8> {
     let mut key = vec![b't', group.version];
     key.extend_from_slice(&group.domain.to_be_bytes());
@@ -114,34 +119,24 @@ pub(crate) fn rate_key(rate: &RateKey, by: By) -> Vec<u8> {
 }
 
 pub(crate) fn interface_key(index: u32) -> Vec<u8> {
-    let mut key = vec![b'i'];
-    key.extend_from_slice(&index.to_be_bytes());
-    key
+    headed(b'i', &index.to_be_bytes())
 }
 
 pub(crate) fn init_key(domain: u32) -> Vec<u8> {
-    let mut key = vec![b'u'];
-    key.extend_from_slice(&domain.to_be_bytes());
-    key
+    headed(b'u', &domain.to_be_bytes())
 }
 
 pub(crate) fn lag_key(port: u32) -> Vec<u8> {
-    let mut key = vec![b'l'];
-    key.extend_from_slice(&port.to_be_bytes());
-    key
+    headed(b'l', &port.to_be_bytes())
 }
 
 /// Key of the time since when flows of a kind are known whose counters run on.
 pub(crate) fn from_key(kind: u32) -> Vec<u8> {
-    let mut key = vec![b'c'];
-    key.extend_from_slice(&kind.to_be_bytes());
-    key
+    headed(b'c', &kind.to_be_bytes())
 }
 
 pub(crate) fn totals_key(flow: u128) -> Vec<u8> {
-    let mut key = vec![b'c'];
-    key.extend_from_slice(&flow.to_be_bytes());
-    key
+    headed(b'c', &flow.to_be_bytes())
 }
 
 pub(crate) fn parked_key(place: &Place) -> Vec<u8> {
@@ -310,9 +305,7 @@ pub(crate) fn read_interface(bytes: &[u8]) -> Result<Known, StateError> {
 }
 
 pub(crate) fn init_value(init: u64) -> Vec<u8> {
-    let mut value = vec![VERSION];
-    value.extend_from_slice(&init.to_be_bytes());
-    value
+    headed(VERSION, &init.to_be_bytes())
 }
 
 pub(crate) fn read_init(bytes: &[u8]) -> Result<u64, StateError> {
@@ -320,9 +313,7 @@ pub(crate) fn read_init(bytes: &[u8]) -> Result<u64, StateError> {
 }
 
 pub(crate) fn lag_value(lag: u32) -> Vec<u8> {
-    let mut value = vec![VERSION];
-    value.extend_from_slice(&lag.to_be_bytes());
-    value
+    headed(VERSION, &lag.to_be_bytes())
 }
 
 pub(crate) fn read_lag(bytes: &[u8]) -> Result<u32, StateError> {
@@ -366,9 +357,7 @@ pub(crate) fn read_totals(bytes: &[u8]) -> Result<Last, StateError> {
 }
 
 pub(crate) fn from_value(from: i64) -> Vec<u8> {
-    let mut value = vec![VERSION];
-    value.extend_from_slice(&from.to_be_bytes());
-    value
+    headed(VERSION, &from.to_be_bytes())
 }
 
 pub(crate) fn read_from(bytes: &[u8]) -> Result<i64, StateError> {

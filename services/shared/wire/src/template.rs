@@ -81,25 +81,20 @@ pub struct Known {
 }
 
 impl Template {
-    /// Its fields as they were sent.
-    pub(crate) fn fields(&self, protocol: Protocol) -> impl Iterator<Item = Field> {
-        let mut rest = &self.body[..];
-        std::iter::from_fn(move || {
-            let (field, used) = field(protocol, rest)?;
-            rest = &rest[used..];
-            Some(field)
-        })
-    }
-
     pub(crate) fn known(&self, group: &Group) -> Known {
-        let fields = self.fields(group.protocol());
+        let mut all = Vec::new();
+        let mut rest = &self.body[..];
+        while let Some((field, used)) = field(group.protocol(), rest) {
+            all.push((field.id, field.enterprise, field.length));
+            rest = &rest[used..];
+        }
         Known {
             protocol: group.protocol(),
             domain: group.domain,
             port: self.port,
             id: group.id,
             scopes: self.options.then_some(self.plan.scopes),
-            fields: fields.map(|field| (field.id, field.enterprise, field.length)).collect(),
+            fields: all,
         }
     }
 }

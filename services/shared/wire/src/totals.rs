@@ -6,6 +6,7 @@
 //! the record counts as nothing, and says so. What flows had come to is state, so that a restart changes nothing, and it is bounded.
 
 use crate::growth::{Next, Record, SLACK, TOTALS, Values, Widths, next};
+use crate::learned::{give, has_room};
 use crate::options::{Budget, Options};
 use crate::output::{Counts, Output};
 use crate::plan::{Present, Words};
@@ -259,8 +260,7 @@ impl From<Record> for Last {
 }
 
 fn room(budget: &Budget) -> bool {
-    budget.totals.saturating_add(COST) <= budget.state_limit / 4
-        && budget.state.saturating_add(COST) <= budget.state_limit
+    budget.totals.saturating_add(COST) <= budget.state_limit / 4 && has_room(budget, COST)
 }
 
 fn occupy(budget: &mut Budget) {
@@ -270,5 +270,5 @@ fn occupy(budget: &mut Budget) {
 
 fn release(budget: &mut Budget) {
     budget.totals = budget.totals.saturating_sub(COST);
-    budget.state = budget.state.saturating_sub(COST);
+    give(budget, COST);
 }

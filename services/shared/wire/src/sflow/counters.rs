@@ -4,6 +4,7 @@
 //! Their counters are for people and other tools (`weir decode --all-fields`); names and speeds serve all of the exporter's flows.
 
 use super::xdr::Xdr;
+use crate::netflow::is_padding;
 
 /// What a counter sample says of an interface.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -14,11 +15,6 @@ pub(super) struct Told<'a> {
     pub speed: u64,
     /// ifIndex of the aggregate that the port is attached to, 0 where to none; none where not told.
     pub lag: Option<u32>,
-}
-
-/// Whether what is left of a sample is nothing.
-pub(super) fn is_padding(rest: &[u8]) -> bool {
-    rest.iter().all(|byte| *byte == 0)
 }
 
 /// Reads a counter sample, and says whether it is whole. What lies before a cut counts.

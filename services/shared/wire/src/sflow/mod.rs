@@ -10,6 +10,7 @@ mod xdr;
 
 use crate::call::Call;
 use crate::exporter::Exporter;
+use crate::netflow::is_padding;
 use crate::options::Identity;
 use crate::output::{Output, Reason};
 use crate::packet::{LABELS, Packet};
@@ -291,7 +292,7 @@ impl Exporter {
                 cut_off = Some(format!("record {n} of format {format} is shorter than its layout"));
             }
         }
-        if cut_off.is_none() && !counters::is_padding(body.0) {
+        if cut_off.is_none() && !is_padding(body.0) {
             cut_off =
                 Some(format!("{} bytes follow after the {} records it names", body.0.len(), sample.records));
         }
