@@ -1,6 +1,7 @@
 //! Builds datagrams of every protocol, field by field, for tests and benchmarks.
 #![allow(dead_code, unused_imports, missing_docs, reason = "each test uses some of it")]
 
+pub mod running;
 mod sink;
 pub use sink::*;
 
