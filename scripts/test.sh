@@ -4,7 +4,14 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 export WEIR_HOME="${WEIR_HOME:-$PWD/.weir}" RUST_BACKTRACE="${RUST_BACKTRACE:-0}"
 export WEIR_BIN="${WEIR_BIN:-${CARGO_TARGET_DIR:-$PWD/target}/checked/weir}"
-started=$SECONDS
+started=$SECONDS printed=$(mktemp)
+ended() {
+  local rc=$?
+  rm -f "$printed"
+  # A linker that finds no room says only that it failed.
+  [ $rc = 0 ] || { echo "== ended with $rc; room on disk:"; df -h . "${CARGO_TARGET_DIR:-.}" /tmp; } || true
+}
+trap ended EXIT
 step() { echo "== $1 ($((SECONDS - started)) s)"; }
 step "pages"
 scripts/build-web.sh must
@@ -16,8 +23,7 @@ cargo test --profile checked --locked --workspace --no-run
 step "test"
 # Tests of one crate start real servers, so crates go one after another, as cargo does.
 # All of them run whatever fails: the next failure is not to wait for another round.
-failed=0 printed=$(mktemp)
-trap 'rm -f "$printed"' EXIT
+failed=0
 try() { "$@" 2>&1 | tee -a "$printed" || failed=1; }
 try cargo test --profile checked --locked --workspace --no-fail-fast
 step "test of the pages"
