@@ -5,6 +5,7 @@ use crate::checks::Checking;
 use crate::layouts;
 use crate::learned::{Learned, give, has_room, take};
 use crate::options::{Budget, Options, Own, TotalCounters};
+use crate::outlived::Heard;
 use crate::output::{Context, Counts, Interface, Output, Reason};
 use crate::parked::Parked;
 use crate::rates::Entry;
@@ -43,7 +44,7 @@ pub struct Exporter {
     pub(crate) gone: Vec<Group>,
     /// Its messages come over TCP or SCTP, or lie in a file.
     pub(crate) stream: bool,
-    /// Whether templates were taken back since its last datagram.
+    /// Whether templates or announcements were taken back since its last datagram.
     restored: bool,
     /// What is configured otherwise than of all.
     own: Own,
@@ -74,6 +75,7 @@ impl Exporter {
         self.high_water = self.high_water.max(datagram.received);
         if std::mem::take(&mut self.restored) {
             self.templates.hear(datagram.received);
+            self.learned.hear(datagram.received);
         }
         let mut call = self.call(context, *datagram, options, budget, out);
         call.counts.datagrams = 1;
@@ -109,6 +111,12 @@ impl Exporter {
         }
         self.release_agreed(&mut call);
         self.learned.totals.tell(call.out);
+        if call.counts.option_records > 0 && !self.stream {
+            let silent = |port, since| self.sequences.is_silent(port, since);
+            let (received, options) = (datagram.received, call.options);
+            call.counts.rates_outlived +=
+                self.learned.forget_outlived(received, silent, options, call.budget, call.out);
+        }
         let counts = call.counts;
         // An agent of sFlow says itself what it drops.
         if counts.flows > 0 && call.protocol != Protocol::SflowV5 {
@@ -223,7 +231,8 @@ impl Exporter {
     /// Goes back in time: what comes next may be older than what is known. Without this, what came to wait would be too old at once, and what flows of
     /// cumulative counters came to later would have counted all that comes.
     pub fn rewind(&mut self, budget: &mut Budget) {
-        self.learned.totals.clear(budget);
+        self.learned.rewind(budget);
+        self.restored = true;
         self.high_water = 0;
         self.restarts.forget();
     }
@@ -263,7 +272,8 @@ impl Exporter {
             Key::Rate(key, by) => {
                 let value =
                     value.map(|value| state::read_rate(value, options.max_sampling_interval)).transpose()?;
-                let entry = value.map(|value| Entry { by, value });
+                let entry = value.map(|value| Entry { by, value, heard: Heard::default() });
+                self.restored = true;
                 let fits = self.learned.restore_rate(key, entry, by, options, budget);
                 if fits { Ok(()) } else { Err(limit("no more sampling rates are kept")) }
             }

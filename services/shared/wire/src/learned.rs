@@ -2,8 +2,9 @@
 
 use crate::element::{Slice, Slot};
 use crate::identity::Said;
-use crate::interval::BadRate;
+use crate::interval::{Announced, BadRate};
 use crate::options::{Budget, Options};
+use crate::outlived::{Heard, LOOKS, lifetime, outlived};
 use crate::output::{Interface, Output, Rate};
 use crate::plan::{Slices, Words};
 use crate::rates::{self, Announcement, Asked, By, Entry, Found, Put, RateKey, Rates};
@@ -15,7 +16,7 @@ use std::borrow::Cow;
 use weir_schemas::{RateSource, SamplingKind};
 
 /// Bytes of memory that an announcement takes, roughly.
-const RATE_COST: usize = 192;
+const RATE_COST: usize = 208;
 const INIT_COST: usize = 64;
 /// What an interface takes beside its text.
 const INTERFACE_COST: usize = 128;
@@ -39,6 +40,8 @@ impl Known {
 #[derive(Debug, Default)]
 pub(crate) struct Learned {
     pub rates: Rates,
+    /// When they are looked through next.
+    look: i64,
     pub interfaces: AHashMap<u32, Known>,
     /// Milliseconds since the epoch at which the system started (IE 160), by IPFIX domain.
     pub inits: AHashMap<u32, u64>,
@@ -203,16 +206,13 @@ impl Learned {
         let before = self.rates.rate(&key, by.port);
         match value {
             None => {
-                if !self.rates.remove(&key, by) {
-                    return Ok(());
-                }
-                give(budget, RATE_COST);
-                out.state(&state::rate_key(&key, by), None);
+                self.take_back(&key, by, budget, out);
             }
             Some(value) => {
+                let heard = Heard::first(received);
                 let room = self.rates.len() < options.options_rows && has_room(budget, RATE_COST);
                 let kept = self.rates.len();
-                match self.rates.put(key, Entry { by, value: value.clone() }, room) {
+                match self.rates.put(key, Entry { by, value: value.clone(), heard }, room) {
                     Put::Known => return Ok(()),
                     Put::Full => return Err(Refusal::Full),
                     Put::Changed(evicted) => {
@@ -225,11 +225,58 @@ impl Learned {
                 }
             }
         }
-        let after = self.rates.rate(&key, by.port);
+        self.tell(&key, by, before, received, out);
+        Ok(())
+    }
+
+    /// Forgets an announcement.
+    fn take_back(&mut self, key: &RateKey, by: By, budget: &mut Budget, out: &mut impl Output) {
+        if self.rates.remove(key, by) {
+            give(budget, RATE_COST);
+            out.state(&state::rate_key(key, by), None);
+        }
+    }
+
+    /// Forgets announcements that the exporter no longer makes; how many these are. `silent` says of a port whether nothing comes from it since a time.
+    pub(crate) fn forget_outlived(
+        &mut self,
+        received: i64,
+        silent: impl Fn(u16, i64) -> bool,
+        options: &Options,
+        budget: &mut Budget,
+        out: &mut impl Output,
+    ) -> u64 {
+        let Some(lifetime) = lifetime(options).filter(|_| received >= self.look) else { return 0 };
+        self.look = received.saturating_add(lifetime / LOOKS);
+        let outlived =
+            outlived(&self.rates, lifetime, |port| silent(port, received.saturating_sub(lifetime)));
+        for (key, by) in &outlived {
+            let before = self.rates.rate(key, by.port);
+            self.take_back(key, *by, budget, out);
+            self.tell(key, *by, before, received, out);
+        }
+        outlived.len() as u64
+    }
+
+    /// What was restored counts as announced now.
+    pub(crate) fn hear(&mut self, now: i64) {
+        self.rates.heard().for_each(|heard| heard.since(now));
+    }
+
+    /// Goes back in time: when anything was announced is not known any more.
+    pub(crate) fn rewind(&mut self, budget: &mut Budget) {
+        self.totals.clear(budget);
+        self.rates.heard().for_each(|heard| *heard = Heard::default());
+        self.look = 0;
+    }
+
+    /// Tells the rate of a key, where it is not the one of before.
+    fn tell(&self, key: &RateKey, by: By, before: Found<Announced>, received: i64, out: &mut impl Output) {
+        let after = self.rates.rate(key, by.port);
         let (of, holds) = match (before, after) {
             (_, Found::Agreed(after)) => (after, true),
             (Found::Agreed(before), _) => (before, false),
-            _ => return Ok(()),
+            _ => return,
         };
         if before != after {
             out.rate(Rate {
@@ -241,7 +288,6 @@ impl Learned {
                 valid_from: received,
             });
         }
-        Ok(())
     }
 
     /// What a counter sample tells of the aggregate that a port is attached to; 0, or the port itself: of none.

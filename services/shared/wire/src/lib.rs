@@ -22,6 +22,7 @@ mod learned;
 pub mod names;
 mod netflow;
 mod options;
+mod outlived;
 mod output;
 mod pace;
 mod packet;

@@ -79,6 +79,10 @@ pub struct Options {
     pub parked_age_s: u32,
     /// Sampling rates, and interfaces, kept per exporter; of each this many.
     pub options_rows: usize,
+    /// Seconds after which an announcement of a sampling rate is forgotten that its exporter no longer makes while it repeats others: by the receive times of
+    /// these, of its port or, where nothing comes from that any more, of any. At least three times what routers are set to (Cisco's options come every
+    /// 1800 s). 0: never.
+    pub rate_lifetime_s: u32,
     /// Bytes of an interface's name or description; longer ones are cut.
     pub text_bytes: usize,
     /// Largest sampling interval that is believed.
@@ -118,6 +122,7 @@ impl Default for Options {
             parked_bytes: 1024 * 1024,
             parked_age_s: 1800,
             options_rows: 65_536,
+            rate_lifetime_s: 7200,
             text_bytes: 256,
             max_sampling_interval: 1 << 32,
             tunnels: Tunnels::Outer,
@@ -149,6 +154,12 @@ impl Options {
             if value > usize::from(u16::MAX) {
                 return Err(format!("{key} is {value}: a datagram has at most 65535 bytes"));
             }
+        }
+        if (1..600).contains(&self.rate_lifetime_s) {
+            return Err(format!(
+                "rate_lifetime_s is {}: use 0 (never), or 600 and more, that is, three times what routers send options in",
+                self.rate_lifetime_s
+            ));
         }
         if self.list_depth > 64 {
             return Err(format!("list_depth is {}: use a value up to 64", self.list_depth));

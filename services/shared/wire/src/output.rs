@@ -194,6 +194,7 @@ counts! {
     #[doc = "Elements in templates whose length does not fit their type, and which are left out."] fields_ignored,
     #[doc = "Records of cumulative counters of which it is not known what had been counted before: their totals count as nothing."] totals_unknown,
     #[doc = "Flows of cumulative counters that made room for others."] totals_forgotten,
+    #[doc = "Announcements of rates, and of who an exporter is, that were no longer made while others were, and were forgotten."] rates_outlived,
     #[doc = "sFlow flow samples."] flow_samples,
     #[doc = "sFlow counter samples, skipped."] counter_samples,
     #[doc = "sFlow discarded-packet samples."] discard_samples,

@@ -2,11 +2,12 @@
 //!
 //! The same scope may be announced by several ports, for several samplers, and by rows that name other things beside it, such as several metering processes
 //! of one system; neither replaces the other, and where they disagree nothing is known. An announcement is replaced, or taken back, only by a row that names
-//! the same.
+//! the same; one that is no longer made goes (`outlived.rs`).
 
 use crate::element::Slot;
 use crate::identity::Said;
 use crate::interval::{Announced, BadRate, PLAIN, announced};
+use crate::outlived::Heard;
 use crate::plan::{Plan, Present, Words};
 use ahash::AHashMap;
 use siphasher::sip::SipHasher13;
@@ -122,6 +123,7 @@ pub(crate) struct By {
 pub(crate) struct Entry {
     pub by: By,
     pub value: Announcement,
+    pub heard: Heard,
 }
 
 /// An interval, or the selectors whose intervals multiply, or who the exporter is.
@@ -184,9 +186,10 @@ impl Rates {
         let entries = self.map.entry(key).or_default();
         if let Some(known) = entries.iter_mut().find(|known| known.by == entry.by) {
             if known.value == entry.value {
+                known.heard.again(entry.heard);
                 return Put::Known;
             }
-            known.value = entry.value;
+            *known = entry;
             return Put::Changed(None);
         }
         if !room {
@@ -224,6 +227,11 @@ impl Rates {
     /// All, for dumping.
     pub(crate) fn all(&self) -> impl Iterator<Item = (&RateKey, &Entry)> {
         self.map.iter().flat_map(|(key, entries)| entries.iter().map(move |entry| (key, entry)))
+    }
+
+    /// When each was heard.
+    pub(crate) fn heard(&mut self) -> impl Iterator<Item = &mut Heard> {
+        self.map.values_mut().flatten().map(|entry| &mut entry.heard)
     }
 
     /// Whether anything is announced for such.

@@ -151,6 +151,13 @@ impl Sequences {
         &self.sessions
     }
 
+    /// Whether nothing came from a port since a time, as far as that is known.
+    pub(crate) fn is_silent(&self, port: u16, since: i64) -> bool {
+        let heard = |session: &Session| session.source_port == port && session.last >= since;
+        // Of who had to make room nobody knows.
+        self.sessions.len() < SESSIONS && !self.sessions.iter().any(heard)
+    }
+
     /// Counts a datagram; says, where it shows that its session's numbers began anew, since when.
     pub(crate) fn see(&mut self, seen: &Seen) -> Option<i64> {
         if !self.sessions.get(self.latest).is_some_and(|session| seen.is_of(session)) {

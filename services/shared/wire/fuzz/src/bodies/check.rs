@@ -244,6 +244,7 @@ pub(super) fn check(sent: &[Sent], mode: Mode) {
             template_fields: 20,
             parked_bytes: 2000,
             options_rows: 4,
+            rate_lifetime_s: 600,
             text_bytes: 8,
             total_counters: TotalCounters::Cumulative,
             total_flows: 3,
@@ -251,9 +252,11 @@ pub(super) fn check(sent: &[Sent], mode: Mode) {
         };
         (options, Budget::new(3000, 20_000))
     } else if mode == Mode::Restarted {
-        // Which exporters restarted is forgotten with the decoder, so what waits because of that may differ.
+        // Which exporters restarted, and when they announced a rate, is forgotten with the decoder, so what follows from that may differ.
         let total_counters = TotalCounters::Cumulative;
-        (Options { template_suspect_s: 0, total_counters, ..Options::default() }, Budget::default())
+        let options =
+            Options { template_suspect_s: 0, rate_lifetime_s: 0, total_counters, ..Options::default() };
+        (options, Budget::default())
     } else {
         (Options::default(), Budget::default())
     };
