@@ -125,11 +125,9 @@ fn rows_that_are_sent_once_a_day_one_after_the_other_keep_each_other() {
     let mut day = Day::default();
     for n in 0..5 {
         for (datagram, interface) in (1..100).enumerate() {
-            // Each datagram arrives twice.
-            for _ in 0..2 {
-                let after = n * 24 * HOUR + datagram as i64 * SECOND / 2;
-                day.send(after, 1000, &rows(&[(interface, 100)]));
-            }
+            // Each row comes twice at once.
+            let after = n * 24 * HOUR + datagram as i64 * SECOND;
+            day.send(after, 1000, &rows(&[(interface, 100), (interface, 100)]));
         }
     }
     assert_eq!((day.outlived(), day.out.state_writes), (0, 100), "a template and 99 rows");
@@ -159,7 +157,9 @@ fn decoded_once_more_from_an_earlier_time_nothing_is_forgotten_that_is_announced
     let mut day = Day::default();
     day.repeat(24 * HOUR, 48 * HOUR, 1000, &rows(&[(INTERFACE, 100), (SYSTEM, 1000)]));
     day.router.exporter.rewind(&mut day.router.budget);
-    day.repeat(0, 12 * HOUR, 1000, &rows(&[(INTERFACE, 100), (SYSTEM, 1000)]));
+    day.repeat(0, 2 * HOUR, 1000, &rows(&[(SYSTEM, 1000)]));
+    assert_eq!(day.rate(2 * HOUR, 1000), (100, RateSource::Interface), "it may be announced soon");
+    day.repeat(2 * HOUR, 12 * HOUR, 1000, &rows(&[(INTERFACE, 100), (SYSTEM, 1000)]));
     assert_eq!(day.outlived(), 0);
     day.repeat(12 * HOUR, 24 * HOUR, 1000, &rows(&[(SYSTEM, 1000)]));
     assert_eq!(day.outlived(), 1, "and what is not, is");
