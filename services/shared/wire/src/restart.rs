@@ -67,10 +67,14 @@ impl Restarts {
     }
 
     /// A datagram of version 9 says how long its system has been up, ms, modulo 2^32. Where that is neither a little late nor about as much more as
-    /// time has passed, the system was restarted.
+    /// time has passed, the system was restarted. One that was received long before the latest, as it is where it was put back or lay in a spool, says
+    /// nothing of what has been since.
     pub(crate) fn uptime(&mut self, domain: u32, port: u16, uptime: u32, received: i64) {
         let known = self.known((9, domain, port));
         let passed = received.saturating_sub(known.seen) / 1_000_000;
+        if passed < -LATE {
+            return;
+        }
         let ahead = i64::from(uptime.wrapping_sub(known.uptime));
         // One that was sent before the latest was, and arrives now.
         let late = i64::from(known.uptime.wrapping_sub(uptime)).saturating_add(passed) <= LATE;
@@ -162,6 +166,10 @@ mod tests {
             (&[(u32::MAX - 30_000, 0), (30_000, 60), (u32::MAX, 61), (90_000, 120)], false),
             (&[(5000, 0), (3_000_000_000, 60)], true),
             (&[(7, 0), (7, 100), (7, 500)], false),
+            // Put back: from before a restart that was seen by nobody, and by a clock that runs too fast or too slow.
+            (&[(5000, 7200), (3_000_000_000, 0), (65_000, 7260)], false),
+            (&[(7_300_000, 7200), (1000, 0), (7_360_000, 7260)], false),
+            (&[(7_100_000, 7200), (1000, 0), (7_160_000, 7260)], false),
         ] {
             assert_eq!(restarted(uptimes), wanted, "{uptimes:?}");
         }

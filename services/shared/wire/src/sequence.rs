@@ -20,6 +20,8 @@ const SESSIONS: usize = 64;
 const GAPS: usize = 8;
 /// How far behind is still late, and how far ahead is still a gap whatever the rate was: of datagrams, and of records.
 const SLACK: (u32, u32) = (64, 2048);
+/// How long before the latest a datagram may have been received, ns, that shows where numbers begin anew.
+const PAST: i64 = 60_000_000_000;
 /// How many datagrams in a row must fit the other unit, not all of them alike, until it is taken.
 const FITS: u32 = 4;
 const SECOND: u128 = 1_000_000_000;
@@ -203,6 +205,8 @@ impl Session {
     fn see(&mut self, seen: &Seen) {
         self.choose_unit(seen);
         let plausible = self.plausible(seen.received.saturating_sub(self.last));
+        // Put back, or out of a spool.
+        let is_past = seen.received < self.last.saturating_sub(PAST);
         self.last = self.last.max(seen.received);
         let length = match self.unit {
             Unit::Datagrams => Some(1),
@@ -224,6 +228,8 @@ impl Session {
             self.late += 1;
         } else if behind <= self.slack() {
             self.repeated += 1;
+        } else if is_past {
+            self.late += 1;
         } else if self.anew.is_some_and(|(number, _)| number == seen.number) {
             self.restarts += 1;
             self.gaps.clear();

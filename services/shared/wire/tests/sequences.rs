@@ -131,6 +131,18 @@ fn a_number_that_nobody_can_have_sent_moves_nothing() {
 }
 
 #[test]
+fn what_comes_again_long_after_it_was_received_is_late_and_no_restart() {
+    for protocol in ALL {
+        let sent = stream(protocol, 70_000, &[5; 4000]);
+        let times: Vec<_> = (0..4000).map(|n| n * SECOND).zip(sent).collect();
+        let whole = counted(&seen_at(times.clone()));
+        let again = [&times[..3900], &times[10..12], &times[3900..]].concat();
+        let [received, missing, _, repeated, restarts] = whole;
+        assert_eq!(counted(&seen_at(again)), [received, missing, 2, repeated, restarts], "{protocol:?}");
+    }
+}
+
+#[test]
 fn an_outage_is_missing_as_far_as_it_can_have_been_sent_meanwhile() {
     for protocol in ALL {
         // A datagram a second, and an hour without any.

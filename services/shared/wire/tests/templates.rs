@@ -228,6 +228,20 @@ fn after_an_exporters_restart_data_waits_until_its_template_is_sent_again() {
     assert_eq!((octets(&out), out.flows[3].src_addr), (vec![1, 2, 3, 4], Ip::v4([10, 0, 0, 1])));
 }
 
+/// As `weir deadletter retry` does it, and a spool that was full of what others have long passed.
+#[test]
+fn what_comes_again_from_before_a_restart_is_none() {
+    let mut router = Router::default();
+    let mut out = Sink::default();
+    let (known, restarted) = (set(0, template(256, TWO)), RECEIVED + 3600 * SECOND);
+    router.at(RECEIVED, 1, &up(1_000_000, std::slice::from_ref(&known)), &mut out);
+    router.at(restarted, 1, &up(5000, &[known, set(256, record(1))]), &mut out);
+    router.at(RECEIVED + SECOND, 1, &up(1_001_000, &[set(256, record(2))]), &mut out);
+    router.at(restarted + SECOND, 1, &up(6000, &[set(256, record(3))]), &mut out);
+    assert_eq!((octets(&out), router.exporter.parked().0), (vec![1, 2, 3], 0));
+    assert!(out.flows.iter().all(|flow| !flags(flow).contains(&"template_suspect")));
+}
+
 #[test]
 fn a_template_that_is_not_sent_again_in_time_or_room_is_believed_and_its_records_are_flagged() {
     let mut router = Router::default();
