@@ -82,6 +82,12 @@ struct Source {
 /// An exporter that sent nothing for this long makes room for another where there is none, ns.
 const IDLE: i64 = 3600 * 1_000_000_000;
 
+impl Source {
+    fn is_silent(&self, clock: i64) -> bool {
+        clock.saturating_sub(self.seen) >= IDLE
+    }
+}
+
 /// The state of one partition.
 pub struct Partition {
     number: i32,
@@ -242,10 +248,15 @@ impl Partition {
             let sentence = format!("the record's key has {key_length} bytes; an exporter's address has 16");
             return self.bury(record, shared, "bad_key", &sentence, tally, emit);
         };
-        if !self.sources.contains_key(&exporter)
-            && self.sources.len() >= shared.config.exporters
-            && !self.make_room(shared, emit)
-        {
+        let is_full = match self.sources.get_mut(&exporter) {
+            // Whoever comes back is not forgotten for having been away.
+            Some(source) => {
+                source.seen = self.clock;
+                false
+            }
+            None => self.sources.len() >= shared.config.exporters,
+        };
+        if (is_full || self.is_short()) && !self.make_room(shared, tally, emit) && is_full {
             let sentence =
                 "no room for another exporter (decoder.exporters): as many sent within the last hour";
             return self.bury(record, shared, "too_many_exporters", sentence, tally, emit);
@@ -285,12 +296,7 @@ impl Partition {
         }
         let context = Context { exporter, raw_offset: offset.unsigned_abs(), frame_index };
         let mut collector = Collector {
-            header: Batch {
-                exporter,
-                raw_partition: number.unsigned_abs(),
-                generation: shared.config.generation,
-                ..Batch::default()
-            },
+            header: header(*number, &exporter, shared.config),
             known,
             batch,
             dead: &mut arrivals.dead,
@@ -307,12 +313,7 @@ impl Partition {
     pub fn flush(&mut self, shared: &Shared<'_>, tally: &mut Tally, emit: &mut impl Emit) {
         let Self { number, sources, message, .. } = self;
         for (exporter, source) in sources.iter_mut().filter(|(_, source)| !source.batch.is_empty()) {
-            let header = Batch {
-                exporter: *exporter,
-                raw_partition: number.unsigned_abs(),
-                generation: shared.config.generation,
-                ..Batch::default()
-            };
+            let header = header(*number, exporter, shared.config);
             send_batch(&header, &mut source.batch, shared.config.schema_id, message, tally, emit);
             source.batch.shrink();
         }
@@ -351,25 +352,32 @@ impl Partition {
         );
     }
 
-    /// Source addresses can be spoofed: those of which nothing is known make room, then those that have been silent for long, whose
-    /// state is deleted. True where there is room now. A look at all exporters that made little room is not repeated for some seconds.
-    fn make_room(&mut self, shared: &Shared<'_>, emit: &mut impl Emit) -> bool {
-        let Self { sources, budget, published, clock, next_look, .. } = self;
-        if *clock < *next_look {
-            return false;
+    /// True where much is taken of what may wait or be kept of all exporters together.
+    fn is_short(&self) -> bool {
+        let Budget { parked, parked_limit, state, state_limit, .. } = self.budget;
+        parked > parked_limit / 2 || state > state_limit - state_limit / 8
+    }
+
+    /// Source addresses can be spoofed: where there are too many, those of which nothing is known make room; then, and where what is known is too much,
+    /// those that have been silent for long, whose state is deleted. True where there is room for another exporter now. A look at all exporters that made
+    /// little room is not repeated for some seconds.
+    fn make_room(&mut self, shared: &Shared<'_>, tally: &mut Tally, emit: &mut impl Emit) -> bool {
+        let before = self.sources.len();
+        let is_full = before >= shared.config.exporters;
+        if self.clock < self.next_look {
+            return !is_full;
         }
-        let before = sources.len();
+        self.give_up_silent(shared, tally, emit);
+        let Self { sources, budget, published, clock, next_look, .. } = self;
         sources.retain(|exporter, source| {
-            if source.seen == 0 {
-                source.seen = *clock;
-            }
             if !source.batch.is_empty() || source.wire.parked().0 > 0 {
                 return true;
             }
+            let is_silent = source.is_silent(*clock);
             if source.wire.is_empty() {
-                return false;
+                return !is_full && !is_silent;
             }
-            if clock.saturating_sub(source.seen) < IDLE {
+            if !is_silent {
                 return true;
             }
             let mut keys = Vec::new();
@@ -398,6 +406,33 @@ impl Partition {
         let freed = before - sources.len();
         *next_look = if freed * 4 >= before { 0 } else { clock.saturating_add(10 * 1_000_000_000) };
         sources.len() < shared.config.exporters
+    }
+
+    /// Gives up what waits of exporters that have been silent for long: it ages by their own datagrams, so that without any it would wait for ever.
+    fn give_up_silent(&mut self, shared: &Shared<'_>, tally: &mut Tally, emit: &mut impl Emit) {
+        let Self { number, sources, budget, published, message, clock, .. } = self;
+        for (exporter, source) in sources.iter_mut() {
+            if source.seen == 0 {
+                source.seen = *clock;
+            }
+            if source.wire.parked().0 == 0 || !source.is_silent(*clock) {
+                continue;
+            }
+            let Source { wire, known, batch, arrivals, .. } = source;
+            let mut collector = Collector {
+                header: header(*number, exporter, shared.config),
+                known,
+                batch,
+                dead: &mut arrivals.dead,
+                shared,
+                tally,
+                inventory: Inventory { published, now: clock.unsigned_abs(), emit },
+                message,
+            };
+            let context = Context { exporter: *exporter, raw_offset: 0, frame_index: 0 };
+            let counts = wire.finish(&context, &shared.config.wire, budget, &mut collector);
+            tally.counts += counts;
+        }
     }
 
     /// Exporters that are held in memory.
@@ -442,6 +477,16 @@ fn source<'s>(
         source.wire.configure(shared.enricher.own(exporter));
         source
     })
+}
+
+/// What flows of a partition's exporter have in common.
+fn header(partition: i32, exporter: &Ip, config: &Config) -> Batch<'static> {
+    Batch {
+        exporter: *exporter,
+        raw_partition: partition.unsigned_abs(),
+        generation: config.generation,
+        ..Batch::default()
+    }
 }
 
 fn send_batch(

@@ -491,6 +491,72 @@ fn exporters_that_went_silent_make_room_and_their_state_goes_with_them() {
     assert_eq!(next.partition.exporters(), 2, "a restart does not bring them back");
 }
 
+const LATER: i64 = NOW + 2 * 3600 * 1_000_000_000;
+
+/// One of its own clock, which stands still without it, would wait for ever: 100 000 datagrams of made-up addresses were enough to keep all others out.
+#[test]
+fn exporters_that_went_silent_while_something_waited_make_room_too() {
+    let mut bench = Bench::new(Config { exporters: 3, ..Config::default() });
+    let address = |n: u8| Ip::v4([203, 0, 113, n]).0;
+    for n in 0..2 {
+        bench.feed(&address(n), &frame(&[data(256, &[1])]));
+    }
+    bench.feed(&EXPORTER, &frame(&[template(256)]));
+    bench.feed(&address(2), &frame(&[template(256), data(256, &[2])]));
+    assert_eq!(bench.tally.dead, BTreeMap::from([("too_many_exporters", 1)]), "all of them may still send");
+
+    bench.feed(&EXPORTER, &frame_at(LATER, &[data(256, &[3])]));
+    bench.feed(&address(2), &frame_at(LATER, &[template(256), data(256, &[4])]));
+    assert_eq!(bench.topics.packets(), [3, 4]);
+    assert_eq!(bench.tally.dead, BTreeMap::from([("parked_at_end", 2), ("too_many_exporters", 1)]));
+    assert_eq!(bench.partition.exporters(), 2);
+    assert_eq!(bench.partition.dump(), bench.topics.compacted(To::State));
+}
+
+#[test]
+fn what_silent_exporters_left_behind_does_not_take_the_room_of_those_that_send() {
+    let silent = Ip::v4([203, 0, 113, 1]).0;
+    let garbage = [vec![0xee; 8]];
+    // Data that waits, and templates, each as much as there is room for.
+    let waiting = |n: u16| data(256 + n, &[1; 10]);
+    let templates = |n: u16| template(256 + n);
+    let few = Config { parked_bytes: 20_000, ..Config::default() };
+    let small = Config { state_bytes: 200_000, ..Config::default() };
+    for (config, fill, full) in [
+        (few, &waiting as &dyn Fn(u16) -> Vec<u8>, "parked_limit"),
+        (small, &templates as &dyn Fn(u16) -> Vec<u8>, "state_limit"),
+    ] {
+        let mut bench = Bench::new(config);
+        bench.feed(&EXPORTER, &frame(&garbage));
+        let mut n = 0;
+        while !bench.tally.dead.contains_key(full) {
+            bench.feed(&silent, &frame(&[fill(n)]));
+            n += 1;
+            assert!(n < 5000, "{full}");
+        }
+        bench.tally.dead.clear();
+        let sent = |id| [data(id, &[1; 10]), template(id)];
+        bench.feed(&EXPORTER, &frame(&sent(256)));
+        assert_eq!(bench.tally.dead.remove(full), Some(1), "it may still send");
+        bench.feed(&EXPORTER, &frame_at(LATER, &garbage));
+        bench.feed(&EXPORTER, &frame_at(LATER, &sent(257)));
+        assert_eq!(bench.tally.dead.get(full), None);
+        assert_eq!(bench.topics.packets(), [1; 10], "{full}");
+        assert_eq!(bench.partition.exporters(), 1);
+        assert_eq!(bench.partition.dump(), bench.topics.compacted(To::State));
+    }
+}
+
+/// Being silent takes nothing from one that comes back where it is its own room that is short.
+#[test]
+fn an_exporter_that_comes_back_has_its_templates() {
+    let mut bench = Bench::new(Config { parked_bytes: 1000, ..Config::default() });
+    bench.feed(&EXPORTER, &frame(&[template(256), data(257, &[1; 12])]));
+    bench.feed(&Ip::v4([203, 0, 113, 1]).0, &frame_at(LATER, &[vec![0xee; 8]]));
+    bench.feed(&EXPORTER, &frame_at(LATER, &[data(256, &[7])]));
+    assert_eq!(bench.topics.packets(), [7]);
+}
+
 fn datagram() -> impl Strategy<Value = Vec<Vec<u8>>> {
     prop_oneof![
         (256u16..259).prop_map(|id| vec![template(id)]),
