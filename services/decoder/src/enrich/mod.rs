@@ -11,7 +11,7 @@ pub mod said;
 
 use ahash::AHashMap;
 use arc_swap::ArcSwap;
-use database::{DatabaseError, Databases};
+use database::{DatabaseError, Databases, Origin};
 use links::{
     ExportedAs, ExporterConfig, Interface, Link, LinkRule, LinkRules, MAX_SAMPLING_INTERVAL, ObservationWord,
 };
@@ -296,12 +296,12 @@ impl Enricher {
         if flow.dst_neighbour_as == 0 {
             flow.dst_neighbour_as = flow.as_path.iter().next().map_or(0, public);
         }
-        if flow.family != 0 {
-            let (source, destination) = (databases.origin(&flow.src_addr), databases.origin(&flow.dst_addr));
-            (flow.src_as, flow.src_as_source) = self.asn(known, source.asn, flow.src_as_exported);
-            (flow.dst_as, flow.dst_as_source) = self.asn(known, destination.asn, flow.dst_as_exported);
-            (flow.src_country, flow.dst_country) = (source.country, destination.country);
-        }
+        // What is summed by AS may have no addresses.
+        let origin = |address| if flow.family == 0 { Origin::default() } else { databases.origin(address) };
+        let (source, destination) = (origin(&flow.src_addr), origin(&flow.dst_addr));
+        (flow.src_as, flow.src_as_source) = self.asn(known, source.asn, flow.src_as_exported);
+        (flow.dst_as, flow.dst_as_source) = self.asn(known, destination.asn, flow.dst_as_exported);
+        (flow.src_country, flow.dst_country) = (source.country, destination.country);
     }
 
     #[inline]
@@ -400,6 +400,15 @@ mod tests {
             assert_eq!(enriched(&enricher, &known, with(nothing)).0, 4444, "{nothing}");
             assert_eq!(enriched(&enricher, &known, with(nothing)).1, AsSource::Database, "{nothing}");
         }
+    }
+
+    #[test]
+    fn a_record_without_addresses_has_the_ases_that_its_exporter_says() {
+        let (_folder, enricher) = with_database(Config::default());
+        let known = enricher.known(&Ip::default());
+        let summed = Flow { src_as_exported: 3320, ..Flow::default() };
+        assert_eq!(enriched(&enricher, &known, summed), (3320, AsSource::Exporter, 0, 0));
+        assert_eq!(enriched(&enricher, &known, Flow::default()), (0, AsSource::Unknown, 0, 0));
     }
 
     #[test]
