@@ -256,6 +256,10 @@ impl Enricher {
             flow.observation = known.unknown_observation;
             flow.flags |= flag::OBSERVATION_ASSUMED;
         }
+        // A number that is no AS is nobody's neighbour: whoever else knows one is asked.
+        for neighbour in [&mut flow.src_neighbour_as, &mut flow.dst_neighbour_as] {
+            *neighbour = public(*neighbour);
+        }
         if known.exported_as == ExportedAs::Peer {
             for (neighbour, exported) in [
                 (&mut flow.src_neighbour_as, flow.src_as_exported),
@@ -463,6 +467,19 @@ mod tests {
         let inbound = Flow { in_if: 4, src_neighbour_as: 6939, ..flow() };
         assert_eq!(enriched(&enricher, &known, inbound).2, 1299);
         assert_eq!(enriched(&enricher, &known, Flow { in_if: 5, ..inbound }).2, 6939);
+    }
+
+    #[test]
+    fn a_neighbour_that_is_no_as_makes_way_for_the_links_and_is_never_told() {
+        let rule = LinkRule { index: 4, neighbour_as: "1299".into(), ..LinkRule::default() };
+        let enricher = enricher(Config { links: vec![rule], ..Config::default() });
+        let mut known = enricher.known(&Ip::default());
+        enricher.meet(&Ip::default(), &mut known, 4);
+        for nothing in [23_456, 64_512, u32::MAX] {
+            let said = Flow { src_neighbour_as: nothing, dst_neighbour_as: nothing, ..flow() };
+            let (_, _, src, dst) = enriched(&enricher, &known, said);
+            assert_eq!((src, dst), (0, 1299), "{nothing}");
+        }
     }
 
     #[test]
