@@ -82,6 +82,9 @@ struct Source {
 /// An exporter that sent nothing for this long makes room for another where there is none, ns.
 const IDLE: i64 = 3600 * 1_000_000_000;
 
+/// Interfaces of all exporters together that are known by nothing but their index in flows, at most: addresses can be made up as well as numbers.
+const MOST_MET: usize = 1 << 20;
+
 impl Source {
     fn is_silent(&self, clock: i64) -> bool {
         clock.saturating_sub(self.seen) >= IDLE
@@ -97,6 +100,8 @@ pub struct Partition {
     published: HashMap<Vec<u8>, Record>,
     /// Those of them that are people's: they are never written, and never taken back.
     people: People,
+    /// How many more interfaces may be met in flows.
+    unmet: usize,
     message: Vec<u8>,
     /// Latest receive time of all, ns.
     clock: i64,
@@ -124,6 +129,7 @@ impl Partition {
             budget: Budget::new(config.parked_bytes, config.state_bytes),
             published: HashMap::default(),
             people: People::default(),
+            unmet: MOST_MET,
             message: Vec::new(),
             clock: 0,
             next_look: 0,
@@ -201,7 +207,7 @@ impl Partition {
 
     /// Ends a restore: interfaces that options data had named are known again, and what rules now say differently is written.
     pub fn restored(&mut self, shared: &Shared<'_>, now: u64, emit: &mut impl Emit) {
-        let Self { sources, published, people, .. } = self;
+        let Self { sources, published, people, unmet, .. } = self;
         // What was seen in flows alone is in the inventory and nowhere else.
         for (key, record) in published.iter() {
             if let (Record::Interface { .. } | Record::Link { .. }, Some(exporter)) =
@@ -222,7 +228,7 @@ impl Partition {
         met.sort_unstable();
         for (exporter, index) in met {
             let known = &mut source(sources, people, &exporter, shared).known;
-            shared.enricher.meet(&exporter, known, index);
+            shared.enricher.meet(&exporter, known, index, unmet);
         }
         let mut exporters: Vec<_> = sources.iter_mut().collect();
         exporters.sort_by_key(|(exporter, _)| **exporter);
@@ -282,7 +288,7 @@ impl Partition {
         tally: &mut Tally,
         emit: &mut impl Emit,
     ) {
-        let Self { number, sources, budget, published, people, message, clock, .. } = self;
+        let Self { number, sources, budget, published, people, unmet, message, clock, .. } = self;
         let is_new = !sources.contains_key(&exporter);
         let Source { wire, known, batch, arrivals, seen } = source(sources, people, &exporter, shared);
         *clock = (*clock).max(datagram.received);
@@ -298,6 +304,7 @@ impl Partition {
         let mut collector = Collector {
             header: header(*number, &exporter, shared.config),
             known,
+            unmet,
             batch,
             dead: &mut arrivals.dead,
             shared,
@@ -368,18 +375,16 @@ impl Partition {
             return !is_full;
         }
         self.give_up_silent(shared, tally, emit);
-        let Self { sources, budget, published, clock, next_look, .. } = self;
+        let Self { sources, budget, published, unmet, clock, next_look, .. } = self;
         sources.retain(|exporter, source| {
             if !source.batch.is_empty() || source.wire.parked().0 > 0 {
                 return true;
             }
             let is_silent = source.is_silent(*clock);
-            if source.wire.is_empty() {
-                return !is_full && !is_silent;
-            }
-            if !is_silent {
+            if !is_silent && !(is_full && source.wire.is_empty()) {
                 return true;
             }
+            *unmet += source.known.met();
             let mut keys = Vec::new();
             source.wire.dump(|key, _| keys.push(key.to_vec()));
             for key in keys {
@@ -410,7 +415,7 @@ impl Partition {
 
     /// Gives up what waits of exporters that have been silent for long: it ages by their own datagrams, so that without any it would wait for ever.
     fn give_up_silent(&mut self, shared: &Shared<'_>, tally: &mut Tally, emit: &mut impl Emit) {
-        let Self { number, sources, budget, published, message, clock, .. } = self;
+        let Self { number, sources, budget, published, unmet, message, clock, .. } = self;
         for (exporter, source) in sources.iter_mut() {
             if source.seen == 0 {
                 source.seen = *clock;
@@ -422,6 +427,7 @@ impl Partition {
             let mut collector = Collector {
                 header: header(*number, exporter, shared.config),
                 known,
+                unmet,
                 batch,
                 dead: &mut arrivals.dead,
                 shared,
@@ -438,6 +444,11 @@ impl Partition {
     /// Exporters that are held in memory.
     pub fn exporters(&self) -> usize {
         self.sources.len()
+    }
+
+    /// Interfaces that are held in memory.
+    pub fn interfaces(&self) -> usize {
+        self.sources.values().map(|source| source.known.interfaces().count()).sum()
     }
 
     /// All state, as it would be restored: for tests.
@@ -576,6 +587,7 @@ impl<E: Emit> Inventory<'_, E> {
 struct Collector<'a, 's, E> {
     header: Batch<'static>,
     known: &'a mut Known,
+    unmet: &'a mut usize,
     batch: &'a mut BatchWriter,
     /// The exporter's dead letters by reason.
     dead: &'a mut BTreeMap<&'static str, u64>,
@@ -590,7 +602,7 @@ impl<E: Emit> Output for Collector<'_, '_, E> {
     fn flow(&mut self, flow: &Flow<'_>) {
         let exporter = self.header.exporter;
         for index in [flow.in_if, flow.out_if] {
-            if self.shared.enricher.meet(&exporter, self.known, index) {
+            if self.shared.enricher.meet(&exporter, self.known, index, self.unmet) {
                 self.inventory.interface(&exporter, self.known, index);
             }
         }

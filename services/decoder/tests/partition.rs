@@ -457,6 +457,27 @@ fn spoofed_addresses_do_not_fill_memory() {
 }
 
 #[test]
+fn interfaces_that_spoofed_addresses_make_up_do_not_fill_memory() {
+    let mut bench = Bench::new(Config::default());
+    let mut payload = vec![0; 24 + 30 * 48];
+    (payload[1], payload[3]) = (5, 30);
+    for exporter in 0..300_u16 {
+        let [high, low] = exporter.to_be_bytes();
+        for datagram in 0..70_u16 {
+            for record in 0..30_u16 {
+                let interface = 1 + datagram * 60 + record * 2;
+                let at = 24 + 12 + usize::from(record) * 48;
+                payload[at..at + 2].copy_from_slice(&interface.to_be_bytes());
+                payload[at + 2..at + 4].copy_from_slice(&(interface + 1).to_be_bytes());
+            }
+            bench.feed(&Ip::v4([203, 0, high, low]).0, &frame(std::slice::from_ref(&payload)));
+            bench.topics.0.clear();
+        }
+    }
+    assert_eq!(bench.partition.interfaces(), 1 << 20);
+}
+
+#[test]
 fn exporters_that_went_silent_make_room_and_their_state_goes_with_them() {
     const HOUR: i64 = 3600 * 1_000_000_000;
     let mut bench = Bench::new(Config { exporters: 10, ..transit("T") });

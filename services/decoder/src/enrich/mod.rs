@@ -100,11 +100,13 @@ pub struct Known {
     /// What options data said, before the order of sources.
     options: HashMap<u32, Interface>,
     interfaces: AHashMap<u32, Interface>,
+    /// Those that were met in flows.
+    met: usize,
     said: Arc<Spells>,
 }
 
 /// Interfaces that are known by nothing but their index in flows, per exporter: bounded, because flows can name any.
-const MAX_SEEN: usize = 4096;
+const MAX_MET: usize = 4096;
 
 impl Config {
     /// Exporters by their address, checked.
@@ -237,15 +239,20 @@ impl Enricher {
         }
     }
 
-    /// Meets an interface that flows name. True where that is new and worth telling.
+    /// Meets an interface that flows name, where there is `room` for one more of any exporter. True where that is new and worth telling.
     #[inline]
-    pub fn meet(&self, exporter: &Ip, known: &mut Known, index: u32) -> bool {
-        index != 0 && !known.interfaces.contains_key(&index) && self.meet_new(exporter, known, index)
+    pub fn meet(&self, exporter: &Ip, known: &mut Known, index: u32, room: &mut usize) -> bool {
+        index != 0 && !known.interfaces.contains_key(&index) && self.meet_new(exporter, known, index, room)
     }
 
     #[cold]
-    fn meet_new(&self, exporter: &Ip, known: &mut Known, index: u32) -> bool {
-        known.interfaces.len() < MAX_SEEN && self.refresh(exporter, known, index)
+    fn meet_new(&self, exporter: &Ip, known: &mut Known, index: u32, room: &mut usize) -> bool {
+        if known.met >= MAX_MET || *room == 0 {
+            return false;
+        }
+        known.met += 1;
+        *room -= 1;
+        self.refresh(exporter, known, index)
     }
 
     /// Enriches a flow. The text borrows from what is known of the exporter.
@@ -342,6 +349,11 @@ impl Known {
     fn link<'k>(&'k self, index: u32, interface: Option<&'k Interface>, ended: Time) -> Option<&'k Link> {
         let said = if self.said.is_empty() { None } else { self.said.link(index, ended) };
         said.unwrap_or_else(|| interface.and_then(|interface| interface.link.as_ref()))
+    }
+
+    /// How many interfaces were met: the room that they took is there again when this is forgotten.
+    pub fn met(&self) -> usize {
+        self.met
     }
 
     /// All interfaces.
@@ -456,8 +468,10 @@ mod tests {
         let rule = LinkRule { index: 4, neighbour_as: "1299".into(), ..LinkRule::default() };
         let enricher = enricher(Config { links: vec![rule], ..Config::default() });
         let mut known = enricher.known(&Ip::default());
-        assert!(enricher.meet(&Ip::default(), &mut known, 4));
-        assert!(!enricher.meet(&Ip::default(), &mut known, 4));
+        let mut room = 1;
+        assert!(enricher.meet(&Ip::default(), &mut known, 4, &mut room));
+        assert!(!enricher.meet(&Ip::default(), &mut known, 4, &mut room));
+        assert!(!enricher.meet(&Ip::default(), &mut known, 5, &mut room), "there is no room");
         static PATH: [u32; 2] = [174, 3320];
         let with_path = Flow { as_path: U32s::Native(&PATH), ..flow() };
         assert_eq!(enriched(&enricher, &known, Flow { dst_neighbour_as: 6939, ..with_path }).3, 6939);
@@ -474,7 +488,7 @@ mod tests {
         let rule = LinkRule { index: 4, neighbour_as: "1299".into(), ..LinkRule::default() };
         let enricher = enricher(Config { links: vec![rule], ..Config::default() });
         let mut known = enricher.known(&Ip::default());
-        enricher.meet(&Ip::default(), &mut known, 4);
+        enricher.meet(&Ip::default(), &mut known, 4, &mut 1);
         for nothing in [23_456, 64_512, u32::MAX] {
             let said = Flow { src_neighbour_as: nothing, dst_neighbour_as: nothing, ..flow() };
             let (_, _, src, dst) = enriched(&enricher, &known, said);
