@@ -32,7 +32,7 @@ pub(crate) struct Limits {
     pub(crate) frame_bytes: usize,
     /// Age of the first datagram of the oldest frame; then others go along.
     pub(crate) age: Duration,
-    /// Bytes of all open frames.
+    /// Bytes of all open frames, with what each takes beside its datagrams.
     pub(crate) open_bytes: usize,
 }
 
@@ -51,6 +51,8 @@ pub(crate) struct Framer {
 const SPARE: usize = 1024;
 /// So many frames are sent for their age before sockets are read again.
 const AT_ONCE: usize = 256;
+/// What an open frame takes beside its bytes: its places in map and queue, and room that is not used.
+const OPEN: usize = 256;
 /// What a datagram takes in a frame beside its payload; only for deciding, the format is the writer's own.
 const HEADER: usize = 14;
 
@@ -81,6 +83,7 @@ impl Framer {
         }
         let open = self.open.entry(*exporter).or_insert_with(|| {
             self.number += 1;
+            self.bytes += OPEN;
             self.opened.push_back((now, *exporter, self.number));
             Open { writer: self.spare.pop().unwrap_or_default(), number: self.number }
         });
@@ -127,7 +130,7 @@ impl Framer {
     fn close(&mut self, exporter: &Exporter, send: &mut impl FnMut(Frame<'_>)) {
         let Some(Open { mut writer, .. }) = self.open.remove(exporter) else { return };
         let bytes = writer.as_bytes();
-        self.bytes -= bytes.len();
+        self.bytes -= bytes.len() + OPEN;
         send(Frame { exporter, bytes, datagrams: writer.datagrams() });
         if self.spare.len() < SPARE {
             writer.clear();
@@ -235,6 +238,17 @@ mod tests {
         framer.flush_all(&mut sent.take());
         assert_eq!(sent.0.iter().map(|(n, _)| *n).collect::<Vec<_>>(), (0..500).collect::<Vec<_>>());
         assert_eq!((framer.bytes, framer.open.len()), (0, 0));
+    }
+
+    #[test]
+    fn datagrams_without_a_byte_from_many_sources_take_no_more_memory_than_others() {
+        let limits = Limits { open_bytes: 1 << 20, ..LIMITS };
+        let (mut framer, now) = (Framer::new(limits), Instant::now());
+        for n in 0..60_000 {
+            framer.push(&exporter(n), &datagram(b""), now, &mut |_| {});
+        }
+        let entry = size_of::<(Exporter, Open)>() + size_of::<(Instant, Exporter, u64)>();
+        assert!(framer.open.capacity() * entry < 2 << 20, "{}", framer.open.capacity());
     }
 
     #[test]
