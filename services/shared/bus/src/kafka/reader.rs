@@ -8,6 +8,7 @@ use super::consumer::positions_of;
 use super::reports::Reports;
 use super::{exists, failed, list, reading, refused, watermarks};
 use crate::{Committed, Config, Error, Reader, Record, Restored, Result, before, metrics};
+use rdkafka::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::Message;
@@ -38,7 +39,7 @@ impl std::fmt::Debug for KafkaReader {
     }
 }
 
-fn handle(config: &Config, isolation: &str, ends: bool) -> Result<Handle> {
+fn settings(config: &Config, isolation: &str, ends: bool) -> ClientConfig {
     // librdkafka assigns by hand only to a handle with a group, which is never joined and never committed to.
     let mut client = reading(config, "weir-reader", isolation);
     client
@@ -47,8 +48,15 @@ fn handle(config: &Config, isolation: &str, ends: bool) -> Result<Handle> {
     if ends {
         // The end of a log is an answer without records, and a restore waits for it, whatever consumers are set to.
         client.set("fetch.wait.max.ms", "10");
+        // Where a log ends its leader alone knows: a follower of one's own rack says it of what it has heard of so far, and what was committed
+        // since would be missing.
+        client.set("client.rack", "");
     }
-    client.create_with_context(Reports::default()).map_err(refused)
+    client
+}
+
+fn handle(config: &Config, isolation: &str, ends: bool) -> Result<Handle> {
+    settings(config, isolation, ends).create_with_context(Reports::default()).map_err(refused)
 }
 
 impl KafkaReader {
@@ -300,5 +308,23 @@ impl Reader for KafkaReader {
             .create_with_context(Reports::default())
             .map_err(refused)?;
         positions_of(&asking, group, topic, partitions, &self.config)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_read_to_its_end_is_read_from_its_leader_whatever_the_rack_is() {
+        let mut config = Config::default();
+        config.properties.0.insert("client.rack".to_owned(), "here".to_owned());
+        for (ends, rack) in [(true, ""), (false, "here")] {
+            let settings = settings(&config, "read_committed", ends);
+            assert_eq!(settings.get("client.rack"), Some(rack));
+            // librdkafka takes it for none.
+            let taken = settings.create_native_config().unwrap().get("client.rack").unwrap();
+            assert_eq!(taken.trim_end_matches('\0'), rack);
+        }
     }
 }
