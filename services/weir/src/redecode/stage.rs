@@ -175,11 +175,12 @@ fn decode<B: Bus>(
         reader.restore(&topics.state, &[partition], &mut |record| {
             replay.restore_state(record.key().unwrap_or_default(), record.value());
         })?;
-        reader.restore(&topics.inventory, &[partition], &mut |record| {
-            replay.restore_inventory(record.key().unwrap_or_default(), record.value());
-        })?;
-        replay.restored();
     }
+    // What people say of links lies nowhere else, however far back the log reaches.
+    reader.restore(&topics.inventory, &[partition], &mut |record| {
+        replay.restore_inventory(record.key().unwrap_or_default(), record.value());
+    })?;
+    replay.restored();
     let mut bound = Bound::new(partition, end);
     // Retention goes on meanwhile.
     let (begin, _) = reader.bounds(&topics.raw, partition)?;
@@ -271,6 +272,9 @@ mod tests {
     use std::time::Duration;
     use weir_bus::{Message, TopicSpec, Writer};
     use weir_schemas::frame::{Datagram, FrameWriter};
+    use weir_schemas::from_row::RowReader;
+    use weir_schemas::inventory::{self, Classified, Member, Record as Word};
+    use weir_schemas::{Batch, Connectivity, Flow, Ip};
 
     #[test]
     fn rows_do_not_go_for_nothing_unless_that_is_meant() {
@@ -366,5 +370,53 @@ mod tests {
         let (bounds, hole) =
             ("raw_offset >= 0 AND raw_offset < 5 ", "roundDown(raw_offset, [2, 3]) NOT IN (2)");
         assert!(old.contains(bounds) && old.contains(hole), "{old}");
+    }
+
+    #[test]
+    fn what_people_said_of_links_is_told_also_where_the_log_reaches_back_to_its_beginning() {
+        let mut entry = Entry {
+            generation: 2,
+            from: 0,
+            to: 100,
+            phase: Phase::Decoding,
+            details: Details::default(),
+            version: 1,
+        };
+        let as_begun = entry.clone();
+        let act = |work: &mut Work<'_, weir_bus::EmbeddedBus>| {
+            let (bus, topics, exporter) = (work.bus, work.topics.clone(), Ip::v4([192, 0, 2, 1]));
+            for spec in TopicSpec::all(&work.config.bus, bus.partitions()) {
+                bus.create(&spec)?;
+            }
+            let word = Word::Classified(Classified {
+                id: "lan".to_owned(),
+                connectivity: Connectivity::Pni,
+                members: vec![Member { index: 3, valid_from: 0, valid_to: u32::MAX }],
+                ..Classified::default()
+            });
+            // Version 5, one record that came in by interface 3.
+            let mut payload = [0; 72];
+            (payload[1], payload[3], payload[24 + 13], payload[24 + 19]) = (5, 1, 3, 1);
+            let mut frame = FrameWriter::default();
+            frame.push(&Datagram { received: 10, listener: 1, source_port: 1, payload: &payload });
+            let mut writer = bus.writer(1 << 20)?;
+            for (topic, key, value) in [
+                (&topics.inventory, word.key(&exporter), inventory::Entry::new(word, 1).value()),
+                (&topics.raw, exporter.0.to_vec(), frame.as_bytes().to_vec()),
+            ] {
+                let message = Message { topic, partition: 0, key: &key, value: Some(&value), headers: &[] };
+                writer.try_send(&message, 1)?.unwrap();
+            }
+            assert!(writer.flush(Duration::from_secs(10)));
+            let window = Window { received: 0..100, exporters: BTreeSet::new() };
+            let enricher = Arc::new(Enricher::new(&work.config.decoder.enrich).unwrap());
+            let mut chunk = Chunk::default();
+            decode(work, &mut bus.reader()?, (0, 1), &mut entry, &window, &enricher, &mut chunk)?;
+            let mut rows = RowReader::new(&chunk.rows);
+            Batch::get_row(&mut rows)?;
+            assert_eq!(Flow::get_row(&mut rows)?.in_connectivity, Connectivity::Pni);
+            Ok(())
+        };
+        with_work(&as_begun, |_| Some(String::new()), act).unwrap();
     }
 }
