@@ -62,7 +62,9 @@ impl Chosen {
     /// What was seen of a time, and up to its end.
     pub(super) fn asked(database: &str, of: &Tables, time: Window) -> Option<Statement> {
         let begin = time.from.min(time.to.saturating_sub(LEAST));
-        let whole = Window { from: begin / 300 * 300, to: time.to.next_multiple_of(300) };
+        // Behind the last minute that can be written there is no whole slot.
+        let to = time.to.checked_next_multiple_of(300).unwrap_or(time.to);
+        let whole = Window { from: begin / 300 * 300, to };
         let mut parts =
             [whole, time].into_iter().filter_map(|time| of.parts(time, Need::Interfaces, &[], &[]));
         let parts = parts.next()?;
@@ -242,6 +244,8 @@ fn without(time: Option<(u32, u32)>) -> Vec<(u32, u32)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::query::period::Kept;
+    use std::collections::BTreeMap;
 
     const DAY: u32 = 86_400;
 
@@ -256,6 +260,14 @@ mod tests {
         let (exporter, direction) = ("::ffff:192.0.2.1".to_owned(), direction.to_owned());
         let chosen = Chosen::of(vec![SideRow { exporter, if_index: 1, direction, ingress, egress }]);
         chosen.0.iter().map(|one| (one.from, one.to)).collect()
+    }
+
+    #[test]
+    fn up_to_the_last_minute_that_can_be_written_it_is_asked_what_was_seen() {
+        let (days, last) = (BTreeMap::new(), u32::MAX / 60 * 60);
+        let tables = Tables::of(Kept::new(2 * DAY, &days));
+        let asked = Chosen::asked("weir", &tables, Window { from: DAY, to: last }).unwrap();
+        assert!(asked.sql.contains("FROM weir.interfaces_5m"), "{}", asked.sql);
     }
 
     #[test]
