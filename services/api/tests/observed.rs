@@ -78,6 +78,18 @@ async fn of_each_interface_and_direction_the_observation_counts_that_is_complete
             sides.push(out(1));
             sides.push(LinkRow { observation: Observation::Egress, ..out(3) });
         }
+        // Longer ago still, what left by a router's transit was in many rows of the first five minutes where it came in, and in none where it left.
+        let crowded = Ip::from("192.0.2.17".parse::<IpAddr>().unwrap());
+        links.extend(link_rows(crowded, &LINKS));
+        let then = start - 9 * DAY;
+        for slot in 0..24 {
+            let out = |packets| side(crowded, then + slot * 300, 174, 1, Direction::Out, packets);
+            if slot > 0 {
+                sides.push(LinkRow { observation: Observation::Egress, ..out(50) });
+            }
+            let rows = if slot == 0 { 30 } else { 1 };
+            sides.extend((1..=rows).map(|n| LinkRow { sampling_interval: 1000 * n, ..out(10) }));
+        }
         put(&mut store, "links", links).await;
         put_sides(&mut store, &sides).await;
         let time = |seconds: u32| Some(jiff::Timestamp::from_second(seconds.into()).unwrap().to_string());
@@ -131,6 +143,9 @@ async fn of_each_interface_and_direction_the_observation_counts_that_is_complete
         let before = answer(before).await;
         assert_eq!(before.rows[0].bytes_out, 30 * 500_000);
         assert_eq!(before.rows[0].previous.as_ref().unwrap().bytes_out, 30 * 500_000, "by the other kind");
+        let to = time(then + 24 * 300);
+        let rows = answer(Request { to, ..question(then, Dimension::Exporter, None) }).await;
+        assert_eq!(rows.rows[0].bytes_out, 23 * 500_000, "many rows of a slot are one time");
         ending.end().await;
     })
     .await;

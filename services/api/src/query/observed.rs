@@ -17,6 +17,9 @@ use std::collections::HashMap;
 /// Times of a kind without the other one, at least, that show that it was sampled then and the other was not: a few are chance, where there is
 /// little traffic.
 const SHOWN: u32 = 24;
+/// Seconds that so many times last, at least. Rows are what is counted, and a slot has several of a side: by family and rate, and one an insert until
+/// they are merged.
+const LASTING: u32 = SHOWN * 300;
 /// Seconds up to the end of a time that show it, at least.
 const LEAST: u32 = 86_400;
 /// Ends that are not known better lie on whole hours, of which there are few, and which tables have.
@@ -221,13 +224,14 @@ fn own(own: Seen, other: Seen) -> Option<(u32, u32)> {
         return None;
     }
     let shown = other.times >= u64::from(SHOWN);
-    let from = if shown && other.early < own.first {
+    let (before, behind) = (own.first.saturating_sub(other.first), other.end.saturating_sub(own.end));
+    let from = if shown && other.early < own.first && before >= LASTING {
         // As long as both are there, it is all one where the border is.
         Some(own.first.next_multiple_of(HOUR)).filter(|hour| *hour <= other.end).unwrap_or(own.first)
     } else {
         0
     };
-    let to = if shown && other.late >= own.end {
+    let to = if shown && other.late >= own.end && behind >= LASTING {
         Some(own.end / HOUR * HOUR).filter(|hour| *hour >= other.first.max(from)).unwrap_or(own.end)
     } else {
         u32::MAX
@@ -302,6 +306,14 @@ mod tests {
         let few = seen(DAY, DAY + 23 * 300);
         assert_eq!(on_egress("out", few, seen(DAY + 3 * HOUR, 2 * DAY)), [(0, u32::MAX)]);
         assert_eq!(on_egress("out", seen(DAY, 2 * DAY), seen(DAY + 300, 2 * DAY - 600)), [(0, u32::MAX)]);
+    }
+
+    #[test]
+    fn many_rows_of_a_slot_are_one_time() {
+        let day = seen(DAY, 2 * DAY);
+        let rows = Seen { times: 9 * day.times, early: day.first, late: day.end - 300, ..day };
+        assert_eq!(on_egress("out", rows, seen(DAY + 300, 2 * DAY - 300)), [(0, u32::MAX)]);
+        assert_eq!(on_egress("out", rows, seen(DAY + 3 * HOUR, 2 * DAY)), [(DAY + 3 * HOUR, u32::MAX)]);
     }
 
     #[test]
