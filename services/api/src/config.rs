@@ -21,7 +21,8 @@ pub struct Config {
     pub tokens_file: PathBuf,
     /// Connections that are open at the same time; others wait until one of them is closed.
     pub connections: usize,
-    /// Seconds within which the head of a request must come; a connection that says nothing for so long is closed, between two requests, too.
+    /// Seconds within which the head of a request must come; a connection that says nothing for so long is closed, between two requests, too, and so
+    /// is one that takes nothing of its answer for so long.
     pub header_timeout_s: u64,
     /// Most questions that are worked on at the same time; others wait their turn for a while.
     pub queries: usize,

@@ -1,9 +1,10 @@
 //! Connections: how many there are, and for how long one may say nothing.
 //!
-//! What must stay true: whoever connects and says nothing, or says it slowly, takes a place for a bounded time, so that others get theirs; and who was
-//! asking already when the end comes is answered, as long as that takes no longer than [`LINGER`].
+//! What must stay true: whoever connects and says nothing, or says it slowly, or takes nothing of an answer, has a place for a bounded time, so that
+//! others get theirs; and who was asking already when the end comes is answered, as long as that takes no longer than [`LINGER`].
 
 use crate::Config;
+use crate::stalled::Stalled;
 use axum::Router;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -26,7 +27,8 @@ pub(crate) async fn serve(listener: TcpListener, router: Router, config: &Config
     let places = Arc::new(Semaphore::new(config.connections));
     let ending = GracefulShutdown::new();
     let mut http = http1::Builder::new();
-    http.timer(TokioTimer::new()).header_read_timeout(Duration::from_secs(config.header_timeout_s));
+    let patience = Duration::from_secs(config.header_timeout_s);
+    http.timer(TokioTimer::new()).header_read_timeout(patience);
     let accept = async || {
         let place = Arc::clone(&places).acquire_owned().await;
         (listener.accept().await, place)
@@ -46,7 +48,8 @@ pub(crate) async fn serve(listener: TcpListener, router: Router, config: &Config
                 continue;
             }
         };
-        let answering = http.serve_connection(TokioIo::new(stream), TowerToHyperService::new(router.clone()));
+        let stream = TokioIo::new(Stalled::new(stream, patience));
+        let answering = http.serve_connection(stream, TowerToHyperService::new(router.clone()));
         let answering = ending.watch(answering);
         tokio::spawn(async move {
             let _place = place;

@@ -21,6 +21,7 @@ mod problem;
 pub mod query;
 mod routes;
 mod sheet;
+mod stalled;
 pub mod tokens;
 
 pub use config::Config;

@@ -56,3 +56,17 @@ async fn one_more_than_may_be_waits_until_another_is_closed() {
     assert!(answer(&mut third).starts_with("HTTP/1.1 200 OK"));
     api.end().await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_connection_that_takes_no_answer_is_closed_and_others_get_its_place() {
+    let api = served(1, 1).await;
+    let mut deaf = connected(&api);
+    // More answers than lie on the way to somebody who reads none.
+    let question = b"GET /api/v1/openapi.json HTTP/1.1\r\nhost: localhost\r\n\r\n";
+    deaf.write_all(&question.repeat(300)).unwrap();
+    let mut other = connected(&api);
+    other.write_all(ASKED).unwrap();
+    assert!(answer(&mut other).starts_with("HTTP/1.1 200 OK"));
+    drop(deaf);
+    api.end().await;
+}
