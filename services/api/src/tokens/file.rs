@@ -4,7 +4,7 @@
 //! is lost; and nobody but its owner can read it, who may be another than who runs `weir token`.
 
 use super::{Tokens, TokensError};
-use std::fs::{self, DirBuilder, File, Metadata, OpenOptions};
+use std::fs::{self, DirBuilder, File, Metadata, OpenOptions, Permissions};
 use std::io::{ErrorKind, Read, Result, Write};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt, fchown};
 use std::path::{Path, PathBuf};
@@ -90,14 +90,19 @@ fn replace(path: &Path, folder: &File, text: &str) -> Result<()> {
     folder.sync_all()
 }
 
-/// What root makes for a service is the service's user's, who else could not read it.
+/// What root makes for a service is the service's user's, who else could not read it; and a group that may read the file before it still may.
 fn hand_over(file: &File, owned: &Metadata) -> Result<()> {
     let own = file.metadata()?;
     if own.uid() == 0 && owned.uid() != 0 {
-        fchown(file, Some(owned.uid()), Some(owned.gid()))
-    } else {
-        Ok(())
+        fchown(file, Some(owned.uid()), Some(owned.gid()))?;
     }
+    // Where it can't be that group's, it is no other's.
+    let is_of_group = || file.metadata().is_ok_and(|own| own.gid() == owned.gid());
+    let of_group = || is_of_group() || fchown(file, None, Some(owned.gid())).is_ok();
+    if owned.is_file() && owned.mode() & 0o040 != 0 && of_group() {
+        file.set_permissions(Permissions::from_mode(0o640))?;
+    }
+    Ok(())
 }
 
 #[cfg(test)]
@@ -110,7 +115,7 @@ mod tests {
     }
 
     fn mode(path: &Path, mode: u32) {
-        fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+        fs::set_permissions(path, Permissions::from_mode(mode)).unwrap();
     }
 
     #[test]
@@ -151,6 +156,19 @@ mod tests {
             let error = create(&path, "noc", None).err().unwrap();
             assert!(matches!(error, TokensError::Broken { .. }), "{error}");
             assert!(fs::read_to_string(&path).unwrap() == text);
+        }
+    }
+
+    #[test]
+    fn a_group_that_may_read_the_file_still_may_after_a_change() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("tokens.toml");
+        create(&path, "cron", None).unwrap();
+        for bits in [0o640, 0o440, 0o600, 0o400] {
+            mode(&path, bits);
+            create(&path, &format!("noc-{bits:o}"), None).unwrap();
+            let is = fs::metadata(&path).unwrap().permissions().mode() & 0o777;
+            assert_eq!(is, bits | 0o200, "{bits:o}");
         }
     }
 
