@@ -57,6 +57,7 @@ async fn the_engine_serves_what_weir_sends() {
     a_body_cut_short_inserts_nothing_and_its_token_stays_free(&mut store, &served.url).await;
     errors_carry_their_code_and_settings_stay_with_their_request(&store).await;
     a_statement_of_any_length_is_read(&store).await;
+    as_many_values_as_a_body_holds_are_bound(&store).await;
     what_a_web_page_can_send_changes_nothing(&store, &served.url).await;
     bound_parameters_are_never_part_of_the_statement(&store).await;
 
@@ -442,6 +443,14 @@ async fn a_statement_of_any_length_is_read(store: &Store) {
     assert_eq!(count(store, &format!("SELECT count() AS n FROM weir.flows WHERE {condition}")).await, 0);
     store.execute(&format!("DELETE FROM weir.flows WHERE {condition}")).await.unwrap();
     assert!(store.rows("flows", &FLOWS, &condition).await.unwrap().is_empty());
+}
+
+async fn as_many_values_as_a_body_holds_are_bound(store: &Store) {
+    let names: Vec<_> = (0..40).map(|n| format!("p{n}")).collect();
+    let values: Vec<_> = names.iter().map(|name| (name.as_str(), "x".repeat(100_000))).collect();
+    let sum: Vec<_> = names.iter().map(|name| format!("length({{{name}:String}})")).collect();
+    let read: Vec<Count> = store.query(&format!("SELECT {} AS n", sum.join(" + ")), &values).await.unwrap();
+    assert_eq!(read[0].n, 4_000_000);
 }
 
 /// A page needs no leave to send GET, nor POST as a form; what it sends by script has an Origin.

@@ -9,7 +9,7 @@
 use super::{Engine, EngineError, compressed};
 use axum::Router;
 use axum::body::{Body, to_bytes};
-use axum::extract::{FromRequest, Multipart, Query, State};
+use axum::extract::{DefaultBodyLimit, FromRequest, Multipart, Query, State};
 use axum::http::{HeaderMap, HeaderValue, Method, Request as HttpRequest, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
@@ -121,6 +121,8 @@ pub async fn serve(
     let app = Router::new()
         .route("/", get(answer).post(answer))
         .route("/ping", get(|| async { "Ok.\n" }))
+        // Of a form, too, for which axum has a limit of its own.
+        .layer(DefaultBodyLimit::max(max_body))
         .with_state(served);
     let lingering = stop.clone();
     let serving = axum::serve(listener, app).with_graceful_shutdown(stop.cancelled_owned());
