@@ -1,4 +1,4 @@
-import { expect, test } from 'vitest';
+import { expect, test, vi } from 'vitest';
 import type { Link } from '../api/types';
 import { draft, faultsOf, read, said } from './draft';
 
@@ -13,6 +13,17 @@ const link: Link = {
 test('a link that is opened and saved says the same', () => {
   expect(read(draft(said(link)))).toEqual({ said: said(link) });
   expect(said(link).members?.[1]).toEqual({ exporter: '192.0.2.1', if_index: 8, valid_from: '2026-11-26T08:00:00Z', valid_to: '2026-11-26T09:00:00Z' });
+});
+
+test('a time of an hour that a clock has twice stays what it was', () => {
+  vi.stubEnv('TZ', 'Europe/Berlin');
+  const hours = ['2025-10-26T00:30:00Z', '2025-10-26T01:30:00Z'].map((text) => Date.parse(text) / 1000) as [number, number];
+  const [member] = link.members as [Link['members'][number]];
+  const twice: Link = { ...link, members: [{ ...member, valid_from: hours[0], valid_to: hours[1] }] };
+  const begun = draft(said(twice));
+  expect(begun.members[0]).toMatchObject({ from: '2025-10-26T02:30', until: '2025-10-26T02:30' });
+  expect(read(begun)).toEqual({ said: said(twice) });
+  vi.unstubAllEnvs();
 });
 
 test('what cannot be read is said at its field', () => {

@@ -12,6 +12,8 @@ export interface DraftMember {
   ifIndex: string;
   from: string;
   until: string;
+  /** As it was said. */
+  was?: Pick<NonNullable<Said['members']>[number], 'valid_from' | 'valid_to'>;
 }
 
 export interface Draft {
@@ -43,7 +45,7 @@ export function draft(said: Said): Draft {
     commit: writeSpeed(said.commit_rate ?? 0),
     price: writePrice(said.price ?? 0),
     currency: said.currency ?? '',
-    members: (said.members ?? []).map((one) => ({ exporter: one.exporter, ifIndex: String(one.if_index), from: time(one.valid_from), until: time(one.valid_to) })),
+    members: (said.members ?? []).map((one) => ({ exporter: one.exporter, ifIndex: String(one.if_index), from: time(one.valid_from), until: time(one.valid_to), was: one })),
   };
 }
 
@@ -68,10 +70,15 @@ export function read(of: Draft): { said: Said } | { faults: Faults } {
     return value ?? without;
   }
   const speed = (pointer: string, text: string) => field(pointer, readSpeed(text), 'Write a speed such as 100G, 2.5G or 500M.', 0);
-  const at = (pointer: string, text: string) => (text === '' ? null : iso(field(pointer, fromInput(text, 'local') ?? undefined, 'Give a date and a time, or neither.', 0)));
+  const at = (pointer: string, text: string, was: string | null | undefined) => {
+    if (text === '') return null;
+    // An hour that a clock has twice reads the same both times: what was not changed is what it was.
+    if (was && text === time(was)) return was;
+    return iso(field(pointer, fromInput(text, 'local') ?? undefined, 'Give a date and a time, or neither.', 0));
+  };
   const members = of.members.map((one, n) => {
     const ifIndex = /^\d{1,10}$/.test(one.ifIndex.trim()) && Number(one.ifIndex) <= ALWAYS ? Number(one.ifIndex) : undefined;
-    const [from, until] = [at(`/members/${String(n)}/valid_from`, one.from), at(`/members/${String(n)}/valid_to`, one.until)];
+    const [from, until] = [at(`/members/${String(n)}/valid_from`, one.from, one.was?.valid_from), at(`/members/${String(n)}/valid_to`, one.until, one.was?.valid_to)];
     return {
       exporter: one.exporter.trim(),
       if_index: field(`/members/${String(n)}/if_index`, ifIndex, 'Write the ifIndex, a number.', 0),
