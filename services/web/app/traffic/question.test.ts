@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest';
-import { endsOf, filterOf, outwards, quoted, shift } from './question';
+import type { Answer } from '../api/types';
+import { endsOf, filterOf, ofOne, outwards, quoted, shift, split } from './question';
 import { USUAL } from './state';
 
 test('names go into filters as text, whatever is in them', () => {
@@ -23,4 +24,9 @@ test('ends of flows are asked for in whole slots around the time that is shown',
   const state = { ...USUAL, range, by: 'neighbour' as const, provider: 'x', filter: 'family = 4', direction: 'out' as const };
   expect(endsOf(state, '2906', 'prefix')).toEqual({ ...hours, filter: 'as = 2906', order: 'out', by: ['prefix'], top: 10, other: true });
   expect(endsOf(USUAL, '2906', 'country')).toMatchObject({ last: '24h', by: ['country'] });
+});
+
+test('of what an AS has more links for than are listed, the rest is asked for as well', () => {
+  expect(split(USUAL, '2906', { from: 0, to: 60 } as Answer)).toMatchObject({ filter: 'as = 2906', by: ['link'], other: true });
+  expect(ofOne(USUAL, '2906', 'link')).toMatchObject({ by: ['link'], other: true });
 });

@@ -56,7 +56,7 @@ export function sheet(state: State, answer: Answer): Request {
 
 /** By which links the traffic with an AS comes and goes. */
 export function split(state: State, asn: string, answer: Answer): Request {
-  return { ...boundsOf(answer), ...common(state, [`${state.by} = ${asn}`]), by: ['link'], top: 20 };
+  return { ...boundsOf(answer), ...common(state, [`${state.by} = ${asn}`]), by: ['link'], top: 20, other: true };
 }
 
 /** All of one AS over the links that count, whatever else other pages could choose. */
