@@ -228,12 +228,13 @@ impl Exporter {
         self.high_water
     }
 
-    /// Goes back in time: what comes next may be older than what is known. Without this, what came to wait would be too old at once, and what flows of
-    /// cumulative counters came to later would have counted all that comes.
+    /// Goes back in time: what comes next may be older than what is known. Without this, what came to wait would be too old at once, what flows of
+    /// cumulative counters came to later would have counted all that comes, and each datagram would be late.
     pub fn rewind(&mut self, budget: &mut Budget) {
         self.learned.rewind(budget);
         self.restored = true;
         self.high_water = 0;
+        self.sequences = Sequences::default();
         self.restarts.forget();
     }
 

@@ -48,6 +48,10 @@ fn seen_at(sent: impl IntoIterator<Item = (i64, Sent)>) -> Session {
     for (at, sent) in sent {
         router.at(RECEIVED + at, 5000, &datagram(sent), &mut Sink::default());
     }
+    of_5000(&router)
+}
+
+fn of_5000(router: &Router) -> Session {
     router.exporter.sessions().iter().find(|session| session.source_port == 5000).cloned().unwrap_or_default()
 }
 
@@ -139,6 +143,24 @@ fn what_comes_again_long_after_it_was_received_is_late_and_no_restart() {
         let again = [&times[..3900], &times[10..12], &times[3900..]].concat();
         let [received, missing, _, repeated, restarts] = whole;
         assert_eq!(counted(&seen_at(again)), [received, missing, 2, repeated, restarts], "{protocol:?}");
+    }
+}
+
+#[test]
+fn what_is_decoded_once_more_from_an_earlier_time_is_counted_as_if_it_were_new() {
+    for protocol in ALL {
+        let mut router = router();
+        let sent = stream(protocol, 70_000, &[5; 200]);
+        let send = |router: &mut Router, times: std::ops::Range<usize>| {
+            for n in times {
+                router.at(RECEIVED + n as i64 * SECOND, 5000, &datagram(sent[n]), &mut Sink::default());
+            }
+            counted(&of_5000(router))
+        };
+        let first = send(&mut router, 0..100);
+        send(&mut router, 100..200);
+        router.exporter.rewind(&mut router.budget);
+        assert_eq!(send(&mut router, 0..100), first, "{protocol:?}");
     }
 }
 
