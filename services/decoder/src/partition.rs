@@ -262,7 +262,8 @@ impl Partition {
             }
             None => self.sources.len() >= shared.config.exporters,
         };
-        if (is_full || self.is_short()) && !self.make_room(shared, tally, emit) && is_full {
+        let has_room = if is_full || self.is_short() { self.make_room(shared, tally, emit) } else { true };
+        if is_full && !has_room {
             let sentence =
                 "no room for another exporter (decoder.exporters): as many sent within the last hour";
             return self.bury(record, shared, "too_many_exporters", sentence, tally, emit);
@@ -381,7 +382,8 @@ impl Partition {
                 return true;
             }
             let is_silent = source.is_silent(*clock);
-            if !is_silent && !(is_full && source.wire.is_empty()) {
+            let makes_room = is_silent || (is_full && source.wire.is_empty());
+            if !makes_room {
                 return true;
             }
             *unmet += source.known.met();
