@@ -5,6 +5,7 @@
 //! records that were observed elsewhere.
 
 mod ask;
+pub mod begins;
 mod changes;
 mod condition;
 #[cfg(test)]
