@@ -82,6 +82,9 @@ struct Source {
 /// An exporter that sent nothing for this long makes room for another where there is none, ns.
 const IDLE: i64 = 3600 * 1_000_000_000;
 
+/// For how long a rate that was taken back stays in `weir.inventory`, ns, so that everybody has heard of it; restores bury it.
+const TOLD: u64 = 24 * 3600 * 1_000_000_000;
+
 /// Interfaces of all exporters together that are known by nothing but their index in flows, at most: addresses can be made up as well as numbers.
 const MOST_MET: usize = 1 << 20;
 
@@ -98,6 +101,8 @@ pub struct Partition {
     budget: Budget,
     /// Records of `weir.inventory` as last written, so that only changes are.
     published: HashMap<Vec<u8>, Record>,
+    /// Between the begin of a restore and its end, keys of rates that were taken back, and since when they are.
+    taken_back: BTreeMap<Vec<u8>, i64>,
     /// Those of them that are people's: they are never written, and never taken back.
     people: People,
     /// How many more interfaces may be met in flows.
@@ -128,6 +133,7 @@ impl Partition {
             sources: AHashMap::default(),
             budget: Budget::new(config.parked_bytes, config.state_bytes),
             published: HashMap::default(),
+            taken_back: BTreeMap::new(),
             people: People::default(),
             unmet: MOST_MET,
             message: Vec::new(),
@@ -173,14 +179,16 @@ impl Partition {
         if is_classified(key) {
             return self.hear(key, value);
         }
-        match value {
-            None => {
-                self.published.remove(key);
-            }
-            Some(value) => {
-                let (_, entry) = Entry::read(key, value).map_err(|error| error.to_string())?;
-                self.published.insert(key.to_vec(), entry.record);
-            }
+        let entry =
+            value.map(|value| Entry::read(key, value)).transpose().map_err(|error| error.to_string())?;
+        self.published.remove(key);
+        self.taken_back.remove(key);
+        match entry.map(|(_, entry)| entry.record) {
+            None => {}
+            Some(record) => match taken_back(&record) {
+                Some(since) => drop(self.taken_back.insert(key.to_vec(), since)),
+                None => drop(self.published.insert(key.to_vec(), record)),
+            },
         }
         Ok(())
     }
@@ -207,7 +215,12 @@ impl Partition {
 
     /// Ends a restore: interfaces that options data had named are known again, and what rules now say differently is written.
     pub fn restored(&mut self, shared: &Shared<'_>, now: u64, emit: &mut impl Emit) {
-        let Self { sources, published, people, unmet, .. } = self;
+        let Self { sources, published, people, unmet, taken_back, .. } = self;
+        for (key, since) in std::mem::take(taken_back) {
+            if now.saturating_sub(since.unsigned_abs()) >= TOLD {
+                emit.emit(To::Inventory, &key, None, &[]);
+            }
+        }
         // What was seen in flows alone is in the inventory and nowhere else.
         for (key, record) in published.iter() {
             if let (Record::Interface { .. } | Record::Link { .. }, Some(exporter)) =
@@ -448,6 +461,11 @@ impl Partition {
         self.sources.len()
     }
 
+    /// Records of `weir.inventory` that are held in memory.
+    pub fn published(&self) -> usize {
+        self.published.len()
+    }
+
     /// Interfaces that are held in memory.
     pub fn interfaces(&self) -> usize {
         self.sources.values().map(|source| source.known.interfaces().count()).sum()
@@ -517,6 +535,15 @@ fn send_batch(
     emit.emit(To::Flows, &header.exporter.0, Some(message), &[(FINGERPRINT_HEADER, &fingerprint)]);
 }
 
+/// Since when a rate is taken back, if this is one that an exporter had announced: there is nothing more to know of it.
+fn taken_back(record: &Record) -> Option<i64> {
+    match record {
+        Record::Rate { source: RateSource::Default, .. } => None,
+        Record::Rate { interval: 0, valid_from, .. } => Some(*valid_from),
+        _ => None,
+    }
+}
+
 /// Writes what changed to `weir.inventory`.
 struct Inventory<'a, E> {
     published: &'a mut HashMap<Vec<u8>, Record>,
@@ -529,7 +556,11 @@ impl<E: Emit> Inventory<'_, E> {
         let key = record.key(exporter);
         if self.published.get(&key) != Some(&record) {
             self.emit.emit(To::Inventory, &key, Some(&Entry::new(record.clone(), self.now).value()), &[]);
-            self.published.insert(key, record);
+            // An exporter can announce rates of ever other samplers, and take each back.
+            match taken_back(&record) {
+                Some(_) => self.published.remove(&key),
+                None => self.published.insert(key, record),
+            };
         }
     }
 

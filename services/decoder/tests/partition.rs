@@ -5,7 +5,7 @@ mod support;
 
 use proptest::prelude::*;
 use std::collections::BTreeMap;
-use support::{NOW, data, frame, frame_at, interface_options, template};
+use support::{NOW, data, frame, frame_at, interface_options, rate_options, template};
 use weir_decoder::Config;
 use weir_decoder::enrich::links::{ExporterConfig, InterfaceConfig, LinkRule};
 use weir_decoder::enrich::{Enricher, database::Databases};
@@ -93,6 +93,10 @@ impl Bench {
 
     /// Another process takes over from what was written, perhaps under another configuration.
     fn taken_over(&self, config: Config) -> Self {
+        self.taken_over_at(5, config)
+    }
+
+    fn taken_over_at(&self, now: i64, config: Config) -> Self {
         let mut next = Self { offset: self.offset, ..Self::new(config) };
         let shared = Shared {
             config: &next.config,
@@ -106,7 +110,7 @@ impl Bench {
         for (key, value) in self.topics.compacted(To::Inventory) {
             next.partition.restore_inventory(&key, Some(&value)).unwrap();
         }
-        next.partition.restored(&shared, 5, &mut next.topics);
+        next.partition.restored(&shared, now.unsigned_abs(), &mut next.topics);
         next
     }
 
@@ -323,6 +327,29 @@ fn a_rate_of_the_configuration_is_in_the_inventory_until_it_is_taken_out_of_it()
     assert_eq!(told(&next), [(RateSource::Default, 0, 0)]);
     let refused = Enricher::new(&configured(1 << 33).enrich).unwrap_err();
     assert_eq!(refused, "decoder.enrich.exporters[0].sampling_interval: 8589934592 is above 4294967296");
+}
+
+#[test]
+fn rates_that_are_taken_back_leave_nothing_behind_once_everybody_has_heard_of_it() {
+    const HOUR: i64 = 3600 * 1_000_000_000;
+    let mut bench = Bench::new(Config::default());
+    for n in 0..100 {
+        let selectors = n * 100..(n + 1) * 100;
+        bench.feed(&EXPORTER, &frame(&rate_options(selectors.clone(), 1000)));
+        assert_eq!(bench.partition.published(), 100);
+        bench.feed(&EXPORTER, &frame(&rate_options(selectors, 0)));
+        assert_eq!(bench.partition.published(), 0);
+    }
+    bench.feed(&EXPORTER, &frame(&rate_options(7..8, 500)));
+    assert_eq!(bench.topics.compacted(To::Inventory).len(), 10_000);
+    for (hours, left) in [(1, 10_000), (23, 10_000), (25, 1)] {
+        let mut next = bench.taken_over_at(NOW + hours * HOUR, Config::default());
+        assert_eq!(next.partition.published(), 1);
+        bench.topics.0.append(&mut next.topics.0);
+        assert_eq!(bench.topics.compacted(To::Inventory).len(), left, "{hours}");
+        next.feed(&EXPORTER, &frame_at(NOW + hours * HOUR, &rate_options(7..8, 500)));
+        assert_eq!(next.topics.of(To::Inventory).count(), 0, "nothing is new");
+    }
 }
 
 #[test]

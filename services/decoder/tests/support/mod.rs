@@ -62,6 +62,13 @@ pub fn interface_options(index: u32, name: &str, description: &str) -> Vec<Vec<u
     vec![message(1, &set(3, &body)), message(1, &set(300, &row))]
 }
 
+/// Options data that announces an interval of selectors (IE 302, 34), each; 0 takes it back.
+pub fn rate_options(selectors: std::ops::Range<u32>, interval: u32) -> Vec<Vec<u8>> {
+    let body: Vec<u8> = [301u16, 2, 1, 302, 4, 34, 4].into_iter().flat_map(u16::to_be_bytes).collect();
+    let rows = selectors.flat_map(|id| [id, interval]).flat_map(u32::to_be_bytes).collect::<Vec<_>>();
+    vec![message(1, &set(3, &body)), message(1, &set(301, &rows))]
+}
+
 /// A frame of these datagrams.
 pub fn frame(payloads: &[Vec<u8>]) -> Vec<u8> {
     frame_at(NOW, payloads)
