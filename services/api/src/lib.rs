@@ -36,11 +36,10 @@ use guard::Guard;
 use inventory::Inventory;
 use links::held::Held;
 use query::AskError;
-use query::begins::Begins;
 use query::period::Kept;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use thiserror::Error;
 use tokio::net::TcpListener;
@@ -51,10 +50,6 @@ use weir_store::Store;
 
 /// How long a question waits for its turn.
 const TURN: Duration = Duration::from_secs(10);
-
-/// How often it is looked where tables begin, which retention changes; and how soon again where ClickHouse did not say.
-const LOOK: Duration = Duration::from_secs(60);
-const LOOK_AGAIN: Duration = Duration::from_secs(5);
 
 /// Why the API ends.
 #[derive(Debug, Error)]
@@ -80,7 +75,6 @@ struct Shared {
     store: Store,
     /// Days that tables keep as configured, by table.
     days: BTreeMap<String, u32>,
-    begins: RwLock<Begins>,
     turns: Arc<Semaphore>,
     inventory: Arc<dyn Inventory>,
     /// Locked while somebody looks at what was said of links and says more.
@@ -91,23 +85,7 @@ impl Api {
     fn kept(&self) -> Kept<'_> {
         // A clock before 1970 or after 2106 makes every time one that can't be asked for, and says so.
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
-        let begins = *self.0.begins.read().unwrap_or_else(PoisonError::into_inner);
-        Kept::new(u32::try_from(now).unwrap_or(u32::MAX), &self.0.days).beginning(begins)
-    }
-
-    /// Looks again and again where tables begin, until told to stop. Where ClickHouse does not answer, what was seen before holds.
-    async fn look(self, stop: CancellationToken) {
-        let look = async {
-            loop {
-                let begins = Begins::ask(self.store()).await;
-                let next = if begins.is_ok() { LOOK } else { LOOK_AGAIN };
-                if let Ok(begins) = begins {
-                    *self.0.begins.write().unwrap_or_else(PoisonError::into_inner) = begins;
-                }
-                tokio::time::sleep(next).await;
-            }
-        };
-        stop.run_until_cancelled(look).await;
+        Kept::new(u32::try_from(now).unwrap_or(u32::MAX), &self.0.days)
     }
 
     /// Asks ClickHouse, when it is this question's turn. Its statements end when whoever asked goes away, and when one of them fails.
@@ -181,15 +159,7 @@ impl Bound {
         let turns = Arc::new(Semaphore::new(self.config.queries));
         let store = store.limited(self.config.query_timeout_s, self.config.query_memory_bytes);
         let guard = Arc::new(Guard::new(&self.config));
-        let api = Api(Arc::new(Shared {
-            store,
-            days,
-            begins: RwLock::default(),
-            turns,
-            inventory,
-            held: Arc::default(),
-        }));
-        tokio::spawn(api.clone().look(stop.clone()));
+        let api = Api(Arc::new(Shared { store, days, turns, inventory, held: Arc::default() }));
         let router = pipeline::router(api, Arc::clone(&guard), ready.health().clone());
         let watched = stop.clone();
         tokio::spawn(async move { guard.watch(watched).await });

@@ -80,12 +80,6 @@ async fn statements_end_when_nobody_waits_for_their_answer() {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs() as u32;
         let hour = now / 3600 * 3600 - 3600;
         put_sides(&mut store, &[side(Ip::v4([192, 0, 2, 1]), hour, 174, 1, Direction::In, 100)]).await;
-        let clickhouse = store.config().url.trim_start_matches("http://").parse().unwrap();
-        let (url, sent) = slow_for("interfaces_5m AS t", clickhouse);
-        let slow = Store::new(&weir_store::Config { url, ..store.config().clone() }).unwrap();
-        let (api, far) = (Served::over(store.clone()).await, Served::over(slow).await);
-        // Each looks where tables begin as soon as it runs, and again a minute later.
-        tokio::time::sleep(Duration::from_secs(1)).await;
         // A table that takes days to be read.
         for sql in [
             "RENAME TABLE weir.interfaces_5m TO weir.one",
@@ -93,6 +87,7 @@ async fn statements_end_when_nobody_waits_for_their_answer() {
         ] {
             store.execute(sql).await.unwrap();
         }
+        let api = Served::over(store.clone()).await;
         let body = r#"{"last":"3h","by":["exporter"],"scope":"all","observation":"ingress","interval":"1h"}"#;
         let address = api.base.trim_start_matches("http://");
         let client = put(address, body);
@@ -101,6 +96,10 @@ async fn statements_end_when_nobody_waits_for_their_answer() {
         until("its statements have ended", async || working(&store).await == 0).await;
 
         // A statement that arrives when its client has gone, and ClickHouse has been told so.
+        let clickhouse = store.config().url.trim_start_matches("http://").parse().unwrap();
+        let (url, sent) = slow_for("interfaces_5m", clickhouse);
+        let slow = Store::new(&weir_store::Config { url, ..store.config().clone() }).unwrap();
+        let far = Served::over(slow).await;
         let client = put(far.base.trim_start_matches("http://"), body);
         tokio::task::spawn_blocking(move || sent.recv_timeout(Duration::from_secs(30))).await.unwrap().unwrap();
         drop(client);

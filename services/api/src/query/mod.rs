@@ -5,7 +5,6 @@
 //! records that were observed elsewhere.
 
 mod ask;
-pub mod begins;
 mod changes;
 mod condition;
 #[cfg(test)]

@@ -2,7 +2,6 @@
 //!
 //! What must stay true: no time is averaged over of which tables have dropped rows, and ends that are moved are told.
 
-use super::begins::Begins;
 use super::field::{Need, Needs};
 use super::reading::Tables;
 use jiff::Timestamp;
@@ -109,8 +108,6 @@ pub struct Kept<'a> {
     pub now: u32,
     /// Days kept as configured, by table.
     pub days: &'a BTreeMap<String, u32>,
-    /// Where they begin that reach back less far.
-    begins: Begins,
     /// What each has to have all of the time.
     needs: Needs,
 }
@@ -133,12 +130,7 @@ impl Period {
 impl<'a> Kept<'a> {
     /// As configured and by now, with nothing that is needed yet.
     pub fn new(now: u32, days: &'a BTreeMap<String, u32>) -> Self {
-        Self { now, days, begins: Begins::default(), needs: Needs::default() }
-    }
-
-    /// Where tables begin as it was seen.
-    pub fn beginning(self, begins: Begins) -> Self {
-        Self { begins, ..self }
+        Self { now, days, needs: Needs::default() }
     }
 
     /// Times that have this as well.
@@ -153,14 +145,13 @@ impl<'a> Kept<'a> {
 
     /// The first slot of which nothing is dropped yet.
     pub(super) fn from(&self, table: &Table) -> u32 {
-        let kept = match self.days(table) {
+        match self.days(table) {
             0 => 0,
             days => {
                 let first = self.now.saturating_sub(days.saturating_mul(86_400));
                 first.checked_next_multiple_of(table.slot).unwrap_or(first)
             }
-        };
-        kept.max(self.begins.table(table))
+        }
     }
 
     /// A time, if tables have all of it, of everything that is needed, in slots between which all of these borders lie.

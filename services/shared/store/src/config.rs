@@ -31,8 +31,7 @@ pub struct Config {
     pub statement_timeout_s: u64,
     /// Compression of inserts and answers on their way. Where a loopback address leads elsewhere, as through a tunnel, say `lz4`.
     pub compression: Compression,
-    /// Days kept, by table; a table that is not named here keeps its default, 0 keeps always. Where they are raised, what was dropped before is told from
-    /// tables of longer slots, as long as one still has it.
+    /// Days kept, by table; a table that is not named here keeps its default, 0 keeps always.
     pub retention_days: BTreeMap<String, u32>,
 }
 

@@ -11,7 +11,6 @@ use arguments::Form;
 use std::io::Write;
 use std::time::{SystemTime, UNIX_EPOCH};
 use weir_api::query::ask;
-use weir_api::query::begins::Begins;
 use weir_api::query::period::Kept;
 use weir_store::Store;
 
@@ -20,14 +19,11 @@ pub fn run(config: &Config, arguments: &Arguments) -> Result<()> {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).context("the clock is before 1970")?.as_secs();
     let now = u32::try_from(now).context("the clock is after 2106")?;
     let kept = Kept::new(now, &config.clickhouse.retention_days);
-    // What makes no sense is said before ClickHouse is asked.
-    arguments.question(kept)?;
+    let question = arguments.question(kept)?;
     let store = Store::new(&config.clickhouse)?;
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_all().build().context("no event loop")?;
     let (question, answer) = runtime.block_on(async {
-        let kept = kept.beginning(Begins::ask(&store).await?);
-        let question = arguments.question(kept)?;
         let answer = ask(&store, &question).await?;
         // Just started: what there is has come within the minutes that can still grow.
         let recent = if answer.rows.is_empty() { arguments.until_now(kept)? } else { None };
