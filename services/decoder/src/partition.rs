@@ -82,7 +82,7 @@ struct Source {
 /// An exporter that sent nothing for this long makes room for another where there is none, ns.
 const IDLE: i64 = 3600 * 1_000_000_000;
 
-/// For how long a rate that was taken back stays in `weir.inventory`, ns, so that everybody has heard of it; restores bury it.
+/// For how long a rate that was taken back stays in `weir.inventory`, ns, so that who reads on has heard of it; restores bury it, and nothing else does.
 const TOLD: u64 = 24 * 3600 * 1_000_000_000;
 
 /// Interfaces of all exporters together that are known by nothing but their index in flows, at most: addresses can be made up as well as numbers.
@@ -373,10 +373,10 @@ impl Partition {
         );
     }
 
-    /// True where much is taken of what may wait or be kept of all exporters together.
+    /// True where much is taken of what may wait, be kept or be met of all exporters together.
     fn is_short(&self) -> bool {
         let Budget { parked, parked_limit, state, state_limit, .. } = self.budget;
-        parked > parked_limit / 2 || state > state_limit - state_limit / 8
+        parked > parked_limit / 2 || state > state_limit - state_limit / 8 || self.unmet < MOST_MET / 8
     }
 
     /// Source addresses can be spoofed: where there are too many, those of which nothing is known make room; then, and where what is known is too much,

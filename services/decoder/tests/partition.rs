@@ -483,25 +483,38 @@ fn spoofed_addresses_do_not_fill_memory() {
     assert_eq!(bench.tally.dead.values().sum::<u64>(), 200);
 }
 
+/// A datagram of version 5 whose flows come and go by these interfaces, two each.
+fn by_interfaces(interfaces: std::ops::Range<u16>) -> Vec<u8> {
+    let numbers: Vec<_> = interfaces.collect();
+    let mut payload = vec![0; 24];
+    (payload[1], payload[3]) = (5, u8::try_from(numbers.len() / 2).unwrap());
+    for pair in numbers.chunks(2) {
+        let mut record = [0; 48];
+        record[12..14].copy_from_slice(&pair[0].to_be_bytes());
+        record[14..16].copy_from_slice(&pair[1].to_be_bytes());
+        record[19] = 1;
+        payload.extend(record);
+    }
+    payload
+}
+
 #[test]
-fn interfaces_that_spoofed_addresses_make_up_do_not_fill_memory() {
-    let mut bench = Bench::new(Config::default());
-    let mut payload = vec![0; 24 + 30 * 48];
-    (payload[1], payload[3]) = (5, 30);
+fn interfaces_that_spoofed_addresses_make_up_fill_neither_memory_nor_the_room_of_others() {
+    let mut config = Config::default();
+    config.enrich.links = vec![LinkRule { index: 7, neighbour_as: "1299".into(), ..LinkRule::default() }];
+    let mut bench = Bench::new(config);
+    let made_up: Vec<_> = (0..70).map(|n| by_interfaces(1000 + n * 60..1060 + n * 60)).collect();
     for exporter in 0..300_u16 {
         let [high, low] = exporter.to_be_bytes();
-        for datagram in 0..70_u16 {
-            for record in 0..30_u16 {
-                let interface = 1 + datagram * 60 + record * 2;
-                let at = 24 + 12 + usize::from(record) * 48;
-                payload[at..at + 2].copy_from_slice(&interface.to_be_bytes());
-                payload[at + 2..at + 4].copy_from_slice(&(interface + 1).to_be_bytes());
-            }
-            bench.feed(&Ip::v4([203, 0, high, low]).0, &frame(std::slice::from_ref(&payload)));
-            bench.topics.0.clear();
-        }
+        bench.feed(&Ip::v4([203, 0, high, low]).0, &frame(&made_up));
+        bench.topics.0.clear();
     }
     assert_eq!(bench.partition.interfaces(), 1 << 20);
+    for _ in 0..2 {
+        bench.feed(&EXPORTER, &frame_at(LATER, &[by_interfaces(7..9)]));
+    }
+    let links = bench.topics.of(To::Inventory).filter(|(key, _)| key[16] == b'l').count();
+    assert_eq!((links, bench.partition.interfaces()), (1, 2));
 }
 
 #[test]

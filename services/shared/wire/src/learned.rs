@@ -4,10 +4,10 @@ use crate::element::{Slice, Slot};
 use crate::identity::Said;
 use crate::interval::{Announced, BadRate};
 use crate::options::{Budget, Options};
-use crate::outlived::{Heard, LOOKS, lifetime, outlived};
+use crate::outlived::{Heard, LOOKS, lifetime, outlived, pause};
 use crate::output::{Interface, Output, Rate};
 use crate::plan::{Slices, Words};
-use crate::rates::{self, Announcement, Asked, By, Entry, Found, Put, RateKey, Rates};
+use crate::rates::{self, Announcement, Asked, By, Entry, Found, Put, RateKey, Rates, Scope};
 use crate::state;
 use crate::template::Template;
 use crate::totals::Totals;
@@ -16,7 +16,7 @@ use std::borrow::Cow;
 use weir_schemas::{RateSource, SamplingKind};
 
 /// Bytes of memory that an announcement takes, roughly.
-const RATE_COST: usize = 208;
+const RATE_COST: usize = 216;
 const INIT_COST: usize = 64;
 /// What an interface takes beside its text.
 const INTERFACE_COST: usize = 128;
@@ -212,7 +212,12 @@ impl Learned {
                 let heard = Heard::first(received);
                 let room = self.rates.len() < options.options_rows && has_room(budget, RATE_COST);
                 let kept = self.rates.len();
-                match self.rates.put(key, Entry { by, value: value.clone(), heard }, room) {
+                match self.rates.put(
+                    key,
+                    Entry { by, value: value.clone(), heard },
+                    room,
+                    (received, pause(options)),
+                ) {
                     Put::Known => return Ok(()),
                     Put::Full => return Err(Refusal::Full),
                     Put::Changed(evicted) => {
@@ -260,7 +265,7 @@ impl Learned {
 
     /// What was restored counts as announced now.
     pub(crate) fn hear(&mut self, now: i64) {
-        self.rates.heard().for_each(|heard| heard.since(now));
+        self.rates.heard().for_each(|heard| heard.restored(now));
     }
 
     /// Goes back in time: when anything was announced is not known any more.
@@ -272,7 +277,16 @@ impl Learned {
 
     /// Tells the rate of a key, where it is not the one of before.
     fn tell(&self, key: &RateKey, by: By, before: Found<Announced>, received: i64, out: &mut impl Output) {
-        let after = self.rates.rate(key, by.port);
+        let mut after = self.rates.rate(key, by.port);
+        if after == Found::Absent && matches!(before, Found::Agreed(_)) {
+            // Whoever is told knows others under the same name: the other direction of an interface, a selector as a sampler, another protocol.
+            let same = |scope: &Scope| scope.source() == key.scope.source();
+            let others =
+                Scope::ALL.into_iter().filter(same).flat_map(|scope| [9, 10].map(|version| (scope, version)));
+            let mut told =
+                others.map(|(scope, version)| self.rates.rate(&RateKey { version, scope, ..*key }, by.port));
+            after = told.find(|found| matches!(found, Found::Agreed(_))).unwrap_or(after);
+        }
         let (of, holds) = match (before, after) {
             (_, Found::Agreed(after)) => (after, true),
             (Found::Agreed(before), _) => (before, false),
@@ -414,7 +428,7 @@ impl Learned {
             }
             Some(entry) => {
                 let room = before < options.options_rows && has_room(budget, RATE_COST);
-                !matches!(self.rates.put(key, entry, room), Put::Full)
+                !matches!(self.rates.put(key, entry, room, (0, 0)), Put::Full)
             }
         };
         let after = self.rates.len();

@@ -79,9 +79,9 @@ pub struct Options {
     pub parked_age_s: u32,
     /// Sampling rates, and interfaces, kept per exporter; of each this many.
     pub options_rows: usize,
-    /// Seconds after which an announcement of a sampling rate is forgotten that its exporter no longer makes while it repeats others: by the receive times of
-    /// these, of its port or, where nothing comes from that any more, of any. At least three times what routers are set to (Cisco's options come every
-    /// 1800 s). 0: never.
+    /// Seconds after which an announcement of a sampling rate is forgotten that its exporter no longer makes, while it repeats others of the same protocol and
+    /// observation domain three times or more: others of its port or, where nothing comes from that any more, of any. Routers that send one kind of options
+    /// more often than another want more than the longest of these times; Cisco's come every 1800 s. 0: never.
     pub rate_lifetime_s: u32,
     /// Bytes of an interface's name or description; longer ones are cut.
     pub text_bytes: usize,

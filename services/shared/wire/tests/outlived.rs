@@ -112,9 +112,9 @@ fn what_a_port_announced_once_holds_while_anything_comes_from_it() {
 fn who_announces_once_or_what_changed_does_not_repeat_and_all_of_it_holds() {
     let mut day = Day::default();
     day.send(0, 1000, &rows(&[(INTERFACE, 100), (SYSTEM, 1000)]));
-    for hour in 1..24 {
-        day.send(hour * HOUR, 1000, &rows(&[(SYSTEM, 1000 + hour as u32)]));
-        day.send(hour * HOUR, 1000, &rows(&[(hour as u32 + 10, 1000)]));
+    for n in 1..48 {
+        day.send(n * AGAIN, 1000, &rows(&[(SYSTEM, 1000 + n as u32)]));
+        day.send(n * AGAIN, 1000, &rows(&[(n as u32 + 10, 1000)]));
     }
     assert_eq!(day.rate(24 * HOUR, 1000), (100, RateSource::Interface));
     assert_eq!(day.outlived(), 0);
@@ -131,12 +131,53 @@ fn rows_that_are_sent_once_a_day_one_after_the_other_keep_each_other() {
         }
     }
     assert_eq!((day.outlived(), day.out.state_writes), (0, 100), "a template and 99 rows");
-    // One that is missing for more than a day is gone.
-    for n in 5..8 {
-        assert_eq!(day.outlived(), u64::from(n > 6));
-        (1..99).for_each(|interface| day.send(n * 24 * HOUR, 1000, &rows(&[(interface, 100)])));
-    }
+}
+
+#[test]
+fn a_time_in_which_nothing_was_heard_is_none_in_which_a_row_was_missing() {
+    let often = rows(&[(SYSTEM, 1000)]);
+    let mut day = Day::default();
+    let minutes = |day: &mut Day, from: i64, to: i64| {
+        (from..to).step_by(MINUTE as usize).for_each(|after| day.send(after, 1000, &often));
+    };
+    day.repeat(0, 6 * HOUR, 1000, &rows(&[(INTERFACE, 100)]));
+    minutes(&mut day, 0, 6 * HOUR);
+    // Nothing for a night, and then both again, the one that comes seldom a little later.
+    minutes(&mut day, 18 * HOUR, 18 * HOUR + AGAIN);
+    assert_eq!(day.rate(18 * HOUR + AGAIN, 1000), (100, RateSource::Interface));
+    // One that was put back is no hearing either, were it the first after a restart.
+    day.router = day.router.restarted(&day.out.state);
+    day.send(0, 1000, &often);
+    minutes(&mut day, 19 * HOUR, 20 * HOUR);
+    assert_eq!(day.rate(20 * HOUR, 1000), (100, RateSource::Interface));
+    minutes(&mut day, 20 * HOUR, 22 * HOUR);
+    assert_eq!(day.rate(22 * HOUR, 1000), (1000, RateSource::System));
+}
+
+#[test]
+fn of_what_was_repeated_for_longest_and_is_gone_nothing_hides_what_is_repeated_now() {
+    let mut day = Day::default();
+    day.repeat(0, 24 * HOUR, 1000, &rows(&[(7, 100)]));
+    day.repeat(24 * HOUR, 27 * HOUR, 1000, &rows(&[(INTERFACE, 100), (SYSTEM, 1000)]));
+    day.repeat(27 * HOUR, 31 * HOUR, 1000, &rows(&[(SYSTEM, 1000)]));
+    assert_eq!(day.rate(31 * HOUR, 1000), (1000, RateSource::System));
+    assert_eq!(day.outlived(), 2);
+}
+
+#[test]
+fn a_rate_that_still_holds_under_another_scope_is_not_told_to_be_gone() {
+    // In and out of an interface (IE 61) have one name for those who are told.
+    let sides = |sides: &[u8]| {
+        let template = v9_options_template(300, &[f(2, 4)], &[f(61, 1), f(34, 4)]);
+        let row = |side: &u8| bytes().u32(INTERFACE).u8(*side).u32(100 + 100 * u32::from(*side)).0;
+        v9(9, &[set(1, template), set(300, sides.iter().flat_map(row).collect::<Vec<_>>())])
+    };
+    let mut day = Day::default();
+    day.repeat(0, 3 * HOUR, 1000, &sides(&[0, 1]));
+    day.repeat(3 * HOUR, 6 * HOUR, 1000, &sides(&[0]));
     assert_eq!(day.outlived(), 1);
+    let told: Vec<_> = day.out.rates.iter().map(|rate| rate.interval).collect();
+    assert_eq!(told, [100_000, 200_000, 100_000]);
 }
 
 #[test]
@@ -211,8 +252,8 @@ fn who_the_exporter_is_outlives_no_port() {
 fn of_more_ports_than_are_known_none_counts_as_silent() {
     let mut day = Day::default();
     day.send(0, 1000, &rows(&[(SYSTEM, 100)]));
-    for hour in 0..12 {
-        (2000..2070).for_each(|port| day.send(hour * HOUR, port, &rows(&[(u32::from(port), 200)])));
+    for n in 0..24 {
+        (2000..2070).for_each(|port| day.send(n * AGAIN, port, &rows(&[(u32::from(port), 200)])));
     }
     assert_eq!(day.rate(12 * HOUR, 1000), (100, RateSource::System));
     assert_eq!(day.outlived(), 0);
