@@ -212,12 +212,7 @@ impl Learned {
                 let heard = Heard::first(received);
                 let room = self.rates.len() < options.options_rows && has_room(budget, RATE_COST);
                 let kept = self.rates.len();
-                match self.rates.put(
-                    key,
-                    Entry { by, value: value.clone(), heard },
-                    room,
-                    (received, pause(options)),
-                ) {
+                match self.rates.put(key, Entry { by, value: value.clone(), heard }, room, pause(options)) {
                     Put::Known => return Ok(()),
                     Put::Full => return Err(Refusal::Full),
                     Put::Changed(evicted) => {
@@ -428,7 +423,7 @@ impl Learned {
             }
             Some(entry) => {
                 let room = before < options.options_rows && has_room(budget, RATE_COST);
-                !matches!(self.rates.put(key, entry, room, (0, 0)), Put::Full)
+                !matches!(self.rates.put(key, entry, room, pause(options)), Put::Full)
             }
         };
         let after = self.rates.len();

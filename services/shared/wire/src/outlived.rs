@@ -47,11 +47,11 @@ impl Heard {
     }
 
     /// Heard once more, where more than `pause`, ns, is one.
-    pub(crate) fn again(&mut self, received: i64, pause: i64) {
-        let passed = received.saturating_sub(self.last);
+    pub(crate) fn again(&mut self, now: Self, pause: i64) {
+        let passed = now.last.saturating_sub(self.last);
         if passed >= ONCE {
-            let since = if passed > pause { received } else { self.since };
-            *self = Self { last: received, before: self.last, since };
+            let since = if passed > pause { now.since } else { self.since };
+            *self = Self { last: now.last, before: self.last, since };
         }
     }
 

@@ -181,18 +181,12 @@ impl Rates {
         self.entries
     }
 
-    /// Keeps an announcement that is heard now, where `room` says that a new one may be kept. `pause`: see [`Heard::again`].
-    pub(crate) fn put(
-        &mut self,
-        key: RateKey,
-        entry: Entry,
-        room: bool,
-        (received, pause): (i64, i64),
-    ) -> Put {
+    /// Keeps an announcement, where `room` says that a new one may be kept. `pause`: see [`Heard::again`].
+    pub(crate) fn put(&mut self, key: RateKey, entry: Entry, room: bool, pause: i64) -> Put {
         let entries = self.map.entry(key).or_default();
         if let Some(known) = entries.iter_mut().find(|known| known.by == entry.by) {
             if known.value == entry.value {
-                known.heard.again(received, pause);
+                known.heard.again(entry.heard, pause);
                 return Put::Known;
             }
             *known = entry;

@@ -325,16 +325,21 @@ mod tests {
         hits.count() as u32 + folders.iter().map(|folder| damage(folder, value)).sum::<u32>()
     }
 
-    #[test]
-    fn what_was_stored_of_frames_that_the_disk_has_lost_since_is_not_replaced() {
-        let mut entry = Entry {
+    /// A redecode of which a window is being decoded.
+    fn begun() -> Entry {
+        Entry {
             generation: 2,
             from: 0,
             to: 100,
             phase: Phase::Decoding,
             details: Details::default(),
             version: 1,
-        };
+        }
+    }
+
+    #[test]
+    fn what_was_stored_of_frames_that_the_disk_has_lost_since_is_not_replaced() {
+        let mut entry = begun();
         let as_begun = entry.clone();
         let act = |work: &mut Work<'_, weir_bus::EmbeddedBus>| {
             let (bus, topics) = (work.bus, work.topics.clone());
@@ -374,14 +379,7 @@ mod tests {
 
     #[test]
     fn what_people_said_of_links_is_told_also_where_the_log_reaches_back_to_its_beginning() {
-        let mut entry = Entry {
-            generation: 2,
-            from: 0,
-            to: 100,
-            phase: Phase::Decoding,
-            details: Details::default(),
-            version: 1,
-        };
+        let mut entry = begun();
         let as_begun = entry.clone();
         let act = |work: &mut Work<'_, weir_bus::EmbeddedBus>| {
             let (bus, topics, exporter) = (work.bus, work.topics.clone(), Ip::v4([192, 0, 2, 1]));
